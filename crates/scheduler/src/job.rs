@@ -1,0 +1,128 @@
+//! What a job is, how much goes wrong before it is given up, and how it ends.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::id::TaskId;
+
+/// The work to be done, as far as the scheduler needs to know it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Job {
+    /// The size of each map task in bytes, one entry a task. At least one; a task may be empty.
+    pub map_bytes: Vec<u64>,
+    /// How many reduce tasks there are. At least one. Their sizes come from the map reports.
+    pub reduce_tasks: u32,
+}
+
+/// Limits the scheduler enforces. Every wait and every retry has one, except that a worker which
+/// leaves in an orderly way costs its task nothing, however often that happens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// How long a worker may be silent before it is forgotten and its attempt given away.
+    pub worker_timeout: Duration,
+    /// How long an attempt may go without progress before it is given away.
+    pub task_timeout: Duration,
+    /// Failed attempts of one task that end the job.
+    pub failures_max: NonZeroU32,
+    /// Attempts of one task lost with their workers that end the job. Far above `failures_max`: a
+    /// task that kills its workers must end the job, a fleet that is being killed must not.
+    pub losses_max: NonZeroU32,
+    /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
+    pub worker_failures_max: NonZeroU32,
+}
+
+/// How the job ended. It never changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The user interrupted it.
+    Cancelled,
+    /// Every task is committed.
+    Done,
+    /// One task could not be done, so the job cannot.
+    Failed(JobFailure),
+}
+
+/// Why the job failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct JobFailure {
+    /// The task that could not be done. [`Scheduler::attempts`](crate::Scheduler::attempts) has
+    /// its story.
+    pub task: TaskId,
+    /// What was wrong with it.
+    pub reason: Reason,
+}
+
+/// What was wrong with the task that ended the job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// [`Limits::failures_max`] of its attempts failed.
+    Failures,
+    /// One attempt failed in a way that no other attempt could mend.
+    Fatal,
+    /// [`Limits::losses_max`] of its attempts were lost with their workers.
+    Losses,
+}
+
+/// Whether another attempt may help.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// No: the input is gone, say. The job fails at once.
+    Fatal,
+    /// Yes: this worker's disk is full, say.
+    Transient,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            worker_timeout: TIMEOUT,
+            task_timeout: TIMEOUT,
+            failures_max: FAILURES_MAX,
+            losses_max: LOSSES_MAX,
+            worker_failures_max: WORKER_FAILURES_MAX,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Done => f.write_str("done"),
+            Self::Failed(failure) => write!(f, "failed: {failure}"),
+        }
+    }
+}
+
+impl fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Failures => write!(f, "{} failed too often", self.task),
+            Reason::Fatal => write!(f, "{} cannot succeed", self.task),
+            Reason::Losses => write!(f, "{} lost too many workers", self.task),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fatal => "fatal",
+            Self::Transient => "transient",
+        })
+    }
+}
+
+/// The user's contract: a task that stands still this long is given to another worker.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What Hadoop and Spark settled on for attempts per task.
+const FAILURES_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
+
+/// Chosen by eye: four times the bound on failures, so that killing workers all day ends no job
+/// and a task that always kills its worker still ends within minutes.
+const LOSSES_MAX: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
+
+/// Below `FAILURES_MAX`, so that one broken worker is set aside before it can end the job alone.
+const WORKER_FAILURES_MAX: NonZeroU32 = NonZeroU32::new(3).expect("3 is not 0");

@@ -1,0 +1,487 @@
+//! The job as a state machine: events in, actions out.
+//!
+//! The branching is here; the state is in [`Tasks`], [`Workers`] and [`Deadlines`], each of which
+//! keeps its own invariants. Every event passes through `handle`, which first expires what is due:
+//! it makes no difference whether the caller called [`Scheduler::handle_timeout`] in time, for
+//! whatever arrives at a deadline or after it is late.
+//!
+//! # Invariants
+//!
+//! * A live attempt is held by exactly one worker, which is alive, and the worker holds no other.
+//! * The alive workers and the live attempts have a deadline, and nothing else has.
+//! * After the job has ended no attempt is live, nobody is idle, and the outcome never changes.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::action::{Action, Beat, Order, Verdict};
+use crate::deadlines::{Deadlines, Due};
+use crate::id::{AttemptId, Phase, TaskId, WorkerId};
+use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
+use crate::snapshot::{AttemptCounts, Snapshot};
+use crate::task::{AttemptRecord, End, Status, Task};
+use crate::tasks::Tasks;
+use crate::time::Time;
+use crate::workers::Workers;
+
+/// One job, from its first task to its outcome.
+///
+/// Methods come in three kinds, told apart by name:
+///
+/// - `handle_*`: something happened. Takes `now`; never waits, never fails. Time does not run
+///   backwards: a `now` before the latest one counts as the latest.
+/// - `poll_*`: what the caller should do next. Call after every `handle_*`, actions first.
+/// - everything else: a question about the present, `&self`.
+///
+/// Nothing that a *worker* says can make it panic. What the *caller* says about its own doing
+/// must be true, or it does: a publication that was never asked for is a wrong count in the making.
+///
+/// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
+/// sizes that it brings. Only the end of the job looks at every worker.
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    /// The latest time heard of.
+    now: Time,
+    tasks: Tasks,
+    workers: Workers,
+    deadlines: Deadlines,
+    /// What the caller has not polled yet, oldest first.
+    actions: VecDeque<Action>,
+    /// `None` while the job runs.
+    outcome: Option<Outcome>,
+    attempt_counts: AttemptCounts,
+    stale_reports: u64,
+}
+
+/// What happens.
+impl Scheduler {
+    /// A job that nobody works on yet.
+    ///
+    /// # Panics
+    ///
+    /// If the job has no map task or no reduce task, or a timeout is zero.
+    #[must_use]
+    pub fn new(job: &Job, limits: Limits) -> Self {
+        assert!(!limits.worker_timeout.is_zero(), "a worker needs time to be heard from");
+        assert!(!limits.task_timeout.is_zero(), "an attempt needs time to make progress");
+        Self {
+            now: Time::default(),
+            tasks: Tasks::new(job),
+            workers: Workers::new(limits.worker_failures_max.get()),
+            deadlines: Deadlines::default(),
+            actions: VecDeque::new(),
+            outcome: None,
+            attempt_counts: AttemptCounts::default(),
+            stale_reports: 0,
+            limits,
+        }
+    }
+
+    /// `worker` is there and can be given work when it asks.
+    ///
+    /// May be repeated. A worker that was forgotten is back, without the attempt it had and with
+    /// the failures it had.
+    pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
+        self.handle(now, |this| {
+            this.workers.add(worker);
+            this.hear(worker);
+        });
+    }
+
+    /// `worker` asks for work.
+    ///
+    /// Sooner or later one [`Action::Start`] or [`Action::Exit`] answers it. May be repeated: a
+    /// worker that waits keeps its place in the queue and is answered once, and one that holds a
+    /// live attempt is given the same again, because the first answer must have been lost.
+    ///
+    /// A worker that is not known is not answered. Ask [`knows`](Self::knows) *after* this call:
+    /// it may be this very call that found the worker's time had run out.
+    pub fn handle_idle(&mut self, now: Time, worker: WorkerId) {
+        self.handle(now, |this| {
+            if !this.hear(worker) {
+                return;
+            }
+            if let Some(attempt) = this.workers.attempt(worker) {
+                this.actions.push_back(Action::Start { attempt, worker });
+            } else {
+                this.workers.enqueue(worker);
+            }
+        });
+    }
+
+    /// `worker` is alive and may be busy.
+    ///
+    /// Only progress that has grown renews the attempt's own deadline. An attempt that was reported
+    /// may go on being named, until the worker has the answer.
+    pub fn handle_heartbeat(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        running: Option<Beat>,
+    ) -> Order {
+        self.handle(now, |this| {
+            let known = this.hear(worker);
+            if this.outcome.is_some() {
+                return Order::Exit;
+            }
+            if !known {
+                return Order::Register;
+            }
+            match running {
+                Some(beat) => this.follow(worker, beat),
+                None => Order::Continue,
+            }
+        })
+    }
+
+    /// `worker` says that `attempt` is done and its output staged.
+    ///
+    /// The first report of a live attempt wins and causes an [`Action::Publish`]. May be repeated:
+    /// the answer is [`Verdict::Publishing`] until the output is published, then
+    /// [`Verdict::Accepted`].
+    pub fn handle_done(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) -> Verdict {
+        self.handle(now, |this| {
+            this.hear(worker);
+            match this.tasks.status_for(worker, attempt) {
+                Some(Status::Live) => {
+                    this.tasks.change(attempt.task, |task| task.report(attempt));
+                    this.release(worker, attempt);
+                    this.actions.push_back(Action::Publish { attempt });
+                    Verdict::Publishing
+                }
+                Some(Status::Publishing) => Verdict::Publishing,
+                Some(Status::Ended(End::Committed)) => Verdict::Accepted,
+                Some(Status::Ended(_)) | None => this.stale(),
+            }
+        })
+    }
+
+    /// The output of `attempt` is published and recorded: its task is committed.
+    ///
+    /// `bucket_bytes` is the size of each bucket that a map attempt left, one for each reduce task;
+    /// for a reduce attempt it is empty. May be repeated. A publication that was under way when
+    /// the job ended still commits its task, for so says the record, but no longer changes the
+    /// outcome.
+    ///
+    /// # Panics
+    ///
+    /// If the attempt was not to be published or its publication failed, or the number of buckets
+    /// is wrong.
+    pub fn handle_published(&mut self, now: Time, attempt: AttemptId, bucket_bytes: &[u64]) {
+        self.handle(now, |this| {
+            if this.is_publishing(attempt, End::Committed) {
+                this.commit(attempt, bucket_bytes);
+            }
+        });
+    }
+
+    /// The output of `attempt` was not as reported, or could not be published. Counts as a failed
+    /// attempt. May be repeated.
+    ///
+    /// # Panics
+    ///
+    /// If the attempt was not to be published, or was published.
+    pub fn handle_publish_failed(&mut self, now: Time, attempt: AttemptId, failure: Failure) {
+        self.handle(now, |this| {
+            if this.is_publishing(attempt, End::Rejected) {
+                this.fail(attempt, End::Rejected, failure);
+            }
+        });
+    }
+
+    /// `worker` says that `attempt` failed.
+    ///
+    /// May be repeated: the answer is [`Verdict::Accepted`] again, and it counts once.
+    pub fn handle_failed(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        attempt: AttemptId,
+        failure: Failure,
+    ) -> Verdict {
+        self.handle(now, |this| {
+            this.hear(worker);
+            match this.tasks.status_for(worker, attempt) {
+                Some(Status::Live) => {
+                    this.fail(attempt, End::Failed, failure);
+                    Verdict::Accepted
+                }
+                Some(Status::Ended(End::Failed)) => Verdict::Accepted,
+                Some(Status::Ended(_) | Status::Publishing) | None => this.stale(),
+            }
+        })
+    }
+
+    /// `worker` goes away for good. What it holds waits again at once, and nobody is blamed.
+    ///
+    /// What it has reported is published all the same.
+    pub fn handle_leave(&mut self, now: Time, worker: WorkerId) {
+        self.handle(now, |this| this.forget(worker, End::Left));
+    }
+
+    /// The user interrupts the job.
+    pub fn handle_cancel(&mut self, now: Time) {
+        self.handle(now, |this| this.finish(Outcome::Cancelled));
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.handle(now, |_| {});
+    }
+}
+
+/// What to do next.
+impl Scheduler {
+    /// What the caller should do now, in this order, until there is nothing left.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next, if ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+}
+
+/// How things are.
+impl Scheduler {
+    /// How the job ended; `None` while it runs.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Whether `worker` is registered and not forgotten.
+    #[must_use]
+    pub fn knows(&self, worker: WorkerId) -> bool {
+        self.workers.knows(worker)
+    }
+
+    /// The story of a task: all its attempts, in order. Empty for a task that does not exist.
+    #[must_use]
+    pub fn attempts(&self, task: TaskId) -> &[AttemptRecord] {
+        self.tasks.find(task).map_or(&[], Task::attempts)
+    }
+
+    /// The job in numbers.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            map: self.tasks.counts(Phase::Map),
+            reduce: self.tasks.counts(Phase::Reduce),
+            workers: self.workers.counts(),
+            attempts: self.attempt_counts,
+            stale_reports: self.stale_reports,
+        }
+    }
+
+    /// Recompute every index from scratch and compare: for tests, and as slow as it sounds.
+    ///
+    /// # Panics
+    ///
+    /// If an invariant does not hold.
+    #[doc(hidden)]
+    pub fn assert_consistent(&self) {
+        self.tasks.assert_consistent();
+        self.workers.assert_consistent();
+        self.deadlines.assert_consistent();
+
+        let live: BTreeSet<AttemptId> = self.tasks.all().flat_map(Task::live).collect();
+        let held: BTreeSet<AttemptId> = self.workers.attempts().into_iter().collect();
+        assert_eq!(live, held, "the live attempts are not those that workers hold");
+        for &attempt in &live {
+            assert_eq!(self.workers.attempt(self.tasks.worker(attempt)), Some(attempt));
+        }
+
+        let workers = self.workers.alive().map(Due::Worker);
+        let expected: BTreeSet<Due> = workers.chain(live.into_iter().map(Due::Progress)).collect();
+        let actual: BTreeSet<Due> = self.deadlines.all().collect();
+        assert_eq!(actual, expected, "the wrong things have a deadline");
+        assert!(self.deadlines.next().is_none_or(|time| time > self.now), "a deadline was missed");
+
+        let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
+        assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
+        if self.outcome.is_some() {
+            assert!(held.is_empty(), "{held:?} are live after the end");
+            assert_eq!(self.workers.next(None), None, "a worker still waits after the end");
+        }
+    }
+}
+
+impl Scheduler {
+    /// Expire what is due, let `event` happen, and only then give away what is free. Any earlier,
+    /// and an attempt might start on a worker that is about to be forgotten, or is leaving.
+    fn handle<R>(&mut self, now: Time, event: impl FnOnce(&mut Self) -> R) -> R {
+        self.now = self.now.max(now);
+        while let Some((time, due)) = self.deadlines.pop(self.now) {
+            match due {
+                Due::Worker(worker) => self.forget(worker, End::Lost),
+                Due::Progress(attempt) => self.expire(time, attempt),
+            }
+        }
+        let answer = event(self);
+        self.dispatch();
+        answer
+    }
+
+    /// `attempt` made no progress until `time`. Was its worker there to make any?
+    ///
+    /// A worker that dies between two heartbeats without progress reaches the end of its attempt's
+    /// time before the end of its own. Silence is no evidence of being stuck: were it taken for
+    /// one, a fleet that is being killed would end the job after `failures_max` deaths instead of
+    /// `losses_max`.
+    fn expire(&mut self, time: Time, attempt: AttemptId) {
+        let silence_max = self.limits.worker_timeout / 2;
+        let heard_until = self.deadlines.of(Due::Worker(self.tasks.worker(attempt)));
+        if heard_until.is_some_and(|heard_until| heard_until <= time + silence_max) {
+            self.end(attempt, End::Lost);
+            self.give_up_if_exhausted(attempt.task);
+        } else {
+            self.fail(attempt, End::Stuck, Failure::Transient);
+        }
+    }
+
+    /// `worker` gave a sign of life; says whether it is known.
+    fn hear(&mut self, worker: WorkerId) -> bool {
+        let known = self.workers.knows(worker);
+        if known {
+            self.deadlines.set(Due::Worker(worker), self.now + self.limits.worker_timeout);
+        }
+        known
+    }
+
+    fn expect_progress(&mut self, attempt: AttemptId) {
+        self.deadlines.set(Due::Progress(attempt), self.now + self.limits.task_timeout);
+    }
+
+    /// Answer the idle workers for whom there is a task, or all of them if the job is over. A task
+    /// that failed last time goes to another worker, if another is idle.
+    fn dispatch(&mut self) {
+        if self.outcome.is_some() {
+            let exits = self.workers.dismiss().into_iter().map(|worker| Action::Exit { worker });
+            self.actions.extend(exits);
+            return;
+        }
+        while let Some(task) = self.tasks.next() {
+            let failed_by = self.tasks.find(task).and_then(Task::failed_by);
+            let Some(worker) = self.workers.next(failed_by) else {
+                return;
+            };
+            let now = self.now;
+            let attempt = self.tasks.change(task, |task| task.grant(now, worker));
+            self.workers.occupy(worker, attempt);
+            self.expect_progress(attempt);
+            self.attempt_counts.started += 1;
+            self.actions.push_back(Action::Start { attempt, worker });
+        }
+    }
+
+    /// The answer to a heartbeat of `worker` that names an attempt.
+    fn follow(&mut self, worker: WorkerId, Beat { attempt, progress }: Beat) -> Order {
+        match self.tasks.status_for(worker, attempt) {
+            Some(Status::Live) => {
+                if self.tasks.change(attempt.task, |task| task.advance(attempt, progress)) {
+                    self.expect_progress(attempt);
+                }
+                Order::Continue
+            }
+            // The report has overtaken the heartbeat. To abandon would be to delete what is being
+            // published.
+            Some(Status::Publishing | Status::Ended(End::Committed)) => Order::Continue,
+            Some(Status::Ended(_)) | None => Order::Abandon,
+        }
+    }
+
+    /// `attempt`, which was being published, has won.
+    fn commit(&mut self, attempt: AttemptId, bucket_bytes: &[u64]) {
+        let now = self.now;
+        match attempt.task.phase {
+            Phase::Map => self.tasks.commit_map(now, attempt, bucket_bytes),
+            Phase::Reduce => {
+                assert!(bucket_bytes.is_empty(), "{attempt} reduces: it leaves no buckets");
+                self.tasks.change(attempt.task, |task| task.commit(now, attempt));
+            }
+        }
+        if self.tasks.are_committed(Phase::Reduce) {
+            self.finish(Outcome::Done);
+        }
+    }
+
+    /// `worker` is gone, and its live attempt with it.
+    fn forget(&mut self, worker: WorkerId, end: End) {
+        let attempt = self.workers.forget(worker);
+        self.deadlines.clear(Due::Worker(worker));
+        if let Some(attempt) = attempt {
+            self.end(attempt, end);
+            self.give_up_if_exhausted(attempt.task);
+        }
+    }
+
+    /// `attempt` ends badly, and its worker is blamed.
+    fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
+        self.end(attempt, end);
+        self.workers.blame(self.tasks.worker(attempt));
+        match failure {
+            Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
+            Failure::Transient => self.give_up_if_exhausted(attempt.task),
+        }
+    }
+
+    /// `attempt` ends without having won.
+    fn end(&mut self, attempt: AttemptId, end: End) {
+        let now = self.now;
+        self.tasks.change(attempt.task, |task| task.end(now, attempt, end));
+        self.release(self.tasks.worker(attempt), attempt);
+        self.actions.push_back(Action::Discard { attempt });
+        match end {
+            End::Failed | End::Rejected => self.attempt_counts.failed += 1,
+            End::Lost | End::Stuck => self.attempt_counts.lost += 1,
+            End::Abandoned | End::Committed | End::Left => {}
+        }
+    }
+
+    /// `attempt` is not live any more: its worker is free and no deadline applies.
+    fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
+        self.workers.release(worker, attempt);
+        self.deadlines.clear(Due::Progress(attempt));
+    }
+
+    fn give_up_if_exhausted(&mut self, task: TaskId) {
+        let exhausted = self.tasks.find(task).and_then(|task| task.exhausted(&self.limits));
+        if let Some(reason) = exhausted {
+            self.give_up(task, reason);
+        }
+    }
+
+    fn give_up(&mut self, task: TaskId, reason: Reason) {
+        self.finish(Outcome::Failed(JobFailure { task, reason }));
+    }
+
+    /// The job is over, unless it was before. Those who wait are told by `dispatch`.
+    fn finish(&mut self, outcome: Outcome) {
+        if self.outcome.is_some() {
+            return;
+        }
+        self.outcome = Some(outcome);
+        for attempt in self.workers.attempts() {
+            self.end(attempt, End::Abandoned);
+        }
+    }
+
+    /// Whether `attempt` is being published; if not, it must have ended as the caller says again.
+    fn is_publishing(&self, attempt: AttemptId, again: End) -> bool {
+        match self.tasks.status(attempt) {
+            Some(Status::Publishing) => true,
+            Some(Status::Ended(end)) if end == again => false,
+            status @ (Some(Status::Ended(_) | Status::Live) | None) => {
+                panic!("{attempt} was never to be {again}: {status:?}")
+            }
+        }
+    }
+
+    fn stale(&mut self) -> Verdict {
+        self.stale_reports += 1;
+        Verdict::Stale
+    }
+}

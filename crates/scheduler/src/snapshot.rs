@@ -1,0 +1,78 @@
+//! The job in numbers, for whoever watches it.
+//!
+//! The scheduler keeps most of these counts anyway, so taking a snapshot costs nothing worth
+//! saving. Nothing here derives a wire format: the driver has its own twins of these types.
+
+use std::fmt;
+
+/// The job at one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// The map tasks.
+    pub map: PhaseCounts,
+    /// The reduce tasks.
+    pub reduce: PhaseCounts,
+    /// The workers that are registered.
+    pub workers: WorkerCounts,
+    /// The attempts made so far, over all tasks.
+    pub attempts: AttemptCounts,
+    /// Reports that came too late or from the wrong worker, and were answered `Stale`.
+    pub stale_reports: u64,
+}
+
+/// How far the tasks of one phase are. `tasks` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PhaseCounts {
+    /// All of them.
+    pub tasks: u32,
+    /// With no attempt under way. Reduce tasks wait here while map tasks run.
+    pub waiting: u32,
+    /// Held by a worker.
+    pub running: u32,
+    /// Reported, and being published.
+    pub publishing: u32,
+    /// Done for good.
+    pub committed: u32,
+}
+
+/// The workers that are registered and not forgotten.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WorkerCounts {
+    /// All of them.
+    pub alive: u32,
+    /// Those of them that failed too often to be given work while others are alive.
+    pub excluded: u32,
+}
+
+/// What became of the attempts so far. The others run, won, or ended by nobody's fault.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AttemptCounts {
+    /// All of them.
+    pub started: u64,
+    /// Reported as failed by the worker, or not publishable.
+    pub failed: u64,
+    /// Taken away: the worker was lost or the attempt was stuck.
+    pub lost: u64,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "map {}", self.map)?;
+        writeln!(f, "reduce {}", self.reduce)?;
+        writeln!(f, "workers alive={} excluded={}", self.workers.alive, self.workers.excluded)?;
+        let AttemptCounts { started, failed, lost } = self.attempts;
+        writeln!(f, "attempts started={started} failed={failed} lost={lost}")?;
+        write!(f, "reports stale={}", self.stale_reports)
+    }
+}
+
+impl fmt::Display for PhaseCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tasks, waiting, running, publishing, committed } = self;
+        write!(
+            f,
+            "tasks={tasks} waiting={waiting} running={running} publishing={publishing} \
+             committed={committed}"
+        )
+    }
+}

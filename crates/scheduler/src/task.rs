@@ -1,0 +1,318 @@
+//! One task, and every attempt made at it.
+//!
+//! The only module that can change the state of a task: the fields are private, and the methods
+//! below that take `&mut self` are all there is. Each asserts that it is called in the right state,
+//! because a task that is won twice is a wrong count for ever.
+//!
+//! A running task holds its leases in a list, so that a backup attempt can race the first. Until
+//! backup attempts exist, the list has one entry.
+//!
+//! # Invariants
+//!
+//! * `attempts[i]` is attempt number `i`. It has an `ended` unless it holds a lease or is being
+//!   published.
+//! * At most one attempt of a task ends as `Committed`; after that the task never changes.
+//! * `failures` and `losses` count the attempts whose end says so.
+
+use std::fmt;
+
+use crate::id::{AttemptId, TaskId, WorkerId};
+use crate::job::{Limits, Reason};
+use crate::time::Time;
+
+/// What became of one attempt. Its number is its position in
+/// [`Scheduler::attempts`](crate::Scheduler::attempts).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AttemptRecord {
+    /// Who runs it, or ran it.
+    pub worker: WorkerId,
+    /// When it was granted.
+    pub started: Time,
+    /// When and how it ended; `None` while it runs or is being published.
+    pub ended: Option<(Time, End)>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// The job ended without it.
+    Abandoned,
+    /// It won: its output is the task's output.
+    Committed,
+    /// Its worker reported that it failed.
+    Failed,
+    /// Its worker left in an orderly way. Nobody's fault.
+    Left,
+    /// Its worker fell silent.
+    Lost,
+    /// It was reported done, but what it staged could not be published.
+    Rejected,
+    /// Its worker was heard from, but it made no progress.
+    Stuck,
+}
+
+/// One task: the work for one map or one reduce.
+#[derive(Debug)]
+pub(crate) struct Task {
+    id: TaskId,
+    /// How much work it is; decides who goes first, nothing else. Grows only while a reduce task
+    /// waits for the map phase to end.
+    bytes: u64,
+    state: State,
+    attempts: Vec<AttemptRecord>,
+    failures: u32,
+    losses: u32,
+}
+
+/// Where a task stands, without the details.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    Waiting,
+    Running,
+    Publishing,
+    Committed,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Status {
+    /// It holds a lease: it may report.
+    Live,
+    /// It was the first to report. No lease, no deadline: the caller will say how it went.
+    Publishing,
+    /// It is over.
+    Ended(End),
+}
+
+/// ```text
+///            grant               report                  commit
+///  Waiting ─────────► Running ────────────► Publishing ─────────► Committed
+///     ▲                  │                       │
+///     ├─────── end ──────┘                       │
+///     └─────── end (rejected) ───────────────────┘
+/// ```
+#[derive(Debug)]
+enum State {
+    /// No attempt may report.
+    Waiting,
+    /// Whoever holds one of `leases` may report; the first to do so is published. Never empty.
+    Running { leases: Vec<Lease> },
+    /// `winner` reported first and the caller is publishing its output.
+    Publishing { winner: AttemptId },
+    /// The output of `winner` is the task's output. Every other attempt is stale.
+    Committed { winner: AttemptId },
+}
+
+/// The right of one attempt to report. The scheduler's deadlines say until when.
+#[derive(Debug)]
+struct Lease {
+    attempt: AttemptId,
+    /// The highest progress heard of, in a unit of the worker's choosing; 0 before any.
+    progress: u64,
+}
+
+impl Task {
+    pub(crate) fn new(id: TaskId, bytes: u64) -> Self {
+        let state = State::Waiting;
+        Self { id, bytes, state, attempts: Vec::new(), failures: 0, losses: 0 }
+    }
+
+    /// The task turned out to be `bytes` larger. It must not have been attempted yet.
+    ///
+    /// Saturates: the size is a hint for the order, and never worth a panic.
+    pub(crate) fn grow(&mut self, bytes: u64) {
+        assert!(self.attempts.is_empty(), "{} grew after it was attempted", self.id);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Start an attempt on `worker`. The task must be waiting.
+    pub(crate) fn grant(&mut self, now: Time, worker: WorkerId) -> AttemptId {
+        let State::Waiting = self.state else {
+            panic!("granted {} while {:?}", self.id, self.state);
+        };
+        let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
+        let attempt = AttemptId { task: self.id, number };
+        self.attempts.push(AttemptRecord { worker, started: now, ended: None });
+        self.state = State::Running { leases: vec![Lease { attempt, progress: 0 }] };
+        attempt
+    }
+
+    /// Note the progress of a live attempt; says whether it grew.
+    pub(crate) fn advance(&mut self, attempt: AttemptId, progress: u64) -> bool {
+        let lease = self.leases_mut().iter_mut().find(|lease| lease.attempt == attempt);
+        let lease = lease.unwrap_or_else(|| panic!("{attempt} advanced without a lease"));
+        let grew = progress > lease.progress;
+        lease.progress = lease.progress.max(progress);
+        grew
+    }
+
+    /// A live attempt is done, and its output is to be published. Its lease ends.
+    pub(crate) fn report(&mut self, attempt: AttemptId) {
+        assert_eq!(self.status(attempt), Some(Status::Live), "{attempt} reported without a lease");
+        self.state = State::Publishing { winner: attempt };
+    }
+
+    /// The attempt that was being published has won.
+    pub(crate) fn commit(&mut self, now: Time, attempt: AttemptId) {
+        let status = self.status(attempt);
+        assert_eq!(status, Some(Status::Publishing), "{attempt} committed without a report");
+        self.close(now, attempt, End::Committed);
+        self.state = State::Committed { winner: attempt };
+    }
+
+    /// A live or publishing attempt ended without winning. The task waits again if it was the last.
+    pub(crate) fn end(&mut self, now: Time, attempt: AttemptId, end: End) {
+        match self.status(attempt) {
+            Some(Status::Live) => self.leases_mut().retain(|lease| lease.attempt != attempt),
+            Some(Status::Publishing) => self.state = State::Waiting,
+            status @ (Some(Status::Ended(_)) | None) => {
+                panic!("{attempt} ended as {end} while {status:?}")
+            }
+        }
+        if matches!(&self.state, State::Running { leases } if leases.is_empty()) {
+            self.state = State::Waiting;
+        }
+        self.close(now, attempt, end);
+        match end {
+            End::Failed | End::Rejected | End::Stuck => self.failures += 1,
+            End::Lost => self.losses += 1,
+            End::Abandoned | End::Left => {}
+            End::Committed => panic!("{attempt} won: that is `commit`, not `end`"),
+        }
+    }
+
+    /// Why the task has to be given up, if too much went wrong with it.
+    pub(crate) fn exhausted(&self, limits: &Limits) -> Option<Reason> {
+        if self.failures >= limits.failures_max.get() {
+            Some(Reason::Failures)
+        } else if self.losses >= limits.losses_max.get() {
+            Some(Reason::Losses)
+        } else {
+            None
+        }
+    }
+
+    /// Where `attempt` stands, if it ever existed.
+    pub(crate) fn status(&self, attempt: AttemptId) -> Option<Status> {
+        let record = self.record(attempt)?;
+        if let Some((_, end)) = record.ended {
+            return Some(Status::Ended(end));
+        }
+        match self.state {
+            State::Publishing { winner } if winner == attempt => Some(Status::Publishing),
+            State::Publishing { .. } | State::Running { .. } => Some(Status::Live),
+            State::Waiting | State::Committed { .. } => {
+                panic!("{attempt} has not ended while {:?}", self.state)
+            }
+        }
+    }
+
+    /// What became of `attempt`, if it ever existed.
+    pub(crate) fn record(&self, attempt: AttemptId) -> Option<&AttemptRecord> {
+        assert_eq!(attempt.task, self.id, "asked {} about {attempt}", self.id);
+        self.attempts.get(attempt.number as usize)
+    }
+
+    /// Who failed the last attempt, if it failed.
+    pub(crate) fn failed_by(&self) -> Option<WorkerId> {
+        let last = self.attempts.last()?;
+        match last.ended?.1 {
+            End::Failed | End::Rejected | End::Stuck => Some(last.worker),
+            End::Abandoned | End::Committed | End::Left | End::Lost => None,
+        }
+    }
+
+    pub(crate) fn attempts(&self) -> &[AttemptRecord] {
+        &self.attempts
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.id
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        match self.state {
+            State::Waiting => Standing::Waiting,
+            State::Running { .. } => Standing::Running,
+            State::Publishing { .. } => Standing::Publishing,
+            State::Committed { .. } => Standing::Committed,
+        }
+    }
+
+    /// The attempts that hold a lease.
+    pub(crate) fn live(&self) -> impl Iterator<Item = AttemptId> {
+        let leases = match &self.state {
+            State::Running { leases } => leases.as_slice(),
+            State::Waiting | State::Publishing { .. } | State::Committed { .. } => &[],
+        };
+        leases.iter().map(|lease| lease.attempt)
+    }
+
+    /// Recompute what can be recomputed from the attempts, and compare.
+    pub(crate) fn assert_consistent(&self) {
+        let ended = |ends: &[End]| {
+            let ends = self
+                .attempts
+                .iter()
+                .filter(|attempt| attempt.ended.is_some_and(|(_, end)| ends.contains(&end)));
+            u32::try_from(ends.count()).expect("a task has fewer than 2^32 tries")
+        };
+        let id = self.id;
+        assert_eq!(self.failures, ended(&[End::Failed, End::Rejected, End::Stuck]), "{id}");
+        assert_eq!(self.losses, ended(&[End::Lost]), "{id}");
+
+        let winner = self
+            .attempts
+            .iter()
+            .rposition(|attempt| matches!(attempt.ended, Some((_, End::Committed))));
+        let open = self.attempts.iter().rposition(|attempt| attempt.ended.is_none());
+        assert!(ended(&[End::Committed]) <= 1, "{id} was won twice: {:?}", self.attempts);
+        let number = |attempt: AttemptId| Some(attempt.number as usize);
+        match &self.state {
+            State::Waiting => assert_eq!((open, winner), (None, None), "{id}"),
+            State::Running { leases } => {
+                assert_eq!(leases.len(), 1, "{id} has one lease until backup attempts exist");
+                assert_eq!((open, winner), (number(leases[0].attempt), None), "{id}");
+            }
+            State::Publishing { winner: reported } => {
+                assert_eq!((open, winner), (number(*reported), None), "{id}");
+            }
+            State::Committed { winner: won } => {
+                assert_eq!((open, winner), (None, number(*won)), "{id}");
+            }
+        }
+    }
+
+    fn leases_mut(&mut self) -> &mut Vec<Lease> {
+        match &mut self.state {
+            State::Running { leases } => leases,
+            state @ (State::Waiting | State::Publishing { .. } | State::Committed { .. }) => {
+                panic!("{} has no leases while {state:?}", self.id)
+            }
+        }
+    }
+
+    fn close(&mut self, now: Time, attempt: AttemptId, end: End) {
+        let record = &mut self.attempts[attempt.number as usize];
+        assert_eq!(record.ended, None, "{attempt} ended twice");
+        record.ended = Some((now, end));
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Abandoned => "abandoned",
+            Self::Committed => "committed",
+            Self::Failed => "failed",
+            Self::Left => "left",
+            Self::Lost => "lost",
+            Self::Rejected => "rejected",
+            Self::Stuck => "stuck",
+        })
+    }
+}

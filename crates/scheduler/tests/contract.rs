@@ -1,0 +1,104 @@
+//! What the caller owes the scheduler, and what happens if it does not keep it.
+//!
+//! Whatever a worker says is answered; what the caller says about its own publications and its own
+//! job must be true. A wrong word there would be a wrong count for ever, so it crashes at once.
+
+use std::time::Duration;
+
+use scheduler::{
+    Action, AttemptId, Failure, Job, Limits, Scheduler, TaskId, Time, Verdict, WorkerId,
+};
+
+#[test]
+#[should_panic(expected = "m0.a0 was never to be committed: None")]
+fn publishing_an_attempt_that_never_existed_panics() {
+    scheduler().handle_published(at(0), M0_A0, &[1]);
+}
+
+#[test]
+#[should_panic(expected = "m0.a0 was never to be committed: Some(Live)")]
+fn publishing_an_attempt_that_was_not_reported_panics() {
+    let mut scheduler = scheduler();
+    start(&mut scheduler);
+    scheduler.handle_published(at(0), M0_A0, &[1]);
+}
+
+#[test]
+#[should_panic(expected = "m0.a0 was never to be rejected: Some(Ended(Committed))")]
+fn taking_a_publication_back_panics() {
+    let mut scheduler = scheduler();
+    report(&mut scheduler);
+    scheduler.handle_published(at(0), M0_A0, &[1]);
+    scheduler.handle_publish_failed(at(0), M0_A0, Failure::Transient);
+}
+
+#[test]
+#[should_panic(expected = "m0.a0 left 2 buckets for 1 reduce tasks")]
+fn the_wrong_number_of_buckets_panics() {
+    let mut scheduler = scheduler();
+    report(&mut scheduler);
+    scheduler.handle_published(at(0), M0_A0, &[1, 2]);
+}
+
+#[test]
+#[should_panic(expected = "a job has at least one map task")]
+fn a_job_without_map_tasks_panics() {
+    let _ = Scheduler::new(&Job { map_bytes: Vec::new(), reduce_tasks: 1 }, Limits::default());
+}
+
+#[test]
+fn time_does_not_run_backwards() {
+    let mut scheduler = scheduler();
+    scheduler.handle_timeout(at(20));
+    start(&mut scheduler);
+
+    assert_eq!(scheduler.attempts(TaskId::map(0))[0].started, at(20));
+    assert_eq!(scheduler.poll_timeout(), Some(at(30)));
+}
+
+#[test]
+fn a_timeout_without_end_never_comes() {
+    let never = Limits { worker_timeout: Duration::MAX, task_timeout: Duration::MAX, ..limits() };
+    let mut scheduler = Scheduler::new(&job(), never);
+    start(&mut scheduler);
+    scheduler.handle_timeout(at(u64::from(u32::MAX)));
+
+    assert!(scheduler.knows(WORKER));
+    assert_eq!(scheduler.attempts(TaskId::map(0))[0].ended, None);
+}
+
+#[test]
+fn a_task_that_does_not_exist_has_no_story() {
+    assert!(scheduler().attempts(TaskId::reduce(7)).is_empty());
+}
+
+const WORKER: WorkerId = WorkerId(1);
+const M0_A0: AttemptId = AttemptId { task: TaskId::map(0), number: 0 };
+
+fn scheduler() -> Scheduler {
+    Scheduler::new(&job(), limits())
+}
+
+fn job() -> Job {
+    Job { map_bytes: vec![10], reduce_tasks: 1 }
+}
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+fn at(seconds: u64) -> Time {
+    Time(Duration::from_secs(seconds))
+}
+
+fn start(scheduler: &mut Scheduler) {
+    scheduler.handle_register(at(0), WORKER);
+    scheduler.handle_idle(at(0), WORKER);
+    let action = scheduler.poll_action();
+    assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER }));
+}
+
+fn report(scheduler: &mut Scheduler) {
+    start(scheduler);
+    assert_eq!(scheduler.handle_done(at(0), WORKER, M0_A0), Verdict::Publishing);
+}

@@ -1,0 +1,410 @@
+//! What must hold whatever happens, in whatever order, however often.
+//!
+//! Random jobs are fed random events: workers that come, go, fall silent and come back, reports that
+//! arrive twice, late, from the wrong worker, or for attempts that never were. After every single
+//! event every index of the scheduler is recomputed from scratch and compared (`Script::apply`).
+//!
+//! A failure prints the shortest events found that lead to it, in the language of the transcripts,
+//! and the seed. To see it again: `PROPTEST_RNG_SEED=<seed> cargo test -p scheduler --test
+//! properties`. More cases: `PROPTEST_CASES=100000`. To keep it: paste the events into `scenarios/`;
+//! there is no file of regressions beside the code, because seeds die with the next strategy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use cases::{Case, Choice, TIMEOUT_MAX, cases};
+use proptest::prelude::RngExt;
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+use scheduler::{
+    Action, AttemptId, AttemptRecord, Beat, End, Failure, Limits, Outcome, Phase, Reason, TaskId,
+    Time, Verdict, WorkerId,
+};
+use script::{Answer, Event, Reaction, Script};
+
+mod cases;
+#[expect(dead_code, reason = "shared with the scenarios, which parse what this one prints")]
+mod script;
+
+#[test]
+fn same_events_have_same_consequences() {
+    let consequences = |case: &Case| {
+        let mut all = Vec::new();
+        play(case, |world, event, reaction| {
+            let scheduler = &world.script.scheduler;
+            all.push((
+                event.clone(),
+                reaction.clone(),
+                scheduler.snapshot(),
+                scheduler.poll_timeout(),
+            ));
+        });
+        all
+    };
+    check(|case| assert_eq!(consequences(case), consequences(case)));
+}
+
+#[test]
+fn a_task_is_won_once_and_never_changes_again() {
+    check(|case| {
+        let mut won: BTreeMap<TaskId, Vec<AttemptRecord>> = BTreeMap::new();
+        play(case, |world, event, reaction| {
+            for &task in world.script.tasks() {
+                let attempts = world.script.scheduler.attempts(task);
+                let winners = attempts.iter().filter(|attempt| has_won(attempt)).count();
+                assert!(winners <= 1, "{task} was won twice");
+                if winners == 1 {
+                    assert_eq!(won.entry(task).or_insert_with(|| attempts.to_vec()), attempts);
+                } else {
+                    assert!(!won.contains_key(&task), "{task} was taken back");
+                }
+            }
+            if let Event::Done { worker, attempt } = *event
+                && reaction.answer == Some(Answer::Verdict(Verdict::Accepted))
+            {
+                let winner = world.record(attempt).expect("an accepted attempt exists");
+                assert!(has_won(&winner), "{attempt} was accepted but did not win");
+                assert_eq!(winner.worker, worker, "{attempt} was accepted from another worker");
+            }
+        });
+    });
+}
+
+#[test]
+fn an_attempt_starts_only_on_a_worker_that_asked_and_holds_no_other() {
+    check(|case| {
+        let mut asking: BTreeSet<WorkerId> = BTreeSet::new();
+        play(case, |world, event, reaction| {
+            if let Event::Idle { worker } = *event {
+                asking.insert(worker);
+            }
+            for action in &reaction.actions {
+                match *action {
+                    Action::Start { attempt, worker } => {
+                        assert!(asking.remove(&worker), "{worker} was given work unasked");
+                        assert!(world.live_on(worker).eq([attempt]), "{attempt} is not alone");
+                    }
+                    Action::Exit { worker } => {
+                        assert!(asking.remove(&worker), "{worker} was dismissed unasked");
+                    }
+                    Action::Discard { .. } | Action::Publish { .. } => {}
+                }
+            }
+            asking.retain(|&worker| world.script.scheduler.knows(worker));
+        });
+    });
+}
+
+#[test]
+fn no_reduce_starts_before_every_map_is_committed() {
+    check(|case| {
+        play(case, |world, _, reaction| {
+            let snapshot = world.script.scheduler.snapshot();
+            let starts_reduce = reaction.actions.iter().any(
+                |action| matches!(action, Action::Start { attempt, .. } if is_reduce(*attempt)),
+            );
+            assert!(!starts_reduce || snapshot.map.committed == snapshot.map.tasks);
+        });
+    });
+}
+
+#[test]
+fn no_smaller_map_starts_while_a_larger_one_waits() {
+    check(|case| {
+        let mut started: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, _, reaction| {
+            let bytes = |task: TaskId| case.job.map_bytes[task.index as usize];
+            let waiting = world.script.tasks().iter().filter(|&&task| world.is_waiting_map(task));
+            let largest = waiting.map(|&task| bytes(task)).max().unwrap_or(0);
+            for attempt in world.started_by(reaction).filter(|&attempt| !is_reduce(attempt)) {
+                // An answer that was lost comes again, whatever waits by then.
+                let repeated = !started.insert(attempt);
+                assert!(repeated || bytes(attempt.task) >= largest, "{attempt} jumped the queue");
+            }
+        });
+    });
+}
+
+#[test]
+fn an_attempt_is_discarded_once_exactly_if_it_ended_without_winning() {
+    check(|case| {
+        let mut discarded: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, _, reaction| {
+            for action in &reaction.actions {
+                if let Action::Discard { attempt } = *action {
+                    assert!(discarded.insert(attempt), "{attempt} was discarded twice");
+                }
+            }
+            let ended: BTreeSet<AttemptId> = world
+                .attempts()
+                .filter(|(_, record)| record.ended.is_some() && !has_won(record))
+                .map(|(attempt, _)| attempt)
+                .collect();
+            assert_eq!(discarded, ended);
+        });
+    });
+}
+
+#[test]
+fn the_job_fails_when_a_bound_is_reached_and_not_before() {
+    check(|case| {
+        let Limits { failures_max, losses_max, .. } = case.limits;
+        play(case, |world, _, _| {
+            let count = |task: TaskId, ends: &[End]| {
+                let attempts = world.script.scheduler.attempts(task).iter();
+                let ended = attempts.filter_map(|attempt| attempt.ended);
+                ended.filter(|(_, end)| ends.contains(end)).count()
+            };
+            let too_many_failures = |task| {
+                let failed = [End::Failed, End::Rejected, End::Stuck];
+                count(task, &failed) >= failures_max.get() as usize
+            };
+            let too_many_losses = |task| count(task, &[End::Lost]) >= losses_max.get() as usize;
+            match world.script.scheduler.outcome() {
+                None => {
+                    for &task in world.script.tasks() {
+                        assert!(!too_many_failures(task) && !too_many_losses(task), "{task}");
+                    }
+                }
+                Some(Outcome::Failed(failure)) => match failure.reason {
+                    Reason::Failures => assert!(too_many_failures(failure.task)),
+                    Reason::Losses => assert!(too_many_losses(failure.task)),
+                    Reason::Fatal => {
+                        assert!(count(failure.task, &[End::Failed, End::Rejected]) > 0)
+                    }
+                },
+                Some(Outcome::Done) => {
+                    let snapshot = world.script.scheduler.snapshot();
+                    assert_eq!(snapshot.reduce.committed, snapshot.reduce.tasks);
+                }
+                Some(Outcome::Cancelled) => {}
+            }
+        });
+    });
+}
+
+#[test]
+fn whatever_happened_one_healthy_worker_finishes_the_job() {
+    const HEALTHY: WorkerId = WorkerId(99);
+    check(|case| {
+        let many = NonZeroU32::new(1000).expect("1000 is not 0");
+        let limits = Limits { failures_max: many, losses_max: many, ..case.limits.clone() };
+        let mut world = play(&Case { limits, ..case.clone() }, |_, _, _| {});
+        let expected = world.script.scheduler.outcome().copied().unwrap_or(Outcome::Done);
+        // Everybody else has fallen silent and is forgotten after the longest timeout, which frees
+        // what they hold; then every second commits one task.
+        let rounds = TIMEOUT_MAX.as_secs() as usize + 1 + world.script.tasks().len();
+        for _ in 0..rounds {
+            world.now = world.now + Duration::from_secs(1);
+            world.publish_everything();
+            world.apply(&Event::Register { worker: HEALTHY });
+            world.apply(&Event::Idle { worker: HEALTHY });
+            let live: Vec<AttemptId> = world.live_on(HEALTHY).collect();
+            for attempt in live {
+                world.apply(&Event::Done { worker: HEALTHY, attempt });
+            }
+            world.publish_everything();
+        }
+        let outcome = world.script.scheduler.outcome();
+        assert_eq!(outcome, Some(&expected), "not done after {rounds} rounds");
+    });
+}
+
+#[test]
+fn a_transcript_reads_as_it_prints() {
+    check(|case| {
+        let line = script::format_job(&case.job, &case.limits);
+        assert_eq!(script::parse_job(&line), (case.job.clone(), case.limits.clone()));
+        play(case, |_, event, _| assert_eq!(event.to_string().parse().as_ref(), Ok(event)));
+    });
+}
+
+/// A script, and what the caller and the workers remember of it.
+struct World {
+    script: Script,
+    now: Time,
+    buckets: u32,
+    /// Every attempt that was started, and on whom.
+    started: Vec<(AttemptId, WorkerId)>,
+    /// Every publication asked for, and how it went.
+    publications: Vec<(AttemptId, Option<Event>)>,
+    /// Every event so far.
+    transcript: Vec<String>,
+}
+
+impl World {
+    fn new(case: &Case) -> Self {
+        Self {
+            script: Script::new(&case.job, case.limits.clone()),
+            now: Time::default(),
+            buckets: case.job.reduce_tasks,
+            started: Vec::new(),
+            publications: Vec::new(),
+            transcript: vec![script::format_job(&case.job, &case.limits)],
+        }
+    }
+
+    fn apply(&mut self, event: &Event) -> Reaction {
+        self.transcript.push(format!("{event} at {}", self.now));
+        let reaction = self.script.apply(self.now, event);
+        for action in &reaction.actions {
+            match *action {
+                Action::Start { attempt, worker } => self.started.push((attempt, worker)),
+                Action::Publish { attempt } => self.publications.push((attempt, None)),
+                Action::Discard { .. } | Action::Exit { .. } => {}
+            }
+        }
+        reaction
+    }
+
+    /// The event that a choice comes to, if there is anything to choose from.
+    fn decide(&mut self, choice: &Choice) -> Option<Event> {
+        Some(match *choice {
+            Choice::Ask(worker) if self.script.scheduler.knows(worker) => Event::Idle { worker },
+            Choice::Ask(worker) => Event::Register { worker },
+            Choice::Event(ref event) => event.clone(),
+            Choice::Beat { recent, by, progress } => {
+                let (attempt, worker) = self.recently_started(recent, by)?;
+                Event::Beat { worker, running: Some(Beat { attempt, progress }) }
+            }
+            Choice::Done { recent, by } => {
+                let (attempt, worker) = self.recently_started(recent, by)?;
+                Event::Done { worker, attempt }
+            }
+            Choice::Failed { recent, by, failure } => {
+                let (attempt, worker) = self.recently_started(recent, by)?;
+                Event::Failed { worker, attempt, failure }
+            }
+            Choice::Settle { recent, failure } => {
+                let index = self.publications.len().checked_sub(1 + recent)?;
+                self.settle(index, failure)
+            }
+        })
+    }
+
+    fn recently_started(
+        &self,
+        recent: usize,
+        by: Option<WorkerId>,
+    ) -> Option<(AttemptId, WorkerId)> {
+        let &(attempt, worker) = self.started.iter().rev().nth(recent)?;
+        Some((attempt, by.unwrap_or(worker)))
+    }
+
+    fn settle(&mut self, index: usize, failure: Option<Failure>) -> Event {
+        let buckets = self.buckets;
+        let (attempt, settled) = &mut self.publications[index];
+        let attempt = *attempt;
+        let event = settled.get_or_insert_with(|| match failure {
+            Some(failure) => Event::PublishFailed { attempt, failure },
+            None => Event::Published { attempt, bucket_bytes: bucket_bytes(attempt, buckets) },
+        });
+        event.clone()
+    }
+
+    fn publish_everything(&mut self) {
+        for index in 0..self.publications.len() {
+            if self.publications[index].1.is_none() {
+                let event = self.settle(index, None);
+                self.apply(&event);
+            }
+        }
+    }
+
+    fn attempts(&self) -> impl Iterator<Item = (AttemptId, &AttemptRecord)> {
+        self.script.tasks().iter().flat_map(|&task| {
+            let attempts = (0..).zip(self.script.scheduler.attempts(task));
+            attempts.map(move |(number, record)| (AttemptId { task, number }, record))
+        })
+    }
+
+    fn record(&self, attempt: AttemptId) -> Option<AttemptRecord> {
+        self.script.scheduler.attempts(attempt.task).get(attempt.number as usize).copied()
+    }
+
+    /// The attempts of `worker` that have neither ended nor been reported.
+    fn live_on(&self, worker: WorkerId) -> impl Iterator<Item = AttemptId> {
+        let reported = |attempt| self.publications.iter().any(|&(other, _)| other == attempt);
+        let of_worker = self.attempts().filter(move |(_, record)| record.worker == worker);
+        let open = of_worker.filter(|(_, record)| record.ended.is_none());
+        open.map(|(attempt, _)| attempt).filter(move |&attempt| !reported(attempt))
+    }
+
+    fn started_by(&self, reaction: &Reaction) -> impl Iterator<Item = AttemptId> {
+        reaction.actions.iter().filter_map(|action| match *action {
+            Action::Start { attempt, .. } => Some(attempt),
+            Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => None,
+        })
+    }
+
+    fn is_waiting_map(&self, task: TaskId) -> bool {
+        let last = self.script.scheduler.attempts(task).last();
+        let waits = last.is_none_or(|last| last.ended.is_some() && !has_won(last));
+        task.phase == Phase::Map && waits
+    }
+}
+
+/// Let everything in `case` happen, and look at the world after each event.
+fn play(case: &Case, look: impl FnMut(&World, &Event, &Reaction)) -> World {
+    let mut world = World::new(case);
+    play_in(&mut world, case, look);
+    world
+}
+
+fn play_in(world: &mut World, case: &Case, mut look: impl FnMut(&World, &Event, &Reaction)) {
+    for step in &case.steps {
+        world.now = world.now + step.pause;
+        if let Some(event) = world.decide(&step.what) {
+            let reaction = world.apply(&event);
+            look(world, &event, &reaction);
+        }
+    }
+}
+
+/// Try `property` on random cases; report the shortest that breaks it, and how to see it again.
+#[track_caller]
+fn check(property: impl Fn(&Case)) {
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => TestRunner::new(config.clone()).rng().random(),
+    };
+    let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..config });
+    let result = runner.run(&cases(), |case| {
+        property(&case);
+        Ok(())
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+        Err(TestError::Fail(reason, case)) => panic!(
+            "{reason}\n\nafter\n\n{}\n\nsee it again: PROPTEST_RNG_SEED={seed} cargo test -p \
+             scheduler --test properties",
+            transcript(&case),
+        ),
+    }
+}
+
+/// The events of a case, up to and including the one that makes the scheduler itself panic.
+fn transcript(case: &Case) -> String {
+    let mut world = World::new(case);
+    // A failed property has panicked before; here it is only asked how it came to that.
+    let _ = catch_unwind(AssertUnwindSafe(|| play_in(&mut world, case, |_, _, _| {})));
+    world.transcript.join("\n")
+}
+
+fn bucket_bytes(attempt: AttemptId, buckets: u32) -> Vec<u64> {
+    match attempt.task.phase {
+        Phase::Map => (0..buckets).map(|bucket| u64::from((attempt.number + bucket) % 3)).collect(),
+        Phase::Reduce => Vec::new(),
+    }
+}
+
+fn has_won(attempt: &AttemptRecord) -> bool {
+    matches!(attempt.ended, Some((_, End::Committed)))
+}
+
+fn is_reduce(attempt: AttemptId) -> bool {
+    attempt.task.phase == Phase::Reduce
+}
