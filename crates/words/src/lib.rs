@@ -1,0 +1,52 @@
+//! Counts: bytes to words to buckets, and words to counts.
+//!
+//! The two halves of a word count, with everything else removed. A map attempt feeds the bytes of
+//! its splits to a [`Tokenizer`] and writes away what gathers in its [`Buckets`]; a reduce attempt
+//! feeds intermediates to a [`Counter`] and writes the [`Sorted`] table out with [`write_line`].
+//! Bytes in, bytes out: this is what lets one test try every cut of every awkward text.
+//!
+//! Deliberately absent: files, tasks, async, threads, clocks, and randomness. The hash of the
+//! table is the same in every run; the order of the output does not depend on it. A text written
+//! to make its words collide slows a reduce attempt down and changes nothing else.
+//!
+//! The loop of a map attempt, for every split of its task:
+//!
+//! ```
+//! use std::num::NonZeroU32;
+//! use words::{Rules, Tokenizer};
+//!
+//! let (file, start, end) = (b"to be or not to be", 4_usize, 11);
+//! let mut tokenizer = Tokenizer::new(Rules::default(), NonZeroU32::MIN);
+//!
+//! tokenizer.begin(&file[start.saturating_sub(Tokenizer::LOOKBEHIND)..start]);
+//! for block in file[start..end].chunks(4) {
+//!     tokenizer.feed(block);
+//!     // Here the caller writes the buckets that have grown large, and clears them.
+//! }
+//! for block in file[end..].chunks(4) {
+//!     if !tokenizer.feed_beyond(block) {
+//!         break;
+//!     }
+//! }
+//! tokenizer.end();
+//!
+//! // "be" began one byte before the split; "not" reaches one byte past its end.
+//! assert_eq!(tokenizer.buckets().pending(0), b"or\nnot\n");
+//! ```
+
+mod bucket;
+mod counter;
+mod gaps;
+mod letters;
+mod line;
+mod rules;
+mod table;
+mod tokenizer;
+mod utf8;
+
+pub use bucket::{Buckets, bucket_of};
+pub use counter::Counter;
+pub use line::{parse_line, write_line};
+pub use rules::{Rules, WordRule};
+pub use table::{Sorted, Table};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,66 @@
+//! What a job calls a word.
+
+use crate::letters::is_alphabetic;
+use crate::utf8::Unit;
+
+/// Which units make up a word. A word is a maximal run of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WordRule {
+    /// Characters with the Unicode property Alphabetic. Everything else separates words, bytes
+    /// that are not valid UTF-8 included.
+    #[default]
+    Letters,
+    /// Everything but characters with the Unicode property `White_Space`; also bytes that are not
+    /// valid UTF-8.
+    Whitespace,
+}
+
+impl WordRule {
+    /// Whether `unit` is part of a word.
+    #[inline]
+    pub(crate) fn takes(self, unit: Unit) -> bool {
+        match (self, unit) {
+            (Self::Letters, Unit::Char(character)) => is_alphabetic(character),
+            (Self::Whitespace, Unit::Char(character)) => !character.is_whitespace(),
+            (Self::Letters, Unit::Byte(_)) => false,
+            (Self::Whitespace, Unit::Byte(_)) => true,
+        }
+    }
+}
+
+/// How a job reads its words. Two jobs with the same rules and input have the same words.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rules {
+    /// What separates words.
+    pub words: WordRule,
+    /// Replace each character by its lower case before anything looks at it but the word rule.
+    ///
+    /// One character may become several; all of them stay in the word, alphabetic or not.
+    pub ignore_case: bool,
+}
+
+impl Rules {
+    /// The first scalar value of `unit` as it appears in a word; a bare byte is its own value.
+    pub(crate) fn first_scalar(self, unit: Unit) -> u32 {
+        match unit {
+            Unit::Char(character) if self.ignore_case => {
+                character.to_lowercase().next().map_or(unit.scalar(), u32::from)
+            }
+            Unit::Byte(_) | Unit::Char(_) => unit.scalar(),
+        }
+    }
+
+    /// Give `put` the bytes of `unit` as they appear in a word, in order.
+    pub(crate) fn spell(self, unit: Unit, mut put: impl FnMut(&[u8])) {
+        let mut buffer = [0; 4];
+        match unit {
+            Unit::Byte(byte) => put(&[byte]),
+            Unit::Char(character) if self.ignore_case => {
+                for lower in character.to_lowercase() {
+                    put(lower.encode_utf8(&mut buffer).as_bytes());
+                }
+            }
+            Unit::Char(character) => put(character.encode_utf8(&mut buffer).as_bytes()),
+        }
+    }
+}

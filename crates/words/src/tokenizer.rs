@@ -1,0 +1,533 @@
+//! Bytes of splits to words in buckets.
+//!
+//! A split is a range of a file's bytes that may begin and end anywhere, inside a word or a
+//! character too. Whatever has its first byte in the split belongs to it: a word, a character, a
+//! byte that is not valid UTF-8. So the tokenizer is shown a few bytes in front of the split, to
+//! know what it begins in the middle of, and bytes behind it until what it began is complete.
+//!
+//! Nothing is held but the first bytes of one incomplete character: a word goes to its bucket as
+//! it comes, because its first character decides which one that is.
+//!
+//! # Invariants
+//!
+//! * `carry` is a proper prefix of a well-formed character, or empty.
+//! * A word is counted when its first byte is taken, in the split that owns that byte; nothing
+//!   else counts words.
+//! * `phase` goes `Idle`, `Inside`, `Beyond`, `Idle`; only bytes fed `Inside` are owned.
+
+use std::num::NonZeroU32;
+
+use crate::bucket::Buckets;
+use crate::gaps::{CHUNK, Marks, mark};
+use crate::letters::lower_of_same_len;
+use crate::rules::Rules;
+use crate::utf8::{Unit, next_unit};
+
+/// Reads splits, one after the other, and puts their words into buckets.
+///
+/// The calls for one split are: [`begin`](Self::begin), [`feed`](Self::feed) with all of its
+/// bytes, [`feed_beyond`](Self::feed_beyond) with the bytes behind it while it asks for more and
+/// the file has any, [`end`](Self::end). Blocks may have any size. Between two calls the caller
+/// may write and clear what is pending in the buckets.
+#[derive(Debug)]
+pub struct Tokenizer {
+    rules: Rules,
+    buckets: Buckets,
+    invalid_bytes: u64,
+    phase: Phase,
+    place: Place,
+    carry: Carry,
+}
+
+/// Which bytes of a split come next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// None: no split is open.
+    Idle,
+    /// Its own.
+    Inside,
+    /// Those behind its end.
+    Beyond,
+}
+
+/// What the bytes taken so far end in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// A word that starts in another split; it is skipped.
+    Foreign,
+    /// Something between words.
+    Gap,
+    /// A word of this split, already counted and partly in its bucket.
+    Word { bucket: u32 },
+}
+
+/// The beginning of a character whose other bytes have not been fed yet.
+#[derive(Debug, Default)]
+struct Carry {
+    bytes: [u8; 4],
+    /// Whether the byte at the same index lies in the split.
+    owned: [bool; 4],
+    len: usize,
+}
+
+impl Tokenizer {
+    /// How many bytes in front of a split [`begin`](Self::begin) wants to see: the longest
+    /// character. Three bytes tell whether a character reaches into the split; when none does, it
+    /// takes four to see the character that ends where the split begins.
+    pub const LOOKBEHIND: usize = 4;
+
+    /// A tokenizer that has seen nothing.
+    #[must_use]
+    pub fn new(rules: Rules, buckets: NonZeroU32) -> Self {
+        Self {
+            rules,
+            buckets: Buckets::new(buckets),
+            invalid_bytes: 0,
+            phase: Phase::Idle,
+            place: Place::Gap,
+            carry: Carry::default(),
+        }
+    }
+
+    /// Open a split. `before` is the last [`LOOKBEHIND`](Self::LOOKBEHIND) bytes in front of it in
+    /// its file, fewer only when the file has no more; empty at the start of a file.
+    ///
+    /// # Panics
+    ///
+    /// When the last split was not ended.
+    pub fn begin(&mut self, before: &[u8]) {
+        assert!(self.phase == Phase::Idle, "split begun while another is open");
+        self.phase = Phase::Inside;
+        let mut rest = &before[before.len().saturating_sub(Self::LOOKBEHIND)..];
+        // The first bytes may be the end of a character and then read as invalid. Only the last
+        // unit decides where the split begins, and that one is whole.
+        while let Some(unit) = next_unit(rest) {
+            self.take(unit, false);
+            rest = &rest[unit.len()..];
+        }
+        self.carry.hold(rest, false);
+    }
+
+    /// Read the next bytes of the split.
+    ///
+    /// # Panics
+    ///
+    /// When no split is open, or bytes behind its end have been fed.
+    pub fn feed(&mut self, block: &[u8]) {
+        assert!(self.phase == Phase::Inside, "split fed while {:?}", self.phase);
+        let mut rest = self.complete_carry(block, true);
+        while !rest.is_empty() {
+            let marks = mark(self.rules.words, rest);
+            if marks.len == 0 {
+                self.carry.hold(rest, true);
+                return;
+            }
+            self.take_marked(rest, &marks);
+            rest = &rest[marks.len..];
+        }
+    }
+
+    /// Read bytes behind the end of the split, which complete the word or character that it ends
+    /// in; says whether more of them are wanted. Never begins a word, and counts nothing that
+    /// begins behind the split.
+    ///
+    /// An empty `block` asks without feeding. Bytes that are not wanted are ignored.
+    ///
+    /// # Panics
+    ///
+    /// When no split is open.
+    pub fn feed_beyond(&mut self, block: &[u8]) -> bool {
+        assert!(self.phase != Phase::Idle, "bytes behind a split fed while none is open");
+        self.phase = Phase::Beyond;
+        if !self.wants_more() {
+            return false;
+        }
+        let mut rest = self.complete_carry(block, false);
+        while let Place::Word { bucket } = self.place
+            && !rest.is_empty()
+        {
+            let marks = mark(self.rules.words, rest);
+            if marks.len == 0 {
+                self.carry.hold(rest, false);
+                break;
+            }
+            let run = marks.word.trailing_ones() as usize;
+            self.append(bucket, rest, run);
+            if run < marks.len {
+                self.end_word(bucket);
+            }
+            rest = &rest[marks.len..];
+        }
+        self.wants_more()
+    }
+
+    /// Close the split: its word and its character are complete, or the file has ended.
+    ///
+    /// A character that the end of the file cuts off is invalid bytes.
+    ///
+    /// # Panics
+    ///
+    /// When no split is open.
+    pub fn end(&mut self) {
+        assert!(self.phase != Phase::Idle, "split ended while none is open");
+        self.take_carry_as_bytes();
+        if let Place::Word { bucket } = self.place {
+            self.end_word(bucket);
+        }
+        self.place = Place::Gap;
+        self.phase = Phase::Idle;
+    }
+
+    /// The buckets, filled by all splits so far.
+    #[must_use]
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The buckets, to clear what has been written.
+    pub fn buckets_mut(&mut self) -> &mut Buckets {
+        &mut self.buckets
+    }
+
+    /// Words of all splits so far, counted when they start.
+    #[must_use]
+    pub fn words(&self) -> u64 {
+        self.buckets.words_total()
+    }
+
+    /// Bytes of all splits so far that are not valid UTF-8, whatever the word rule makes of them.
+    #[must_use]
+    pub fn invalid_bytes(&self) -> u64 {
+        self.invalid_bytes
+    }
+
+    /// Whether something of this split is incomplete: a word, or a unit with a byte in it.
+    fn wants_more(&self) -> bool {
+        let carries_own = self.carry.owned[..self.carry.len].contains(&true);
+        match self.place {
+            Place::Word { .. } => true,
+            Place::Foreign | Place::Gap => carries_own,
+        }
+    }
+
+    /// Give the carry the bytes that it lacks; returns the rest of `block`.
+    fn complete_carry<'a>(&mut self, block: &'a [u8], owned: bool) -> &'a [u8] {
+        let mut rest = block;
+        while self.carry.len > 0
+            && let Some((&byte, others)) = rest.split_first()
+        {
+            match self.carry.next_with(byte) {
+                // The byte does not continue the character: it may begin another.
+                Some(Unit::Byte(_)) => self.take_carry_as_bytes(),
+                Some(unit @ Unit::Char(_)) => {
+                    let owned = self.carry.owned[0];
+                    self.carry.len = 0;
+                    self.take(unit, owned);
+                    rest = others;
+                }
+                None => {
+                    self.carry.hold(&[byte], owned);
+                    rest = others;
+                }
+            }
+        }
+        rest
+    }
+
+    /// The carry will not become a character: every byte of it stands alone, since none but the
+    /// first could begin one.
+    fn take_carry_as_bytes(&mut self) {
+        let carry = std::mem::take(&mut self.carry);
+        for (&byte, &owned) in carry.bytes[..carry.len].iter().zip(&carry.owned) {
+            self.take(Unit::Byte(byte), owned);
+        }
+    }
+
+    /// Take one unit: the definition of what a split's words are.
+    /// [`take_marked`](Self::take_marked) is the same for many owned units.
+    fn take(&mut self, unit: Unit, owned: bool) {
+        if let Unit::Byte(_) = unit {
+            self.invalid_bytes += u64::from(owned);
+        }
+        match (self.place, self.rules.words.takes(unit)) {
+            (Place::Gap, true) if owned => {
+                let bucket = self.buckets.of(self.rules.first_scalar(unit));
+                self.buckets.start_word(bucket);
+                self.place = Place::Word { bucket };
+                self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
+            }
+            (Place::Gap, true) => self.place = Place::Foreign,
+            (Place::Word { bucket }, true) => {
+                self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
+            }
+            (Place::Word { bucket }, false) => self.end_word(bucket),
+            (Place::Foreign, false) => self.place = Place::Gap,
+            (Place::Foreign, true) | (Place::Gap, false) => {}
+        }
+    }
+
+    /// Take the units at the start of `text` that `marks` is about.
+    fn take_marked(&mut self, text: &[u8], marks: &Marks) {
+        if !self.rules.ignore_case {
+            self.take_runs(text, marks);
+        } else if let Some(lower) = lower(text, marks) {
+            self.take_runs(&lower, marks);
+        } else {
+            self.take_units(text, marks.len);
+        }
+    }
+
+    /// Put the runs of `marks` into their buckets, as they stand in `text`.
+    #[inline]
+    fn take_runs(&mut self, text: &[u8], marks: &Marks) {
+        self.invalid_bytes += u64::from(marks.invalid_bytes);
+        let mut word = marks.word;
+        if self.place != Place::Gap {
+            let run = word.trailing_ones() as usize;
+            if let Place::Word { bucket } = self.place {
+                self.buckets.append(bucket, &text[..run]);
+                if run < marks.len {
+                    self.end_word(bucket);
+                }
+            }
+            if run == marks.len {
+                return;
+            }
+            self.place = Place::Gap;
+            word &= word.wrapping_add(1);
+        }
+        while word != 0 {
+            let start = word.trailing_zeros() as usize;
+            let end = start + (word >> start).trailing_ones() as usize;
+            let bucket = self.bucket_at(&text[start..]);
+            if end == marks.len {
+                self.buckets.start_word(bucket);
+                self.buckets.append(bucket, &text[start..end]);
+                self.place = Place::Word { bucket };
+                return;
+            }
+            self.buckets.put_word(bucket, text, start..end);
+            // The carry of this addition clears the run.
+            word &= word.wrapping_add(1 << start);
+        }
+    }
+
+    /// Take the owned units in `text[..len]` one by one. What stands behind them decides whether
+    /// the last of them is a bare byte, so the text is not cut.
+    #[cold]
+    fn take_units(&mut self, text: &[u8], len: usize) {
+        let mut at = 0;
+        while at < len {
+            let unit = next_unit(&text[at..]).expect("marked units are whole");
+            self.take(unit, true);
+            at += unit.len();
+        }
+    }
+
+    /// The bucket of the word at the start of `text`, which is as it will be written.
+    #[inline]
+    fn bucket_at(&self, text: &[u8]) -> u32 {
+        self.buckets.of_ascii(text[0]).unwrap_or_else(|| self.bucket_at_high(text))
+    }
+
+    #[cold]
+    fn bucket_at_high(&self, text: &[u8]) -> u32 {
+        let unit = next_unit(text).expect("marked units are whole");
+        self.buckets.of(unit.scalar())
+    }
+
+    /// Append the units in `text[..len]` to the open word; as in [`take_units`](Self::take_units).
+    fn append(&mut self, bucket: u32, text: &[u8], len: usize) {
+        if !self.rules.ignore_case {
+            return self.buckets.append(bucket, &text[..len]);
+        }
+        let mut at = 0;
+        while at < len {
+            let unit = next_unit(&text[at..]).expect("marked units are whole");
+            self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
+            at += unit.len();
+        }
+    }
+
+    fn end_word(&mut self, bucket: u32) {
+        self.buckets.append(bucket, b"\n");
+        self.place = Place::Gap;
+    }
+}
+
+impl Carry {
+    /// Append bytes that are still a proper prefix of a character.
+    fn hold(&mut self, bytes: &[u8], owned: bool) {
+        let end = self.len + bytes.len();
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.owned[self.len..end].fill(owned);
+        self.len = end;
+    }
+
+    /// What the carry would begin with if `byte` came next.
+    fn next_with(&self, byte: u8) -> Option<Unit> {
+        let mut bytes = self.bytes;
+        bytes[self.len] = byte;
+        next_unit(&bytes[..=self.len])
+    }
+}
+
+/// The marked chunk in lower case, with room behind it for copies that look too far. `None` when
+/// a character of it changes its length: then no bit of the marks stays where it is.
+fn lower(text: &[u8], marks: &Marks) -> Option<[u8; CHUNK + 16]> {
+    let mut lower = [0; CHUNK + 16];
+    match text.first_chunk::<CHUNK>() {
+        Some(chunk) => lower[..CHUNK].copy_from_slice(&chunk.map(|byte| byte.to_ascii_lowercase())),
+        None => {
+            lower[..text.len()].copy_from_slice(text);
+            lower.make_ascii_lowercase();
+        }
+    }
+    let mut high = marks.high;
+    while high != 0 {
+        let at = high.trailing_zeros() as usize;
+        let unit = next_unit(&text[at..]).expect("marked units are whole");
+        if let Unit::Char(character) = unit {
+            lower_of_same_len(character)?.encode_utf8(&mut lower[at..]);
+        }
+        // Nothing is left to shift when the unit is the last of 64 bytes.
+        high &= u64::MAX.checked_shl((at + unit.len()) as u32).unwrap_or(0);
+    }
+    Some(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::WordRule;
+
+    const LETTERS: Rules = Rules { words: WordRule::Letters, ignore_case: false };
+    const LETTERS_LOWER: Rules = Rules { words: WordRule::Letters, ignore_case: true };
+    const WHITESPACE: Rules = Rules { words: WordRule::Whitespace, ignore_case: false };
+    const WHITESPACE_LOWER: Rules = Rules { words: WordRule::Whitespace, ignore_case: true };
+
+    #[test]
+    fn letters_are_words_and_the_rest_is_not() {
+        check(LETTERS, "don't pay 2nd naïve_x\0y", &["don", "t", "pay", "nd", "naïve", "x", "y"]);
+    }
+
+    #[test]
+    fn whitespace_makes_words_of_everything_else() {
+        check(WHITESPACE, "don't\u{a0}2nd\u{85}-\0-\u{1c}x\r\n", &["don't", "2nd", "-\0-\u{1c}x"]);
+    }
+
+    #[test]
+    fn lower_case_may_be_longer_and_need_not_be_alphabetic() {
+        check(LETTERS_LOWER, "İX ΣΑΣ ẞ", &["i\u{307}x", "σασ", "ß"]);
+        // U+0307 on its own separates words; as a part of a lower-case letter it does not.
+        check(LETTERS_LOWER, "x\u{307}Y", &["x", "y"]);
+        check(WHITESPACE_LOWER, "DON'T İ", &["don't", "i\u{307}"]);
+    }
+
+    #[test]
+    fn bucket_is_that_of_the_lower_case() {
+        let mut tokenizer = tokenizer(LETTERS_LOWER, 128);
+        // The last one is the Kelvin sign, whose lower case is ASCII.
+        read(&mut tokenizer, "Alpha \u{212A}elvin".as_bytes());
+        assert_eq!(tokenizer.buckets().pending(u32::from(b'a')), b"alpha\n");
+        assert_eq!(tokenizer.buckets().pending(u32::from(b'k')), b"kelvin\n");
+    }
+
+    #[test]
+    fn bare_byte_is_counted_and_separates_letters() {
+        let mut tokenizer = tokenizer(LETTERS, 1);
+        read(&mut tokenizer, b"ab\xFFcd\xE2\x82ef\xC3");
+        assert_eq!(tokenizer.buckets().pending(0), b"ab\ncd\nef\n");
+        assert_eq!(tokenizer.invalid_bytes(), 4);
+    }
+
+    #[test]
+    fn bare_byte_begins_a_word_in_the_bucket_of_its_value() {
+        let mut tokenizer = tokenizer(WHITESPACE_LOWER, 256);
+        read(&mut tokenizer, b"\xE2\x82A \xE2");
+        assert_eq!(tokenizer.buckets().pending(0xE2), b"\xE2\x82a\n\xE2\n");
+        assert_eq!(tokenizer.invalid_bytes(), 3);
+    }
+
+    #[test]
+    fn bare_byte_ends_a_word_although_a_character_could_begin_with_it() {
+        // Whether 0xC2 is one is decided by the byte behind the word.
+        for rules in [WHITESPACE, WHITESPACE_LOWER] {
+            let mut tokenizer = tokenizer(rules, 1);
+            tokenizer.begin(b"");
+            tokenizer.feed(b"\xC8\xBA\xC2 a");
+            assert!(!tokenizer.feed_beyond(b"b\xC2\n"));
+            tokenizer.end();
+            let first = if rules.ignore_case { "ⱥ" } else { "Ⱥ" };
+            let expected = [first.as_bytes(), b"\xC2\nab\xC2\n"].concat();
+            assert_eq!(tokenizer.buckets().pending(0), expected);
+            assert_eq!(tokenizer.invalid_bytes(), 1);
+        }
+    }
+
+    #[test]
+    fn split_inside_a_giant_word_emits_nothing_and_wants_nothing() {
+        let mut tokenizer = tokenizer(LETTERS, 1);
+        tokenizer.begin(b"xxxx");
+        tokenizer.feed(&[b'x'; 1000]);
+        assert!(!tokenizer.feed_beyond(b""));
+        assert!(!tokenizer.feed_beyond(b"x y"));
+        tokenizer.end();
+        assert_eq!((tokenizer.buckets().pending_total(), tokenizer.words()), (0, 0));
+    }
+
+    #[test]
+    fn split_wants_more_until_its_word_and_its_character_are_complete() {
+        let mut tokenizer = tokenizer(LETTERS, 1);
+        tokenizer.begin(b"");
+        tokenizer.feed(b"a \xF0\x9D");
+        assert_eq!(tokenizer.words(), 1);
+        assert!(tokenizer.feed_beyond(b""));
+        assert!(tokenizer.feed_beyond(b"\x92"));
+        assert!(tokenizer.feed_beyond(b"\x9Cbc"));
+        assert!(!tokenizer.feed_beyond(b"d e"));
+        tokenizer.end();
+        assert_eq!(tokenizer.buckets().pending(0), "a\n𝒜bcd\n".as_bytes());
+    }
+
+    #[test]
+    fn word_is_streamed_and_counted_when_it_starts() {
+        let mut tokenizer = tokenizer(LETTERS, 1);
+        tokenizer.begin(b"");
+        for part in [b"abc", b"def"] {
+            tokenizer.feed(part);
+            assert_eq!(tokenizer.buckets().pending(0), part);
+            assert_eq!(tokenizer.words(), 1);
+            tokenizer.buckets_mut().clear(0);
+        }
+        tokenizer.end();
+        assert_eq!(tokenizer.buckets().pending(0), b"\n");
+    }
+
+    #[test]
+    fn end_of_a_file_ends_a_word() {
+        let mut tokenizer = tokenizer(LETTERS, 1);
+        read(&mut tokenizer, b"one");
+        read(&mut tokenizer, b"two");
+        assert_eq!(tokenizer.buckets().pending(0), b"one\ntwo\n");
+    }
+
+    fn tokenizer(rules: Rules, buckets: u32) -> Tokenizer {
+        Tokenizer::new(rules, NonZeroU32::new(buckets).unwrap())
+    }
+
+    fn read(tokenizer: &mut Tokenizer, file: &[u8]) {
+        tokenizer.begin(b"");
+        tokenizer.feed(file);
+        tokenizer.end();
+    }
+
+    #[track_caller]
+    fn check(rules: Rules, text: &str, expected: &[&str]) {
+        let mut tokenizer = tokenizer(rules, 1);
+        read(&mut tokenizer, text.as_bytes());
+        let pending = String::from_utf8(tokenizer.buckets().pending(0).to_vec()).unwrap();
+        assert_eq!(pending.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(tokenizer.words(), expected.len() as u64);
+    }
+}

@@ -1,0 +1,395 @@
+//! Everything the crate promises, against counters that are written as plainly as can be.
+//!
+//! The oracle below shares no code with the crate: it reads a whole file with `std`'s own decoder
+//! and knows neither splits nor blocks. Where a split is cut, and in what blocks it comes, must not
+//! change a single word.
+//!
+//! A failure prints the smallest input it was seen with and keeps its seed beside this file;
+//! `PROPTEST_RNG_SEED=N` makes a run start from seed N.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::ops::Range;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use words::{Counter, Rules, Table, Tokenizer, WordRule, bucket_of, parse_line, write_line};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn every_split_has_the_words_that_start_in_it(
+        file in text(),
+        cuts in vec(any::<Index>(), 0..6),
+        blocks in vec(1_usize..90, 1..5),
+        rules in rules(),
+        buckets in 1_u32..30,
+    ) {
+        let cuts = cuts.iter().map(|cut| cut.index(file.len() + 1)).collect();
+        check_splits(&file, cuts, &blocks, rules, buckets);
+    }
+
+    #[test]
+    fn bytes_without_any_sense_are_split_as_well(
+        file in vec(any::<u8>(), 0..200),
+        cuts in vec(any::<Index>(), 0..6),
+        blocks in vec(1_usize..90, 1..5),
+        rules in rules(),
+        buckets in 1_u32..30,
+    ) {
+        let cuts = cuts.iter().map(|cut| cut.index(file.len() + 1)).collect();
+        check_splits(&file, cuts, &blocks, rules, buckets);
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn table_is_a_map_in_order(
+        alike in vec((vec(0_u8..3, 0..22), 0_u64..1000), 0..100),
+        // Enough to make it grow, and up to forty bytes long.
+        many in vec(any::<u32>(), 0..1000),
+    ) {
+        let many = many.iter().map(|&n| (n.to_string().repeat(n as usize % 5).into_bytes(), 1));
+        let adds: Vec<_> = alike.into_iter().chain(many).collect();
+        let mut table = Table::new();
+        let mut expected = BTreeMap::<&[u8], u64>::new();
+        for (word, count) in &adds {
+            table.add(word, *count);
+            *expected.entry(word).or_default() += count;
+        }
+        prop_assert_eq!(table.len(), expected.len());
+        prop_assert_eq!(table.is_empty(), expected.is_empty());
+        let sorted = table.into_sorted(|| ());
+        prop_assert_eq!(sorted.len(), expected.len());
+        prop_assert!(sorted.iter().eq(expected));
+    }
+
+    #[test]
+    fn counter_counts_lines_whatever_the_blocks(
+        objects in vec(vec(select(b"aab\n\n\0\xFFqz".as_slice()), 0..300), 1..4),
+        blocks in vec(1_usize..90, 1..5),
+    ) {
+        let mut counter = Counter::new();
+        let mut expected = BTreeMap::<&[u8], u64>::new();
+        for object in &objects {
+            let mut rest = object.as_slice();
+            for size in blocks.iter().cycle() {
+                let block;
+                (block, rest) = rest.split_at(rest.len().min(*size));
+                counter.feed(block);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let mut lines: Vec<_> = object.split(|&byte| byte == b'\n').collect();
+            let last = lines.pop().unwrap_or_default();
+            prop_assert_eq!(counter.end_object(), last.is_empty());
+            for line in lines {
+                *expected.entry(line).or_default() += 1;
+            }
+        }
+        prop_assert_eq!(counter.words(), expected.values().sum::<u64>());
+        let sorted = counter.into_table().into_sorted(|| ());
+        prop_assert!(sorted.iter().eq(expected));
+    }
+
+    #[test]
+    fn line_that_was_written_is_parsed(word in vec(any::<u8>(), 0..20), count in any::<u64>()) {
+        let mut out = Vec::new();
+        write_line(&mut out, &word, count);
+        prop_assert_eq!(out.pop(), Some(b'\n'));
+        prop_assert_eq!(&out, &[&word, b" ".as_slice(), count.to_string().as_bytes()].concat());
+        prop_assert_eq!(parse_line(&out), Some((word.as_slice(), count)));
+    }
+
+    #[test]
+    fn line_that_is_parsed_was_written(line in vec(select(b"a 0019".as_slice()), 0..8)) {
+        if let Some((word, count)) = parse_line(&line) {
+            let mut out = Vec::new();
+            write_line(&mut out, word, count);
+            prop_assert_eq!(out, [line.as_slice(), b"\n"].concat());
+        }
+    }
+
+    #[test]
+    fn words_of_all_maps_are_counted_once(
+        files in vec(text(), 1..4),
+        rules in rules(),
+    ) {
+        let mut tokenizer = Tokenizer::new(rules, NonZeroU32::MIN);
+        let mut counter = Counter::new();
+        let mut expected = BTreeMap::<Vec<u8>, u64>::new();
+        for file in &files {
+            let mut intermediate = [Vec::new()];
+            read_split(&mut tokenizer, file, 0..file.len(), &[100], &mut intermediate);
+            counter.feed(&intermediate[0]);
+            prop_assert!(counter.end_object());
+            for word in naive_words(file, rules) {
+                *expected.entry(word.bytes).or_default() += 1;
+            }
+        }
+        prop_assert_eq!(counter.words(), tokenizer.words());
+        let sorted = counter.into_table().into_sorted(|| ());
+        let expected = expected.iter().map(|(word, &count)| (word.as_slice(), count));
+        prop_assert!(sorted.iter().eq(expected));
+    }
+}
+
+#[test]
+fn every_byte_at_every_position_around_every_cut() {
+    for file in ["aé€😀 b", "x 𝒜b€1", "Ⱥ İ\u{A0}ñ"] {
+        for (position, byte) in (0..file.len()).flat_map(|at| (0..=0xFF).map(move |b| (at, b))) {
+            let mut file = file.as_bytes().to_vec();
+            file[position] = byte;
+            for rules in ALL_RULES {
+                // Splits of one byte are cut on both sides of it.
+                check_splits(&file, (0..=file.len()).collect(), &[1], rules, 5);
+                check_splits(&file, vec![position], &[3], rules, 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_text_of_five_awkward_bytes_cut_everywhere() {
+    let bytes = [b'a', b' ', 0x80, 0xBF, 0xC3, 0xE2, 0xF0];
+    for code in 0..bytes.len().pow(5) {
+        let file: Vec<u8> =
+            (0..5).map(|digit| bytes[code / bytes.len().pow(digit) % bytes.len()]).collect();
+        for rules in ALL_RULES {
+            check_splits(&file, (0..=5).collect(), &[1], rules, 3);
+        }
+    }
+}
+
+#[test]
+fn giant_word_is_never_held() {
+    const BLOCK: usize = 1 << 16;
+    const WORD: u64 = 64 << 20;
+    // The letter whose lower case is longest beside itself: two bytes become three.
+    for (letter, lower_len) in [("x", 1), ("Ⱥ", 3)] {
+        let block = letter.repeat(BLOCK / letter.len());
+        let rules = Rules { words: WordRule::Letters, ignore_case: true };
+        let mut tokenizer = Tokenizer::new(rules, NonZeroU32::new(4).unwrap());
+        tokenizer.begin(b"");
+        let mut written = 0;
+        for fed in 0..WORD / BLOCK as u64 {
+            // The second half of the word lies behind the end of the split.
+            if fed < WORD / BLOCK as u64 / 2 {
+                tokenizer.feed(block.as_bytes());
+            } else {
+                assert!(tokenizer.feed_beyond(block.as_bytes()));
+            }
+            assert!(tokenizer.buckets().pending_total() <= 3 * BLOCK);
+            for bucket in 0..4 {
+                written += tokenizer.buckets().pending(bucket).len() as u64;
+                tokenizer.buckets_mut().clear(bucket);
+            }
+        }
+        tokenizer.end();
+        assert_eq!(written, WORD / letter.len() as u64 * lower_len);
+        assert_eq!(tokenizer.buckets().pending_total(), 1, "the newline is left");
+        assert_eq!(tokenizer.words(), 1);
+    }
+}
+
+#[test]
+fn pending_lines_are_never_much_longer_than_their_block() {
+    for text in ["a b c d ", "Ⱥ Ⱥ ", "İ", "it is a word or two "] {
+        let block = text.repeat(1000);
+        for rules in ALL_RULES {
+            let mut tokenizer = Tokenizer::new(rules, NonZeroU32::new(3).unwrap());
+            tokenizer.begin(b"");
+            tokenizer.feed(block.as_bytes());
+            assert!(tokenizer.buckets().pending_total() <= 3 * block.len());
+            tokenizer.end();
+        }
+    }
+}
+
+/// Read `file` in splits that are cut at `cuts`, and compare every one of them with the oracle.
+#[track_caller]
+fn check_splits(file: &[u8], mut cuts: Vec<usize>, blocks: &[usize], rules: Rules, buckets: u32) {
+    let count = NonZeroU32::new(buckets).expect("not zero");
+    let expected = naive_words(file, rules);
+    let mut tokenizer = Tokenizer::new(rules, count);
+    cuts.extend([0, file.len()]);
+    cuts.sort_unstable();
+
+    for cut in cuts.windows(2) {
+        let split = cut[0]..cut[1];
+        let invalid_bytes = tokenizer.invalid_bytes();
+        let mut found = vec![Vec::new(); buckets as usize];
+        read_split(&mut tokenizer, file, split.clone(), blocks, &mut found);
+
+        let mut lines = vec![Vec::new(); buckets as usize];
+        for word in expected.iter().filter(|word| split.contains(&word.start)) {
+            let line = &mut lines[(word.first % buckets) as usize];
+            line.extend_from_slice(&word.bytes);
+            line.push(b'\n');
+        }
+        let context = || format!("{split:?} of {file:x?} under {rules:?} in blocks of {blocks:?}");
+        assert_eq!(found, lines, "words of {}", context());
+        let found = tokenizer.invalid_bytes() - invalid_bytes;
+        let expected = naive_invalid_bytes(file, &split);
+        assert_eq!(found, expected, "invalid bytes of {}", context());
+    }
+
+    assert_eq!(tokenizer.words(), expected.len() as u64);
+    for bucket in 0..buckets {
+        let expected = expected.iter().filter(|word| bucket_of(word.first, count) == bucket);
+        assert_eq!(tokenizer.buckets().words(bucket), expected.count() as u64);
+    }
+}
+
+/// What a worker does with one split. Writes the buckets to `files` after every block.
+fn read_split(
+    tokenizer: &mut Tokenizer,
+    file: &[u8],
+    split: Range<usize>,
+    blocks: &[usize],
+    files: &mut [Vec<u8>],
+) {
+    let write = |tokenizer: &mut Tokenizer, files: &mut [Vec<u8>]| {
+        for (bucket, file) in (0..).zip(files) {
+            file.extend_from_slice(tokenizer.buckets().pending(bucket));
+            tokenizer.buckets_mut().clear(bucket);
+        }
+    };
+    let mut sizes = blocks.iter().copied().cycle();
+    let mut next_block = |rest: &mut Range<usize>| {
+        let end = rest.end.min(rest.start + sizes.next().unwrap_or(1));
+        let block = &file[rest.start..end];
+        rest.start = end;
+        block
+    };
+
+    let before = split.start.saturating_sub(Tokenizer::LOOKBEHIND)..split.start;
+    let mut beyond = split.end..file.len();
+    let mut inside = split;
+    tokenizer.begin(&file[before]);
+    while !inside.is_empty() {
+        tokenizer.feed(next_block(&mut inside));
+        write(tokenizer, files);
+    }
+    while !beyond.is_empty() && tokenizer.feed_beyond(next_block(&mut beyond)) {
+        write(tokenizer, files);
+    }
+    tokenizer.end();
+    write(tokenizer, files);
+}
+
+struct NaiveWord {
+    start: usize,
+    first: u32,
+    bytes: Vec<u8>,
+}
+
+/// All words of a file: decode it whole, then split where the rule says.
+fn naive_words(file: &[u8], rules: Rules) -> Vec<NaiveWord> {
+    let units = naive_units(file);
+    let separates = |&(_, unit): &(usize, Result<char, u8>)| match (rules.words, unit) {
+        (WordRule::Letters, unit) => !unit.is_ok_and(char::is_alphabetic),
+        (WordRule::Whitespace, unit) => unit.is_ok_and(char::is_whitespace),
+    };
+    let mut words = Vec::new();
+    for run in units.split(separates).filter(|run| !run.is_empty()) {
+        let mut firsts = Vec::new();
+        let mut bytes = Vec::new();
+        for &(_, unit) in run {
+            let spelled = match unit {
+                Err(byte) => {
+                    firsts.push(u32::from(byte));
+                    bytes.push(byte);
+                    continue;
+                }
+                Ok(character) if rules.ignore_case => String::from_iter(character.to_lowercase()),
+                Ok(character) => String::from(character),
+            };
+            firsts.extend(spelled.chars().map(u32::from));
+            bytes.extend(spelled.into_bytes());
+        }
+        words.push(NaiveWord { start: run[0].0, first: firsts[0], bytes });
+    }
+    words
+}
+
+/// Bytes of `split` that are in no character of the whole file.
+fn naive_invalid_bytes(file: &[u8], split: &Range<usize>) -> u64 {
+    let units = naive_units(file);
+    units.iter().filter(|(start, unit)| unit.is_err() && split.contains(start)).count() as u64
+}
+
+/// The characters of a file and the bytes between them, each with its position.
+fn naive_units(file: &[u8]) -> Vec<(usize, Result<char, u8>)> {
+    let mut units = Vec::new();
+    let mut start = 0;
+    for chunk in file.utf8_chunks() {
+        for (at, character) in chunk.valid().char_indices() {
+            units.push((start + at, Ok(character)));
+        }
+        start += chunk.valid().len();
+        for &byte in chunk.invalid() {
+            units.push((start, Err(byte)));
+            start += 1;
+        }
+    }
+    units
+}
+
+/// Text in which everything that is awkward about a word is near everything else.
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    vec(fragment(), 0..40).prop_map(|fragments| fragments.concat())
+}
+
+fn fragment() -> impl Strategy<Value = Vec<u8>> {
+    let words =
+        ["a", "The", "DON", "word", "naïve", "İstanbul", "ΣΑΣ", "ẞ", "\u{212A}", "Ⱥ", "中文"];
+    let characters =
+        ["é", "€", "😀", "𝒜", "𐐀", "ǅ", "\u{301}", "\u{345}", "\u{10FFFF}", "\u{FFFD}"];
+    let gaps = [" ", "  ", "\n", "\r\n", "\t", "\0", "'", "2", "\u{1C}"];
+    let wide_gaps = ["\u{85}", "\u{A0}", "\u{2028}", "\u{3000}", "\u{200B}", "\u{FEFF}"];
+    let broken: [&[u8]; 12] = [
+        b"\x80",
+        b"\xBF",
+        b"\xC3",
+        b"\xE2\x82",
+        b"\xF0\x9F\x98",
+        b"\xF0",
+        b"\xFF",
+        b"\xC0\x80",
+        b"\xED\xA0\x80",
+        b"\xF4\x90\x80\x80",
+        b"\xE0\x9F\xBF",
+        b"\xF0\x8F\xBF\xBF",
+    ];
+    let strings = |strings: &[&str]| {
+        select(strings.iter().map(|string| string.as_bytes().to_vec()).collect::<Vec<_>>())
+    };
+    prop_oneof![
+        4 => strings(&words),
+        2 => strings(&characters),
+        4 => strings(&gaps),
+        1 => strings(&wide_gaps),
+        2 => select(broken.map(<[u8]>::to_vec).to_vec()),
+        1 => vec(any::<u8>(), 1..4),
+        // Longer than the 64 bytes that are looked at together.
+        1 => (select(vec!["x", "É"]), 30_usize..150).prop_map(|(one, n)| one.repeat(n).into_bytes()),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    select(ALL_RULES.to_vec())
+}
+
+const ALL_RULES: [Rules; 4] = [
+    Rules { words: WordRule::Letters, ignore_case: false },
+    Rules { words: WordRule::Letters, ignore_case: true },
+    Rules { words: WordRule::Whitespace, ignore_case: false },
+    Rules { words: WordRule::Whitespace, ignore_case: true },
+];
