@@ -1,0 +1,153 @@
+//! What is in the folders before a job begins: whose it is, and what of it will not belong.
+//!
+//! Only looks. A file that is not ours stops the job before it starts, so nothing may have been
+//! created, swept or replaced by then.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::error::{Operation, StoreError};
+use crate::layout::{self, Folder, Name};
+use crate::local::{list_folder, refused};
+
+/// What is visible in the folders of a store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Survey {
+    /// Visible entries that no job of ours has made, sorted by path within each folder.
+    pub foreign: Vec<PathBuf>,
+    /// Map task and bucket of every intermediate.
+    pub intermediates: Vec<(u32, u32)>,
+    /// Bucket of every output.
+    pub outputs: Vec<u32>,
+}
+
+impl Survey {
+    /// Whether a job has left something here.
+    pub fn has_results(&self) -> bool {
+        !self.intermediates.is_empty() || !self.outputs.is_empty()
+    }
+
+    /// Our objects that a job with this many map tasks and buckets does not replace.
+    pub fn outside(&self, map_count: u32, bucket_count: u32) -> Vec<Name> {
+        let intermediates = self
+            .intermediates
+            .iter()
+            .filter(|&&(map, bucket)| map >= map_count || bucket >= bucket_count)
+            .map(|&(map, bucket)| layout::intermediate(map, bucket));
+        let outputs = self
+            .outputs
+            .iter()
+            .filter(|&&bucket| bucket >= bucket_count)
+            .map(|&bucket| layout::output(bucket));
+        intermediates.chain(outputs).collect()
+    }
+}
+
+/// Look at what is visible in the folders of the store at `root`, if there is one.
+pub fn survey(root: &Path) -> Result<Survey, StoreError> {
+    let mut survey = Survey::default();
+    for folder in [Folder::Intermediate, Folder::Output] {
+        let path = root.join(folder.as_str());
+        let is_there = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => true,
+            Ok(_) => return Err(StoreError::NotAFolder { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(StoreError::refused(Operation::List, &path, source)),
+        };
+        if is_there {
+            survey.add_folder(folder, &path)?;
+        }
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    fn add_folder(&mut self, folder: Folder, path: &Path) -> Result<(), StoreError> {
+        for file in list_folder(path)? {
+            if !layout::is_hidden(&file) {
+                self.add_entry(folder, path.join(&file), &file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_entry(&mut self, folder: Folder, path: PathBuf, file: &OsStr) -> Result<(), StoreError> {
+        let metadata = fs::symlink_metadata(&path).map_err(refused(Operation::List, &path))?;
+        if !metadata.is_file() || !layout::is_ours(folder, file) {
+            self.foreign.push(path);
+        } else {
+            self.intermediates.extend(layout::parse_intermediate(file));
+            self.outputs.extend(layout::parse_output(file));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::Local;
+
+    #[test]
+    fn a_folder_that_is_not_there_holds_nothing_and_is_not_created() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("files");
+
+        assert_eq!(survey(&root).unwrap(), Survey::default());
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn our_results_are_told_from_foreign_files() {
+        let (root, store) = new_store();
+        for name in [layout::intermediate(0, 1), layout::intermediate(6, 0), layout::output(4)] {
+            fs::write(store.path(&name), "").unwrap();
+        }
+        let folder = root.path().join(Folder::Output.as_str());
+        // Our name, but a folder; our name, but a link; not our name; not our business.
+        fs::create_dir(store.path(&layout::output(2))).unwrap();
+        symlink("/etc/passwd", store.path(&layout::output(3))).unwrap();
+        fs::write(folder.join("thesis.txt"), "").unwrap();
+        fs::write(folder.join(".gitkeep"), "").unwrap();
+
+        let survey = survey(root.path()).unwrap();
+        let foreign = [
+            store.path(&layout::output(2)),
+            store.path(&layout::output(3)),
+            folder.join("thesis.txt"),
+        ];
+        assert_eq!(survey.foreign, foreign);
+        assert_eq!(survey.intermediates, [(0, 1), (6, 0)]);
+        assert_eq!(survey.outputs, [4]);
+    }
+
+    #[test]
+    fn results_of_a_larger_job_lie_outside_a_smaller_one() {
+        let survey = Survey {
+            foreign: Vec::new(),
+            intermediates: vec![(0, 0), (0, 4), (5, 3), (6, 0)],
+            outputs: vec![0, 3, 4],
+        };
+        assert!(survey.has_results());
+        let outside = [layout::intermediate(0, 4), layout::intermediate(6, 0), layout::output(4)];
+        assert_eq!(survey.outside(6, 4), outside);
+        assert!(survey.outside(7, 5).is_empty());
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_folder_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("/tmp", root.path().join(Folder::Output.as_str())).unwrap();
+        let refusal = survey(root.path()).unwrap_err();
+        assert!(matches!(refusal, StoreError::NotAFolder { .. }), "{refusal}");
+    }
+
+    fn new_store() -> (tempfile::TempDir, Local) {
+        let root = tempfile::tempdir().unwrap();
+        let store = Local::create(root.path()).unwrap();
+        (root, store)
+    }
+}

@@ -1,0 +1,243 @@
+//! The user's input files: planned by the driver, read in ranges by workers, never written.
+//!
+//! The plan says how long each file is and when it was last modified. Every attempt checks that when
+//! it opens the file and again when it has read it, because a file that grows, shrinks or is edited
+//! during the job would be cut in places that the plan did not mean. What this cannot see is an edit
+//! that keeps the length within one tick of the file system's clock (milliseconds on ext4).
+
+use std::error::Error;
+use std::fs::{self, File, FileType, Metadata};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+/// One input file as it was when the job was planned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Input {
+    /// Absolute; any bytes, as file names are.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last modified.
+    pub modified: Modified,
+}
+
+/// When a file was last modified, as its file system says it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Modified {
+    /// Seconds since 1970, negative before.
+    pub seconds: i64,
+    /// And this much later; less than a second.
+    pub nanoseconds: u32,
+}
+
+impl Modified {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        // Outside of 0..1e9 only if the file system is damaged; then any constant will do.
+        let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+        Self { seconds: metadata.mtime(), nanoseconds }
+    }
+}
+
+/// An input file being read.
+#[derive(Debug)]
+pub struct InputFile {
+    input: Input,
+    file: File,
+}
+
+impl InputFile {
+    /// Open a file of the plan; it must still be as it was then.
+    pub fn open(input: &Input) -> Result<Self, InputError> {
+        let path = &input.path;
+        let (file, metadata) = open_regular(path)?;
+        let file = Self { input: input.clone(), file };
+        file.compare(&metadata)?;
+        Ok(file)
+    }
+
+    /// Read what is at `offset`. Fills `buffer` unless the planned end comes before; 0 is that end.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let left = self.input.bytes.saturating_sub(offset);
+        let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let mut filled = 0;
+        while filled < wanted {
+            let position = offset + filled as u64;
+            match self.file.read_at(&mut buffer[filled..wanted], position) {
+                Ok(0) => {
+                    self.check()?;
+                    return Err(self.changed(position));
+                }
+                Ok(length) => filled += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let path = self.input.path.clone();
+                    return Err(InputError::Read { path, offset: position, source });
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// After reading: it is still as it was when the job was planned.
+    pub fn check(&self) -> Result<(), InputError> {
+        let metadata = self.file.metadata().map_err(unreadable(&self.input.path))?;
+        self.compare(&metadata)
+    }
+
+    fn compare(&self, metadata: &Metadata) -> Result<(), InputError> {
+        if metadata.len() != self.input.bytes || Modified::of(metadata) != self.input.modified {
+            return Err(self.changed(metadata.len()));
+        }
+        Ok(())
+    }
+
+    fn changed(&self, now_bytes: u64) -> InputError {
+        let path = self.input.path.clone();
+        InputError::Changed { path, then_bytes: self.input.bytes, now_bytes }
+    }
+}
+
+/// An input cannot be planned or read.
+#[derive(Debug)]
+pub enum InputError {
+    /// It is not as it was when the job was planned.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its length in the plan.
+        then_bytes: u64,
+        /// Its length now; the same if only its time of modification differs.
+        now_bytes: u64,
+    },
+    /// A symbolic link leads nowhere.
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+    /// It is not there.
+    Missing {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// No input file at all.
+    NoFiles {
+        /// Where we looked.
+        arguments: Vec<PathBuf>,
+    },
+    /// Not a regular file: nobody knows how long it is, or whether it ends.
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// Reading failed.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// How far it could be read.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be opened or looked at.
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { path, then_bytes, now_bytes } if then_bytes == now_bytes => {
+                let path = path.display();
+                write!(
+                    f,
+                    "input {path} was modified during the job ({then_bytes} bytes then and now)"
+                )
+            }
+            Self::Changed { path, then_bytes, now_bytes } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "input {path} changed during the job: {then_bytes} bytes then, {now_bytes} now"
+                )
+            }
+            Self::Dangling { path, target } => {
+                let (path, target) = (path.display(), target.display());
+                write!(f, "input {path} is a link to {target}, which does not exist")
+            }
+            Self::Missing { path } => write!(f, "input {} does not exist", path.display()),
+            Self::NoFiles { arguments } => {
+                f.write_str("no input files")?;
+                for (index, argument) in arguments.iter().enumerate() {
+                    let separator = if index == 0 { " in " } else { ", " };
+                    write!(f, "{separator}`{}`", argument.display())?;
+                }
+                Ok(())
+            }
+            Self::NotAFile { path, kind } => {
+                write!(f, "input {} is {kind}, not a regular file", path.display())
+            }
+            Self::Read { path, offset, .. } => {
+                write!(f, "cannot read input {} at byte {offset}", path.display())
+            }
+            Self::Unreadable { path, .. } => write!(f, "cannot read input {}", path.display()),
+        }
+    }
+}
+
+impl Error for InputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read { source, .. } | Self::Unreadable { source, .. } => Some(source),
+            Self::Changed { .. }
+            | Self::Dangling { .. }
+            | Self::Missing { .. }
+            | Self::NoFiles { .. }
+            | Self::NotAFile { .. } => None,
+        }
+    }
+}
+
+/// Open a file without ever waiting: opening a FIFO waits for its writer, so look first.
+pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> {
+    let seen = fs::metadata(path).map_err(unreadable(path))?;
+    require_regular(path, seen.file_type())?;
+    let file = File::open(path).map_err(unreadable(path))?;
+    let opened = file.metadata().map_err(unreadable(path))?;
+    require_regular(path, opened.file_type())?;
+    Ok((file, opened))
+}
+
+/// For `map_err`: where the system refused. What is not there has its own variant.
+pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> InputError + use<'_> {
+    move |source| match source.kind() == io::ErrorKind::NotFound {
+        true => InputError::Missing { path: path.to_owned() },
+        false => InputError::Unreadable { path: path.to_owned(), source },
+    }
+}
+
+fn require_regular(path: &Path, kind: FileType) -> Result<(), InputError> {
+    let kind = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "a folder"
+    };
+    Err(InputError::NotAFile { path: path.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests;

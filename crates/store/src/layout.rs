@@ -1,0 +1,362 @@
+//! Every object name there is: the only place where one is put together or taken apart.
+//!
+//! ```text
+//! intermediate/mr-<map>-<bucket>           words of one map task for one bucket
+//! out/out-<bucket>                         counts of one bucket
+//! .mapmill/journal.jsonl                   the driver's journal
+//! .mapmill/lock                            held by the driver of this folder
+//! .mapmill/staging/<job>/<attempt>/<file>  staged: no reader looks here
+//! ```
+//!
+//! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are ASCII
+//! letters, digits, `.`, `_` and `-`. One that came over the wire cannot be hidden either, so no peer
+//! can name the journal or another attempt's staging.
+
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// The name of one object below the store's root: relative, `/` between its components.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Name(String);
+
+impl Name {
+    /// Check a name that came from outside.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        check_length(text)?;
+        match text.split('/').find(|component| !is_plain(component)) {
+            None => Ok(Self(text.to_owned())),
+            Some(component) => {
+                Err(BadName::Component { name: text.to_owned(), component: component.to_owned() })
+            }
+        }
+    }
+
+    /// The name as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last component.
+    pub fn file(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The hidden folder of one attempt.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Staging(Name);
+
+impl Staging {
+    /// Check a staging folder that came from outside: exactly `<staging folder>/<job>/<attempt>`.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        check_length(text)?;
+        let below = text.strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('/'));
+        match below.and_then(|rest| rest.split_once('/')) {
+            Some((job, attempt)) if is_plain(job) && is_plain(attempt) => {
+                Ok(Self(Name(text.to_owned())))
+            }
+            Some(_) | None => Err(BadName::NotStaging { name: text.to_owned() }),
+        }
+    }
+
+    /// The folder as it is written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The folder itself as a name, for messages.
+    pub fn name(&self) -> &Name {
+        &self.0
+    }
+}
+
+impl fmt::Display for Staging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A folder of the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Folder {
+    /// The driver's bookkeeping, not visible to the user.
+    Hidden,
+    /// What map tasks leave for reduce tasks.
+    Intermediate,
+    /// What the user asked for.
+    Output,
+}
+
+impl Folder {
+    /// The folder's name below the store's root.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hidden => HIDDEN,
+            Self::Intermediate => INTERMEDIATE,
+            Self::Output => OUTPUT,
+        }
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names nothing in a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BadName {
+    /// A component is empty, hidden, `.` or `..`, or has a character that names do not have.
+    Component {
+        /// The whole name.
+        name: String,
+        /// Its first bad component.
+        component: String,
+    },
+    /// It is not the staging folder of an attempt.
+    NotStaging {
+        /// What was given instead.
+        name: String,
+    },
+    /// It is longer than any name of ours.
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component { name, component } => {
+                write!(f, "{name:?} is not an object name: {component:?} is not a plain component")
+            }
+            Self::NotStaging { name } => {
+                write!(f, "{name:?} is not a staging folder: `{STAGING}/JOB/ATTEMPT` expected")
+            }
+            Self::TooLong { bytes } => {
+                write!(f, "an object name has {bytes} bytes, at most {NAME_BYTES_MAX} expected")
+            }
+        }
+    }
+}
+
+impl Error for BadName {}
+
+/// The words of map task `map` for `bucket`.
+pub fn intermediate(map: u32, bucket: u32) -> Name {
+    Name(format!("{INTERMEDIATE}/{INTERMEDIATE_FILE}{map}-{bucket}"))
+}
+
+/// The counts of `bucket`.
+pub fn output(bucket: u32) -> Name {
+    Name(format!("{OUTPUT}/{OUTPUT_FILE}{bucket}"))
+}
+
+/// The driver's journal.
+pub fn journal() -> Name {
+    Name(format!("{HIDDEN}/journal.jsonl"))
+}
+
+/// The file whose lock means that a driver is using this folder.
+pub fn lock() -> Name {
+    Name(format!("{HIDDEN}/lock"))
+}
+
+/// Where `attempt` of `job` stages. Both are the driver's own: a bad one is a bug, not an error.
+pub fn staging(job: &str, attempt: &str) -> Staging {
+    assert!(is_plain(job), "job {job:?} cannot be part of a name");
+    assert!(is_plain(attempt), "attempt {attempt:?} cannot be part of a name");
+    Staging(Name(format!("{STAGING}/{job}/{attempt}")))
+}
+
+/// How the object that will be `name` is called while it is staged.
+pub fn staged(staging: &Staging, name: &Name) -> Name {
+    Name(format!("{staging}/{file}", file = name.file()))
+}
+
+/// The map task and bucket of an intermediate's file name, if it is one that we would write.
+pub fn parse_intermediate(file: impl AsRef<OsStr>) -> Option<(u32, u32)> {
+    let (map, bucket) = file.as_ref().to_str()?.strip_prefix(INTERMEDIATE_FILE)?.split_once('-')?;
+    Some((parse_number(map)?, parse_number(bucket)?))
+}
+
+/// The bucket of an output's file name, if it is one that we would write.
+pub fn parse_output(file: impl AsRef<OsStr>) -> Option<u32> {
+    parse_number(file.as_ref().to_str()?.strip_prefix(OUTPUT_FILE)?)
+}
+
+/// Whether a file of this name in `folder` is one that we would write.
+pub fn is_ours(folder: Folder, file: impl AsRef<OsStr>) -> bool {
+    match folder {
+        Folder::Hidden => true,
+        Folder::Intermediate => parse_intermediate(file).is_some(),
+        Folder::Output => parse_output(file).is_some(),
+    }
+}
+
+/// Whether the user does not see a file of this name.
+pub(crate) fn is_hidden(file: &OsStr) -> bool {
+    file.as_encoded_bytes().starts_with(b".")
+}
+
+/// Below this folder there is one folder for each job.
+pub(crate) fn staging_root() -> &'static str {
+    STAGING
+}
+
+/// What a staging folder is called while it is being removed. No attempt's name starts with a dot.
+pub(crate) fn grave(file: &OsStr) -> OsString {
+    let mut grave = OsString::from(".");
+    grave.push(file);
+    grave
+}
+
+/// Decimal digits as `Display` writes them: no sign, no leading zero.
+fn parse_number(digits: &str) -> Option<u32> {
+    let number: u32 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
+}
+
+fn check_length(text: &str) -> Result<(), BadName> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(BadName::TooLong { bytes: text.len() });
+    }
+    Ok(())
+}
+
+/// Not empty, not hidden (which takes care of `.` and `..`), and without surprises in a log line.
+fn is_plain(component: &str) -> bool {
+    let is_plain_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !component.is_empty() && !component.starts_with('.') && component.bytes().all(is_plain_byte)
+}
+
+const HIDDEN: &str = ".mapmill";
+const INTERMEDIATE: &str = "intermediate";
+const INTERMEDIATE_FILE: &str = "mr-";
+const OUTPUT: &str = "out";
+const OUTPUT_FILE: &str = "out-";
+const STAGING: &str = ".mapmill/staging";
+
+/// Ours stay below 150 bytes; no file system we know refuses a path of this length.
+const NAME_BYTES_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Component, Path};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        assert_eq!(intermediate(3, 1).as_str(), "intermediate/mr-3-1");
+        assert_eq!(output(0).as_str(), "out/out-0");
+        assert_eq!(journal().as_str(), ".mapmill/journal.jsonl");
+        assert_eq!(lock().as_str(), ".mapmill/lock");
+        let staging = staging("6f1e-2", "m3.a0");
+        assert_eq!(staging.as_str(), ".mapmill/staging/6f1e-2/m3.a0");
+        let staged = staged(&staging, &intermediate(3, 1));
+        assert_eq!(staged.as_str(), ".mapmill/staging/6f1e-2/m3.a0/mr-3-1");
+    }
+
+    #[test]
+    fn what_we_name_is_read_back() {
+        for number in [0, 1, 10, u32::MAX] {
+            assert_eq!(parse_intermediate(intermediate(number, 7).file()), Some((number, 7)));
+            assert_eq!(parse_output(output(number).file()), Some(number));
+            assert_eq!(Name::parse(output(number).as_str()), Ok(output(number)));
+        }
+        let staging = staging("6f1e-2", "m3.a0");
+        assert_eq!(Staging::parse(staging.as_str()), Ok(staging));
+    }
+
+    #[test]
+    fn files_that_only_look_like_ours_are_foreign() {
+        for file in
+            ["mr-01-2", "mr-1-02", "mr-1", "mr-1-", "mr--1-2", "mr-1-2-3", "mr-+1-2", "mr-1-2 "]
+        {
+            assert_eq!(parse_intermediate(file), None, "{file}");
+        }
+        for file in ["out-00", "out-", "out--1", "out-1.bak", "out-4294967296", "Out-1", "out-١"] {
+            assert_eq!(parse_output(file), None, "{file}");
+        }
+        assert!(!is_ours(Folder::Output, "mr-1-2"));
+        assert!(!is_ours(Folder::Intermediate, "out-1"));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "/",
+            "/etc/passwd",
+            "a/../b",
+            "../a",
+            "a/..",
+            "a/./b",
+            "a//b",
+            "a/",
+            "a\nb",
+            "a\0b",
+            "a b",
+            "a\\b",
+            "é",
+            ".mapmill/journal.jsonl",
+            "out/.hidden",
+        ] {
+            assert!(Name::parse(text).is_err(), "{text:?}");
+        }
+        let long = "a".repeat(NAME_BYTES_MAX + 1);
+        assert_eq!(Name::parse(&long), Err(BadName::TooLong { bytes: NAME_BYTES_MAX + 1 }));
+    }
+
+    #[test]
+    fn only_the_folder_of_an_attempt_is_a_staging_folder() {
+        for text in [
+            "out/out-0",
+            ".mapmill",
+            ".mapmill/staging",
+            ".mapmill/staging/job",
+            ".mapmill/staging/job/",
+            ".mapmill/staging/job/attempt/file",
+            ".mapmill/staging/job/..",
+            ".mapmill/staging/../journal.jsonl",
+            ".mapmill/stagingjob/attempt",
+            "/.mapmill/staging/job/attempt",
+        ] {
+            assert!(Staging::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn messages_show_the_name_and_the_component() {
+        let error = Name::parse("a/../b").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#""a/../b" is not an object name: ".." is not a plain component"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_name_stays_below_the_root(text in r"[a-z./\\\n-]{0,12}") {
+            if let Ok(name) = Name::parse(&text) {
+                let plain = |part| matches!(part, Component::Normal(_));
+                prop_assert!(Path::new(name.as_str()).components().all(plain));
+                prop_assert_eq!(name.as_str(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One driver at a time in one folder.
+//!
+//! A lock of the operating system, not the existence of a file: it ends with the process, however
+//! that ends, so no crash leaves a folder that nobody can use. The file also says whose lock it is;
+//! that is for the message only.
+
+use std::error::Error;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::{fmt, process};
+
+use crate::layout;
+
+/// Held as long as this value lives, and no longer than its process.
+#[derive(Debug)]
+pub struct FolderLock {
+    file: File,
+}
+
+impl FolderLock {
+    /// Lock the store at `root`, which [`Local::create`](crate::Local::create) has created.
+    pub fn acquire(root: &Path) -> Result<Self, LockError> {
+        let path = root.join(layout::lock().as_str());
+        let refused = |source| LockError::Io { path: path.clone(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held {
+                    folder: root.to_owned(),
+                    holder: read_holder(&file),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(refused(source)),
+        }
+        write_holder(&file).map_err(refused)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // The lock goes with the handle. A process id that stays behind only makes the message of
+        // the next conflict worse, should that come before the next holder has written its own.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// The folder could not be locked.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another driver is using it.
+    Held {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Its process id, on whatever machine it runs, if it has written it yet.
+        holder: Option<u32>,
+    },
+    /// The system refused.
+    Io {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { folder, holder: Some(holder) } => {
+                write!(f, "{} is in use by another driver (process {holder})", folder.display())
+            }
+            Self::Held { folder, holder: None } => {
+                write!(f, "{} is in use by another driver", folder.display())
+            }
+            Self::Io { path, .. } => write!(f, "cannot lock {}", path.display()),
+        }
+    }
+}
+
+impl Error for LockError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Held { .. } => None,
+            Self::Io { source, .. } => Some(source),
+        }
+    }
+}
+
+fn read_holder(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.trim_end().parse().ok()
+}
+
+fn write_holder(mut file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(format!("{}\n", process::id()).as_bytes())
+}
+
+/// A process id has ten digits at most.
+const HOLDER_BYTES_MAX: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Local;
+
+    #[test]
+    fn a_second_driver_is_refused_and_told_who_holds_the_folder() {
+        let root = tempfile::tempdir().unwrap();
+        Local::create(root.path()).unwrap();
+        let _lock = FolderLock::acquire(root.path()).unwrap();
+
+        let refusal = FolderLock::acquire(root.path()).unwrap_err();
+        let (folder, holder) = (root.path().display(), process::id());
+        let expected = format!("{folder} is in use by another driver (process {holder})");
+        assert_eq!(refusal.to_string(), expected);
+    }
+
+    #[test]
+    fn a_lock_that_was_dropped_can_be_acquired_again() {
+        let root = tempfile::tempdir().unwrap();
+        Local::create(root.path()).unwrap();
+
+        drop(FolderLock::acquire(root.path()).unwrap());
+        drop(FolderLock::acquire(root.path()).unwrap());
+    }
+
+    #[test]
+    fn a_folder_that_is_no_store_cannot_be_locked() {
+        let root = tempfile::tempdir().unwrap();
+        let refusal = FolderLock::acquire(root.path()).unwrap_err();
+        assert!(matches!(refusal, LockError::Io { .. }), "{refusal}");
+    }
+}

@@ -1,0 +1,153 @@
+//! From what the user typed to the list of input files.
+//!
+//! A folder is walked level by level, with a queue of our own: the depth of a tree is limited by the
+//! length of a path and not by our thread's stack, and a link is followed where it is met first, so
+//! that folders full of links to each other do not give paths of more links than the system follows.
+//!
+//! A walk ends because every link is followed at most once and a tree without links ends. Links are
+//! counted anew for each argument, so that `a a` gives every file twice, as `cat a a` does, however
+//! it is reached.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::{self, FileType, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::{io, iter};
+
+use crate::input::{Input, InputError, Modified, open_regular, unreadable};
+use crate::layout;
+use crate::local::file_id;
+
+/// All files that `arguments` mean, sorted by path as the user would write it.
+///
+/// Files are taken, folders are walked. A hidden name is skipped when it is met on the way, and taken
+/// when it is an argument. Everything else that cannot be read is an error: better no count than one
+/// that lacks a file nobody mentioned.
+pub fn list_inputs(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
+    let mut inputs = Vec::new();
+    for argument in arguments {
+        Walk::new(&mut inputs).run(argument)?;
+    }
+    if inputs.is_empty() {
+        return Err(InputError::NoFiles { arguments: arguments.to_vec() });
+    }
+    inputs.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
+    for input in &mut inputs {
+        let absolute = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
+        input.path = absolute;
+    }
+    Ok(inputs)
+}
+
+/// The walk through one argument.
+struct Walk<'inputs> {
+    /// Found so far; the paths as the user would write them.
+    inputs: &'inputs mut Vec<Input>,
+    /// Links followed so far.
+    links: HashSet<FileId>,
+    /// Folders entered so far.
+    folders: Vec<Entered>,
+    /// Those whose entries were not visited yet, as paths and indexes of `folders`.
+    pending: VecDeque<(PathBuf, usize)>,
+}
+
+/// A folder on the way, however we came there.
+struct Entered {
+    id: FileId,
+    /// Index of the folder in which we met it; none for the argument.
+    from: Option<usize>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl<'inputs> Walk<'inputs> {
+    fn new(inputs: &'inputs mut Vec<Input>) -> Self {
+        Self { inputs, links: HashSet::new(), folders: Vec::new(), pending: VecDeque::new() }
+    }
+
+    fn run(mut self, argument: &Path) -> Result<(), InputError> {
+        let metadata = fs::symlink_metadata(argument).map_err(unreadable(argument))?;
+        self.visit(argument.to_owned(), metadata.file_type(), None)?;
+        while let Some((folder, index)) = self.pending.pop_front() {
+            for (name, kind) in read_entries(&folder).map_err(unreadable(&folder))? {
+                self.visit(folder.join(name), kind, Some(index))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `kind` is that of the entry itself, not of what it may be a link to.
+    fn visit(
+        &mut self,
+        path: PathBuf,
+        kind: FileType,
+        from: Option<usize>,
+    ) -> Result<(), InputError> {
+        if kind.is_symlink() {
+            self.follow(path, from)
+        } else if kind.is_dir() {
+            let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
+            self.enter(path, &metadata, from);
+            Ok(())
+        } else {
+            self.take(path)
+        }
+    }
+
+    fn follow(&mut self, path: PathBuf, from: Option<usize>) -> Result<(), InputError> {
+        let link = fs::symlink_metadata(&path).map_err(unreadable(&path))?;
+        let target = match fs::metadata(&path) {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let target = fs::read_link(&path).map_err(unreadable(&path))?;
+                return Err(InputError::Dangling { path, target });
+            }
+            Err(source) => return Err(InputError::Unreadable { path, source }),
+        };
+        if self.is_inside(file_id(&target), from) || !self.links.insert(file_id(&link)) {
+            return Ok(());
+        }
+        if target.is_dir() {
+            self.enter(path, &target, from);
+            return Ok(());
+        }
+        self.take(path)
+    }
+
+    /// Whether the folder `from` is the one with this id, or was reached through it.
+    fn is_inside(&self, id: FileId, from: Option<usize>) -> bool {
+        let mut way_back = iter::successors(from, |&index| self.folders[index].from);
+        way_back.any(|index| self.folders[index].id == id)
+    }
+
+    fn enter(&mut self, path: PathBuf, metadata: &Metadata, from: Option<usize>) {
+        self.pending.push_back((path, self.folders.len()));
+        self.folders.push(Entered { id: file_id(metadata), from });
+    }
+
+    fn take(&mut self, path: PathBuf) -> Result<(), InputError> {
+        let (_, metadata) = open_regular(&path)?;
+        let modified = Modified::of(&metadata);
+        self.inputs.push(Input { path, bytes: metadata.len(), modified });
+        Ok(())
+    }
+}
+
+/// What is visible in a folder, sorted bytewise.
+fn read_entries(folder: &Path) -> io::Result<Vec<(OsString, FileType)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !layout::is_hidden(&name) {
+            entries.push((name, entry.file_type()?));
+        }
+    }
+    entries.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests;

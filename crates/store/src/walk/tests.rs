@@ -1,0 +1,246 @@
+//! What the arguments mean, over trees that were made to confuse.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use super::*;
+use crate::watchdog::in_time;
+
+#[test]
+fn files_are_sorted_by_path_bytewise() {
+    let tree = Tree::new(&["b/x", "b.txt", "B", "a/z/1", "a/y", "é", "z"]);
+    // A dot is less than a slash.
+    tree.check(&["."], &["B", "a/y", "a/z/1", "b.txt", "b/x", "z", "é"]);
+}
+
+#[test]
+fn order_is_that_of_the_paths_as_typed_and_not_of_the_arguments() {
+    let tree = Tree::new(&["b/1", "a/1", "a/2"]);
+    tree.check(&["b", "a"], &["a/1", "a/2", "b/1"]);
+    tree.check(&["b/1", "a/2", "a/1"], &["a/1", "a/2", "b/1"]);
+}
+
+#[test]
+fn paths_are_absolute_and_carry_length_and_time() {
+    let tree = Tree::new(&["a"]);
+    std::fs::write(tree.path("a"), "12345").unwrap();
+    let inputs = list_inputs(&[tree.path("a")]).unwrap();
+
+    let metadata = std::fs::metadata(tree.path("a")).unwrap();
+    let expected = Input { path: tree.path("a"), bytes: 5, modified: Modified::of(&metadata) };
+    assert_eq!(inputs, [expected]);
+
+    // Cargo runs tests in the crate's folder.
+    let inputs = list_inputs(&[PathBuf::from("./src/lib.rs")]).unwrap();
+    let expected = std::env::current_dir().unwrap().join("src/lib.rs");
+    assert_eq!(inputs[0].path, expected);
+}
+
+#[test]
+fn hidden_names_are_skipped_unless_they_are_an_argument() {
+    let tree = Tree::new(&["a", ".hidden", ".folder/b", "c/.d"]);
+    tree.check(&["."], &["a"]);
+    tree.check(&[".hidden"], &[".hidden"]);
+    tree.check(&[".folder"], &[".folder/b"]);
+    tree.check(&["c/.d", "c/../a"], &["c/../a", "c/.d"]);
+}
+
+#[test]
+fn names_may_be_any_bytes() {
+    let names: [&[u8]; 5] = [b"-n", b"--", b"line\nbreak", b"not \xff\xfe utf-8", b" "];
+    let tree = Tree::new(&[]);
+    for name in names {
+        std::fs::write(tree.root.path().join(OsStr::from_bytes(name)), "").unwrap();
+    }
+    let found = list_inputs(&[tree.path("")]).unwrap();
+    let found: Vec<_> = found.iter().map(|input| input.path.file_name().unwrap()).collect();
+    let sorted: [&[u8]; 5] = [b" ", b"--", b"-n", b"line\nbreak", b"not \xff\xfe utf-8"];
+    assert_eq!(found, sorted.map(OsStr::from_bytes));
+}
+
+#[test]
+fn an_argument_given_twice_counts_twice() {
+    let tree = Tree::new(&["a/1", "a/2"]);
+    symlink("1", tree.path("a/link")).unwrap();
+    tree.check(&["a/1", "a/1"], &["a/1", "a/1"]);
+    tree.check(&["a", "a/1"], &["a/1", "a/1", "a/2", "a/link"]);
+    tree.check(&["a", "a"], &["a/1", "a/1", "a/2", "a/2", "a/link", "a/link"]);
+    tree.check(&["a/link", "a/link"], &["a/link", "a/link"]);
+}
+
+#[test]
+fn a_link_is_followed_to_a_file_and_into_a_folder() {
+    let tree = Tree::new(&["inputs/a", "elsewhere/b", "elsewhere/c"]);
+    symlink("../elsewhere/b", tree.path("inputs/file")).unwrap();
+    symlink("../elsewhere", tree.path("inputs/folder")).unwrap();
+    tree.check(&["inputs"], &["inputs/a", "inputs/file", "inputs/folder/b", "inputs/folder/c"]);
+    tree.check(&["inputs/folder"], &["inputs/folder/b", "inputs/folder/c"]);
+}
+
+#[test]
+fn a_link_back_to_a_folder_we_are_inside_of_is_not_followed() {
+    let tree = Tree::new(&["a/1", "a/b/2"]);
+    symlink("..", tree.path("a/b/up")).unwrap();
+    symlink(".", tree.path("a/b/here")).unwrap();
+    symlink(tree.path("a/b"), tree.path("a/b/again")).unwrap();
+    tree.check(&["a"], &["a/1", "a/b/2"]);
+}
+
+#[test]
+fn a_link_above_the_argument_ends() {
+    let tree = Tree::new(&["inputs/1", "2"]);
+    symlink("..", tree.path("inputs/up")).unwrap();
+    tree.check(&["inputs"], &["inputs/1", "inputs/up/2", "inputs/up/inputs/1"]);
+}
+
+#[test]
+fn cross_linked_folders_do_not_multiply() {
+    // More than the 40 links that Linux follows in one path.
+    const FOLDERS: usize = 45;
+    const LINKS: usize = 3;
+    let tree = Tree::new(&[]);
+    for from in 0..FOLDERS {
+        let folder = tree.path(&format!("f{from}"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("file"), "").unwrap();
+        for step in 1..=LINKS {
+            let to = (from + step) % FOLDERS;
+            symlink(tree.path(&format!("f{to}")), folder.join(format!("link{to}"))).unwrap();
+        }
+    }
+    // Each folder once by itself and once through every link to it. Were links followed wherever
+    // they are met, it would be once for every way through the links.
+    let root = tree.path("");
+    let found = in_time(move || list_inputs(&[root])).unwrap();
+    assert_eq!(found.len(), FOLDERS * (1 + LINKS));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_refused() {
+    let tree = Tree::new(&["inputs/a"]);
+    symlink("gone", tree.path("inputs/link")).unwrap();
+    for argument in ["inputs", "inputs/link"] {
+        let refusal = tree.list(&[argument]).unwrap_err();
+        let link = tree.path("inputs/link");
+        let expected = format!("input {} is a link to gone, which does not exist", link.display());
+        assert_eq!(refusal.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_link_to_itself_is_refused() {
+    let tree = Tree::new(&[]);
+    symlink("link", tree.path("link")).unwrap();
+    let refusal = tree.list(&["."]).unwrap_err();
+    assert!(matches!(refusal, InputError::Unreadable { .. }), "{refusal}");
+}
+
+#[test]
+fn an_argument_that_does_not_exist_is_missing() {
+    let tree = Tree::new(&["a"]);
+    let refusal = tree.list(&["a", "b"]).unwrap_err();
+    let expected = format!("input {} does not exist", tree.path("b").display());
+    assert_eq!(refusal.to_string(), expected);
+}
+
+#[test]
+fn no_file_at_all_is_an_error() {
+    let tree = Tree::new(&["empty/.hidden"]);
+    let refusal = tree.list(&["empty"]).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        format!("no input files in `{}`", tree.path("empty").display())
+    );
+    assert_eq!(list_inputs(&[]).unwrap_err().to_string(), "no input files");
+}
+
+#[test]
+fn empty_files_are_inputs() {
+    let tree = Tree::new(&["a", "b"]);
+    tree.check(&["."], &["a", "b"]);
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let tree = Tree::new(&["fifos/a", "sockets/a"]);
+    let fifo = tree.path("fifos/fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let socket = tree.path("sockets/socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+
+    for (argument, path, kind) in [
+        (tree.path("fifos"), &fifo, "a FIFO"),
+        (fifo.clone(), &fifo, "a FIFO"),
+        (tree.path("sockets"), &socket, "a socket"),
+        ("/dev/null".into(), &PathBuf::from("/dev/null"), "a device"),
+    ] {
+        let refusal = in_time(|| list_inputs(&[argument])).unwrap_err();
+        let expected = format!("input {} is {kind}, not a regular file", path.display());
+        assert_eq!(refusal.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_refused() {
+    let tree = Tree::new(&["inputs/a", "inputs/b"]);
+    let mut unreadable = tree.path("inputs/b");
+    std::fs::set_permissions(&unreadable, PermissionsExt::from_mode(0o000)).unwrap();
+    if File::open(&unreadable).is_ok() {
+        // We are root, whom permissions do not stop. Linux has files that even root cannot open for
+        // reading; through a link they are met on the way like any other.
+        unreadable = tree.path("inputs/c");
+        symlink("/proc/sys/vm/drop_caches", &unreadable).unwrap();
+    }
+    match tree.list(&["inputs"]) {
+        Err(InputError::Unreadable { path, .. }) => assert_eq!(path, unreadable),
+        other => panic!("unreadable expected, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_deep_tree_is_walked() {
+    let tree = Tree::new(&[]);
+    let deep = tree.path(&"a/".repeat(500));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("file"), "").unwrap();
+    assert_eq!(list_inputs(&[tree.path("a")]).unwrap().len(), 1);
+}
+
+/// A folder of empty files.
+struct Tree {
+    root: tempfile::TempDir,
+}
+
+impl Tree {
+    fn new(files: &[&str]) -> Self {
+        let tree = Self { root: tempfile::tempdir().unwrap() };
+        for file in files {
+            let path = tree.path(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            File::create(path).unwrap();
+        }
+        tree
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
+    }
+
+    fn list(&self, arguments: &[&str]) -> Result<Vec<Input>, InputError> {
+        let arguments: Vec<_> = arguments.iter().map(|argument| self.path(argument)).collect();
+        list_inputs(&arguments)
+    }
+
+    #[track_caller]
+    fn check(&self, arguments: &[&str], expected: &[&str]) {
+        let inputs = self.list(arguments).unwrap();
+        let root = self.root.path();
+        let found: Vec<_> =
+            inputs.iter().map(|input| input.path.strip_prefix(root).unwrap()).collect();
+        let expected: Vec<_> = expected.iter().map(Path::new).collect();
+        assert_eq!(found, expected);
+    }
+}
