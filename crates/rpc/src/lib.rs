@@ -1,0 +1,23 @@
+//! Speaks: what a driver and its workers say to each other, and nothing about what they do.
+//!
+//! The wire format is `proto/mapmill/v1/mapmill.proto`. Generated types stay inside [`wire`]:
+//! everybody else sees the plain types of [`message`], so that a field can be renamed on either
+//! side alone. The two ends are [`Client`], which makes one call at a time and says whether trying
+//! again can help, and [`serve`], which turns calls into calls of a [`Driver`].
+//!
+//! Deliberately absent: retries (the worker knows how long it is worth waiting), and any decision.
+
+mod auth;
+pub mod limits;
+pub mod message;
+mod wire;
+
+pub use auth::{Token, TokenError};
+pub use wire::client::{AddressError, CallError, Client};
+pub use wire::server::{Driver, Gone, ServeError, serve};
+
+/// The version of the protocol that this build speaks. Driver and worker must agree on it exactly.
+pub const PROTOCOL: u32 = 1;
+
+/// Program and version, as exchanged in `Register` and shown to people.
+pub const BUILD: &str = concat!("mapmill ", env!("CARGO_PKG_VERSION"));

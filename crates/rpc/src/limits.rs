@@ -1,0 +1,50 @@
+//! Every bound of the wire, in one place, each with its reason.
+
+use std::time::Duration;
+
+/// Reduce tasks, and buckets, of a job. A map report and a map task's staging have one entry a
+/// bucket.
+pub const REDUCE_TASKS_MAX: u32 = 10_000;
+
+/// Map tasks of a job. A reduce task carries length and checksum of one intermediate for each.
+pub const MAP_TASKS_MAX: u32 = 100_000;
+
+/// The largest message a driver accepts, in bytes. A map report over 10,000 buckets has at most 240
+/// KB.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// The largest message a worker accepts, in bytes. A map task names its input files: this is room
+/// for 400,000 files with paths of 130 bytes in one task. The driver refuses to plan more.
+pub const RESPONSE_BYTES_MAX: usize = 64 << 20;
+
+/// How long a driver keeps a `NextTask` call waiting before it answers "ask again".
+pub const NEXT_TASK_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a worker waits for the answer to `NextTask`: the driver's wait, and a slow network.
+pub const NEXT_TASK_DEADLINE: Duration = Duration::from_secs(40);
+
+/// How long a worker waits for the answer to `Report`. Publishing may read and sync gigabytes; a
+/// repeat joins it.
+pub const REPORT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long any other call may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long setting up a connection may take.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How often either side asks on a quiet connection whether the other is still there.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long the answer to that may take before the connection counts as broken. Without it a call
+/// over a half-open connection hangs until the kernel gives up, which takes minutes.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A worker's name in messages and logs is cut at this many bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of all headers of one call. Ours need some 300.
+pub const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// Calls in flight over one connection. A worker has two: a heartbeat, and one other.
+pub const STREAMS_MAX: u32 = 64;

@@ -1,0 +1,410 @@
+//! What is said, in our own types. The `.proto` file tells when each is sent and what happens if it
+//! is lost.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An error and its causes in one sentence: "cannot read /data/a: permission denied (os error 13)".
+///
+/// Errors keep their cause in `source`, not in their text; this is for where a person, or a typed
+/// error of the wire, wants all of it.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut error = error;
+    while let Some(source) = error.source() {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        error = source;
+    }
+    text
+}
+
+/// One life of one driver. Opaque to a worker, which returns it with every call.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Session(pub String);
+
+/// A worker presents itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Register {
+    /// The protocol version it speaks.
+    pub protocol: u32,
+    /// Its program and version.
+    pub build: String,
+    /// Chosen at random when the worker process starts: a repeated call is told from a new worker
+    /// by it.
+    pub instance: [u8; 16],
+    /// For people.
+    pub name: String,
+    /// Folders below which it may read and write; empty for "anywhere".
+    pub roots: Vec<PathBuf>,
+}
+
+/// The answer to [`Register`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RegisterAnswer {
+    /// The job is over.
+    Exit,
+    /// The job needs a folder outside the worker's roots.
+    OutsideRoots {
+        /// That folder.
+        folder: PathBuf,
+    },
+    /// Welcome.
+    Registered(Registered),
+    /// Driver and worker speak different versions.
+    VersionMismatch {
+        /// The driver's protocol version.
+        protocol: u32,
+        /// The driver's program and version.
+        build: String,
+    },
+}
+
+/// What a worker needs to know of the job.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registered {
+    /// Goes into every later call.
+    pub session: Session,
+    /// The worker's id in this session.
+    pub worker: u64,
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// The folder that receives the results.
+    pub files: PathBuf,
+    /// How text becomes words.
+    pub rules: WordRules,
+    /// `M`.
+    pub buckets: u32,
+}
+
+/// How text becomes words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WordRules {
+    /// What a word is.
+    pub rule: WordRule,
+    /// Whether characters are replaced by their lower case.
+    pub ignore_case: bool,
+}
+
+/// What a word is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WordRule {
+    /// A run of letters.
+    Letters,
+    /// A run of anything but white space.
+    Whitespace,
+}
+
+/// Map or reduce.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// Splits to intermediates.
+    Map,
+    /// Intermediates to outputs.
+    Reduce,
+}
+
+/// One execution of one task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// The task's phase.
+    pub phase: Phase,
+    /// The task's index in its phase.
+    pub task: u32,
+    /// Counts the task's attempts, from 0.
+    pub number: u32,
+}
+
+/// Who is calling: goes with every call after `Register`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// As given at registration.
+    pub session: Session,
+    /// As given at registration.
+    pub worker: u64,
+}
+
+/// The answer to "what shall I do next?".
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TaskAnswer {
+    /// The job is over.
+    Exit,
+    /// This session does not know the worker.
+    Register,
+    /// Execute this attempt, once.
+    Task(Task),
+    /// Nothing yet: ask again.
+    Wait,
+}
+
+/// An attempt to execute.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub attempt: Attempt,
+    /// Its own folder, below the files folder.
+    pub staging: String,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What an attempt does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// Separate these splits into words.
+    Map {
+        /// In order.
+        splits: Vec<Split>,
+    },
+    /// Count the words of one bucket.
+    Reduce {
+        /// Length and checksum of the bucket's intermediate of map task `i`, at index `i`.
+        intermediates: Vec<Digest>,
+    },
+}
+
+/// A byte range of one input file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Split {
+    /// The file.
+    pub path: PathBuf,
+    /// First byte.
+    pub start: u64,
+    /// Behind the last byte; above `start`.
+    pub end: u64,
+    /// The file's size when the job was planned.
+    pub file_bytes: u64,
+    /// The file's modification time when the job was planned: seconds since 1970.
+    pub modified_seconds: i64,
+    /// Nanoseconds on top, below 1,000,000,000.
+    pub modified_nanos: u32,
+}
+
+/// Length and CRC-32 of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Digest {
+    /// Length.
+    pub bytes: u64,
+    /// As zlib computes it.
+    pub crc32: u32,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Running {
+    /// Which one.
+    pub attempt: Attempt,
+    /// Grows whenever the attempt gets on.
+    pub progress: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Words emitted or counted.
+    pub words: u64,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// Stop the attempt; nobody wants it any more.
+    Abandon,
+    /// Go on.
+    Continue,
+    /// The job is over.
+    Exit,
+    /// This session does not know the worker.
+    Register,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It did not get there.
+    Failed(Failure),
+    /// A map attempt staged its bucket files.
+    Mapped {
+        /// Of bucket `b`, at index `b`.
+        buckets: Vec<Bucket>,
+        /// Bytes that were not part of a UTF-8 character.
+        invalid_bytes: u64,
+    },
+    /// A reduce attempt staged its output.
+    Reduced {
+        /// The output.
+        output: Digest,
+        /// The sum of all counts.
+        words: u64,
+        /// The number of lines.
+        distinct_words: u64,
+    },
+}
+
+/// One bucket file of a map attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bucket {
+    /// The file.
+    pub digest: Digest,
+    /// Its lines.
+    pub words: u64,
+}
+
+/// Why an attempt failed. What the driver does depends on the variant, never on a text.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// No space, quota or file size left.
+    #[error("no room for {}: {detail}", path.display())]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+        /// The operating system's error number; 0 for none.
+        os_error: i32,
+        /// The operating system's sentence.
+        detail: String,
+    },
+    /// An input is not what it was when the job was planned.
+    #[error("{}", changed(path, *then_bytes, *now_bytes))]
+    InputChanged {
+        /// The input.
+        path: PathBuf,
+        /// Its size in the plan.
+        then_bytes: u64,
+        /// Its size now.
+        now_bytes: u64,
+    },
+    /// An input is gone.
+    #[error("input {} disappeared during the job", path.display())]
+    InputMissing {
+        /// The input.
+        path: PathBuf,
+    },
+    /// An input cannot be read.
+    #[error("cannot {operation} input {}: {detail}", path.display())]
+    InputUnreadable {
+        /// The input.
+        path: PathBuf,
+        /// What was tried.
+        operation: String,
+        /// The operating system's error number; 0 for none.
+        os_error: i32,
+        /// The operating system's sentence.
+        detail: String,
+    },
+    /// An intermediate is not what its map task reported.
+    #[error(
+        "intermediate of map task {map} is damaged: expected {} bytes with checksum {:08x}, found {} with {:08x}",
+        expected.bytes, expected.crc32, found.bytes, found.crc32
+    )]
+    IntermediateCorrupt {
+        /// The map task that wrote it.
+        map: u32,
+        /// As reported.
+        expected: Digest,
+        /// As read.
+        found: Digest,
+    },
+    /// An intermediate is not there.
+    #[error("intermediate of map task {map} is missing")]
+    IntermediateMissing {
+        /// The map task that wrote it.
+        map: u32,
+    },
+    /// Another operation on a file failed.
+    #[error("cannot {operation} {}: {detail}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        operation: String,
+        /// The operating system's error number; 0 for none.
+        os_error: i32,
+        /// The operating system's sentence.
+        detail: String,
+    },
+    /// A path of the task lies outside the worker's roots.
+    #[error("{} is outside the worker's roots", folder.display())]
+    OutsideRoots {
+        /// The path.
+        folder: PathBuf,
+    },
+    /// The worker's code gave up: a defect.
+    #[error("the worker panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// The attempt had been executed before.
+    #[error("the attempt's staging folder was there already")]
+    StagingExists,
+}
+
+fn changed(path: &std::path::Path, then_bytes: u64, now_bytes: u64) -> String {
+    let path = path.display();
+    if then_bytes == now_bytes {
+        format!("input {path} was modified during the job ({then_bytes} bytes then and now)")
+    } else {
+        format!(
+            "input {path} changed size during the job: {then_bytes} bytes at start, {now_bytes} now"
+        )
+    }
+}
+
+/// The answer to a report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// A success counts; a failure is noted.
+    Accepted,
+    /// Nothing of the attempt counts.
+    Stale,
+}
+
+/// How the job stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// This life of this driver.
+    pub session: Session,
+    /// Whether it is over.
+    pub state: JobState,
+    /// The map phase.
+    pub map: PhaseStatus,
+    /// The reduce phase.
+    pub reduce: PhaseStatus,
+    /// Workers alive.
+    pub workers: u32,
+    /// Attempts handed out.
+    pub attempts_started: u64,
+    /// Attempts reported as failed, or stuck.
+    pub attempts_failed: u64,
+    /// Attempts lost with their worker.
+    pub attempts_lost: u64,
+    /// Reports that came too late to count.
+    pub stale_reports: u64,
+}
+
+/// Whether the job is over, and how.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum JobState {
+    /// The user ended it.
+    Cancelled,
+    /// All tasks are committed.
+    Done,
+    /// It ran and failed.
+    Failed,
+    /// Still going.
+    Running,
+}
+
+/// How one phase stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PhaseStatus {
+    /// All its tasks.
+    pub tasks: u32,
+    /// Tasks with a live attempt, or being published.
+    pub running: u32,
+    /// Tasks with a winner.
+    pub committed: u32,
+    /// Bytes to read; 0 while unknown.
+    pub bytes_total: u64,
+    /// Bytes read.
+    pub bytes_done: u64,
+    /// Words emitted or counted.
+    pub words: u64,
+}

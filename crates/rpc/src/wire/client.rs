@@ -1,0 +1,206 @@
+//! The worker's end: one call at a time, each with a deadline.
+
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
+
+use super::pb::driver_client::DriverClient;
+use super::{Malformed, order, pb, register_answer, status, task_answer, verdict};
+use crate::auth::Token;
+use crate::limits;
+use crate::message::{
+    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
+};
+
+/// An address that no driver can have.
+#[derive(Debug, thiserror::Error)]
+#[error("`{address}` is not an address; expected HOST:PORT, such as 127.0.0.1:50051")]
+pub struct AddressError {
+    address: String,
+    source: tonic::transport::Error,
+}
+
+/// A call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The driver wants another token. Trying again does not help.
+    #[error("{message}")]
+    Denied {
+        /// The driver's sentence.
+        message: String,
+    },
+    /// One side breaks the protocol. Trying again does not help.
+    #[error("driver and worker do not understand each other: {message}")]
+    Protocol {
+        /// What is wrong.
+        message: String,
+    },
+    /// No connection, no answer in time, or a driver that is ending. Trying again may help.
+    #[error("no answer from the driver: {message}")]
+    Unreachable {
+        /// What was seen.
+        message: String,
+    },
+}
+
+impl CallError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Denied { .. } | Self::Protocol { .. } => false,
+        }
+    }
+}
+
+impl From<Malformed> for CallError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Protocol { message: malformed.to_string() }
+    }
+}
+
+impl From<tonic::Status> for CallError {
+    fn from(status: tonic::Status) -> Self {
+        let message = || match std::error::Error::source(&status) {
+            Some(source) => format!("{} ({})", status.message(), innermost(source)),
+            None => status.message().to_owned(),
+        };
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::Denied { message: message() },
+            // A deadline of ours arrives as Cancelled, a dead connection as Unknown (tonic 0.14).
+            Code::Aborted
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::ResourceExhausted
+            | Code::Unavailable
+            | Code::Unknown => Self::Unreachable { message: message() },
+            Code::AlreadyExists
+            | Code::DataLoss
+            | Code::FailedPrecondition
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::Ok
+            | Code::OutOfRange
+            | Code::Unimplemented => Self::Protocol { message: message() },
+        }
+    }
+}
+
+/// The cause that tells most: "connection refused" rather than "transport error".
+fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::error::Error {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// A connection to a driver, made when it is first needed and made again when it breaks.
+///
+/// Cloning is cheap and shares the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: DriverClient<InterceptedService<Channel, Show>>,
+}
+
+#[derive(Clone, Debug)]
+struct Show(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Show {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Client {
+    /// A client of the driver at `address` (`HOST:PORT`). Does not connect yet; must be called
+    /// within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When `address` cannot be one.
+    pub fn new(address: &str, token: Option<&Token>) -> Result<Self, AddressError> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|source| AddressError { address: address.to_owned(), source })?
+            .connect_timeout(limits::CONNECT_DEADLINE)
+            .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true);
+        let token = token.map(|token| {
+            let mut header: MetadataValue<Ascii> =
+                token.header().parse().expect("a token is printable ASCII, see Token::parse");
+            header.set_sensitive(true);
+            header
+        });
+        let inner = DriverClient::with_interceptor(endpoint.connect_lazy(), Show(token))
+            .max_decoding_message_size(limits::RESPONSE_BYTES_MAX)
+            .max_encoding_message_size(limits::REQUEST_BYTES_MAX);
+        Ok(Self { inner })
+    }
+
+    /// Presents this worker.
+    pub async fn register(&mut self, register: &Register) -> Result<RegisterAnswer, CallError> {
+        let request = within(limits::CALL_DEADLINE, register.into());
+        Ok(register_answer(self.inner.register(request).await?.into_inner())?)
+    }
+
+    /// Asks for a task; the driver may take [`limits::NEXT_TASK_WAIT`] to answer.
+    pub async fn next_task(&mut self, caller: &Caller) -> Result<TaskAnswer, CallError> {
+        let message =
+            pb::NextTaskRequest { session: caller.session.0.clone(), worker: caller.worker };
+        let request = within(limits::NEXT_TASK_DEADLINE, message);
+        Ok(task_answer(self.inner.next_task(request).await?.into_inner())?)
+    }
+
+    /// Says that this worker is alive, and how far it is.
+    pub async fn heartbeat(
+        &mut self,
+        caller: &Caller,
+        running: Option<Running>,
+    ) -> Result<Order, CallError> {
+        let message = pb::HeartbeatRequest {
+            session: caller.session.0.clone(),
+            worker: caller.worker,
+            running: running.map(Into::into),
+        };
+        let request = within(limits::CALL_DEADLINE, message);
+        Ok(order(self.inner.heartbeat(request).await?.get_ref())?)
+    }
+
+    /// Says how an attempt ended.
+    pub async fn report(
+        &mut self,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> Result<Verdict, CallError> {
+        let message = pb::ReportRequest {
+            session: caller.session.0.clone(),
+            worker: caller.worker,
+            attempt: Some(attempt.into()),
+            outcome: Some(outcome.into()),
+        };
+        let request = within(limits::REPORT_DEADLINE, message);
+        Ok(verdict(self.inner.report(request).await?.get_ref())?)
+    }
+
+    /// Asks how the job stands.
+    pub async fn status(&mut self) -> Result<Status, CallError> {
+        let request = within(limits::CALL_DEADLINE, pb::StatusRequest {});
+        Ok(status(self.inner.status(request).await?.into_inner())?)
+    }
+}
+
+fn within<T>(deadline: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}

@@ -1,0 +1,209 @@
+//! The driver's end: calls come in, a [`Driver`] answers them in our own types.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tonic::service::InterceptorLayer;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response};
+
+use super::pb::driver_server::DriverServer;
+use super::{Malformed, caller, outcome, pb, register, running};
+use crate::auth::Token;
+use crate::limits;
+use crate::message::{
+    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
+};
+
+/// The driver has ended and answers no more. The caller is told that it is unavailable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gone;
+
+/// Answers calls. Every method may be called twice, late, or for something long over.
+///
+/// A call whose caller is gone is dropped at any await: no method may rely on running to its end.
+pub trait Driver: Send + Sync + 'static {
+    /// A worker presents itself.
+    fn register(
+        &self,
+        register: Register,
+    ) -> impl Future<Output = Result<RegisterAnswer, Gone>> + Send;
+
+    /// A worker asks for a task; waits up to [`limits::NEXT_TASK_WAIT`] for one.
+    fn next_task(&self, caller: Caller) -> impl Future<Output = Result<TaskAnswer, Gone>> + Send;
+
+    /// A worker is alive, and perhaps executing an attempt.
+    fn heartbeat(
+        &self,
+        caller: Caller,
+        running: Option<Running>,
+    ) -> impl Future<Output = Result<Order, Gone>> + Send;
+
+    /// An attempt has ended.
+    fn report(
+        &self,
+        caller: Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> impl Future<Output = Result<Verdict, Gone>> + Send;
+
+    /// Someone looks.
+    fn status(&self) -> impl Future<Output = Result<Status, Gone>> + Send;
+}
+
+/// The server could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors for the reflection service are damaged: a defect of the build.
+    #[error("the compiled .proto does not describe itself")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The transport gave up.
+    #[error("serving gRPC calls")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
+///
+/// With a `token`, every call to every service must show it. Beside [`Driver`] there are the
+/// standard health service (`mapmill.v1.Driver` is serving) and server reflection, so that ordinary
+/// gRPC tools work.
+///
+/// # Errors
+///
+/// When the transport fails. Broken connections and bad calls are the callers' trouble, not errors.
+pub async fn serve(
+    listener: TcpListener,
+    driver: Arc<impl Driver>,
+    token: Option<Token>,
+    ended: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let service = DriverServer::new(Adapter(driver))
+        .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
+        .max_encoding_message_size(limits::RESPONSE_BYTES_MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+    };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<DriverServer<Adapter<NoDriver>>>().await;
+
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(limits::KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEP_ALIVE_TIMEOUT))
+        .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+        .max_concurrent_streams(limits::STREAMS_MAX)
+        // In front of all services, so that a new one cannot forget it.
+        .layer(InterceptorLayer::new(move |request| admit(token.as_ref(), request)))
+        .add_service(service)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
+        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), ended)
+        .await
+        .map_err(ServeError::Transport)
+}
+
+fn admit(token: Option<&Token>, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
+    let shown = request.metadata_mut().remove("authorization");
+    let admitted = match (token, shown) {
+        (None, _) => true,
+        (Some(token), Some(shown)) => token.admits(shown.as_bytes()),
+        (Some(_), None) => false,
+    };
+    if admitted {
+        Ok(request)
+    } else {
+        tracing::warn!(peer = ?request.remote_addr(), "refused a call without the right token");
+        Err(tonic::Status::unauthenticated(
+            "this driver wants a token, and the call shows none or another",
+        ))
+    }
+}
+
+impl From<Malformed> for tonic::Status {
+    fn from(malformed: Malformed) -> Self {
+        Self::invalid_argument(malformed.to_string())
+    }
+}
+
+impl From<Gone> for tonic::Status {
+    fn from(Gone: Gone) -> Self {
+        Self::unavailable("this driver has ended")
+    }
+}
+
+struct Adapter<D>(Arc<D>);
+
+#[tonic::async_trait]
+impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
+    async fn register(
+        &self,
+        request: Request<pb::RegisterRequest>,
+    ) -> Result<Response<pb::RegisterResponse>, tonic::Status> {
+        let answer = self.0.register(register(request.into_inner())?).await?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn next_task(
+        &self,
+        request: Request<pb::NextTaskRequest>,
+    ) -> Result<Response<pb::NextTaskResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let answer = self.0.next_task(caller(request.session, request.worker)).await?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<pb::HeartbeatRequest>,
+    ) -> Result<Response<pb::HeartbeatResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let running = request.running.map(running).transpose()?;
+        let order = self.0.heartbeat(caller(request.session, request.worker), running).await?;
+        Ok(Response::new(pb::HeartbeatResponse { order: pb::Order::from(order).into() }))
+    }
+
+    async fn report(
+        &self,
+        request: Request<pb::ReportRequest>,
+    ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let (attempt, outcome) = (super::attempt(request.attempt)?, outcome(request.outcome)?);
+        let caller = caller(request.session, request.worker);
+        let verdict = self.0.report(caller, attempt, outcome).await?;
+        Ok(Response::new(pb::ReportResponse { verdict: pb::Verdict::from(verdict).into() }))
+    }
+
+    async fn status(
+        &self,
+        _: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, tonic::Status> {
+        Ok(Response::new(self.0.status().await?.into()))
+    }
+}
+
+/// Names the service for the health reporter, which wants a type and never calls it.
+enum NoDriver {}
+
+impl Driver for NoDriver {
+    async fn register(&self, _: Register) -> Result<RegisterAnswer, Gone> {
+        match *self {}
+    }
+
+    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, Gone> {
+        match *self {}
+    }
+
+    async fn heartbeat(&self, _: Caller, _: Option<Running>) -> Result<Order, Gone> {
+        match *self {}
+    }
+
+    async fn report(&self, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Gone> {
+        match *self {}
+    }
+
+    async fn status(&self) -> Result<Status, Gone> {
+        match *self {}
+    }
+}

@@ -1,0 +1,181 @@
+//! Whatever is said arrives as it was meant, and nothing malformed arrives at all.
+
+use super::*;
+
+const ATTEMPT: Attempt = Attempt { phase: Phase::Reduce, task: 3, number: 1 };
+const DIGEST: Digest = Digest { bytes: u64::MAX, crc32: 0xDEAD_BEEF };
+
+fn odd_path() -> PathBuf {
+    path(b"/data/\xFF\n -x".to_vec())
+}
+
+#[test]
+fn registrations_round_trip() {
+    let sent = Register {
+        protocol: 1,
+        build: "mapmill 0.1.0".to_owned(),
+        instance: [7; 16],
+        name: "host:1".to_owned(),
+        roots: vec![odd_path(), "/".into()],
+    };
+    assert_eq!(register((&sent).into()), Ok(sent));
+}
+
+#[test]
+fn register_answers_round_trip() {
+    let registered = Registered {
+        session: Session("s".to_owned()),
+        worker: 9,
+        heartbeat: Duration::from_millis(1500),
+        files: odd_path(),
+        rules: WordRules { rule: WordRule::Whitespace, ignore_case: true },
+        buckets: 26,
+    };
+    for answer in [
+        RegisterAnswer::Exit,
+        RegisterAnswer::OutsideRoots { folder: odd_path() },
+        RegisterAnswer::Registered(registered),
+        RegisterAnswer::VersionMismatch { protocol: 2, build: "other".to_owned() },
+    ] {
+        assert_eq!(register_answer(answer.clone().into()), Ok(answer));
+    }
+}
+
+#[test]
+fn task_answers_round_trip() {
+    let split = Split {
+        path: odd_path(),
+        start: 1,
+        end: 5,
+        file_bytes: 5,
+        modified_seconds: -1,
+        modified_nanos: 999_999_999,
+    };
+    let task =
+        |work| TaskAnswer::Task(Task { attempt: ATTEMPT, staging: "hidden/a".to_owned(), work });
+    for answer in [
+        TaskAnswer::Exit,
+        TaskAnswer::Register,
+        TaskAnswer::Wait,
+        task(Work::Map { splits: vec![split] }),
+        task(Work::Map { splits: vec![] }),
+        task(Work::Reduce { intermediates: vec![DIGEST, Digest { bytes: 0, crc32: 0 }] }),
+    ] {
+        assert_eq!(task_answer(answer.clone().into()), Ok(answer));
+    }
+}
+
+#[test]
+fn outcomes_round_trip() {
+    for sent in [
+        Outcome::Mapped { buckets: vec![Bucket { digest: DIGEST, words: 4 }], invalid_bytes: 2 },
+        Outcome::Reduced { output: DIGEST, words: 12, distinct_words: 3 },
+    ] {
+        assert_eq!(outcome(Some(sent.clone().into())), Ok(sent));
+    }
+}
+
+/// What the scheduler does depends on the case of a failure: none may arrive as another.
+#[test]
+fn failures_round_trip() {
+    let (operation, detail) = ("open".to_owned(), "permission denied".to_owned());
+    for sent in [
+        Failure::DiskFull { path: odd_path(), os_error: 28, detail: detail.clone() },
+        Failure::InputChanged { path: odd_path(), then_bytes: 1, now_bytes: 2 },
+        Failure::InputMissing { path: odd_path() },
+        Failure::InputUnreadable {
+            path: odd_path(),
+            operation: operation.clone(),
+            os_error: 13,
+            detail: detail.clone(),
+        },
+        Failure::IntermediateCorrupt {
+            map: 7,
+            expected: DIGEST,
+            found: Digest { bytes: 0, ..DIGEST },
+        },
+        Failure::IntermediateMissing { map: 7 },
+        Failure::Io { path: odd_path(), operation, os_error: 5, detail },
+        Failure::OutsideRoots { folder: odd_path() },
+        Failure::Panicked { message: "index out of bounds".to_owned() },
+        Failure::StagingExists,
+    ] {
+        assert_eq!(failure(sent.clone().into()), Ok(sent));
+    }
+}
+
+#[test]
+fn orders_and_verdicts_round_trip() {
+    for sent in [Order::Abandon, Order::Continue, Order::Exit, Order::Register] {
+        let response = pb::HeartbeatResponse { order: pb::Order::from(sent).into() };
+        assert_eq!(order(&response), Ok(sent));
+    }
+    for sent in [Verdict::Accepted, Verdict::Stale] {
+        let response = pb::ReportResponse { verdict: pb::Verdict::from(sent).into() };
+        assert_eq!(verdict(&response), Ok(sent));
+    }
+}
+
+#[test]
+fn statuses_round_trip() {
+    let phase = |tasks| PhaseStatus {
+        tasks,
+        running: 1,
+        committed: 2,
+        bytes_total: 3,
+        bytes_done: 4,
+        words: 5,
+    };
+    for state in [JobState::Cancelled, JobState::Done, JobState::Failed, JobState::Running] {
+        let sent = Status {
+            session: Session("s".to_owned()),
+            state,
+            map: phase(6),
+            reduce: phase(7),
+            workers: 8,
+            attempts_started: 9,
+            attempts_failed: 10,
+            attempts_lost: 11,
+            stale_reports: 12,
+        };
+        assert_eq!(status(sent.clone().into()), Ok(sent));
+    }
+}
+
+#[test]
+fn missing_parts_are_malformed() {
+    assert!(attempt(None).is_err());
+    assert!(attempt(Some(pb::Attempt::default())).is_err());
+    assert!(work(None).is_err());
+    assert!(outcome(None).is_err());
+    assert!(failure(pb::Failure::default()).is_err());
+    assert!(running(pb::Running::default()).is_err());
+    assert!(order(&pb::HeartbeatResponse::default()).is_err());
+    assert!(order(&pb::HeartbeatResponse { order: 99 }).is_err());
+    assert!(verdict(&pb::ReportResponse::default()).is_err());
+    assert!(register(pb::RegisterRequest::default()).is_err());
+    assert!(register_answer(pb::RegisterResponse::default()).is_err());
+    assert!(task_answer(pb::NextTaskResponse::default()).is_err());
+    assert!(status(pb::StatusResponse::default()).is_err());
+}
+
+#[test]
+fn lists_of_unequal_length_are_malformed() {
+    let done = pb::MapDone {
+        bucket_bytes: vec![1, 2],
+        bucket_crc32: vec![1],
+        bucket_words: vec![1, 2],
+        invalid_bytes: 0,
+    };
+    assert!(outcome(Some(pb::report_request::Outcome::MapDone(done))).is_err());
+    assert!(digests(&[1], &[]).is_err());
+}
+
+#[test]
+fn a_split_outside_its_file_is_malformed() {
+    let good = pb::Split { start: 0, end: 5, file_bytes: 5, ..pb::Split::default() };
+    assert!(split(good.clone()).is_ok());
+    assert!(split(pb::Split { end: 6, ..good.clone() }).is_err());
+    assert!(split(pb::Split { start: 5, ..good.clone() }).is_err());
+    assert!(split(pb::Split { modified_nanos: 1_000_000_000, ..good }).is_err());
+}
