@@ -1,0 +1,247 @@
+//! What the driver remembers beside the scheduler: what attempts reported, and why they failed.
+//!
+//! The scheduler knows which attempt won; the book knows what the winner made: lengths, checksums
+//! and counts. It also holds the law that no word is lost between the phases.
+
+use std::collections::BTreeMap;
+
+use rpc::message::{Failure, Outcome, Running};
+use scheduler::{AttemptId, Phase, WorkerId};
+use store::{Digest, StoreError};
+
+use crate::journal::JournalError;
+
+/// Why an attempt did not become the task's winner.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The job ended, or its task was committed, before it did.
+    #[error("no longer needed")]
+    Abandoned,
+    /// Counting found another number of words than mapping had emitted.
+    #[error(
+        "the map tasks emitted {emitted} words into bucket {bucket}, the reduce task counted {counted}; \
+         a defect, or damaged memory: the output is not published"
+    )]
+    Conservation {
+        /// The bucket.
+        bucket: u32,
+        /// By all map tasks.
+        emitted: u64,
+        /// By the reduce task.
+        counted: u64,
+    },
+    /// The worker went away in an orderly way.
+    #[error("the worker left")]
+    Left,
+    /// Nothing was heard of the worker for too long.
+    #[error("lost: no heartbeat from the worker")]
+    Lost,
+    /// Publishing worked, but not recording it: the job cannot go on.
+    #[error("not committed")]
+    NotJournaled(#[source] JournalError),
+    /// What was staged is not what was reported, or could not be published.
+    #[error("not published")]
+    NotPublished(#[source] StoreError),
+    /// The worker said so.
+    #[error(transparent)]
+    Reported(Failure),
+    /// It was the winner.
+    #[error("committed")]
+    Committed,
+    /// It is still running.
+    #[error("still running")]
+    Running,
+    /// Heartbeats came, but no progress.
+    #[error("stuck: the worker is alive, but the attempt made no progress")]
+    Stuck,
+    /// The report does not fit the task.
+    #[error("the worker reported something else than the task asks for")]
+    Unfit,
+}
+
+/// What a committed map task made.
+#[derive(Clone, Debug)]
+struct Mapped {
+    /// Of bucket `b`, at index `b`.
+    buckets: Vec<Digest>,
+}
+
+/// The counts that are summed over committed tasks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) input_bytes: u64,
+    pub(crate) words_emitted: u64,
+    pub(crate) invalid_bytes: u64,
+    pub(crate) intermediate_bytes: u64,
+    pub(crate) intermediate_bytes_read: u64,
+    pub(crate) words_counted: u64,
+    pub(crate) distinct_words: u64,
+    pub(crate) output_bytes: u64,
+}
+
+/// What live attempts said of themselves, summed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Live {
+    pub(crate) bytes: u64,
+    pub(crate) words: u64,
+}
+
+/// # Invariants
+///
+/// * `emitted[b]` is the sum of the words of bucket `b` over `maps`.
+/// * `live_map` and `live_reduce` are the sums over `running`.
+#[derive(Debug)]
+pub(crate) struct Book {
+    maps: Vec<Option<Mapped>>,
+    emitted: Vec<u64>,
+    /// Bytes in bucket `b` over all committed maps, at index `b`.
+    bucket_bytes: Vec<u64>,
+    /// Successful reports whose objects are being published.
+    reported: BTreeMap<AttemptId, (WorkerId, Outcome)>,
+    /// Why attempts failed, where the scheduler does not know more than that they did.
+    causes: BTreeMap<AttemptId, Cause>,
+    /// The last heartbeat of each live attempt.
+    running: BTreeMap<AttemptId, Running>,
+    live_map: Live,
+    live_reduce: Live,
+    totals: Totals,
+}
+
+impl Book {
+    pub(crate) fn new(map_tasks: u32, reduce_tasks: u32) -> Self {
+        Self {
+            maps: vec![None; map_tasks as usize],
+            emitted: vec![0; reduce_tasks as usize],
+            bucket_bytes: vec![0; reduce_tasks as usize],
+            reported: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            running: BTreeMap::new(),
+            live_map: Live::default(),
+            live_reduce: Live::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    pub(crate) fn live(&self, phase: Phase) -> Live {
+        match phase {
+            Phase::Map => self.live_map,
+            Phase::Reduce => self.live_reduce,
+        }
+    }
+
+    /// Whether a successful report has the form that the attempt's task asks for.
+    pub(crate) fn fits(&self, attempt: AttemptId, outcome: &Outcome) -> bool {
+        match (attempt.task.phase, outcome) {
+            (Phase::Map, Outcome::Mapped { buckets, .. }) => buckets.len() == self.emitted.len(),
+            (Phase::Reduce, Outcome::Reduced { .. }) => true,
+            (Phase::Map, Outcome::Failed(_) | Outcome::Reduced { .. })
+            | (Phase::Reduce, Outcome::Failed(_) | Outcome::Mapped { .. }) => false,
+        }
+    }
+
+    /// The intermediates that a reduce task reads: of map task `i`, at index `i`.
+    pub(crate) fn intermediates(&self, bucket: u32) -> Vec<Digest> {
+        let digest = |map: &Option<Mapped>| {
+            map.as_ref().expect("reduce tasks start when all maps are committed").buckets
+                [bucket as usize]
+        };
+        self.maps.iter().map(digest).collect()
+    }
+
+    /// A heartbeat of a live attempt.
+    pub(crate) fn beat(&mut self, attempt: AttemptId, running: Running) {
+        self.settle(attempt);
+        let live = self.live_mut(attempt.task.phase);
+        live.bytes += running.bytes;
+        live.words += running.words;
+        self.running.insert(attempt, running);
+    }
+
+    /// `attempt` is not live any more: what it said of itself no longer counts.
+    pub(crate) fn settle(&mut self, attempt: AttemptId) {
+        if let Some(running) = self.running.remove(&attempt) {
+            let live = self.live_mut(attempt.task.phase);
+            live.bytes -= running.bytes;
+            live.words -= running.words;
+        }
+    }
+
+    fn live_mut(&mut self, phase: Phase) -> &mut Live {
+        match phase {
+            Phase::Map => &mut self.live_map,
+            Phase::Reduce => &mut self.live_reduce,
+        }
+    }
+
+    /// A successful report that the scheduler took: keep it until it is published. A repeat changes
+    /// nothing.
+    pub(crate) fn keep_report(&mut self, attempt: AttemptId, worker: WorkerId, outcome: Outcome) {
+        self.reported.entry(attempt).or_insert((worker, outcome));
+    }
+
+    pub(crate) fn report(&self, attempt: AttemptId) -> Option<&(WorkerId, Outcome)> {
+        self.reported.get(&attempt)
+    }
+
+    /// Whether as many words were counted in the bucket as were emitted into it.
+    pub(crate) fn check_conservation(&self, bucket: u32, counted: u64) -> Result<(), Cause> {
+        let emitted = self.emitted[bucket as usize];
+        if emitted == counted {
+            Ok(())
+        } else {
+            Err(Cause::Conservation { bucket, emitted, counted })
+        }
+    }
+
+    /// `attempt` is committed. Returns the bytes in each bucket if it is a map, nothing if it is a
+    /// reduce.
+    pub(crate) fn commit(&mut self, attempt: AttemptId, task_bytes: u64) -> Vec<u64> {
+        self.settle(attempt);
+        let (_, outcome) = self.reported.remove(&attempt).expect("what is published was reported");
+        match outcome {
+            Outcome::Mapped { buckets, invalid_bytes } => {
+                let mut digests = Vec::with_capacity(buckets.len());
+                for (bucket, made) in buckets.iter().enumerate() {
+                    self.emitted[bucket] += made.words;
+                    self.bucket_bytes[bucket] += made.digest.bytes;
+                    self.totals.words_emitted += made.words;
+                    self.totals.intermediate_bytes += made.digest.bytes;
+                    digests.push(digest(made.digest));
+                }
+                self.totals.invalid_bytes += invalid_bytes;
+                self.totals.input_bytes += task_bytes;
+                self.maps[attempt.task.index as usize] = Some(Mapped { buckets: digests });
+                buckets.iter().map(|made| made.digest.bytes).collect()
+            }
+            Outcome::Reduced { output, words, distinct_words } => {
+                self.totals.words_counted += words;
+                self.totals.distinct_words += distinct_words;
+                self.totals.output_bytes += output.bytes;
+                self.totals.intermediate_bytes_read +=
+                    self.bucket_bytes[attempt.task.index as usize];
+                Vec::new()
+            }
+            Outcome::Failed(_) => unreachable!("a failure is never published"),
+        }
+    }
+
+    /// `attempt` failed. Keeps the first cause.
+    pub(crate) fn fail(&mut self, attempt: AttemptId, cause: Cause) {
+        self.settle(attempt);
+        self.reported.remove(&attempt);
+        self.causes.entry(attempt).or_insert(cause);
+    }
+
+    pub(crate) fn take_cause(&mut self, attempt: AttemptId) -> Option<Cause> {
+        self.causes.remove(&attempt)
+    }
+}
+
+/// The wire's digest as the store has it.
+pub(crate) fn digest(digest: rpc::message::Digest) -> Digest {
+    Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}

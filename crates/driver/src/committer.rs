@@ -1,0 +1,172 @@
+//! Carries commits out, off the driver's loop: check, publish, record, and only then say so.
+//!
+//! One thread, one queue, so that what it does to the folder and to the journal has one order. It
+//! waits for disks so that the loop does not have to: heartbeats are answered while gigabytes are
+//! synced. Commits that arrive while it is busy are recorded together, with one sync.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use rpc::message::sentence;
+use scheduler::AttemptId;
+use store::{Check, Digest, Folder, Name, Staging, Store, StoreError};
+use tokio::sync::mpsc;
+
+use crate::book::Cause;
+use crate::driver::Event;
+use crate::journal::{Journal, JournalError, Record};
+
+/// What the committer is told to do.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// Publish and record an attempt's objects.
+    Commit(Commit),
+    /// Remove what an attempt staged.
+    Discard(Staging),
+    /// The job is over: record that, and leave nothing in the folder that does not belong there.
+    Finish {
+        /// For the last record.
+        outcome: &'static str,
+        /// Objects of an earlier job that this one does not replace. Only removed after success.
+        leftovers: Vec<Name>,
+    },
+}
+
+/// An attempt that the scheduler has decided for.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) attempt: AttemptId,
+    pub(crate) staging: Staging,
+    pub(crate) objects: Vec<(Name, Digest)>,
+    /// Intermediates are checked whenever they are read, so their length is enough here; an output
+    /// is checked in full, because nobody does it later, and made durable.
+    pub(crate) check: Check,
+    pub(crate) record: Record,
+}
+
+pub(crate) struct Committer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) journal: Journal,
+    pub(crate) journal_path: PathBuf,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Committer {
+    /// Runs errands until nobody can send any.
+    pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
+        /// Bounds how long the first of a batch waits for the others.
+        const BATCH_MAX: usize = 256;
+
+        let mut batch = Vec::new();
+        while let Ok(errand) = errands.recv() {
+            let mut next = Ok(errand);
+            loop {
+                match next {
+                    Ok(Errand::Commit(commit)) => batch.push(commit),
+                    Ok(Errand::Discard(staging)) => self.discard(&staging),
+                    Ok(Errand::Finish { outcome, leftovers }) => {
+                        self.commit(&mut batch);
+                        self.finish(outcome, &leftovers);
+                    }
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+                if batch.len() >= BATCH_MAX {
+                    break;
+                }
+                next = errands.try_recv();
+            }
+            self.commit(&mut batch);
+        }
+    }
+
+    /// Publish each, record all that worked, then tell. In this order: a record says that its
+    /// objects have their names.
+    fn commit(&mut self, batch: &mut Vec<Commit>) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut published = Vec::new();
+        for commit in batch.drain(..) {
+            match self.publish(&commit) {
+                Ok(()) => published.push(commit),
+                Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
+            }
+        }
+        let durable = published.iter().any(|commit| commit.check == Check::Checksum);
+        if durable && let Err(error) = self.store.settle(Folder::Output) {
+            // Which renames are on disk is not known: none of them may be recorded. After a failed
+            // sync the job is over.
+            tracing::error!(%error, "outputs cannot be made durable");
+            let mut error = Some(error);
+            for commit in published {
+                let cause = error.take().map_or(Cause::Abandoned, Cause::NotPublished);
+                self.tell(commit.attempt, Err(cause));
+            }
+            return;
+        }
+        let records: Vec<Record> = published.iter().map(|commit| commit.record.clone()).collect();
+        let recorded = self.journal.append(&records);
+        for commit in published {
+            self.discard(&commit.staging);
+            self.tell(
+                commit.attempt,
+                recorded.as_ref().map_err(|error| self.not_journaled(error)).copied(),
+            );
+        }
+    }
+
+    fn publish(&self, commit: &Commit) -> Result<(), StoreError> {
+        for (name, digest) in &commit.objects {
+            if commit.check == Check::Checksum {
+                self.store.verify_staged(&commit.staging, name, *digest, commit.check)?;
+            }
+        }
+        for (name, digest) in &commit.objects {
+            self.store.publish(&commit.staging, name, *digest)?;
+        }
+        Ok(())
+    }
+
+    /// A copy of the error for each attempt that waits: an `io::Error` cannot be cloned.
+    fn not_journaled(&self, error: &JournalError) -> Cause {
+        let source = std::io::Error::other(sentence(error));
+        let path = self.journal_path.clone();
+        Cause::NotJournaled(JournalError::Io { operation: "append to", path, source })
+    }
+
+    fn discard(&self, staging: &Staging) {
+        if let Err(error) = self.store.discard(staging) {
+            // It is swept at the end of the job, and again at the start of the next.
+            tracing::warn!(%staging, error = sentence(&error), "staging is left behind for now");
+        }
+    }
+
+    fn finish(&mut self, outcome: &'static str, leftovers: &[Name]) {
+        let mut result = self.journal.append(&[Record::End { outcome: outcome.to_owned() }]);
+        if let Err(error) = self.clean_up(leftovers) {
+            tracing::warn!(
+                error = sentence(&error),
+                "the folder holds files that do not belong there"
+            );
+        }
+        if let Err(error) = &mut result {
+            tracing::error!(error = sentence(error), "the journal has no end");
+        }
+        // If the loop is gone nobody waits for this.
+        let _ = self.events.blocking_send(Event::Finished(result));
+    }
+
+    fn clean_up(&self, leftovers: &[Name]) -> Result<(), StoreError> {
+        for name in leftovers {
+            self.store.remove(name)?;
+        }
+        self.store.sweep()?;
+        Ok(())
+    }
+
+    fn tell(&self, attempt: AttemptId, result: Result<(), Cause>) {
+        // If the loop is gone nobody waits for this.
+        let _ = self.events.blocking_send(Event::Published { attempt, result });
+    }
+}

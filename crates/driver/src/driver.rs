@@ -1,0 +1,433 @@
+//! The one task that owns the scheduler. Everyone else talks to it over `events`.
+//!
+//! ```text
+//! service ──Event──►┐                      ┌──Errand──► committer
+//! committer ─Event─►│ loop: scheduler,book │
+//! timeouts ────────►┘                      └──answers─► service, Snapshot ─► observers
+//! ```
+//!
+//! Here events become calls of the scheduler, and its actions become answers and errands. What is
+//! decided is decided there; what was reported is kept in the [`Book`]. The loop never waits for a
+//! disk or a network.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::Duration;
+
+use rpc::message::{
+    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Registered, Running, Session,
+    Status, TaskAnswer, Verdict, WordRules,
+};
+use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::book::{Book, Cause};
+use crate::committer::Errand;
+use crate::crew::Crew;
+use crate::journal::JournalError;
+use crate::plan::Plan;
+use crate::status::Snapshot;
+
+mod act;
+mod view;
+
+/// What happens to the loop.
+pub(crate) enum Event {
+    /// The committer has done its last errand.
+    Finished(Result<(), JournalError>),
+    Heartbeat {
+        caller: Caller,
+        running: Option<Running>,
+        reply: oneshot::Sender<Order>,
+    },
+    NextTask {
+        caller: Caller,
+        reply: oneshot::Sender<TaskAnswer>,
+    },
+    /// An attempt's objects have their final names and are recorded, or not.
+    Published {
+        attempt: AttemptId,
+        result: Result<(), Cause>,
+    },
+    Register {
+        register: Register,
+        reply: oneshot::Sender<RegisterAnswer>,
+    },
+    Report {
+        caller: Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+        reply: oneshot::Sender<Verdict>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+}
+
+/// What the loop needs to know of the job, besides the plan.
+pub(crate) struct Terms {
+    pub(crate) session: Session,
+    pub(crate) rules: WordRules,
+    pub(crate) reduce_tasks: u32,
+    pub(crate) files: PathBuf,
+    /// Every folder that a worker must be allowed to use.
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) leftovers: Vec<store::Name>,
+}
+
+/// # Invariants
+///
+/// * An attempt in `answers` is being published: it is in the book's reports.
+/// * At most one call of a worker waits in `polls`.
+pub(crate) struct Driver {
+    started: Instant,
+    sched: Scheduler,
+    book: Book,
+    crew: Crew,
+    plan: Arc<Plan>,
+    terms: Terms,
+    /// Calls for a task that wait for one.
+    polls: BTreeMap<WorkerId, oneshot::Sender<TaskAnswer>>,
+    /// Reports that wait for their attempt to be published, by attempt.
+    answers: BTreeMap<AttemptId, Vec<oneshot::Sender<Verdict>>>,
+    errands: std_mpsc::Sender<Errand>,
+    snapshots: watch::Sender<Snapshot>,
+    /// When each phase began to run, and when its last task was committed.
+    spans: [Span; 2],
+    finish: Finish,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    began: Option<Time>,
+    ended: Option<Time>,
+}
+
+/// What is left to do when the scheduler has decided how the job ends.
+enum Finish {
+    /// The job is running.
+    NotYet,
+    /// The committer is tidying up.
+    Tidying,
+    /// Only the workers have to be told, until `until`.
+    Lingering { until: Time, result: Result<(), JournalError> },
+}
+
+/// How the loop ended.
+pub(crate) struct Ended {
+    pub(crate) sched: Scheduler,
+    pub(crate) book: Book,
+    pub(crate) crew: Crew,
+    pub(crate) snapshot: Snapshot,
+    /// From the start of the first attempt to the last commit.
+    pub(crate) elapsed: Duration,
+    /// Whether the journal's last record is on disk.
+    pub(crate) finished: Result<(), JournalError>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        sched: Scheduler,
+        plan: Arc<Plan>,
+        terms: Terms,
+        errands: std_mpsc::Sender<Errand>,
+        snapshots: watch::Sender<Snapshot>,
+    ) -> Self {
+        Self {
+            started: Instant::now(),
+            sched,
+            book: Book::new(plan.map_tasks().get(), terms.reduce_tasks),
+            crew: Crew::default(),
+            plan,
+            terms,
+            polls: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            errands,
+            snapshots,
+            spans: [Span::default(); 2],
+            finish: Finish::NotYet,
+        }
+    }
+
+    /// Runs the job to its end, and until the workers know of it. `interrupted` ends it early.
+    pub(crate) async fn drive(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Ended {
+        let mut interrupted = Box::pin(interrupted);
+        let mut cancelled = false;
+        loop {
+            let deadline = self.next_deadline().map(|time| self.started + time.0);
+            // All branches are cancel safe: a lost race loses no event. Events go first: after a
+            // pause of this process the heartbeats that arrived meanwhile must be heard before
+            // anybody is taken for dead.
+            tokio::select! {
+                biased;
+                event = events.recv() => {
+                    let event = event.expect("the service holds a sender as long as the loop runs");
+                    self.handle(event);
+                }
+                () = &mut interrupted, if !cancelled => {
+                    cancelled = true;
+                    tracing::info!("cancel");
+                    let now = self.now();
+                    self.sched.handle_cancel(now);
+                }
+                () = sleep_until_or_forever(deadline) => {
+                    let now = self.now();
+                    self.sched.handle_timeout(now);
+                }
+            }
+            self.act();
+            self.look_to_the_end();
+            self.publish_snapshot();
+            if self.is_over() {
+                return self.end();
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.started.elapsed())
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        match self.finish {
+            Finish::NotYet | Finish::Tidying => self.sched.poll_timeout(),
+            Finish::Lingering { until, .. } => Some(until),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.now();
+        // A reply that cannot be sent: the caller has gone. It calls again if it lives.
+        match event {
+            Event::Finished(result) => {
+                self.finish = Finish::Lingering { until: now + LINGER_MAX, result };
+            }
+            Event::Heartbeat { caller, running, reply } => {
+                let _ = reply.send(self.handle_heartbeat(now, &caller, running));
+            }
+            Event::NextTask { caller, reply } => self.handle_next_task(now, &caller, reply),
+            Event::Published { attempt, result } => self.handle_published(now, attempt, result),
+            Event::Register { register, reply } => {
+                let _ = reply.send(self.handle_register(now, register));
+            }
+            Event::Report { caller, attempt, outcome, reply } => {
+                self.handle_report(now, &caller, attempt, outcome, reply);
+            }
+            Event::Status { reply } => {
+                let _ = reply.send(self.status());
+            }
+        }
+    }
+
+    fn handle_register(&mut self, now: Time, register: Register) -> RegisterAnswer {
+        if register.protocol != rpc::PROTOCOL {
+            let Register { protocol, build, name, .. } = register;
+            tracing::warn!(protocol, build, name, "refused a worker of another version");
+            let build = rpc::BUILD.to_owned();
+            return RegisterAnswer::VersionMismatch { protocol: rpc::PROTOCOL, build };
+        }
+        let allowed = |folder: &PathBuf| {
+            register.roots.is_empty() || register.roots.iter().any(|root| folder.starts_with(root))
+        };
+        if let Some(folder) = self.terms.folders.iter().find(|folder| !allowed(folder)) {
+            tracing::warn!(name = register.name, folder = %folder.display(), "refused a worker without this root");
+            return RegisterAnswer::OutsideRoots { folder: folder.clone() };
+        }
+        let worker = self.crew.enroll(register.instance, register.name);
+        if self.sched.outcome().is_some() {
+            self.crew.tell_end(worker);
+            return RegisterAnswer::Exit;
+        }
+        tracing::info!(worker = self.crew.describe(worker), "register {worker}");
+        self.sched.handle_register(now, worker);
+        RegisterAnswer::Registered(Registered {
+            session: self.terms.session.clone(),
+            worker: worker.0,
+            heartbeat: self.terms.heartbeat,
+            files: self.terms.files.clone(),
+            rules: self.terms.rules,
+            buckets: self.terms.reduce_tasks,
+        })
+    }
+
+    /// The worker that calls, if it belongs to this session. It may have been taken for dead.
+    fn member(&self, caller: &Caller) -> Option<WorkerId> {
+        let worker = self.crew.member(caller.worker)?;
+        (caller.session == self.terms.session).then_some(worker)
+    }
+
+    fn handle_next_task(&mut self, now: Time, caller: &Caller, reply: oneshot::Sender<TaskAnswer>) {
+        let Some(worker) = self.member(caller) else {
+            let _ = reply.send(TaskAnswer::Register);
+            return;
+        };
+        tracing::debug!("idle {worker}");
+        self.sched.handle_idle(now, worker);
+        if self.sched.outcome().is_some() {
+            self.crew.tell_end(worker);
+            let _ = reply.send(TaskAnswer::Exit);
+        } else if self.sched.knows(worker) {
+            // A call that waited before is dropped with this, and so answered: its caller has made
+            // this one.
+            self.polls.insert(worker, reply);
+        } else {
+            let _ = reply.send(TaskAnswer::Register);
+        }
+    }
+
+    fn handle_heartbeat(&mut self, now: Time, caller: &Caller, running: Option<Running>) -> Order {
+        let Some(worker) = self.member(caller) else { return Order::Register };
+        let beat = running.map(|running| Beat {
+            attempt: attempt_id(running.attempt),
+            progress: running.progress,
+        });
+        let order = self.sched.handle_heartbeat(now, worker, beat);
+        match order {
+            scheduler::Order::Abandon => Order::Abandon,
+            scheduler::Order::Continue => {
+                if let Some(running) = running {
+                    self.book.beat(attempt_id(running.attempt), running);
+                }
+                Order::Continue
+            }
+            scheduler::Order::Exit => {
+                self.crew.tell_end(worker);
+                Order::Exit
+            }
+            scheduler::Order::Register => Order::Register,
+        }
+    }
+
+    fn handle_report(
+        &mut self,
+        now: Time,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+        reply: oneshot::Sender<Verdict>,
+    ) {
+        let attempt = attempt_id(attempt);
+        let Some(worker) = self.member(caller) else {
+            tracing::info!("stale report of {attempt} from another session");
+            let _ = reply.send(Verdict::Stale);
+            return;
+        };
+        let verdict = match outcome {
+            Outcome::Failed(failure) => {
+                tracing::warn!("failed {worker} {attempt}: {failure}");
+                let severity = act::severity(&failure);
+                self.fail_reported(now, worker, attempt, Cause::Reported(failure), severity)
+            }
+            outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
+                if !self.book.fits(attempt, &outcome) =>
+            {
+                tracing::warn!("failed {worker} {attempt}: the report does not fit the task");
+                self.fail_reported(
+                    now,
+                    worker,
+                    attempt,
+                    Cause::Unfit,
+                    scheduler::Failure::Transient,
+                )
+            }
+            outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. }) => {
+                let verdict = self.sched.handle_done(now, worker, attempt);
+                tracing::info!("done {worker} {attempt}: {verdict}");
+                if verdict == scheduler::Verdict::Publishing {
+                    self.book.keep_report(attempt, worker, outcome);
+                    self.answers.entry(attempt).or_default().push(reply);
+                    return;
+                }
+                verdict
+            }
+        };
+        let _ = reply.send(match verdict {
+            scheduler::Verdict::Accepted => Verdict::Accepted,
+            scheduler::Verdict::Publishing | scheduler::Verdict::Stale => Verdict::Stale,
+        });
+    }
+
+    fn fail_reported(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        attempt: AttemptId,
+        cause: Cause,
+        severity: scheduler::Failure,
+    ) -> scheduler::Verdict {
+        let verdict = self.sched.handle_failed(now, worker, attempt, severity);
+        if verdict == scheduler::Verdict::Accepted {
+            self.book.fail(attempt, cause);
+        }
+        verdict
+    }
+
+    fn handle_published(&mut self, now: Time, attempt: AttemptId, result: Result<(), Cause>) {
+        let verdict = match result {
+            Ok(()) => {
+                tracing::info!("published {attempt}");
+                let task_bytes = match attempt.task.phase {
+                    Phase::Map => self.plan.task_bytes(attempt.task.index),
+                    Phase::Reduce => 0,
+                };
+                let bucket_bytes = self.book.commit(attempt, task_bytes);
+                self.sched.handle_published(now, attempt, &bucket_bytes);
+                Verdict::Accepted
+            }
+            Err(cause) => {
+                self.reject(now, attempt, cause);
+                Verdict::Stale
+            }
+        };
+        for reply in self.answers.remove(&attempt).unwrap_or_default() {
+            let _ = reply.send(verdict);
+        }
+    }
+
+    /// What an attempt reported cannot be its task's output.
+    fn reject(&mut self, now: Time, attempt: AttemptId, cause: Cause) {
+        let cause_text = rpc::message::sentence(&cause);
+        tracing::error!("publish_failed {attempt}: {cause_text}");
+        let severity = match cause {
+            Cause::Conservation { .. } | Cause::NotJournaled(_) => scheduler::Failure::Fatal,
+            Cause::Abandoned
+            | Cause::Committed
+            | Cause::Left
+            | Cause::Lost
+            | Cause::NotPublished(_)
+            | Cause::Reported(_)
+            | Cause::Running
+            | Cause::Stuck
+            | Cause::Unfit => scheduler::Failure::Transient,
+        };
+        self.book.fail(attempt, cause);
+        self.sched.handle_publish_failed(now, attempt, severity);
+    }
+}
+
+fn attempt_id(attempt: Attempt) -> AttemptId {
+    let phase = match attempt.phase {
+        rpc::message::Phase::Map => Phase::Map,
+        rpc::message::Phase::Reduce => Phase::Reduce,
+    };
+    AttemptId { task: TaskId { phase, index: attempt.task }, number: attempt.number }
+}
+
+async fn sleep_until_or_forever(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long the driver stays after the end for workers that were not told yet. A healthy one asks
+/// at least once in a heartbeat, which is a second; the promise is that everything has ended two
+/// seconds after the job.
+const LINGER_MAX: Duration = Duration::from_millis(1500);

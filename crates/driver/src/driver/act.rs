@@ -1,0 +1,190 @@
+//! What the scheduler wants done, and how the job comes to its end.
+
+use std::time::Duration;
+
+use rpc::message::{Failure, Outcome, Split, Task, TaskAnswer, Work};
+use scheduler::{Action, AttemptId, Phase, WorkerId};
+use store::{Check, layout};
+
+use super::{Driver, Ended, Finish};
+use crate::book::digest;
+use crate::committer::{Commit, Errand};
+use crate::journal::Record;
+use crate::plan::PlannedSplit;
+
+impl Driver {
+    /// Carries out everything the scheduler has decided.
+    pub(super) fn act(&mut self) {
+        while let Some(action) = self.sched.poll_action() {
+            match action {
+                Action::Discard { attempt } => {
+                    tracing::info!("discard {attempt}");
+                    self.book.settle(attempt);
+                    self.run_errand(Errand::Discard(self.staging(attempt)));
+                }
+                Action::Exit { worker } => {
+                    if let Some(poll) = self.polls.remove(&worker)
+                        && poll.send(TaskAnswer::Exit).is_ok()
+                    {
+                        self.crew.tell_end(worker);
+                    }
+                }
+                Action::Publish { attempt } => self.publish(attempt),
+                Action::Start { attempt, worker } => self.start(attempt, worker),
+            }
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let now = self.now();
+        self.span_mut(attempt.task.phase).began.get_or_insert(now);
+        // Nobody waits if the worker's call was cut off. It gets the same attempt when it asks
+        // again.
+        let Some(poll) = self.polls.remove(&worker) else { return };
+        tracing::info!("start {attempt} on {worker}");
+        let _ = poll.send(TaskAnswer::Task(self.describe(attempt)));
+    }
+
+    fn describe(&self, attempt: AttemptId) -> Task {
+        let index = attempt.task.index;
+        let (phase, work) = match attempt.task.phase {
+            Phase::Map => {
+                let splits = self.plan.splits(index).map(split).collect();
+                (rpc::message::Phase::Map, Work::Map { splits })
+            }
+            Phase::Reduce => {
+                let digests = self.book.intermediates(index).into_iter();
+                let digests = digests.map(|digest| rpc::message::Digest {
+                    bytes: digest.bytes,
+                    crc32: digest.crc32,
+                });
+                (rpc::message::Phase::Reduce, Work::Reduce { intermediates: digests.collect() })
+            }
+        };
+        Task {
+            attempt: rpc::message::Attempt { phase, task: index, number: attempt.number },
+            staging: self.staging(attempt).to_string(),
+            work,
+        }
+    }
+
+    fn staging(&self, attempt: AttemptId) -> store::Staging {
+        layout::staging(&self.terms.session.0, &attempt.to_string())
+    }
+
+    /// The scheduler took a report: have its objects published, unless the count is wrong.
+    fn publish(&mut self, attempt: AttemptId) {
+        let (worker, outcome) = self
+            .book
+            .report(attempt)
+            .expect("a report is kept before the scheduler's actions are polled");
+        let (index, worker) = (attempt.task.index, self.crew.describe(*worker));
+        let staging = self.staging(attempt);
+        let commit = match outcome {
+            Outcome::Mapped { buckets, invalid_bytes } => {
+                let buckets: Vec<_> =
+                    buckets.iter().map(|bucket| (digest(bucket.digest), bucket.words)).collect();
+                let objects = (0..).zip(&buckets);
+                let objects = objects
+                    .map(|(bucket, (digest, _))| (layout::intermediate(index, bucket), *digest));
+                Commit {
+                    attempt,
+                    staging,
+                    objects: objects.collect(),
+                    check: Check::Length,
+                    record: Record::map(index, attempt.number, &worker, &buckets, *invalid_bytes),
+                }
+            }
+            Outcome::Reduced { output, words, distinct_words } => {
+                if let Err(cause) = self.book.check_conservation(index, *words) {
+                    let now = self.now();
+                    self.handle_published(now, attempt, Err(cause));
+                    return;
+                }
+                Commit {
+                    attempt,
+                    staging,
+                    objects: vec![(layout::output(index), digest(*output))],
+                    check: Check::Checksum,
+                    record: Record::Reduce {
+                        task: index,
+                        attempt: attempt.number,
+                        worker,
+                        bytes: output.bytes,
+                        crc32: output.crc32,
+                        words: *words,
+                        distinct_words: *distinct_words,
+                    },
+                }
+            }
+            Outcome::Failed(_) => unreachable!("a failure is never taken for publication"),
+        };
+        self.run_errand(Errand::Commit(commit));
+    }
+
+    fn run_errand(&self, errand: Errand) {
+        self.errands.send(errand).expect("the committer runs as long as the loop can send to it");
+    }
+
+    /// Once the job is decided, has the committer tidy up.
+    pub(super) fn look_to_the_end(&mut self) {
+        let (Some(outcome), Finish::NotYet) = (self.sched.outcome(), &self.finish) else { return };
+        tracing::info!("job {outcome}");
+        let (outcome, leftovers) = match outcome {
+            scheduler::Outcome::Cancelled => ("cancelled", Vec::new()),
+            scheduler::Outcome::Done => ("done", std::mem::take(&mut self.terms.leftovers)),
+            scheduler::Outcome::Failed(_) => ("failed", Vec::new()),
+        };
+        self.run_errand(Errand::Finish { outcome, leftovers });
+        self.finish = Finish::Tidying;
+    }
+
+    /// Whether everything is tidy and everybody who lives was told, or enough time was given to it.
+    pub(super) fn is_over(&self) -> bool {
+        let Finish::Lingering { until, .. } = &self.finish else { return false };
+        self.now() >= *until || !self.crew.untold().any(|worker| self.sched.knows(worker))
+    }
+
+    pub(super) fn end(self) -> Ended {
+        let snapshot = self.snapshot();
+        // Waiting for the first worker is not the job's time.
+        let first = self.spans.iter().filter_map(|span| span.began).min();
+        let last = self.spans.iter().filter_map(|span| span.ended).max();
+        let elapsed = match (first, last) {
+            (Some(first), Some(last)) => last.0.saturating_sub(first.0),
+            (None, _) | (_, None) => Duration::ZERO,
+        };
+        let finished = match self.finish {
+            Finish::Lingering { result, .. } => result,
+            Finish::NotYet | Finish::Tidying => Ok(()),
+        };
+        Ended { sched: self.sched, book: self.book, crew: self.crew, snapshot, elapsed, finished }
+    }
+}
+
+fn split(split: PlannedSplit<'_>) -> Split {
+    Split {
+        path: split.input.path.clone(),
+        start: split.start,
+        end: split.end,
+        file_bytes: split.input.bytes,
+        modified_seconds: split.input.modified.seconds,
+        modified_nanos: split.input.modified.nanoseconds,
+    }
+}
+
+/// Whether another attempt can do better.
+pub(super) fn severity(failure: &Failure) -> scheduler::Failure {
+    match failure {
+        // The bytes that were planned for are gone: whatever is counted now would be another job.
+        Failure::InputChanged { .. } | Failure::InputMissing { .. } => scheduler::Failure::Fatal,
+        Failure::DiskFull { .. }
+        | Failure::InputUnreadable { .. }
+        | Failure::IntermediateCorrupt { .. }
+        | Failure::IntermediateMissing { .. }
+        | Failure::Io { .. }
+        | Failure::OutsideRoots { .. }
+        | Failure::Panicked { .. }
+        | Failure::StagingExists => scheduler::Failure::Transient,
+    }
+}

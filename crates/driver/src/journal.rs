@@ -1,0 +1,333 @@
+//! The job's history on disk. A task is committed when, and only when, its record is here.
+//!
+//! One record a line: `{"crc32":"9f0c21aa","record":{...}}`, where the checksum is taken over the
+//! record's own bytes as they stand in the line. Records are appended and synced before anyone is
+//! told of them, and the folder is synced when the journal is created, so that neither a crash nor
+//! a power failure takes back what was said.
+//!
+//! A driver's life begins with a new journal, put in place of the old one in one step. Its epoch is
+//! above that of the old one, and it is on disk before the first task is handed out: no two
+//! attempts in a folder's history share a name.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::Digest;
+
+/// One line of the journal.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Record {
+    /// A driver's life begins. Always the first record.
+    Begin {
+        /// Grows with every life of a driver in this folder, from 1.
+        epoch: u64,
+        /// Chosen at random for this job.
+        job: String,
+        /// Program and version.
+        build: String,
+        /// Seconds since 1970, for people.
+        started_unix_seconds: u64,
+        /// `N`.
+        map_tasks: u32,
+        /// `M`.
+        reduce_tasks: u32,
+        /// The rule that says what a word is.
+        words: String,
+        /// Whether case is ignored.
+        ignore_case: bool,
+    },
+    /// An input of the job, in order. All of them follow `Begin`.
+    Input {
+        /// The path; bytes that are not UTF-8 are written as `\xHH`, and a backslash as `\\`.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// Its modification time, seconds since 1970.
+        modified_seconds: i64,
+        /// Nanoseconds on top.
+        modified_nanos: u32,
+    },
+    /// A map task is committed.
+    Map {
+        /// Its index.
+        task: u32,
+        /// The number of the attempt that won.
+        attempt: u32,
+        /// Who executed it.
+        worker: String,
+        /// Length, checksum and number of words of each bucket file.
+        buckets: Vec<(u64, u32, u64)>,
+        /// Bytes that were not UTF-8.
+        invalid_bytes: u64,
+    },
+    /// A reduce task is committed.
+    Reduce {
+        /// Its index.
+        task: u32,
+        /// The number of the attempt that won.
+        attempt: u32,
+        /// Who executed it.
+        worker: String,
+        /// Length of the output.
+        bytes: u64,
+        /// Its checksum.
+        crc32: u32,
+        /// The sum of all counts.
+        words: u64,
+        /// Its lines.
+        distinct_words: u64,
+    },
+    /// The job is over. Always the last record.
+    End {
+        /// `done`, `failed` or `cancelled`.
+        outcome: String,
+    },
+}
+
+impl Record {
+    /// The record of a map task's commit.
+    pub(crate) fn map(
+        task: u32,
+        attempt: u32,
+        worker: &str,
+        buckets: &[(Digest, u64)],
+        invalid_bytes: u64,
+    ) -> Self {
+        let buckets =
+            buckets.iter().map(|(digest, words)| (digest.bytes, digest.crc32, *words)).collect();
+        Self::Map { task, attempt, worker: worker.to_owned(), buckets, invalid_bytes }
+    }
+}
+
+/// The journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A line in the middle is not what was written.
+    #[error(
+        "{} is damaged in line {line}; move the folder away, or remove the file to start the job over",
+        path.display()
+    )]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The operating system refused.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The journal, or its folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A journal open for appending.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Puts a new journal that holds `records` in the place of the one at `path`, if there is one,
+    /// and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses; the old journal is then untouched.
+    pub fn create(path: &Path, records: &[Record]) -> Result<Self, JournalError> {
+        let fresh = path.with_extension("new");
+        let error = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalError::Io { operation, path, source }
+        };
+        let mut file = File::create(&fresh).map_err(error("create", &fresh))?;
+        let mut lines = Vec::new();
+        for record in records {
+            write_record(&mut lines, record);
+        }
+        file.write_all(&lines).map_err(error("write", &fresh))?;
+        file.sync_all().map_err(error("sync", &fresh))?;
+        fs::rename(&fresh, path).map_err(error("replace", path))?;
+        let folder = path.parent().expect("a journal lies in a folder");
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Appends `records` and syncs them, all with one sync. After an error the journal must not be
+    /// used again: what is on disk is not known any more.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let mut lines = Vec::new();
+        for record in records {
+            write_record(&mut lines, record);
+        }
+        let path = &self.path;
+        let error =
+            |operation| move |source| JournalError::Io { operation, path: path.clone(), source };
+        self.file.write_all(&lines).map_err(error("append to"))?;
+        self.file.sync_data().map_err(error("sync"))
+    }
+}
+
+/// All records of the journal at `path`; none if there is no such file.
+///
+/// The last line may be torn, when a driver died while writing it: nobody was told of it, so it is
+/// left out.
+///
+/// # Errors
+///
+/// When the file cannot be read, or a line before the last is damaged.
+pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(_) => {
+            parse(&bytes).map_err(|line| JournalError::Damaged { path: path.to_owned(), line })
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(JournalError::Io { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// A path as text: bytes that are not UTF-8 become `\xHH`, and a backslash `\\`, so that no two
+/// paths look the same.
+pub fn escape(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The records, or the number of the first damaged line.
+fn parse(bytes: &[u8]) -> Result<Vec<Record>, usize> {
+    let mut records = Vec::new();
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        match parse_line(line) {
+            Some(record) => records.push(record),
+            None if lines.peek().is_none() => break,
+            None => return Err(index + 1),
+        }
+    }
+    Ok(records)
+}
+
+#[derive(Deserialize, Serialize)]
+struct Line<'line> {
+    crc32: String,
+    #[serde(borrow)]
+    record: &'line RawValue,
+}
+
+fn checksum(record: &RawValue) -> String {
+    format!("{:08x}", Digest::of(record.get().as_bytes()).crc32)
+}
+
+fn write_record(lines: &mut Vec<u8>, record: &Record) {
+    let record = serde_json::value::to_raw_value(record)
+        .expect("a record holds numbers and text only, which JSON can express");
+    let line = Line { crc32: checksum(&record), record: &record };
+    serde_json::to_writer(&mut *lines, &line).expect("writing to memory cannot fail");
+    lines.push(b'\n');
+}
+
+fn parse_line(line: &[u8]) -> Option<Record> {
+    let line: Line<'_> = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
+    (line.crc32 == checksum(line.record)).then_some(())?;
+    serde_json::from_str(line.record.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(epoch: u64) -> Record {
+        Record::Begin {
+            epoch,
+            job: "00ff".to_owned(),
+            build: "mapmill 0.1.0".to_owned(),
+            started_unix_seconds: 1,
+            map_tasks: 6,
+            reduce_tasks: 4,
+            words: "letters".to_owned(),
+            ignore_case: false,
+        }
+    }
+
+    fn map(task: u32) -> Record {
+        let digest = Digest { bytes: 5, crc32: u32::MAX };
+        Record::map(task, 0, "w1 (host:7)", &[(digest, 2), (digest, 0)], 3)
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        assert_eq!(read(&path).unwrap(), []);
+
+        let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
+        journal.append(&[map(0), map(1)]).unwrap();
+        journal.append(&[Record::End { outcome: "done".to_owned() }]).unwrap();
+
+        let end = Record::End { outcome: "done".to_owned() };
+        assert_eq!(read(&path).unwrap(), [begin(1), map(0), map(1), end]);
+    }
+
+    #[test]
+    fn new_journal_replaces_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        Journal::create(&path, &[begin(1), map(0)]).unwrap();
+
+        Journal::create(&path, &[begin(2)]).unwrap();
+
+        assert_eq!(read(&path).unwrap(), [begin(2)]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Cut the journal at every byte: the whole lines in front are read, the torn one is left out.
+    #[test]
+    fn torn_last_line_is_left_out() {
+        let mut lines = Vec::new();
+        write_record(&mut lines, &begin(1));
+        let first = lines.len();
+        write_record(&mut lines, &map(0));
+
+        for length in 0..lines.len() {
+            let expected = if length < first { vec![] } else { vec![begin(1)] };
+            assert_eq!(parse(&lines[..length]), Ok(expected), "{length} bytes");
+        }
+        assert_eq!(parse(&lines), Ok(vec![begin(1), map(0)]));
+    }
+
+    /// Flip every bit of the first of two lines: its number is told, and nothing is read as
+    /// something else.
+    #[test]
+    fn damaged_line_in_the_middle_is_told() {
+        let mut lines = Vec::new();
+        write_record(&mut lines, &begin(1));
+        let first = lines.len();
+        write_record(&mut lines, &map(0));
+
+        for index in 0..first - 1 {
+            for bit in 0..8 {
+                let mut damaged = lines.clone();
+                damaged[index] ^= 1 << bit;
+                // The case of a hexadecimal digit of the checksum is a bit, too.
+                assert_eq!(parse(&damaged), Err(1), "byte {index}, bit {bit}");
+            }
+        }
+    }
+}

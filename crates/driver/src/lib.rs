@@ -1,0 +1,28 @@
+//! Runs the scheduler: everything of the driver process but its command line.
+//!
+//! [`prepare`] checks a [`Config`] completely before it touches anything, and gives a [`Prepared`]
+//! job that listens; [`Prepared::run`] drives it to its end. Inside, one task owns the scheduler
+//! and never waits ([`driver`]); a thread of its own carries out what takes time ([`committer`]);
+//! gRPC calls are turned into events ([`service`]).
+//!
+//! Deliberately absent: the text. A driver hands out byte ranges and collects checksums; no word
+//! ever passes through.
+
+mod book;
+mod committer;
+mod crew;
+mod driver;
+pub mod journal;
+mod plan;
+mod service;
+mod start;
+mod status;
+
+pub use book::Cause;
+pub use plan::default_map_tasks;
+pub use rpc::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
+pub use rpc::message::{WordRule, WordRules};
+pub use rpc::{Token, TokenError};
+pub use scheduler::Limits;
+pub use start::{Config, JobError, Prepared, StartError, prepare};
+pub use status::{AttemptStory, PhaseSnapshot, Snapshot, Summary};

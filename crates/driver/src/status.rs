@@ -1,0 +1,83 @@
+//! What an observer may know of a job: how far it is, and how it ended.
+//!
+//! These are the driver's own types and not the scheduler's, because most of what people want to
+//! see (bytes, words, rates) is none of the scheduler's business.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::book::Cause;
+
+/// A running job at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// The map phase.
+    pub map: PhaseSnapshot,
+    /// The reduce phase.
+    pub reduce: PhaseSnapshot,
+    /// Workers alive.
+    pub workers: u32,
+    /// Attempts handed out.
+    pub attempts_started: u64,
+    /// Attempts reported as failed, or stuck.
+    pub attempts_failed: u64,
+    /// Attempts lost with their worker.
+    pub attempts_lost: u64,
+    /// Reports that came too late to count.
+    pub stale_reports: u64,
+}
+
+/// One phase at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PhaseSnapshot {
+    /// `N` or `M`.
+    pub tasks: u32,
+    /// Tasks with a live attempt, or being published.
+    pub running: u32,
+    /// Tasks with a winner.
+    pub committed: u32,
+    /// Bytes of splits or intermediates to read; 0 while that is not known.
+    pub bytes_total: u64,
+    /// Bytes read, by committed tasks and live attempts.
+    pub bytes_done: u64,
+    /// Words emitted or counted, by committed tasks and live attempts.
+    pub words: u64,
+    /// From the first attempt of the phase to the last commit, or to now.
+    pub elapsed: Duration,
+}
+
+/// What a finished job did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// At its end.
+    pub snapshot: Snapshot,
+    /// Input files.
+    pub input_files: usize,
+    /// Bytes of input that were not part of a UTF-8 character.
+    pub invalid_bytes: u64,
+    /// Words that differ, over all outputs.
+    pub distinct_words: u64,
+    /// Bytes of all outputs.
+    pub output_bytes: u64,
+    /// Workers that registered at any time.
+    pub workers: usize,
+    /// From the start of the first attempt to the last commit.
+    pub elapsed: Duration,
+    /// The folder with the results.
+    pub files: PathBuf,
+    /// The outputs, in order of their buckets.
+    pub outputs: Vec<PathBuf>,
+}
+
+/// One execution of the task that ended a job.
+#[derive(Debug)]
+pub struct AttemptStory {
+    /// As in messages: `m3.a0`.
+    pub attempt: String,
+    /// Who executed it.
+    pub worker: String,
+    /// When it started, since the driver's start.
+    pub started: Duration,
+    /// How it ended.
+    pub ended: Cause,
+}
