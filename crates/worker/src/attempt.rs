@@ -1,0 +1,162 @@
+//! One attempt: from a task to staged files and a report of them.
+
+use std::any::Any;
+use std::io;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+
+use rpc::message::{Failure, Outcome, Task, Work, sentence};
+use store::{Input, InputError, Local, Modified, Staging, Store, StoreError};
+
+use crate::config::is_below;
+use crate::progress::Progress;
+use crate::{map, reduce};
+
+/// What all attempts of a job have in common.
+pub(crate) struct Job {
+    pub(crate) store: Local,
+    pub(crate) rules: words::Rules,
+    pub(crate) buckets: NonZeroU32,
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) throttle: Option<NonZeroU64>,
+}
+
+/// Why an attempt stopped before its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Stop {
+    /// Nobody wants it any more.
+    Abandoned,
+    /// It cannot be done here.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Executes a task: stages its files and says what they are, or leaves nothing behind.
+pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Outcome, Stop> {
+    let staging = Staging::parse(&task.staging).map_err(|error| Failure::Io {
+        path: PathBuf::from(&task.staging),
+        operation: "stage in".to_owned(),
+        os_error: 0,
+        detail: sentence(&error),
+    })?;
+    match job.store.stage(&staging) {
+        Ok(()) => {}
+        Err(StoreError::AlreadyStaged { .. }) => return Err(Failure::StagingExists.into()),
+        Err(error) => return Err(store_failure(error).into()),
+    }
+    let result = panic::catch_unwind(AssertUnwindSafe(|| match &task.work {
+        Work::Map { splits } => map::execute(job, task.attempt.task, splits, &staging, progress),
+        Work::Reduce { intermediates } => {
+            reduce::execute(job, task.attempt.task, intermediates, &staging, progress)
+        }
+    }));
+    let result = result.unwrap_or_else(|panic| {
+        Err(Failure::Panicked { message: panic_message(panic.as_ref()) }.into())
+    });
+    if result.is_err() {
+        discard(job, &task.staging);
+    }
+    result
+}
+
+/// Removes what an attempt staged.
+pub(crate) fn discard(job: &Job, staging: &str) {
+    if let Ok(staging) = Staging::parse(staging) {
+        // What cannot be removed now is swept by the driver at the end of the job.
+        let _ = job.store.discard(&staging);
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("(no message)").to_owned()
+}
+
+/// Opens an input as the plan knows it, if it lies below the roots.
+pub(crate) fn open_input(
+    job: &Job,
+    split: &rpc::message::Split,
+) -> Result<store::InputFile, Failure> {
+    if !is_below(&job.roots, &split.path) {
+        return Err(Failure::OutsideRoots { folder: split.path.clone() });
+    }
+    let input = Input {
+        path: split.path.clone(),
+        bytes: split.file_bytes,
+        modified: Modified { seconds: split.modified_seconds, nanoseconds: split.modified_nanos },
+    };
+    store::InputFile::open(&input).map_err(input_failure)
+}
+
+pub(crate) fn input_failure(error: InputError) -> Failure {
+    let unreadable =
+        |path: &Path, operation: String, source: &io::Error| Failure::InputUnreadable {
+            path: path.to_owned(),
+            operation,
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        };
+    match error {
+        InputError::Changed { path, then_bytes, now_bytes } => {
+            Failure::InputChanged { path, then_bytes, now_bytes }
+        }
+        InputError::Dangling { path, .. } | InputError::Missing { path } => {
+            Failure::InputMissing { path }
+        }
+        InputError::NoFiles { .. } => unreachable!("a worker opens files, it does not list them"),
+        InputError::NotAFile { path, kind } => Failure::InputUnreadable {
+            path,
+            operation: "read".to_owned(),
+            os_error: 0,
+            detail: format!("it has become {kind}"),
+        },
+        InputError::Read { path, offset, source } => {
+            unreadable(&path, format!("read byte {offset} of"), &source)
+        }
+        InputError::Unreadable { path, source } => unreadable(&path, "open".to_owned(), &source),
+    }
+}
+
+/// What went wrong with an object of our own, for the wire.
+pub(crate) fn store_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Full { path, source, .. } => Failure::DiskFull {
+            path,
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        },
+        StoreError::Io { operation, path, source } => Failure::Io {
+            path,
+            operation: operation.to_string(),
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        },
+        StoreError::AlreadyStaged { ref name }
+        | StoreError::Corrupt { ref name, .. }
+        | StoreError::Missing { ref name }
+        | StoreError::NotStaged { ref name }
+        | StoreError::WrongLength { ref name, .. } => Failure::Io {
+            path: PathBuf::from(name.as_str()),
+            operation: "use".to_owned(),
+            os_error: 0,
+            detail: error.to_string(),
+        },
+        StoreError::NotAFile { ref path } | StoreError::NotAFolder { ref path } => Failure::Io {
+            path: path.clone(),
+            operation: "use".to_owned(),
+            os_error: 0,
+            detail: error.to_string(),
+        },
+    }
+}
+
+/// How much is read, and written, at once. Larger blocks were not faster with a warm cache, smaller
+/// ones were; and a worker should stay small.
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;

@@ -1,0 +1,170 @@
+//! What a worker is told at its start, and why it may end before the job does.
+
+use std::io;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rpc::{AddressError, Token};
+
+use crate::notice::Notify;
+
+/// What the user asked for.
+#[derive(Clone)]
+pub struct Config {
+    /// The driver's `HOST:PORT`.
+    pub driver: String,
+    /// Folders below which the worker reads and writes, see [`real_roots`].
+    pub roots: Vec<PathBuf>,
+    /// The name for messages.
+    pub name: String,
+    /// How long to go on without a driver, once there was one.
+    pub driver_timeout: Duration,
+    /// What every call shows, if anything.
+    pub token: Option<Token>,
+    /// Read at most so many bytes a second.
+    pub throttle: Option<NonZeroU64>,
+    /// Who is told what people want to know.
+    pub notify: Notify,
+}
+
+/// The worker ended before the job was over.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// No driver can have that address.
+    #[error(transparent)]
+    Address(AddressError),
+    /// The driver wants another token.
+    #[error(
+        "the driver at {driver} refused this worker: {message}; both sides need the same MAPMILL_TOKEN"
+    )]
+    Denied {
+        /// Its address.
+        driver: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// The driver fell silent.
+    #[error("the driver at {driver} has not answered for {} s; giving up", silent.as_secs())]
+    DriverLost {
+        /// Its address.
+        driver: String,
+        /// For how long.
+        silent: Duration,
+    },
+    /// The job uses a folder that this worker may not use.
+    #[error(
+        "the job uses {folder}, which lies in none of this worker's roots ({}); start it with --root {folder}",
+        list(roots), folder = folder.display()
+    )]
+    OutsideRoots {
+        /// The folder.
+        folder: PathBuf,
+        /// The roots.
+        roots: Vec<PathBuf>,
+    },
+    /// Driver and worker do not speak the same language.
+    #[error("the driver at {driver} answers what this worker cannot understand: {message}")]
+    Protocol {
+        /// Its address.
+        driver: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The operating system refused something that every process needs.
+    #[error("cannot {operation}")]
+    System {
+        /// What.
+        operation: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The driver is of another version.
+    #[error(
+        "the driver is {theirs} (protocol {their_protocol}) and this worker {} (protocol {}); \
+         use the same version on both sides",
+        rpc::BUILD,
+        rpc::PROTOCOL
+    )]
+    VersionMismatch {
+        /// Its program and version.
+        theirs: String,
+        /// Its protocol version.
+        their_protocol: u32,
+    },
+}
+
+impl WorkerError {
+    /// Whether the worker never got to work: its start was wrong, not the job.
+    pub fn is_about_start(&self) -> bool {
+        match self {
+            Self::Address(_)
+            | Self::Denied { .. }
+            | Self::OutsideRoots { .. }
+            | Self::Protocol { .. }
+            | Self::System { .. }
+            | Self::VersionMismatch { .. } => true,
+            Self::DriverLost { .. } => false,
+        }
+    }
+}
+
+fn list(roots: &[PathBuf]) -> String {
+    let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+    roots.join(", ")
+}
+
+/// A root is not a folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {} as a root", path.display())]
+pub struct RootError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The real paths of `roots`, free of symbolic links, as the driver will name the job's folders.
+///
+/// # Errors
+///
+/// When one of them is not a folder that can be found.
+pub fn real_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>, RootError> {
+    let real = |path: &PathBuf| {
+        let error = |source| RootError { path: path.clone(), source };
+        let real = std::fs::canonicalize(path).map_err(error)?;
+        if real.is_dir() { Ok(real) } else { Err(error(io::ErrorKind::NotADirectory.into())) }
+    };
+    roots.iter().map(real).collect()
+}
+
+/// Whether `path` lies below one of `roots`. By its name alone: what links would make of it is not
+/// looked at.
+pub(crate) fn is_below(roots: &[PathBuf], path: &Path) -> bool {
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    !climbs && roots.iter().any(|root| path.starts_with(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_outside_the_roots_are_told_apart() {
+        let roots = ["/data".into(), "/srv/a".into()];
+
+        assert!(is_below(&roots, Path::new("/data/books/a.txt")));
+        assert!(is_below(&roots, Path::new("/srv/a")));
+        for outside in ["/", "/database/a", "/data/../etc/passwd", "/srv/ab", "data/a", "/srv"] {
+            assert!(!is_below(&roots, Path::new(outside)), "{outside}");
+        }
+    }
+
+    #[test]
+    fn roots_lose_their_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = std::fs::canonicalize(folder.path()).unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+
+        assert_eq!(real_roots(&[real.join("link")]).unwrap(), std::slice::from_ref(&real));
+        assert!(real_roots(&[real.join("missing")]).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! A map attempt: splits in, one staged file for each bucket out.
+
+use rpc::message::{Bucket, Digest, Outcome, Split};
+use store::{Durability, InputFile, StagedObject, Staging, Store, layout};
+use words::Tokenizer;
+
+use crate::attempt::{BLOCK_BYTES, Job, Stop, input_failure, open_input, store_failure};
+use crate::pace::Pace;
+use crate::progress::Progress;
+
+pub(crate) fn execute(
+    job: &Job,
+    map: u32,
+    splits: &[Split],
+    staging: &Staging,
+    progress: &Progress,
+) -> Result<Outcome, Stop> {
+    let mut attempt = Attempt {
+        tokenizer: Tokenizer::new(job.rules, job.buckets),
+        files: create_files(job, map, staging, progress)?,
+        flush_bytes: (PENDING_BYTES / job.buckets.get() as usize).clamp(FLUSH_MIN, BLOCK_BYTES),
+        block: vec![0; BLOCK_BYTES],
+        pace: Pace::new(job.throttle),
+        progress,
+    };
+    for split in splits {
+        let input = open_input(job, split)?;
+        attempt.read(&input, split)?;
+        input.check().map_err(input_failure)?;
+    }
+    attempt.finish()
+}
+
+fn create_files(
+    job: &Job,
+    map: u32,
+    staging: &Staging,
+    progress: &Progress,
+) -> Result<Vec<Box<dyn StagedObject>>, Stop> {
+    let mut files = Vec::with_capacity(job.buckets.get() as usize);
+    for bucket in 0..job.buckets.get() {
+        let name = layout::intermediate(map, bucket);
+        let mut file =
+            job.store.create(staging, &name, Durability::Verified).map_err(store_failure)?;
+        if job.buckets.get() > HANDLES_MAX {
+            file.release();
+        }
+        files.push(file);
+        go_on(progress)?;
+    }
+    Ok(files)
+}
+
+/// The attempt has got on; is it still wanted?
+fn go_on(progress: &Progress) -> Result<(), Stop> {
+    progress.step();
+    if progress.is_abandoned() { Err(Stop::Abandoned) } else { Ok(()) }
+}
+
+struct Attempt<'progress> {
+    tokenizer: Tokenizer,
+    /// Of bucket `b`, at index `b`.
+    files: Vec<Box<dyn StagedObject>>,
+    /// A bucket with so much pending is written.
+    flush_bytes: usize,
+    block: Vec<u8>,
+    pace: Pace,
+    progress: &'progress Progress,
+}
+
+impl Attempt<'_> {
+    fn read(&mut self, input: &InputFile, split: &Split) -> Result<(), Stop> {
+        let before = split.start.saturating_sub(Tokenizer::LOOKBEHIND as u64);
+        let length = (split.start - before) as usize;
+        let length = input.read_at(before, &mut self.block[..length]).map_err(input_failure)?;
+        self.tokenizer.begin(&self.block[..length]);
+
+        let mut offset = split.start;
+        while offset < split.end {
+            let length = self.read_block(input, offset, split.end)?;
+            self.tokenizer.feed(&self.block[..length]);
+            offset += length as u64;
+            self.after_block(length)?;
+        }
+        // The word under way at the end belongs to this split, however far it goes.
+        while self.tokenizer.feed_beyond(&[]) && offset < split.file_bytes {
+            let end = split.file_bytes.min(offset + BEYOND_BYTES);
+            let length = self.read_block(input, offset, end)?;
+            self.tokenizer.feed_beyond(&self.block[..length]);
+            offset += length as u64;
+            self.after_block(0)?;
+        }
+        self.tokenizer.end();
+        Ok(())
+    }
+
+    fn read_block(&mut self, input: &InputFile, offset: u64, end: u64) -> Result<usize, Stop> {
+        let wanted = self.pace.block(self.block.len()) as u64;
+        let wanted = wanted.min(end - offset) as usize;
+        Ok(input.read_at(offset, &mut self.block[..wanted]).map_err(input_failure)?)
+    }
+
+    /// `length` bytes of the split were separated into words: write what has become much.
+    fn after_block(&mut self, length: usize) -> Result<(), Stop> {
+        self.flush(self.flush_bytes)?;
+        self.progress.read(length as u64, self.tokenizer.words());
+        self.pace.wait(length, self.progress);
+        go_on(self.progress)
+    }
+
+    fn flush(&mut self, least: usize) -> Result<(), Stop> {
+        let release = self.files.len() > HANDLES_MAX as usize;
+        let buckets = self.tokenizer.buckets_mut();
+        for (bucket, file) in (0..).zip(&mut self.files) {
+            let pending = buckets.pending(bucket);
+            if pending.len() < least || pending.is_empty() {
+                continue;
+            }
+            file.append(pending).map_err(store_failure)?;
+            if release {
+                file.release();
+            }
+            buckets.clear(bucket);
+            self.progress.step();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Outcome, Stop> {
+        self.flush(0)?;
+        let mut buckets = Vec::with_capacity(self.files.len());
+        for (bucket, file) in (0..).zip(self.files) {
+            let digest = file.finish().map_err(store_failure)?;
+            let digest = Digest { bytes: digest.bytes, crc32: digest.crc32 };
+            buckets.push(Bucket { digest, words: self.tokenizer.buckets().words(bucket) });
+            go_on(self.progress)?;
+        }
+        Ok(Outcome::Mapped { buckets, invalid_bytes: self.tokenizer.invalid_bytes() })
+    }
+}
+
+/// Bytes pending in all buckets together before they are written, about.
+const PENDING_BYTES: usize = 8 << 20;
+
+/// Smaller writes than this cost more than they save.
+const FLUSH_MIN: usize = 1 << 10;
+
+/// Files held open at once; above, they are opened for each write. The usual limit of a process is
+/// 1,024.
+const HANDLES_MAX: u32 = 512;
+
+/// How much is read at once to find the end of a split's last word. Words are short.
+const BEYOND_BYTES: u64 = 4 << 10;

@@ -1,0 +1,85 @@
+//! What the text thread and the heartbeat share: how far the attempt is, and whether to go on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rpc::message::{Attempt, Running};
+
+/// One attempt's counters. The text thread counts up, the heartbeat reads.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    attempt: Attempt,
+    /// Grows with everything that brings the attempt nearer to its end.
+    steps: AtomicU64,
+    bytes: AtomicU64,
+    words: AtomicU64,
+    abandoned: AtomicBool,
+}
+
+impl Progress {
+    pub(crate) fn new(attempt: Attempt) -> Arc<Self> {
+        Arc::new(Self {
+            attempt,
+            steps: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            words: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    // All of these are relaxed: each is a number of its own, and nothing is concluded from two of
+    // them.
+
+    /// The attempt got on, in whatever way.
+    pub(crate) fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `bytes` more were read; `words` in all were found.
+    pub(crate) fn read(&self, bytes: u64, words: u64) {
+        self.step();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.words.store(words, Ordering::Relaxed);
+    }
+
+    /// Nobody wants the attempt any more.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn running(&self) -> Running {
+        Running {
+            attempt: self.attempt,
+            progress: self.steps.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            words: self.words.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The attempt that the worker is executing or reporting, if any.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Current(Arc<Mutex<Option<Arc<Progress>>>>);
+
+impl Current {
+    pub(crate) fn set(&self, progress: Option<Arc<Progress>>) {
+        *self.lock() = progress;
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<Progress>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Progress>>> {
+        // Nothing can panic while it is held; and a value that is set at once is never half set.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,113 @@
+//! A reduce attempt: the intermediates of one bucket in, one sorted output out.
+
+use rpc::message::{Digest, Failure, Outcome};
+use store::{Durability, Staging, Store, StoreError, VerifiedReader, layout};
+use words::{Counter, write_line};
+
+use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};
+use crate::pace::Pace;
+use crate::progress::Progress;
+
+pub(crate) fn execute(
+    job: &Job,
+    bucket: u32,
+    intermediates: &[Digest],
+    staging: &Staging,
+    progress: &Progress,
+) -> Result<Outcome, Stop> {
+    let mut counter = Counter::new();
+    let mut pace = Pace::new(job.throttle);
+    let mut block = vec![0; pace.block(BLOCK_BYTES)];
+    for (map, &expected) in (0..).zip(intermediates) {
+        count(job, bucket, map, expected, &mut counter, &mut block, &mut pace, progress)?;
+    }
+    write(job, bucket, counter, staging, progress)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call; a struct would name each of them once more"
+)]
+fn count(
+    job: &Job,
+    bucket: u32,
+    map: u32,
+    expected: Digest,
+    counter: &mut Counter,
+    block: &mut [u8],
+    pace: &mut Pace,
+    progress: &Progress,
+) -> Result<(), Stop> {
+    let damaged = |error| intermediate_failure(error, map, expected);
+    let object = job.store.open(&layout::intermediate(map, bucket)).map_err(damaged)?;
+    let digest = store::Digest { bytes: expected.bytes, crc32: expected.crc32 };
+    let mut reader = VerifiedReader::new(object, digest, block).map_err(damaged)?;
+    while let Some(block) = reader.next_block().map_err(damaged)? {
+        counter.feed(block);
+        progress.read(block.len() as u64, counter.words());
+        pace.wait(block.len(), progress);
+        if progress.is_abandoned() {
+            return Err(Stop::Abandoned);
+        }
+    }
+    if !counter.end_object() {
+        // Its checksum is right, so it was written like this: its last word has no end.
+        let found = expected;
+        return Err(Failure::IntermediateCorrupt { map, expected, found }.into());
+    }
+    progress.step();
+    Ok(())
+}
+
+fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failure {
+    match error {
+        StoreError::Corrupt { found, .. } => {
+            let found = Digest { bytes: found.bytes, crc32: found.crc32 };
+            Failure::IntermediateCorrupt { map, expected, found }
+        }
+        StoreError::Missing { .. } => Failure::IntermediateMissing { map },
+        StoreError::WrongLength { found_bytes, .. } => {
+            // Its checksum is not looked at when the length is wrong.
+            let found = Digest { bytes: found_bytes, crc32: 0 };
+            Failure::IntermediateCorrupt { map, expected, found }
+        }
+        error @ (StoreError::AlreadyStaged { .. }
+        | StoreError::Full { .. }
+        | StoreError::Io { .. }
+        | StoreError::NotAFile { .. }
+        | StoreError::NotAFolder { .. }
+        | StoreError::NotStaged { .. }) => store_failure(error),
+    }
+}
+
+fn write(
+    job: &Job,
+    bucket: u32,
+    counter: Counter,
+    staging: &Staging,
+    progress: &Progress,
+) -> Result<Outcome, Stop> {
+    let words = counter.words();
+    let sorted = counter.into_table().into_sorted(|| progress.step());
+    let name = layout::output(bucket);
+    let mut file = job.store.create(staging, &name, Durability::Durable).map_err(store_failure)?;
+    let mut lines = Vec::with_capacity(2 * BLOCK_BYTES);
+    for (word, count) in sorted.iter() {
+        write_line(&mut lines, word, count);
+        if lines.len() >= BLOCK_BYTES {
+            file.append(&lines).map_err(store_failure)?;
+            lines.clear();
+            progress.step();
+            if progress.is_abandoned() {
+                return Err(Stop::Abandoned);
+            }
+        }
+    }
+    file.append(&lines).map_err(store_failure)?;
+    let output = file.finish().map_err(store_failure)?;
+    Ok(Outcome::Reduced {
+        output: Digest { bytes: output.bytes, crc32: output.crc32 },
+        words,
+        distinct_words: sorted.len() as u64,
+    })
+}

@@ -1,0 +1,256 @@
+//! The conversation with the driver: register, ask, have it executed, report, until the job is
+//! over.
+//!
+//! ```text
+//! (Register (NextTask (execute Report)?)*)*     and beside it, after each Register: Heartbeat*
+//! ```
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use rpc::message::{
+    Attempt, Caller, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer, Verdict,
+    WordRule, WordRules,
+};
+use rpc::{CallError, Client};
+use store::Local;
+
+use crate::attempt::{self, Job, Stop, store_failure};
+use crate::config::{Config, WorkerError, is_below};
+use crate::desk::Desk;
+use crate::heartbeat;
+use crate::notice::Notice;
+use crate::patience::{BackOff, Patience};
+use crate::progress::{Current, Progress};
+
+/// Why a registration is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Parting {
+    /// The driver does not know this worker (any more).
+    Forgotten,
+    /// The job is over.
+    JobOver,
+}
+
+/// Works for a driver until its job is over.
+pub(crate) async fn drive(config: Config, mut desk: Desk) -> Result<(), WorkerError> {
+    let mut worker = Worker::new(config)?;
+    loop {
+        let Some(registered) = worker.register().await? else {
+            (worker.config.notify)(Notice::JobOver);
+            return Ok(());
+        };
+        let parting = worker.work(&registered, &mut desk).await;
+        // Whatever the reason: nothing goes on, and nothing of ours stays staged.
+        desk.clear().await;
+        match parting? {
+            Parting::Forgotten => {}
+            Parting::JobOver => {
+                (worker.config.notify)(Notice::JobOver);
+                return Ok(());
+            }
+        }
+    }
+}
+
+struct Worker {
+    config: Config,
+    client: Client,
+    instance: [u8; 16],
+    patience: Patience,
+}
+
+impl Worker {
+    fn new(config: Config) -> Result<Self, WorkerError> {
+        let client =
+            Client::new(&config.driver, config.token.as_ref()).map_err(WorkerError::Address)?;
+        let mut instance = [0; 16];
+        getrandom::fill(&mut instance).map_err(|error| WorkerError::System {
+            operation: "get random numbers",
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        let patience = Patience::new(&config);
+        Ok(Self { config, client, instance, patience })
+    }
+
+    /// Presents this worker until a driver answers. `None`: the job is over.
+    async fn register(&mut self) -> Result<Option<Registered>, WorkerError> {
+        let register = Register {
+            protocol: rpc::PROTOCOL,
+            build: rpc::BUILD.to_owned(),
+            instance: self.instance,
+            name: self.config.name.clone(),
+            roots: self.config.roots.clone(),
+        };
+        let mut back_off = BackOff::default();
+        let answer = loop {
+            match self.client.register(&register).await {
+                Ok(answer) => break answer,
+                Err(error) => self.patience.silence(&error)?,
+            }
+            back_off.wait().await;
+        };
+        self.patience.heard();
+        match answer {
+            RegisterAnswer::Exit => Ok(None),
+            RegisterAnswer::OutsideRoots { folder } => {
+                Err(WorkerError::OutsideRoots { folder, roots: self.config.roots.clone() })
+            }
+            // A driver that does not look at our roots does not get past them.
+            RegisterAnswer::Registered(registered)
+                if !is_below(&self.config.roots, &registered.files) =>
+            {
+                let roots = self.config.roots.clone();
+                Err(WorkerError::OutsideRoots { folder: registered.files, roots })
+            }
+            RegisterAnswer::Registered(registered) => {
+                let (driver, worker) = (self.config.driver.clone(), registered.worker);
+                (self.config.notify)(Notice::Registered { driver, worker });
+                Ok(Some(registered))
+            }
+            RegisterAnswer::VersionMismatch { protocol, build } => {
+                Err(WorkerError::VersionMismatch { theirs: build, their_protocol: protocol })
+            }
+        }
+    }
+
+    /// Works and beats until one of the two hears that this registration is over.
+    async fn work(
+        &mut self,
+        registered: &Registered,
+        desk: &mut Desk,
+    ) -> Result<Parting, WorkerError> {
+        let caller = Caller { session: registered.session.clone(), worker: registered.worker };
+        let current = Current::default();
+        let notify = Arc::clone(&self.config.notify);
+        let (client, patience) = (self.client.clone(), self.patience.clone());
+        let beats =
+            heartbeat::beat(client, &caller, registered.heartbeat, &current, &patience, &notify);
+        // Neither branch is cancel safe, and neither has to be: when one ends, the registration is
+        // over, a call in flight has no consequence any more, and the caller clears the desk.
+        tokio::select! {
+            biased;
+            parting = beats => parting,
+            parting = self.do_tasks(registered, &caller, &current, desk) => parting,
+        }
+    }
+
+    async fn do_tasks(
+        &mut self,
+        registered: &Registered,
+        caller: &Caller,
+        current: &Current,
+        desk: &mut Desk,
+    ) -> Result<Parting, WorkerError> {
+        let mut job = None;
+        let mut back_off = BackOff::default();
+        loop {
+            let answer = match self.client.next_task(caller).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    self.patience.silence(&error)?;
+                    back_off.wait().await;
+                    continue;
+                }
+            };
+            self.patience.heard();
+            back_off = BackOff::default();
+            match answer {
+                TaskAnswer::Exit => return Ok(Parting::JobOver),
+                TaskAnswer::Register => return Ok(Parting::Forgotten),
+                TaskAnswer::Task(task) => {
+                    let attempt = task.attempt;
+                    let progress = Progress::new(attempt);
+                    current.set(Some(Arc::clone(&progress)));
+                    (self.config.notify)(Notice::Executing { attempt: describe(attempt) });
+                    let staging = task.staging.clone();
+                    let outcome = match self.job(&mut job, registered) {
+                        Ok(job) => desk.execute(job, task, progress).await,
+                        Err(stop) => Err(stop),
+                    };
+                    let verdict = self.report(caller, attempt, outcome).await?;
+                    if let (Verdict::Stale, Some(job)) = (verdict, &job) {
+                        // The driver has removed it when it gave the attempt up; perhaps before we
+                        // began.
+                        attempt::discard(job, &staging);
+                    }
+                    current.set(None);
+                }
+                TaskAnswer::Wait => {}
+            }
+        }
+    }
+
+    /// The job's results folder is opened with the first task, so that not being able to is that
+    /// attempt's failure.
+    fn job(&self, job: &mut Option<Arc<Job>>, registered: &Registered) -> Result<Arc<Job>, Stop> {
+        if let Some(job) = job {
+            return Ok(Arc::clone(job));
+        }
+        let opened = Arc::new(Job {
+            store: Local::open(&registered.files).map_err(store_failure)?,
+            rules: rules(registered.rules),
+            buckets: NonZeroU32::new(registered.buckets)
+                .expect("checked on arrival, see rpc::wire"),
+            roots: self.config.roots.clone(),
+            throttle: self.config.throttle,
+        });
+        *job = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Reports until the driver has heard, and returns what it said.
+    async fn report(
+        &mut self,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Result<Outcome, Stop>,
+    ) -> Result<Verdict, WorkerError> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(Stop::Abandoned) => return Ok(Verdict::Stale),
+            Err(Stop::Failed(failure)) => {
+                let (attempt, cause) = (describe(attempt), failure.to_string());
+                (self.config.notify)(Notice::Failed { attempt, cause });
+                Outcome::Failed(failure)
+            }
+        };
+        let mut back_off = BackOff::default();
+        loop {
+            match self.client.report(caller, attempt, outcome.clone()).await {
+                Ok(verdict) => {
+                    self.patience.heard();
+                    return Ok(verdict);
+                }
+                Err(error @ CallError::Protocol { .. })
+                    if matches!(outcome, Outcome::Failed(_)) =>
+                {
+                    // Saying why it failed is not worth the worker's life.
+                    tracing::warn!(%error, "the driver does not understand a failure");
+                    return Ok(Verdict::Stale);
+                }
+                Err(error) => self.patience.silence(&error)?,
+            }
+            back_off.wait().await;
+        }
+    }
+}
+
+/// For people: `map task 3, attempt 0`.
+pub(crate) fn describe(attempt: Attempt) -> String {
+    let phase = match attempt.phase {
+        Phase::Map => "map",
+        Phase::Reduce => "reduce",
+    };
+    format!("{phase} task {}, attempt {}", attempt.task, attempt.number)
+}
+
+fn rules(rules: WordRules) -> words::Rules {
+    words::Rules {
+        words: match rules.rule {
+            WordRule::Letters => words::WordRule::Letters,
+            WordRule::Whitespace => words::WordRule::Whitespace,
+        },
+        ignore_case: rules.ignore_case,
+    }
+}
