@@ -1,0 +1,443 @@
+//! Every flag, in the order in which help shows them, and what it means.
+//!
+//! Two stages: the structs that clap fills say what was typed; the `*Request` types say what it
+//! means. Between the two everything is checked that can be checked without looking at the disk.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::messages::{self, Failure};
+use crate::numbers::{parse_bytes, parse_count, parse_seconds};
+
+/// Count the words of more text than one machine can hold
+///
+/// A driver hands out map and reduce tasks over gRPC; any number of workers ask for them, work
+/// straight on the file system, and report. `mapmill run` starts all of it on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "mapmill", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(RunFlags),
+    Driver(DriverFlags),
+    Worker(WorkerFlags),
+    Top(TopFlags),
+    Completions(CompletionsFlags),
+    Man(ManFlags),
+}
+
+/// Run a driver and its workers on this machine
+///
+/// The workers are processes of their own and speak gRPC with the driver, exactly as they would
+/// on other machines.
+#[derive(Args, Debug)]
+pub(crate) struct RunFlags {
+    #[command(flatten)]
+    job: JobFlags,
+    #[command(flatten)]
+    local: LocalFlags,
+    #[command(flatten)]
+    scheduling: SchedulingFlags,
+    #[command(flatten)]
+    show: ShowFlags,
+}
+
+/// Run one job: hand its tasks to whatever workers ask
+///
+/// Workers are started with `mapmill worker`, before or after the driver, here or on any machine
+/// that sees the same files under the same names. The driver ends when the job is over.
+///
+/// If the environment variable MAPMILL_TOKEN is set, workers must have the same.
+#[derive(Args, Debug)]
+pub(crate) struct DriverFlags {
+    #[command(flatten)]
+    job: JobFlags,
+    #[command(flatten)]
+    listen: ListenFlags,
+    #[command(flatten)]
+    scheduling: SchedulingFlags,
+    #[command(flatten)]
+    show: ShowFlags,
+}
+
+#[derive(Args, Debug)]
+struct JobFlags {
+    /// Files and folders to read
+    ///
+    /// Folders are read recursively, in the order of their paths; hidden files in them are
+    /// skipped, symbolic links are followed once.
+    #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
+    inputs: Vec<PathBuf>,
+
+    /// Cut the input into N map tasks of equal size
+    ///
+    /// The default is 6, or more where 6 would make a share larger than 64 MiB. More tasks balance
+    /// better and lose less when a worker dies; each costs M small files.
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Job")]
+    #[arg(value_parser = |text: &str| parse_count(text, driver::MAP_TASKS_MAX))]
+    map_tasks: Option<NonZeroU32>,
+
+    /// Write the result in M parts, by M reduce tasks
+    ///
+    /// A word belongs to part (first letter) modulo M, so more than a few dozen parts leave some
+    /// of them empty. At least as many as workers keep all of them busy.
+    #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
+    #[arg(value_parser = |text: &str| parse_count(text, driver::REDUCE_TASKS_MAX))]
+    reduce_tasks: NonZeroU32,
+
+    /// Put the results below DIR
+    ///
+    /// Created if missing. Results of an earlier job in it are replaced; any other visible file in
+    /// its `intermediate` and `out` stops the job before it starts.
+    #[arg(long, value_name = "DIR", default_value = "files", help_heading = "Job")]
+    #[arg(value_hint = ValueHint::DirPath)]
+    files: PathBuf,
+
+    /// What a word is: letters, or anything but white space
+    ///
+    /// `letters`: a run of characters with the Unicode property Alphabetic. `don't` is two words,
+    /// `naïve` is one. `whitespace`: a run of anything else than Unicode white space, as `wc -w`.
+    #[arg(long, value_name = "RULE", default_value = "letters", help_heading = "Job")]
+    #[arg(value_parser = word_rule())]
+    words: driver::WordRule,
+
+    /// Count words as the same whatever their case
+    ///
+    /// Each character is replaced by its Unicode lower case.
+    #[arg(short, long, help_heading = "Job")]
+    ignore_case: bool,
+}
+
+#[derive(Args, Debug)]
+struct LocalFlags {
+    /// Start W worker processes [default: one for each core]
+    #[arg(short, long, value_name = "W", help_heading = "Workers")]
+    #[arg(value_parser = |text: &str| parse_count(text, WORKERS_MAX))]
+    workers: Option<NonZeroU32>,
+
+    /// Let each worker read at most BYTES a second
+    ///
+    /// To leave the disk to others. Takes units: 500K, 20MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Workers")]
+    throttle: Option<NonZeroU64>,
+}
+
+#[derive(Args, Debug)]
+struct ListenFlags {
+    /// Wait for workers at ADDR (HOST:PORT)
+    ///
+    /// Port 0 takes any that is free. Addresses that other machines can reach are refused without
+    /// --insecure, because this version does not encrypt.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
+    listen: String,
+
+    /// Listen on a network although nothing is encrypted
+    ///
+    /// Whoever can reach the address can then read the names of the input files and, without a
+    /// token, take part in the job.
+    #[arg(long, help_heading = "Network")]
+    insecure: bool,
+}
+
+#[derive(Args, Debug)]
+struct SchedulingFlags {
+    /// Give a task away after SECS without progress
+    ///
+    /// Lower values notice a hanging worker sooner. Values below the longest pause of a healthy
+    /// one (a slow disk, a busy machine) cause good work to be thrown away and done twice.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
+    #[arg(help_heading = "Scheduling")]
+    task_timeout: Duration,
+
+    /// Take a worker for dead after SECS without a heartbeat
+    ///
+    /// Workers send one each second, or five times in SECS if that is more often.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
+    #[arg(help_heading = "Scheduling")]
+    worker_timeout: Duration,
+
+    /// Fail the job when a task has failed COUNT times
+    ///
+    /// A task whose worker died has not failed; that is given up after 16 times.
+    #[arg(long, value_name = "COUNT", default_value = "4", help_heading = "Scheduling")]
+    #[arg(value_parser = |text: &str| parse_count(text, 1000))]
+    attempts: NonZeroU32,
+}
+
+#[derive(Args, Debug)]
+struct ShowFlags {
+    /// Print the outcome as JSON on stdout
+    #[arg(long, help_heading = "Messages")]
+    json: bool,
+
+    #[command(flatten)]
+    verbosity: VerbosityFlags,
+}
+
+#[derive(Args, Debug)]
+struct VerbosityFlags {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
+    quiet: bool,
+
+    /// Say more: every event; twice, every call
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Messages")]
+    verbose: u8,
+}
+
+/// Work for a driver until its job is over
+///
+/// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
+/// moment. If the environment variable MAPMILL_TOKEN is set, it is shown to the driver.
+#[derive(Args, Debug)]
+pub(crate) struct WorkerFlags {
+    /// Find the driver at ADDR (HOST:PORT)
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
+    driver: String,
+
+    /// Leave when the driver has not answered for SECS
+    ///
+    /// Only once there was a driver: a worker waits for its first one as long as it takes.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
+    #[arg(help_heading = "Network")]
+    driver_timeout: Duration,
+
+    /// Read and write only below DIR; may be repeated [default: the current folder]
+    #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(help_heading = "Files")]
+    roots: Vec<PathBuf>,
+
+    /// Read at most BYTES a second
+    ///
+    /// To leave the disk to others. Takes units: 500K, 20MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Files")]
+    throttle: Option<NonZeroU64>,
+
+    #[command(flatten)]
+    verbosity: VerbosityFlags,
+}
+
+/// Show the most frequent words of finished jobs
+///
+/// Counts of words that occur in several files are added up.
+#[derive(Args, Debug)]
+pub(crate) struct TopFlags {
+    /// Outputs (out-0, out-1, ...), or folders of them
+    #[arg(value_name = "FILES", default_value = "files/out", value_hint = ValueHint::AnyPath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Show COUNT words
+    #[arg(short = 'k', long, value_name = "COUNT", default_value = "10")]
+    #[arg(value_parser = |text: &str| parse_count(text, u32::MAX))]
+    pub(crate) count: NonZeroU32,
+}
+
+/// Print a completion script for a shell
+///
+/// For bash, for example: mapmill completions bash > ~/.local/share/bash-completion/completions/mapmill
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsFlags {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page, or write all pages into a folder
+#[derive(Args, Debug)]
+pub(crate) struct ManFlags {
+    /// Write one page for each command into DIR
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// What `mapmill driver` is to do.
+pub(crate) struct DriverRequest {
+    pub(crate) config: driver::Config,
+    pub(crate) show: Show,
+}
+
+/// What `mapmill run` is to do.
+pub(crate) struct RunRequest {
+    pub(crate) config: driver::Config,
+    pub(crate) workers: LocalWorkers,
+    pub(crate) show: Show,
+}
+
+/// The workers that `mapmill run` starts.
+pub(crate) struct LocalWorkers {
+    pub(crate) count: NonZeroU32,
+    pub(crate) throttle: Option<NonZeroU64>,
+    pub(crate) token: driver::Token,
+    pub(crate) verbosity: Verbosity,
+}
+
+/// What `mapmill worker` is to do.
+pub(crate) struct WorkerRequest {
+    pub(crate) config: worker::Config,
+    pub(crate) verbosity: Verbosity,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Show {
+    pub(crate) json: bool,
+    pub(crate) verbosity: Verbosity,
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Events,
+    Calls,
+}
+
+impl From<VerbosityFlags> for Verbosity {
+    fn from(flags: VerbosityFlags) -> Self {
+        match (flags.quiet, flags.verbose) {
+            (true, _) => Self::Quiet,
+            (false, 0) => Self::Normal,
+            (false, 1) => Self::Events,
+            (false, _) => Self::Calls,
+        }
+    }
+}
+
+impl From<ShowFlags> for Show {
+    fn from(flags: ShowFlags) -> Self {
+        Self { json: flags.json, verbosity: flags.verbosity.into() }
+    }
+}
+
+impl TryFrom<DriverFlags> for DriverRequest {
+    type Error = Failure;
+
+    fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
+        let ListenFlags { listen, insecure } = flags.listen;
+        let token = token_from_environment()?;
+        let config = driver_config(flags.job, flags.scheduling, listen, token, insecure);
+        Ok(Self { config, show: flags.show.into() })
+    }
+}
+
+impl TryFrom<RunFlags> for RunRequest {
+    type Error = Failure;
+
+    fn try_from(flags: RunFlags) -> Result<Self, Failure> {
+        let token = driver::Token::random().map_err(Failure::start)?;
+        let listen = "127.0.0.1:0".to_owned();
+        let config = driver_config(flags.job, flags.scheduling, listen, Some(token.clone()), false);
+        let show = Show::from(flags.show);
+        let cores = available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
+        let cores = cores.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let workers = LocalWorkers {
+            count: flags.local.workers.unwrap_or(cores),
+            throttle: flags.local.throttle,
+            token,
+            verbosity: show.verbosity,
+        };
+        Ok(Self { config, workers, show })
+    }
+}
+
+impl TryFrom<WorkerFlags> for WorkerRequest {
+    type Error = Failure;
+
+    fn try_from(flags: WorkerFlags) -> Result<Self, Failure> {
+        let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let verbosity = Verbosity::from(flags.verbosity);
+        let config = worker::Config {
+            driver: flags.driver,
+            roots: worker::real_roots(&roots).map_err(Failure::start)?,
+            name: format!("{host}:{}", std::process::id()),
+            driver_timeout: flags.driver_timeout,
+            token: token_from_environment()?,
+            throttle: flags.throttle,
+            notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
+        };
+        Ok(Self { config, verbosity })
+    }
+}
+
+fn driver_config(
+    job: JobFlags,
+    scheduling: SchedulingFlags,
+    listen: String,
+    token: Option<driver::Token>,
+    insecure: bool,
+) -> driver::Config {
+    driver::Config {
+        inputs: job.inputs,
+        files: job.files,
+        map_tasks: job.map_tasks,
+        reduce_tasks: job.reduce_tasks,
+        rules: driver::WordRules { rule: job.words, ignore_case: job.ignore_case },
+        limits: driver::Limits {
+            task_timeout: scheduling.task_timeout,
+            worker_timeout: scheduling.worker_timeout,
+            failures_max: scheduling.attempts,
+            ..driver::Limits::default()
+        },
+        listen,
+        token,
+        insecure,
+    }
+}
+
+/// A secret has no place among the arguments, where everybody on the machine can read it.
+fn token_from_environment() -> Result<Option<driver::Token>, Failure> {
+    let Some(text) = std::env::var_os(TOKEN_VARIABLE) else { return Ok(None) };
+    let token = driver::Token::parse(&text.to_string_lossy());
+    token.map(Some).map_err(|error| Failure::start(messages::TokenError::new(error)))
+}
+
+fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {
+    PossibleValuesParser::new(["letters", "whitespace"]).map(|rule| match rule.as_str() {
+        "whitespace" => driver::WordRule::Whitespace,
+        _ => driver::WordRule::Letters,
+    })
+}
+
+/// Where driver and workers meet if nothing else is said.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+
+/// Shared by a driver and its workers.
+pub(crate) const TOKEN_VARIABLE: &str = "MAPMILL_TOKEN";
+
+/// More processes than this on one machine is a slip of the finger.
+const WORKERS_MAX: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_fit_together() {
+        Flags::command().debug_assert();
+    }
+
+    /// `-h` shows the first line of each flag: it has to fit in 80 columns with the flag beside it.
+    #[test]
+    fn first_lines_of_help_are_short() {
+        for command in Flags::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.len() <= 70, "{}: {help}", argument.get_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The workers of `mapmill run`: processes of this same program, started again when they die.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::flags::{LocalWorkers, TOKEN_VARIABLE, Verbosity};
+use crate::messages::{self, Failure, SystemError, Warning};
+
+/// Running worker processes. They are killed when this is dropped.
+pub(crate) struct Fleet {
+    recipe: Recipe,
+    workers: JoinSet<Exit>,
+    /// Workers in a row that ended almost as soon as they had started.
+    early_deaths: u32,
+}
+
+/// How to start a worker.
+struct Recipe {
+    program: PathBuf,
+    driver: String,
+    roots: Vec<PathBuf>,
+    throttle: Option<u64>,
+    token: driver::Token,
+    verbosity: Verbosity,
+}
+
+struct Exit {
+    pid: u32,
+    lived: Duration,
+    status: io::Result<ExitStatus>,
+}
+
+impl Fleet {
+    /// Starts as many workers as are asked for, for a driver that listens already.
+    pub(crate) fn start(
+        prepared: &driver::Prepared,
+        workers: &LocalWorkers,
+    ) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(|error| {
+            Failure::start(SystemError::new("find the path of this program", error))
+        })?;
+        let recipe = Recipe {
+            program,
+            driver: prepared.address().to_string(),
+            roots: prepared.folders().to_vec(),
+            throttle: workers.throttle.map(std::num::NonZero::get),
+            token: workers.token.clone(),
+            verbosity: workers.verbosity,
+        };
+        let mut fleet = Self { recipe, workers: JoinSet::new(), early_deaths: 0 };
+        for _ in 0..workers.count.get() {
+            fleet.add()?;
+        }
+        Ok(fleet)
+    }
+
+    fn add(&mut self) -> Result<(), Failure> {
+        let mut child = self
+            .recipe
+            .start()
+            .map_err(|error| Failure::start(SystemError::new("start a worker process", error)))?;
+        let started = Instant::now();
+        self.workers.spawn(async move {
+            let pid = child.id().unwrap_or(0);
+            let status = child.wait().await;
+            Exit { pid, lived: started.elapsed(), status }
+        });
+        Ok(())
+    }
+
+    /// Keeps the number of workers up until `stop`, then waits until they have left by themselves,
+    /// but not for long.
+    pub(crate) async fn keep(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), Failure> {
+        let result = loop {
+            // Cancel safe: an exit that is not taken now is taken in the next turn.
+            tokio::select! {
+                biased;
+                _ = &mut stop => break Ok(()),
+                Some(exit) = self.workers.join_next() => {
+                    let exit = exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                    if let Err(failure) = self.replace(&exit) {
+                        break Err(failure);
+                    }
+                }
+                // Everybody has left because the job is over; the driver is about to say so.
+                else => break Ok(()),
+            }
+        };
+        let leaving = async { while self.workers.join_next().await.is_some() {} };
+        // Those that do not leave (stopped, or deaf) are killed when the set is dropped.
+        let _ = tokio::time::timeout(FAREWELL_MAX, leaving).await;
+        result
+    }
+
+    fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
+        let how = match &exit.status {
+            // It heard from the driver that the job is over.
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => match status.signal() {
+                Some(signal) => format!("killed by signal {signal}"),
+                None => format!("exit code {}", status.code().unwrap_or_default()),
+            },
+            Err(error) => error.to_string(),
+        };
+        self.early_deaths = if exit.lived < EARLY { self.early_deaths + 1 } else { 0 };
+        if self.early_deaths >= EARLY_DEATHS_MAX {
+            let error = io::Error::other(how);
+            let operation = "keep worker processes alive; the last ones ended at once";
+            return Err(Failure::start(SystemError::new(operation, error)));
+        }
+        if self.recipe.verbosity > Verbosity::Quiet {
+            messages::warn(&Warning::WorkerDied { pid: exit.pid, how });
+        }
+        self.add()
+    }
+}
+
+impl Recipe {
+    fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.arg("worker").arg("--driver").arg(&self.driver);
+        // The driver is this process: when it is gone it does not come back at the same address.
+        command.arg("--driver-timeout").arg("5");
+        for root in &self.roots {
+            command.arg("--root").arg(root);
+        }
+        if let Some(throttle) = self.throttle {
+            command.arg("--throttle").arg(throttle.to_string());
+        }
+        // What a worker has to say is in the driver's messages as well, unless all is wanted.
+        match self.verbosity {
+            Verbosity::Quiet | Verbosity::Normal => command.arg("--quiet"),
+            Verbosity::Events => command.arg("-v"),
+            Verbosity::Calls => command.arg("-vv"),
+        };
+        command.env(TOKEN_VARIABLE, self.token.expose());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        // Ctrl-C in a terminal goes to the whole process group; the driver tells the workers.
+        command.process_group(0);
+        command.spawn()
+    }
+}
+
+/// A worker that ends earlier has not really started.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// So many of them in a row, and starting more is no use.
+const EARLY_DEATHS_MAX: u32 = 20;
+
+/// How long workers may take to leave after the job; they hear of its end within a heartbeat.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,174 @@
+//! Talks: the program `mapmill`. Flags in, messages and exit codes out.
+//!
+//! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted. A closed
+//! pipe on stdout is 0. Only this file ends the process.
+
+mod documents;
+mod flags;
+mod fleet;
+mod messages;
+mod numbers;
+mod progress;
+mod report;
+mod top;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use flags::{Command, DriverRequest, Flags, RunRequest, WorkerRequest};
+use messages::{Failure, Warning};
+
+fn main() -> ExitCode {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => return messages::flags_error(&error),
+    };
+    let result = match flags.command {
+        Command::Completions(request) => documents::completions(&request),
+        Command::Driver(request) => request.try_into().and_then(drive),
+        Command::Man(request) => documents::man(&request),
+        Command::Run(request) => request.try_into().and_then(run),
+        Command::Top(request) => top::print(&request),
+        Command::Worker(request) => request.try_into().and_then(work),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => messages::failure(&failure),
+    }
+}
+
+/// `mapmill driver`
+fn drive(request: DriverRequest) -> Result<(), Failure> {
+    messages::begin(request.show.verbosity);
+    raise_open_files_limit();
+    runtime()?.block_on(async {
+        let interrupted = interrupted()?;
+        let prepared = prepare(request.config)?;
+        messages::say(format_args!(
+            "waiting for workers on {address}; start one with: mapmill worker --driver {address}",
+            address = prepared.address()
+        ));
+        execute(prepared, request.show, interrupted).await
+    })
+}
+
+/// `mapmill run`
+fn run(request: RunRequest) -> Result<(), Failure> {
+    messages::begin(request.show.verbosity);
+    raise_open_files_limit();
+    runtime()?.block_on(async {
+        let interrupted = interrupted()?;
+        let prepared = prepare(request.config)?;
+        let fleet = fleet::Fleet::start(&prepared, &request.workers)?;
+        messages::say(format_args!(
+            "{} on this machine, driver on {}",
+            numbers::plural(request.workers.count.get(), "worker", "workers"),
+            prepared.address()
+        ));
+        let (stop, stopped) = oneshot::channel();
+        let keeper = tokio::spawn(fleet.keep(stopped));
+        let result = execute(prepared, request.show, interrupted).await;
+        // The keeper may have given up on its workers; it says why.
+        let _ = stop.send(());
+        match keeper.await {
+            Ok(Err(failure)) if result.is_err() => Err(failure),
+            Ok(_) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    })
+}
+
+fn prepare(config: driver::Config) -> Result<driver::Prepared, Failure> {
+    let insecure = config.insecure;
+    let prepared = driver::prepare(config).map_err(Failure::start)?;
+    if prepared.replaces_results() {
+        messages::warn(&Warning::ReplacesResults { files: prepared.files().to_owned() });
+    }
+    if insecure && !prepared.address().ip().is_loopback() {
+        messages::warn(&Warning::Insecure { address: prepared.address() });
+    }
+    Ok(prepared)
+}
+
+async fn execute(
+    prepared: driver::Prepared,
+    show: flags::Show,
+    interrupted: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
+    let progress = tokio::spawn(progress::show(watcher, show.verbosity));
+    let result = prepared.run(snapshots, interrupted).await;
+    // The sender is gone, so the progress has come to its end.
+    let _ = progress.await;
+    match result {
+        Ok(summary) => report::print(&summary, show),
+        Err(error) => {
+            report::print_failure(&error, show);
+            Err(Failure::job(error))
+        }
+    }
+}
+
+/// `mapmill worker`
+fn work(request: WorkerRequest) -> Result<(), Failure> {
+    messages::begin(request.verbosity);
+    raise_open_files_limit();
+    worker::run(request.config).map_err(Failure::worker)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::start(messages::SystemError::new("start a runtime", error)))
+}
+
+/// Ready when the user wants the job to end. A second wish ends the process at once.
+fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::start(messages::SystemError::new("listen for signals", error))
+        })
+    };
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (wish, wished) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut wish = Some(wish);
+        loop {
+            // Cancel safe: a signal that arrives meanwhile is seen in the next turn.
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match wish.take() {
+                Some(wish) => {
+                    messages::say(format_args!("interrupted; once more to end at once"));
+                    let _ = wish.send(());
+                }
+                None => {
+                    #[expect(clippy::exit, reason = "the user wants it twice, and now")]
+                    std::process::exit(messages::INTERRUPTED.into());
+                }
+            }
+        }
+    });
+    Ok(async {
+        // An error means that the task above is gone: then no signal can come any more.
+        if wished.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+/// As many open files as the system allows: `top` opens all outputs at once, and a driver has two
+/// connections for each worker. Without permission it stays as it is.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

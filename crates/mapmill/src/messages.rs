@@ -1,0 +1,337 @@
+//! Everything that is said to people, and what it means for the exit code.
+//!
+//! stdout is for data and nothing else; all of this goes to stderr, with a prefix. A pipe that was
+//! closed at the other end is not an error: whoever closed it has seen enough.
+
+use std::error::Error;
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use indicatif::MultiProgress;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+use worker::Notice;
+
+use crate::flags::Verbosity;
+
+/// The job ran and failed.
+const FAILED: u8 = 1;
+
+/// The job could not start.
+const NOT_STARTED: u8 = 2;
+
+/// The user ended the job: 128 and the number of SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why the program ends with an exit code other than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<dyn Error + Send + Sync>,
+    code: u8,
+}
+
+impl Failure {
+    /// Nothing was done.
+    pub(crate) fn start(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: error.into(), code: NOT_STARTED }
+    }
+
+    /// The job ran.
+    pub(crate) fn job(error: driver::JobError) -> Self {
+        let code = match error {
+            driver::JobError::Cancelled => INTERRUPTED,
+            driver::JobError::Failed { .. }
+            | driver::JobError::Journal(_)
+            | driver::JobError::Serve(_)
+            | driver::JobError::System { .. } => FAILED,
+        };
+        Self { error: error.into(), code }
+    }
+
+    /// A worker ended before its job.
+    pub(crate) fn worker(error: worker::WorkerError) -> Self {
+        let code = if error.is_about_start() { NOT_STARTED } else { FAILED };
+        Self { error: error.into(), code }
+    }
+}
+
+/// An operation that no job can do without was refused.
+#[derive(Debug)]
+pub(crate) struct SystemError {
+    operation: String,
+    source: io::Error,
+}
+
+impl SystemError {
+    pub(crate) fn new(operation: impl Into<String>, source: io::Error) -> Self {
+        Self { operation: operation.into(), source }
+    }
+}
+
+impl Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}", self.operation)
+    }
+}
+
+impl Error for SystemError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The token in the environment cannot be one.
+#[derive(Debug)]
+pub(crate) struct TokenError(driver::TokenError);
+
+impl TokenError {
+    pub(crate) fn new(source: driver::TokenError) -> Self {
+        Self(source)
+    }
+}
+
+impl Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot use {}", crate::flags::TOKEN_VARIABLE)
+    }
+}
+
+impl Error for TokenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Something the user may not have meant.
+#[derive(Debug)]
+pub(crate) enum Warning {
+    /// Others can reach us, and nothing is encrypted.
+    Insecure { address: SocketAddr },
+    /// There are results of an earlier job.
+    ReplacesResults { files: PathBuf },
+    /// A worker process of `run` ended in the middle of the job.
+    WorkerDied { pid: u32, how: String },
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Insecure { address } => write!(
+                f,
+                "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
+            ),
+            Self::ReplacesResults { files } => write!(
+                f,
+                "{} holds the results of an earlier job; they are replaced, file by file",
+                files.display()
+            ),
+            Self::WorkerDied { pid, how } => {
+                write!(f, "worker process {pid} ended: {how}; starting another")
+            }
+        }
+    }
+}
+
+/// Sends what is logged to stderr.
+pub(crate) fn begin(verbosity: Verbosity) {
+    let level = match verbosity {
+        Verbosity::Quiet => Level::ERROR,
+        Verbosity::Normal => Level::WARN,
+        Verbosity::Events => Level::INFO,
+        Verbosity::Calls => Level::DEBUG,
+    };
+    let ours = |target: &str| {
+        ["driver", "mapmill", "rpc", "worker"].iter().any(|crate_| target.starts_with(crate_))
+    };
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(Stderr)
+        .with_filter(tracing_subscriber::filter::filter_fn(move |meta| {
+            *meta.level() <= level && ours(meta.target())
+        }));
+    tracing_subscriber::registry().with(layer).init();
+}
+
+/// One line for people.
+pub(crate) fn say(message: fmt::Arguments<'_>) {
+    write_stderr(&format!("mapmill: {message}\n"));
+}
+
+/// Lines without a prefix: a table under a line that has one.
+pub(crate) fn say_lines(lines: &str) {
+    write_stderr(lines);
+}
+
+pub(crate) fn warn(warning: &Warning) {
+    say(format_args!("warning: {warning}"));
+}
+
+/// What a worker says about itself.
+pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
+    let needed = match notice {
+        Notice::Abandoned { .. } | Notice::DriverSilent { .. } | Notice::Failed { .. } => {
+            Verbosity::Normal
+        }
+        Notice::JobOver | Notice::Registered { .. } | Notice::Waiting { .. } => Verbosity::Normal,
+        Notice::Executing { .. } => Verbosity::Events,
+    };
+    if verbosity < needed {
+        return;
+    }
+    match notice {
+        Notice::Abandoned { attempt } => {
+            say(format_args!("{attempt} is not wanted any more; leaving it"));
+        }
+        Notice::DriverSilent { driver, seen, left } => say(format_args!(
+            "the driver at {driver} is silent ({seen}); leaving in {} s",
+            left.as_secs()
+        )),
+        Notice::Executing { attempt } => say(format_args!("{attempt}")),
+        Notice::Failed { attempt, cause } => say(format_args!("{attempt} failed: {cause}")),
+        Notice::JobOver => say(format_args!("the job is over")),
+        Notice::Registered { driver, worker } => {
+            say(format_args!("working for the driver at {driver} as w{worker}"));
+        }
+        Notice::Waiting { driver, seen } => say(format_args!(
+            "waiting for a driver at {driver} ({seen}); start one with: mapmill driver"
+        )),
+    }
+}
+
+/// Data, on stdout.
+pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::start(SystemError::new("write to stdout", error)))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Says why the program ends, and with which code.
+pub(crate) fn failure(failure: &Failure) -> ExitCode {
+    let mut text = failure.error.to_string();
+    let mut source = failure.error.source();
+    while let Some(error) = source {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {error}");
+        source = error.source();
+    }
+    say(format_args!("{text}"));
+    failure.code.into()
+}
+
+/// Flags that were not understood: one line that names the flag and the way out.
+pub(crate) fn flags_error(error: &clap::Error) -> ExitCode {
+    if let ErrorKind::DisplayHelp
+    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    | ErrorKind::DisplayVersion = error.kind()
+    {
+        // Help that was asked for is data; help instead of an error goes to stderr. Neither can be
+        // told to a closed pipe.
+        let _ = error.print();
+        return u8::try_from(error.exit_code()).unwrap_or(NOT_STARTED).into();
+    }
+    let rendered = error.render().to_string();
+    let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let mut text = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    for line in lines.take_while(|line| !line.starts_with("Usage:")) {
+        let joint = if text.ends_with(':') { " " } else { "; " };
+        text.push_str(joint);
+        text.push_str(line.strip_prefix("tip: ").unwrap_or(line));
+    }
+    let command = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
+        Some(_) | None => "mapmill".to_owned(),
+    };
+    say(format_args!("{text} (see {command} --help)"));
+    NOT_STARTED.into()
+}
+
+/// `mapmill run` of `Usage: mapmill run [OPTIONS] [INPUT]...`
+fn command_of(usage: &str) -> String {
+    let words = usage.split_whitespace().skip_while(|word| *word != "mapmill");
+    let command: Vec<_> =
+        words.take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect();
+    command.join(" ")
+}
+
+/// All progress bars: while they are shown, nobody else may write between their lines.
+pub(crate) fn bars() -> &'static MultiProgress {
+    static BARS: std::sync::OnceLock<MultiProgress> = std::sync::OnceLock::new();
+    BARS.get_or_init(MultiProgress::new)
+}
+
+fn write_stderr(text: &str) {
+    // If stderr is closed there is nobody to tell.
+    bars().suspend(|| {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    });
+}
+
+/// Log lines look like messages.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            Level::INFO | Level::DEBUG | Level::TRACE => "",
+        };
+        write!(writer, "mapmill: {level}")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_stderr(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_is_read_from_its_usage() {
+        assert_eq!(command_of("Usage: mapmill run [OPTIONS] [INPUT]..."), "mapmill run");
+        assert_eq!(command_of("Usage: mapmill <COMMAND>"), "mapmill");
+    }
+}

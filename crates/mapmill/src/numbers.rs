@@ -1,0 +1,136 @@
+//! Numbers as people write and read them.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+/// A whole number from 1 to `max`.
+pub(crate) fn parse_count(text: &str, max: u32) -> Result<NonZeroU32, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= max);
+    number.ok_or_else(|| format!("expected a whole number from 1 to {}", grouped(max.into())))
+}
+
+/// Seconds, whole or not, from a hundredth to a week.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    const WEEK: f64 = 604_800.0;
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=WEEK).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "expected seconds, from 0.01 to 604800".to_owned())
+}
+
+/// Bytes, with a unit or without: `500K`, `20MiB`. Units are powers of 1024.
+pub(crate) fn parse_bytes(text: &str) -> Result<NonZeroU64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => u32::MAX,
+    };
+    let bytes = digits.parse().ok().and_then(|number: u64| {
+        let unit = 1_u64.checked_shl(shift)?;
+        NonZeroU64::new(number.checked_mul(unit)?)
+    });
+    bytes.ok_or_else(|| "expected bytes, such as 1000000, 500K, or 20MiB".to_owned())
+}
+
+/// `1,234,567`
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 worker`, `2 workers`
+pub(crate) fn plural(number: impl Into<u64>, one: &str, many: &str) -> String {
+    match number.into() {
+        1 => format!("1 {one}"),
+        number => format!("{} {many}", grouped(number)),
+    }
+}
+
+/// `0 B`, `1.2 MiB`
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut number = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while number >= 1023.95 && unit + 1 < UNITS.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    format!("{number:.1} {}", UNITS[unit])
+}
+
+/// `12.3 MiB/s`
+pub(crate) fn rate(number: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(1e-9);
+    format!("{}/s", bytes((number as f64 / seconds) as u64))
+}
+
+/// `0.12 s`, `83 s`, `1 h 02 min`
+pub(crate) fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 10.0 {
+        format!("{seconds:.2} s")
+    } else if seconds < 600.0 {
+        format!("{seconds:.1} s")
+    } else {
+        let minutes = duration.as_secs() / 60;
+        format!("{} h {:02} min", minutes / 60, minutes % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_limits() {
+        assert_eq!(parse_count("6", 10).unwrap().get(), 6);
+        for text in ["0", "11", "-1", "x", "", "1.5"] {
+            assert_eq!(parse_count(text, 10).unwrap_err(), "expected a whole number from 1 to 10");
+        }
+    }
+
+    #[test]
+    fn bytes_take_units() {
+        assert_eq!(parse_bytes("1000").unwrap().get(), 1000);
+        assert_eq!(parse_bytes("500K").unwrap().get(), 512_000);
+        assert_eq!(parse_bytes("20MiB").unwrap().get(), 20 << 20);
+        for text in ["0", "", "K", "1X", "-1", "99999999999G"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_be_fractions() {
+        assert_eq!(parse_seconds("0.5").unwrap(), Duration::from_millis(500));
+        for text in ["0", "-1", "nan", "inf", "1e9", ""] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_easy_to_read() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1024), "1.0 KiB");
+        assert_eq!(bytes((1 << 20) - 1), "1.0 MiB");
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+        assert_eq!(plural(1_u64, "worker", "workers"), "1 worker");
+        assert_eq!(plural(0_u64, "worker", "workers"), "0 workers");
+        assert_eq!(seconds(Duration::from_millis(123)), "0.12 s");
+        assert_eq!(seconds(Duration::from_secs(3720)), "1 h 02 min");
+    }
+}

@@ -1,0 +1,111 @@
+//! The running job on a terminal: one line, and one more for each phase that has ended.
+
+use std::time::Duration;
+
+use driver::{PhaseSnapshot, Snapshot};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::watch;
+
+use crate::flags::Verbosity;
+use crate::messages;
+use crate::numbers::{bytes, grouped, plural, rate, seconds};
+
+/// Shows snapshots until their sender is gone.
+pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Verbosity) {
+    if verbosity == Verbosity::Quiet {
+        return;
+    }
+    // Hidden where stderr is not a terminal.
+    let bar = messages::bars().add(ProgressBar::new(0));
+    bar.set_style(style());
+    let mut shown = Shown::default();
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        shown.update(&bar, &snapshot);
+        // Rates and times go on while nothing happens. Cancel safe: a change is seen in the next
+        // turn.
+        match tokio::time::timeout(REDRAW, snapshots.changed()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(_gone)) => break,
+        }
+        tokio::time::sleep(REDRAW_MIN).await;
+    }
+    let last = snapshots.borrow().clone();
+    shown.update(&bar, &last);
+    bar.finish_and_clear();
+    messages::bars().set_draw_target(ProgressDrawTarget::hidden());
+}
+
+/// Which phases were reported as ended.
+#[derive(Debug, Default)]
+struct Shown {
+    map: bool,
+    reduce: bool,
+}
+
+impl Shown {
+    fn update(&mut self, bar: &ProgressBar, snapshot: &Snapshot) {
+        if !self.map && has_ended(&snapshot.map) {
+            self.map = true;
+            messages::say(format_args!("{}", line("map", &snapshot.map, snapshot)));
+            bar.reset();
+        }
+        if !self.reduce && has_ended(&snapshot.reduce) {
+            self.reduce = true;
+            messages::say(format_args!("{}", line("reduce", &snapshot.reduce, snapshot)));
+        }
+        let (name, phase) =
+            if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
+        bar.set_length(phase.bytes_total.max(1));
+        bar.set_position(phase.bytes_done);
+        bar.set_message(format!(
+            "{name:<6} {} of {}  {}  {} words  {}  {}  {} lost",
+            phase.committed,
+            phase.tasks,
+            bytes(phase.bytes_done),
+            grouped(phase.words),
+            rate(phase.bytes_done, phase.elapsed),
+            plural(snapshot.workers, "worker", "workers"),
+            snapshot.attempts_lost + snapshot.attempts_failed,
+        ));
+        bar.set_prefix(time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default());
+    }
+}
+
+fn has_ended(phase: &PhaseSnapshot) -> bool {
+    phase.tasks > 0 && phase.committed == phase.tasks
+}
+
+fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+    format!(
+        "{name:<6} {}, {}, {} in {} ({}); {} lost",
+        plural(phase.tasks, "task", "tasks"),
+        bytes(phase.bytes_done),
+        plural(phase.words, "word", "words"),
+        seconds(phase.elapsed),
+        rate(phase.bytes_done, phase.elapsed),
+        plural(snapshot.attempts_lost + snapshot.attempts_failed, "attempt", "attempts"),
+    )
+}
+
+/// At the average rate of the phase. Nothing while that says little.
+fn time_left(phase: &PhaseSnapshot) -> Option<String> {
+    if phase.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
+        return None;
+    }
+    let left = phase.bytes_total.saturating_sub(phase.bytes_done) as f64;
+    let pace = phase.elapsed.as_secs_f64() / phase.bytes_done as f64;
+    Some(seconds(Duration::try_from_secs_f64(left * pace).ok()?))
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:20} {msg}{prefix}")
+        .expect("a constant, and shown by every test that has a terminal")
+        .progress_chars("█▉▊▋▌▍▎▏ ")
+}
+
+/// The longest the line stands still.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// And the shortest: more often is more than eyes can see.
+const REDRAW_MIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,179 @@
+//! The end of a job: the numbers that matter, for people or for programs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use driver::{JobError, PhaseSnapshot, Summary};
+use serde::Serialize;
+
+use crate::flags::{Show, Verbosity};
+use crate::messages::{self, Failure};
+use crate::numbers::{bytes, plural, rate, seconds};
+use crate::top::{self, Frequent};
+
+/// What `--json` prints. Sizes are bytes, times are seconds.
+#[derive(Serialize)]
+struct Report<'summary> {
+    state: &'static str,
+    seconds: f64,
+    input: InputReport,
+    map: PhaseReport,
+    reduce: PhaseReport,
+    distinct_words: u64,
+    output_bytes: u64,
+    workers: usize,
+    attempts: AttemptsReport,
+    files: String,
+    outputs: Vec<String>,
+    top: &'summary [Frequent],
+}
+
+#[derive(Serialize)]
+struct InputReport {
+    files: usize,
+    bytes: u64,
+    invalid_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PhaseReport {
+    tasks: u32,
+    bytes: u64,
+    words: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct AttemptsReport {
+    started: u64,
+    failed: u64,
+    lost: u64,
+    stale_reports: u64,
+}
+
+#[derive(Serialize)]
+struct FailureReport {
+    state: &'static str,
+    error: String,
+}
+
+impl From<&PhaseSnapshot> for PhaseReport {
+    fn from(phase: &PhaseSnapshot) -> Self {
+        Self {
+            tasks: phase.tasks,
+            bytes: phase.bytes_done,
+            words: phase.words,
+            seconds: phase.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// A job that is done.
+pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
+    if !show.json && show.verbosity == Verbosity::Quiet {
+        return Ok(());
+    }
+    let frequent = top::most_frequent(&summary.outputs, TOP)?;
+    if show.verbosity > Verbosity::Quiet {
+        messages::say_lines(&text(summary, &frequent));
+    }
+    if show.json { print_json(&json(summary, &frequent)) } else { Ok(()) }
+}
+
+/// A job that failed. The error itself is said by `main`.
+pub(crate) fn print_failure(error: &JobError, show: Show) {
+    if show.json {
+        let state = match error {
+            JobError::Cancelled => "cancelled",
+            JobError::Failed { .. }
+            | JobError::Journal(_)
+            | JobError::Serve(_)
+            | JobError::System { .. } => "failed",
+        };
+        // That stdout cannot be written is not worse than what is said already.
+        let _ = print_json(&FailureReport { state, error: error.to_string() });
+    }
+}
+
+fn print_json(report: &impl Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(report).expect("a report is numbers and text");
+    line.push(b'\n');
+    messages::data(&line)
+}
+
+fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
+    let snapshot = &summary.snapshot;
+    let name = |path: &Path| path.to_string_lossy().into_owned();
+    Report {
+        state: "done",
+        seconds: summary.elapsed.as_secs_f64(),
+        input: InputReport {
+            files: summary.input_files,
+            bytes: snapshot.map.bytes_total,
+            invalid_bytes: summary.invalid_bytes,
+        },
+        map: (&snapshot.map).into(),
+        reduce: (&snapshot.reduce).into(),
+        distinct_words: summary.distinct_words,
+        output_bytes: summary.output_bytes,
+        workers: summary.workers,
+        attempts: AttemptsReport {
+            started: snapshot.attempts_started,
+            failed: snapshot.attempts_failed,
+            lost: snapshot.attempts_lost,
+            stale_reports: snapshot.stale_reports,
+        },
+        files: name(&summary.files),
+        outputs: summary.outputs.iter().map(|path| name(path)).collect(),
+        top,
+    }
+}
+
+fn text(summary: &Summary, frequent: &[Frequent]) -> String {
+    let snapshot = &summary.snapshot;
+    let input = snapshot.map.bytes_total;
+    let attempts = format!(
+        "{} started, {} failed, {} lost",
+        snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
+    );
+    let mut lines = format!(
+        "mapmill: done in {} ({})\n",
+        seconds(summary.elapsed),
+        rate(input, summary.elapsed.max(Duration::from_micros(1)))
+    );
+    let mut line = |name: &str, text: String| lines.push_str(&format!("  {name:<9} {text}\n"));
+    line(
+        "input",
+        format!("{}, {}", plural(summary.input_files as u64, "file", "files"), bytes(input)),
+    );
+    line(
+        "words",
+        format!(
+            "{}, {}",
+            plural(snapshot.map.words, "word", "words"),
+            plural(summary.distinct_words, "distinct", "distinct")
+        ),
+    );
+    if summary.invalid_bytes > 0 {
+        line("not UTF-8", plural(summary.invalid_bytes, "byte", "bytes"));
+    }
+    line("attempts", attempts);
+    line("workers", plural(summary.workers as u64, "worker", "workers"));
+    if let (Some(first), Some(last)) = (summary.outputs.first(), summary.outputs.last()) {
+        let results = match summary.outputs.len() {
+            1 => first.display().to_string(),
+            _ => {
+                format!("{} .. {}", first.display(), last.file_name().unwrap_or_default().display())
+            }
+        };
+        line("results", format!("{results} ({})", bytes(summary.output_bytes)));
+    }
+    if !frequent.is_empty() {
+        lines.push('\n');
+        lines.push_str(&top::chart(frequent));
+    }
+    lines
+}
+
+/// How many of the most frequent words end a report.
+const TOP: usize = 10;
