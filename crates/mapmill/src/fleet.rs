@@ -76,21 +76,26 @@ impl Fleet {
     }
 
     /// Keeps the number of workers up until `stop`, then waits until they have left by themselves,
-    /// but not for long.
-    pub(crate) async fn keep(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), Failure> {
+    /// but not for long. Says `give_up`, and why, if no worker can be kept alive.
+    pub(crate) async fn keep(
+        mut self,
+        mut stop: oneshot::Receiver<()>,
+        give_up: oneshot::Sender<()>,
+    ) -> Result<(), Failure> {
         let result = loop {
             // Cancel safe: an exit that is not taken now is taken in the next turn.
             tokio::select! {
                 biased;
                 _ = &mut stop => break Ok(()),
                 Some(exit) = self.workers.join_next() => {
-                    let exit = exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                    let exit =
+                        exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
                     if let Err(failure) = self.replace(&exit) {
+                        // Nobody listens if the job has ended meanwhile.
+                        let _ = give_up.send(());
                         break Err(failure);
                     }
                 }
-                // Everybody has left because the job is over; the driver is about to say so.
-                else => break Ok(()),
             }
         };
         let leaving = async { while self.workers.join_next().await.is_some() {} };

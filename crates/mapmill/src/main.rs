@@ -69,9 +69,17 @@ fn run(request: RunRequest) -> Result<(), Failure> {
             prepared.address()
         ));
         let (stop, stopped) = oneshot::channel();
-        let keeper = tokio::spawn(fleet.keep(stopped));
-        let result = execute(prepared, request.show, interrupted).await;
-        // The keeper may have given up on its workers; it says why.
+        let (give_up, gave_up) = oneshot::channel();
+        let keeper = tokio::spawn(fleet.keep(stopped, give_up));
+        // Both branches are cancel safe, and either ends the job.
+        let ended_early = async {
+            tokio::select! {
+                () = interrupted => {}
+                () = until(gave_up) => {}
+            }
+        };
+        let result = execute(prepared, request.show, ended_early).await;
+        // The keeper is gone already if it has given up on its workers; it says why.
         let _ = stop.send(());
         match keeper.await {
             Ok(Err(failure)) if result.is_err() => Err(failure),
@@ -157,12 +165,14 @@ fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
             }
         }
     });
-    Ok(async {
-        // An error means that the task above is gone: then no signal can come any more.
-        if wished.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
+    Ok(until(wished))
+}
+
+/// Ready when something was sent. If nothing can be sent any more, never.
+async fn until(event: oneshot::Receiver<()>) {
+    if event.await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// As many open files as the system allows: `top` opens all outputs at once, and a driver has two

@@ -90,6 +90,14 @@ pub(crate) fn seconds(duration: Duration) -> String {
     }
 }
 
+/// A bar of `columns`, filled from the left by `share`, from 0 to 1, in eighths of a column.
+pub(crate) fn bar_of(share: f64, columns: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share * columns as f64 * 8.0).round() as usize;
+    let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
+    format!("{bar:<columns$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +126,13 @@ mod tests {
         for text in ["0", "-1", "nan", "inf", "1e9", ""] {
             assert!(parse_seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bars_have_eighths() {
+        assert_eq!(bar_of(0.0, 3), "   ");
+        assert_eq!(bar_of(0.5, 3), "█▌ ");
+        assert_eq!(bar_of(1.0, 3), "███");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::flags::Verbosity;
 use crate::messages;
-use crate::numbers::{bytes, grouped, plural, rate, seconds};
+use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 
 /// Shows snapshots until their sender is gone.
 pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Verbosity) {
@@ -17,7 +17,8 @@ pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Ve
     }
     // Hidden where stderr is not a terminal.
     let bar = messages::bars().add(ProgressBar::new(0));
-    bar.set_style(style());
+    // Cut off where the terminal ends: a line that wraps cannot be drawn over.
+    bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a constant"));
     let mut shown = Shown::default();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -48,27 +49,17 @@ impl Shown {
         if !self.map && has_ended(&snapshot.map) {
             self.map = true;
             messages::say(format_args!("{}", line("map", &snapshot.map, snapshot)));
-            bar.reset();
         }
         if !self.reduce && has_ended(&snapshot.reduce) {
             self.reduce = true;
             messages::say(format_args!("{}", line("reduce", &snapshot.reduce, snapshot)));
         }
-        let (name, phase) =
-            if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
-        bar.set_length(phase.bytes_total.max(1));
-        bar.set_position(phase.bytes_done);
-        bar.set_message(format!(
-            "{name:<6} {} of {}  {}  {} words  {}  {}  {} lost",
-            phase.committed,
-            phase.tasks,
-            bytes(phase.bytes_done),
-            grouped(phase.words),
-            rate(phase.bytes_done, phase.elapsed),
-            plural(snapshot.workers, "worker", "workers"),
-            snapshot.attempts_lost + snapshot.attempts_failed,
-        ));
-        bar.set_prefix(time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default());
+        if snapshot.map.tasks > 0 && !self.reduce {
+            let (name, phase) =
+                if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
+            // One call, because each may draw or not, and the parts have to fit together.
+            bar.set_message(moment(name, phase, snapshot));
+        }
     }
 }
 
@@ -76,6 +67,24 @@ fn has_ended(phase: &PhaseSnapshot) -> bool {
     phase.tasks > 0 && phase.committed == phase.tasks
 }
 
+/// A phase that runs, in a line that fits a narrow terminal.
+fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+    let done = phase.bytes_done as f64 / phase.bytes_total.max(1) as f64;
+    let left = time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default();
+    format!(
+        "{name:<6} {} {}/{}  {}  {} words  {}  {}  {} lost{left}",
+        bar_of(done.min(1.0), BAR),
+        phase.committed,
+        phase.tasks,
+        bytes(phase.bytes_done),
+        grouped(phase.words),
+        rate(phase.bytes_done, phase.elapsed),
+        plural(snapshot.workers, "worker", "workers"),
+        snapshot.attempts_lost + snapshot.attempts_failed,
+    )
+}
+
+/// A phase that has ended.
 fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     format!(
         "{name:<6} {}, {}, {} in {} ({}); {} lost",
@@ -98,11 +107,8 @@ fn time_left(phase: &PhaseSnapshot) -> Option<String> {
     Some(seconds(Duration::try_from_secs_f64(left * pace).ok()?))
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:20} {msg}{prefix}")
-        .expect("a constant, and shown by every test that has a terminal")
-        .progress_chars("█▉▊▋▌▍▎▏ ")
-}
+/// Columns of the bar.
+const BAR: usize = 10;
 
 /// The longest the line stands still.
 const REDRAW: Duration = Duration::from_millis(200);

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::flags::TopFlags;
 use crate::messages::{self, Failure};
-use crate::numbers::grouped;
+use crate::numbers::{bar_of, grouped};
 
 /// A word and how often it occurs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -111,8 +111,7 @@ fn advance(
 
 /// Words, counts and bars, aligned.
 pub(crate) fn chart(frequent: &[Frequent]) -> String {
-    const BAR: f64 = 40.0;
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    const BAR: usize = 40;
     let width = |text: &str| text.chars().count();
     let words = frequent.iter().map(|frequent| width(&frequent.word)).max().unwrap_or(0).min(40);
     let counts = frequent.iter().map(|frequent| width(&grouped(frequent.count))).max().unwrap_or(0);
@@ -120,8 +119,8 @@ pub(crate) fn chart(frequent: &[Frequent]) -> String {
     let mut lines = String::new();
     for Frequent { word, count } in frequent {
         let word: String = word.chars().take(40).collect();
-        let eighths = (*count as f64 / most as f64 * BAR * 8.0).round() as usize;
-        let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
+        let bar = bar_of(*count as f64 / most as f64, BAR);
+        let bar = bar.trim_end();
         lines.push_str(&format!("  {word:<words$}  {:>counts$}  {bar}\n", grouped(*count)));
     }
     lines
