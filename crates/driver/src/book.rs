@@ -36,6 +36,10 @@ pub enum Cause {
     /// Nothing was heard of the worker for too long.
     #[error("lost: no heartbeat from the worker")]
     Lost,
+    /// Publishing worked, but not syncing it: what is on disk is not known, and a second sync may
+    /// succeed without the bytes. The job cannot go on.
+    #[error("not safe on the disk")]
+    NotDurable(#[source] StoreError),
     /// Publishing worked, but not recording it: the job cannot go on.
     #[error("not committed")]
     NotJournaled(#[source] JournalError),
@@ -79,7 +83,8 @@ pub(crate) struct Totals {
     pub(crate) output_bytes: u64,
 }
 
-/// What live attempts said of themselves, summed.
+/// What live attempts said of themselves, summed. For display only, and nobody checks what a worker
+/// says here: the sums wrap around, so that a lie goes as it came.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Live {
     pub(crate) bytes: u64,
@@ -133,11 +138,20 @@ impl Book {
         }
     }
 
-    /// Whether a successful report has the form that the attempt's task asks for.
+    /// Whether a successful report has the form that the attempt's task asks for, with numbers that
+    /// can be true. Lengths are compared with the files before they count; so a number of words
+    /// that fits its length cannot be so large that a sum of them overflows.
     pub(crate) fn fits(&self, attempt: AttemptId, outcome: &Outcome) -> bool {
+        /// A word of one byte, and its line feed.
+        const LINE_BYTES_MIN: u64 = 2;
         match (attempt.task.phase, outcome) {
-            (Phase::Map, Outcome::Mapped { buckets, .. }) => buckets.len() == self.emitted.len(),
-            (Phase::Reduce, Outcome::Reduced { .. }) => true,
+            (Phase::Map, Outcome::Mapped { buckets, .. }) => {
+                buckets.len() == self.emitted.len()
+                    && buckets.iter().all(|made| made.words <= made.digest.bytes / LINE_BYTES_MIN)
+            }
+            (Phase::Reduce, Outcome::Reduced { words, distinct_words, .. }) => {
+                distinct_words <= words
+            }
             (Phase::Map, Outcome::Failed(_) | Outcome::Reduced { .. })
             | (Phase::Reduce, Outcome::Failed(_) | Outcome::Mapped { .. }) => false,
         }
@@ -156,8 +170,8 @@ impl Book {
     pub(crate) fn beat(&mut self, attempt: AttemptId, running: Running) {
         self.settle(attempt);
         let live = self.live_mut(attempt.task.phase);
-        live.bytes += running.bytes;
-        live.words += running.words;
+        live.bytes = live.bytes.wrapping_add(running.bytes);
+        live.words = live.words.wrapping_add(running.words);
         self.running.insert(attempt, running);
     }
 
@@ -165,8 +179,8 @@ impl Book {
     pub(crate) fn settle(&mut self, attempt: AttemptId) {
         if let Some(running) = self.running.remove(&attempt) {
             let live = self.live_mut(attempt.task.phase);
-            live.bytes -= running.bytes;
-            live.words -= running.words;
+            live.bytes = live.bytes.wrapping_sub(running.bytes);
+            live.words = live.words.wrapping_sub(running.words);
         }
     }
 
@@ -212,7 +226,8 @@ impl Book {
                     self.totals.intermediate_bytes += made.digest.bytes;
                     digests.push(digest(made.digest));
                 }
-                self.totals.invalid_bytes += invalid_bytes;
+                // Nothing depends on it, and nothing checks it.
+                self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(invalid_bytes);
                 self.totals.input_bytes += task_bytes;
                 self.maps[attempt.task.index as usize] = Some(Mapped { buckets: digests });
                 buckets.iter().map(|made| made.digest.bytes).collect()

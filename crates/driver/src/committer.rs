@@ -58,6 +58,7 @@ impl Committer {
         /// Bounds how long the first of a batch waits for the others.
         const BATCH_MAX: usize = 256;
 
+        let _alarm = Alarm(self.events.clone());
         let mut batch = Vec::new();
         while let Ok(errand) = errands.recv() {
             let mut next = Ok(errand);
@@ -78,6 +79,11 @@ impl Committer {
             }
             self.commit(&mut batch);
         }
+        // A worker that had its task and not yet its staging folder when the job ended has made one
+        // since. By now everybody was told.
+        if let Err(error) = self.store.sweep() {
+            tracing::warn!(error = sentence(&error), "staging is left behind");
+        }
     }
 
     /// Publish each, record all that worked, then tell. In this order: a record says that its
@@ -93,14 +99,17 @@ impl Committer {
                 Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
             }
         }
+        if published.is_empty() {
+            return;
+        }
         let durable = published.iter().any(|commit| commit.check == Check::Checksum);
         if durable && let Err(error) = self.store.settle(Folder::Output) {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
-            tracing::error!(%error, "outputs cannot be made durable");
+            tracing::error!(error = sentence(&error), "outputs cannot be made durable");
             let mut error = Some(error);
             for commit in published {
-                let cause = error.take().map_or(Cause::Abandoned, Cause::NotPublished);
+                let cause = error.take().map_or(Cause::Abandoned, Cause::NotDurable);
                 self.tell(commit.attempt, Err(cause));
             }
             return;
@@ -170,3 +179,18 @@ impl Committer {
         let _ = self.events.blocking_send(Event::Published { attempt, result });
     }
 }
+
+/// Tells the loop when the committer panics: it would wait for an answer for ever.
+struct Alarm(mpsc::Sender<Event>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // If the loop is gone nobody waits for this.
+            let _ = self.0.blocking_send(Event::CommitterDied);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ mod view;
 
 /// What happens to the loop.
 pub(crate) enum Event {
+    /// The committer panicked: nobody would ever be told of what it had to do.
+    CommitterDied,
     /// The committer has done its last errand.
     Finished(Result<(), JournalError>),
     Heartbeat {
@@ -84,6 +86,10 @@ pub(crate) struct Terms {
 /// * At most one call of a worker waits in `polls`.
 pub(crate) struct Driver {
     started: Instant,
+    /// When the loop last looked at the clock.
+    looked: Instant,
+    /// How long this process did not get to run, all together. Left out of the scheduler's time.
+    paused: Duration,
     sched: Scheduler,
     book: Book,
     crew: Crew,
@@ -98,6 +104,8 @@ pub(crate) struct Driver {
     /// When each phase began to run, and when its last task was committed.
     spans: [Span; 2],
     finish: Finish,
+    /// The loop does not end before.
+    stay_until: Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,8 +144,11 @@ impl Driver {
         errands: std_mpsc::Sender<Errand>,
         snapshots: watch::Sender<Snapshot>,
     ) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
+            looked: started,
+            paused: Duration::ZERO,
             sched,
             book: Book::new(plan.map_tasks().get(), terms.reduce_tasks),
             crew: Crew::default(),
@@ -149,7 +160,13 @@ impl Driver {
             snapshots,
             spans: [Span::default(); 2],
             finish: Finish::NotYet,
+            stay_until: Time(Duration::ZERO),
         }
+    }
+
+    /// Answers for so long at least, also when the job is over before.
+    pub(crate) fn stay(self, at_least: Duration) -> Self {
+        Self { stay_until: self.now() + at_least, ..self }
     }
 
     /// Runs the job to its end, and until the workers know of it. `interrupted` ends it early.
@@ -161,23 +178,25 @@ impl Driver {
         let mut interrupted = Box::pin(interrupted);
         let mut cancelled = false;
         loop {
-            let deadline = self.next_deadline().map(|time| self.started + time.0);
-            // All branches are cancel safe: a lost race loses no event. Events go first: after a
-            // pause of this process the heartbeats that arrived meanwhile must be heard before
-            // anybody is taken for dead.
+            let wait = self.longest_wait();
+            // All branches are cancel safe: a lost race loses no event. The end goes first, so that
+            // no flood of events can keep the user from it.
             tokio::select! {
                 biased;
-                event = events.recv() => {
-                    let event = event.expect("the service holds a sender as long as the loop runs");
-                    self.handle(event);
-                }
                 () = &mut interrupted, if !cancelled => {
                     cancelled = true;
                     tracing::info!("cancel");
+                    self.leave_out_pause(wait);
                     let now = self.now();
                     self.sched.handle_cancel(now);
                 }
-                () = sleep_until_or_forever(deadline) => {
+                event = events.recv() => {
+                    let event = event.expect("the service holds a sender as long as the loop runs");
+                    self.leave_out_pause(wait);
+                    self.handle(event);
+                }
+                () = sleep_or_forever(wait) => {
+                    self.leave_out_pause(wait);
                     let now = self.now();
                     self.sched.handle_timeout(now);
                 }
@@ -192,20 +211,43 @@ impl Driver {
     }
 
     fn now(&self) -> Time {
-        Time(self.started.elapsed())
+        Time(self.started.elapsed().saturating_sub(self.paused))
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        match self.finish {
+    /// Until the next deadline, if there is one; but not so long that a pause of this process
+    /// would pass for it.
+    fn longest_wait(&self) -> Option<Duration> {
+        let deadline = match self.finish {
             Finish::NotYet | Finish::Tidying => self.sched.poll_timeout(),
+            Finish::Lingering { .. } if self.now() < self.stay_until => Some(self.stay_until),
             Finish::Lingering { until, .. } => Some(until),
+        };
+        let left = deadline?.0.saturating_sub(self.now().0);
+        Some(left.min(self.terms.heartbeat))
+    }
+
+    /// Notices that this process was stopped (SIGSTOP, a frozen machine) while it meant to `wait`.
+    ///
+    /// On the clock of the wall every lease has run out then, and the heartbeats that lie in the
+    /// sockets would come too late. So the scheduler is not told of that time: everybody has as
+    /// much of it left as before, less two heartbeats.
+    fn leave_out_pause(&mut self, wait: Option<Duration>) {
+        // Without a deadline the loop rightly sleeps for any time, and nobody has a lease to lose.
+        if wait.is_some() {
+            let pause = self.looked.elapsed().saturating_sub(2 * self.terms.heartbeat);
+            if pause >= Duration::from_secs(1) {
+                tracing::warn!("this process stood still for {:.1} s", pause.as_secs_f64());
+            }
+            self.paused += pause;
         }
+        self.looked = Instant::now();
     }
 
     fn handle(&mut self, event: Event) {
         let now = self.now();
         // A reply that cannot be sent: the caller has gone. It calls again if it lives.
         match event {
+            Event::CommitterDied => panic!("the committer panicked"),
             Event::Finished(result) => {
                 self.finish = Finish::Lingering { until: now + LINGER_MAX, result };
             }
@@ -292,7 +334,9 @@ impl Driver {
         match order {
             scheduler::Order::Abandon => Order::Abandon,
             scheduler::Order::Continue => {
-                if let Some(running) = running {
+                if let Some(running) = running
+                    && self.is_open(attempt_id(running.attempt))
+                {
                     self.book.beat(attempt_id(running.attempt), running);
                 }
                 Order::Continue
@@ -303,6 +347,13 @@ impl Driver {
             }
             scheduler::Order::Register => Order::Register,
         }
+    }
+
+    /// Whether the attempt runs or is being published. A worker goes on naming an attempt that is
+    /// committed until it has the answer; what it did is in the totals then, and would count twice.
+    fn is_open(&self, attempt: AttemptId) -> bool {
+        let record = self.sched.attempts(attempt.task).get(attempt.number as usize);
+        record.is_some_and(|record| record.ended.is_none())
     }
 
     fn handle_report(
@@ -329,20 +380,20 @@ impl Driver {
                 if !self.book.fits(attempt, &outcome) =>
             {
                 tracing::warn!("failed {worker} {attempt}: the report does not fit the task");
-                self.fail_reported(
-                    now,
-                    worker,
-                    attempt,
-                    Cause::Unfit,
-                    scheduler::Failure::Transient,
-                )
+                let severity = scheduler::Failure::Transient;
+                let _ = self.fail_reported(now, worker, attempt, Cause::Unfit, severity);
+                // That it is noted as a failure is not what a worker would take "accepted" for.
+                scheduler::Verdict::Stale
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. }) => {
                 let verdict = self.sched.handle_done(now, worker, attempt);
                 tracing::info!("done {worker} {attempt}: {verdict}");
                 if verdict == scheduler::Verdict::Publishing {
                     self.book.keep_report(attempt, worker, outcome);
-                    self.answers.entry(attempt).or_default().push(reply);
+                    let waiting = self.answers.entry(attempt).or_default();
+                    // Whoever repeats its report has given up the call before.
+                    waiting.retain(|reply| !reply.is_closed());
+                    waiting.push(reply);
                     return;
                 }
                 verdict
@@ -396,7 +447,9 @@ impl Driver {
         let cause_text = rpc::message::sentence(&cause);
         tracing::error!("publish_failed {attempt}: {cause_text}");
         let severity = match cause {
-            Cause::Conservation { .. } | Cause::NotJournaled(_) => scheduler::Failure::Fatal,
+            Cause::Conservation { .. } | Cause::NotDurable(_) | Cause::NotJournaled(_) => {
+                scheduler::Failure::Fatal
+            }
             Cause::Abandoned
             | Cause::Committed
             | Cause::Left
@@ -420,9 +473,9 @@ fn attempt_id(attempt: Attempt) -> AttemptId {
     AttemptId { task: TaskId { phase, index: attempt.task }, number: attempt.number }
 }
 
-async fn sleep_until_or_forever(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+async fn sleep_or_forever(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
 }
@@ -431,3 +484,6 @@ async fn sleep_until_or_forever(deadline: Option<Instant>) {
 /// at least once in a heartbeat, which is a second; the promise is that everything has ended two
 /// seconds after the job.
 const LINGER_MAX: Duration = Duration::from_millis(1500);
+
+#[cfg(test)]
+mod tests;

@@ -118,6 +118,13 @@ pub enum JournalError {
         /// The line, from 1.
         line: usize,
     },
+    /// Writing failed before. What the file holds is not known: a record behind half a record would
+    /// be part of the same line, and be lost with it.
+    #[error("{} is not written any more, after what went wrong before", path.display())]
+    GivenUp {
+        /// The journal.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -135,6 +142,8 @@ pub enum JournalError {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// An append failed, or its sync.
+    is_broken: bool,
 }
 
 impl Journal {
@@ -160,12 +169,24 @@ impl Journal {
         fs::rename(&fresh, path).map_err(error("replace", path))?;
         let folder = path.parent().expect("a journal lies in a folder");
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file, path: path.to_owned(), is_broken: false })
     }
 
-    /// Appends `records` and syncs them, all with one sync. After an error the journal must not be
-    /// used again: what is on disk is not known any more.
+    /// Appends `records` and syncs them, all with one sync.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses; and from then on, always.
     pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        if self.is_broken {
+            return Err(JournalError::GivenUp { path: self.path.clone() });
+        }
+        let appended = self.try_append(records);
+        self.is_broken = appended.is_err();
+        appended
+    }
+
+    fn try_append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let mut lines = Vec::new();
         for record in records {
             write_record(&mut lines, record);
@@ -250,7 +271,19 @@ fn parse_line(line: &[u8]) -> Option<Record> {
 }
 
 #[cfg(test)]
+impl Journal {
+    /// A journal on a full disk.
+    pub(crate) fn on_full_disk() -> Self {
+        let path = PathBuf::from("/dev/full");
+        let file = File::options().write(true).open(&path).expect("every Linux has /dev/full");
+        Self { file, path, is_broken: false }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn begin(epoch: u64) -> Record {
@@ -295,6 +328,107 @@ mod tests {
 
         assert_eq!(read(&path).unwrap(), [begin(2)]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Half a record may be in the file: what is written behind it is lost with it, although its
+    /// sync went well. So nothing is, even if there is room again.
+    #[test]
+    fn after_an_error_nothing_more_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
+
+        let file = std::mem::replace(&mut journal.file, Journal::on_full_disk().file);
+        let error = journal.append(&[map(0)]).unwrap_err();
+        assert!(matches!(error, JournalError::Io { operation: "append to", .. }), "{error}");
+
+        journal.file = file;
+        let error = journal.append(&[map(1)]).unwrap_err();
+        assert!(matches!(error, JournalError::GivenUp { .. }), "{error}");
+        assert_eq!(read(&path).unwrap(), [begin(1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_records_are_read_again(records in prop::collection::vec(any_record(), 0..20)) {
+            let mut lines = Vec::new();
+            for record in &records {
+                write_record(&mut lines, record);
+            }
+            prop_assert_eq!(parse(&lines), Ok(records));
+        }
+
+        /// Nothing that happens to a file makes reading it panic, or a record that was not written.
+        #[test]
+        fn damage_never_makes_a_record(
+            records in prop::collection::vec(any_record(), 1..5),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut: prop::sample::Index,
+        ) {
+            let mut lines = Vec::new();
+            for record in &records {
+                write_record(&mut lines, record);
+            }
+            for (index, byte) in damage {
+                let index = index.index(lines.len());
+                lines[index] = byte;
+            }
+            lines.truncate(cut.index(lines.len() + 1));
+            if let Ok(read) = parse(&lines) {
+                prop_assert!(read.len() <= records.len());
+                prop_assert_eq!(&read[..], &records[..read.len()]);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn no_two_paths_look_the_same(one in path(), other in path()) {
+            prop_assert_eq!(one == other, escape(&one) == escape(&other));
+        }
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let buckets = prop::collection::vec(any::<(u64, u32, u64)>(), 0..5);
+        prop_oneof![
+            any::<u64>().prop_map(begin),
+            (any::<u32>(), any::<u32>(), any::<String>(), buckets, any::<u64>()).prop_map(
+                |(task, attempt, worker, buckets, invalid_bytes)| Record::Map {
+                    task,
+                    attempt,
+                    worker,
+                    buckets,
+                    invalid_bytes
+                }
+            ),
+            (any::<String>(), any::<(u64, i64, u32)>()).prop_map(|(path, numbers)| {
+                let (bytes, modified_seconds, modified_nanos) = numbers;
+                Record::Input { path, bytes, modified_seconds, modified_nanos }
+            }),
+            (any::<String>(), any::<(u32, u32, u64, u32, u64, u64)>()).prop_map(
+                |(worker, (task, attempt, bytes, crc32, words, distinct_words))| Record::Reduce {
+                    task,
+                    attempt,
+                    worker,
+                    bytes,
+                    crc32,
+                    words,
+                    distinct_words
+                }
+            ),
+            any::<String>().prop_map(|outcome| Record::End { outcome }),
+        ]
+    }
+
+    /// Of few bytes, so that two of them are sometimes the same or nearly so.
+    fn path() -> impl Strategy<Value = PathBuf> {
+        use std::os::unix::ffi::OsStringExt;
+        let byte = prop::sample::select(b"\\x5c\xff\xc3\xa9".as_slice());
+        prop::collection::vec(byte, 0..6)
+            .prop_map(|bytes| std::ffi::OsString::from_vec(bytes).into())
     }
 
     /// Cut the journal at every byte: the whole lines in front are read, the torn one is left out.

@@ -39,10 +39,10 @@ pub struct PlannedSplit<'plan> {
 impl Plan {
     /// Cuts `inputs` into `map_tasks` shares, or into as many as [`default_map_tasks`] says.
     pub fn new(inputs: Vec<Input>, map_tasks: Option<NonZeroU32>) -> Self {
-        let mut total = 0;
+        let mut total: u64 = 0;
         let mut offsets = vec![0];
         for input in &inputs {
-            total += input.bytes;
+            total = total.checked_add(input.bytes).expect("all inputs have less than 2^64 bytes");
             offsets.push(total);
         }
         let map_tasks = map_tasks.unwrap_or_else(|| default_map_tasks(total));
@@ -117,8 +117,10 @@ pub fn default_map_tasks(bytes: u64) -> NonZeroU32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use store::Modified;
+
+    use super::*;
 
     fn plan(sizes: &[u64], map_tasks: u32) -> Plan {
         let input = |(index, &bytes): (usize, &u64)| Input {
@@ -164,6 +166,32 @@ mod tests {
         for sizes in sizes {
             for map_tasks in [1, 2, 3, 6, 17, 100] {
                 check(sizes, map_tasks);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_shares_are_equal_and_cover_every_byte_once(
+            sizes in prop::collection::vec(prop_oneof![Just(0), 0..10_u64, any::<u32>().prop_map_into()], 0..30),
+            map_tasks in 1..200_u32,
+        ) {
+            check(&sizes, map_tasks);
+        }
+
+        /// A message has room for what the driver planned: its estimate is not below the truth.
+        #[test]
+        fn description_of_a_task_is_not_larger_than_estimated(
+            sizes in prop::collection::vec(0..1000_u64, 1..30),
+            map_tasks in 1..10_u32,
+        ) {
+            let plan = plan(&sizes, map_tasks);
+            let (_, largest) = plan.largest_description();
+            for task in 0..map_tasks {
+                // Tag, length, path and five numbers of at most 11 bytes each.
+                let bytes: usize =
+                    plan.splits(task).map(|split| split.input.path.as_os_str().len() + 63).sum();
+                prop_assert!(bytes <= largest);
             }
         }
     }

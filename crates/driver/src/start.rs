@@ -4,6 +4,8 @@
 //! files folder, address. Only when all of it is right the disk is touched for the first time.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -62,7 +64,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The results folder cannot be looked at or written.
-    #[error("cannot use {} for the results; choose another folder with --files", path.display())]
+    #[error("cannot use {} for the results (choose another folder with --files)", path.display())]
     Files {
         /// The folder.
         path: PathBuf,
@@ -88,7 +90,7 @@ pub enum StartError {
     },
     /// An input is not there or cannot be read.
     #[error(transparent)]
-    Input(InputError),
+    Input(UnusableInput),
     /// An input lies in the folder that receives the results.
     #[error(
         "input {} lies in the results folder {}; choose another folder with --files",
@@ -104,9 +106,7 @@ pub enum StartError {
     #[error("cannot begin the journal")]
     Journal(#[source] JournalError),
     /// Another driver uses the results folder.
-    #[error(
-        "cannot lock the results folder; wait for the other job, or choose another folder with --files"
-    )]
+    #[error("cannot lock the results folder ({})", lock_hint(.0))]
     Lock(#[source] LockError),
     /// The address is reachable by others, and nothing protects it.
     #[error(
@@ -120,9 +120,10 @@ pub enum StartError {
     /// The operating system has no random numbers.
     #[error("no random numbers from the operating system")]
     Randomness(#[source] getrandom::Error),
-    /// The listen address does not name a host and a port.
+    /// The host to listen on is not known.
     #[error(
-        "`{address}` does not resolve to an address; expected HOST:PORT, such as 127.0.0.1:50051"
+        "`{address}` does not resolve to an address (check the name, or use an IP address, such as \
+         127.0.0.1:50051)"
     )]
     Resolve {
         /// What was given.
@@ -149,16 +150,60 @@ fn bind_hint(source: &io::Error) -> &'static str {
     if kind == io::ErrorKind::AddrInUse {
         " (another driver or program listens there: stop it, or choose another port with --listen)"
     } else if kind == io::ErrorKind::AddrNotAvailable {
-        " (this machine does not have that address)"
+        " (this machine does not have that address: choose one of its own with --listen)"
     } else if kind == io::ErrorKind::PermissionDenied {
-        " (ports below 1024 need privileges)"
+        " (ports below 1024 need privileges: choose a higher one with --listen)"
     } else {
         ""
     }
 }
 
+fn lock_hint(error: &LockError) -> &'static str {
+    match error {
+        LockError::Held { .. } => "wait for the other job, or choose another folder with --files",
+        LockError::Io { .. } => "choose another folder with --files",
+    }
+}
+
 fn and_more(others: usize) -> String {
     if others == 0 { String::new() } else { format!(" (and {others} more)") }
+}
+
+/// An input that no job can be made of. Says what is wrong with it, and the way out.
+#[derive(Debug)]
+pub struct UnusableInput(InputError);
+
+impl UnusableInput {
+    fn way_out(&self) -> &'static str {
+        match &self.0 {
+            InputError::Dangling { .. } => "; repair the link, or remove it",
+            InputError::Missing { .. } => "; name the files and folders to read",
+            InputError::NoFiles { .. } => {
+                " (hidden files are skipped); name the files and folders to read"
+            }
+            InputError::NotAFile { .. } => "; save what it gives in a file, or leave it out",
+            InputError::Unreadable { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                " (allow reading it, or leave it out)"
+            }
+            InputError::Unreadable { .. } => " (repair it, or leave it out)",
+            // Only later, when its content is read.
+            InputError::Changed { .. } | InputError::Read { .. } => "",
+        }
+    }
+}
+
+impl fmt::Display for UnusableInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.0, self.way_out())
+    }
+}
+
+impl Error for UnusableInput {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// The job ran and did not come to a good end.
@@ -227,6 +272,8 @@ pub struct Prepared {
     /// Held until the job is over.
     lock: FolderLock,
     replaces_results: bool,
+    /// How long the driver answers at least.
+    stay: Duration,
 }
 
 /// Checks everything, then takes the results folder and begins the journal.
@@ -236,7 +283,7 @@ pub struct Prepared {
 /// Whatever is wrong with the job. Unless the folder itself could not be written, nothing on disk
 /// was touched.
 pub fn prepare(config: Config) -> Result<Prepared, StartError> {
-    let inputs = store::list_inputs(&config.inputs).map_err(StartError::Input)?;
+    let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
     let inputs = inputs.into_iter().map(real_path).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(inputs, config.map_tasks);
     let (task, bytes) = plan.largest_description();
@@ -245,17 +292,19 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     }
 
     let files = absolute(&config.files)?;
-    let survey = inspect_files(&files, plan.inputs())?;
+    inspect_files(&files, plan.inputs())?;
     let (listener, address) = listen(&config)?;
 
     let in_files = |source| StartError::Files { path: files.clone(), source };
     let store = Local::create(&files).map_err(in_files)?;
     let lock = FolderLock::acquire(&files).map_err(StartError::Lock)?;
-    store.sweep().map_err(in_files)?;
+    // Once more: while the folder was not ours yet, another driver may have come to its end here.
+    let survey = inspect_files(&files, plan.inputs())?;
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
     let journal_path = files.join(layout::journal().as_str());
     let earlier = journal::read(&journal_path).map_err(StartError::Journal)?;
+    store.sweep().map_err(in_files)?;
     let epoch = 1 + earlier.iter().filter_map(epoch_of).max().unwrap_or(0);
     let mut job = [0; 16];
     getrandom::fill(&mut job).map_err(StartError::Randomness)?;
@@ -284,6 +333,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         journal_path,
         lock,
         replaces_results: survey.has_results(),
+        stay: Duration::ZERO,
     })
 }
 
@@ -291,8 +341,12 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
 fn real_path(input: Input) -> Result<Input, StartError> {
     match std::fs::canonicalize(&input.path) {
         Ok(path) => Ok(Input { path, ..input }),
-        Err(source) => Err(StartError::Input(InputError::Unreadable { path: input.path, source })),
+        Err(source) => Err(unusable_input(InputError::Unreadable { path: input.path, source })),
     }
+}
+
+fn unusable_input(error: InputError) -> StartError {
+    StartError::Input(UnusableInput(error))
 }
 
 /// The real path of a folder that may not exist yet.
@@ -314,6 +368,12 @@ fn absolute(files: &Path) -> Result<PathBuf, StartError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && real.file_name().is_some() => {
                 missing.extend(real.file_name().map(ToOwned::to_owned));
                 real.pop();
+            }
+            // Something on the way is a file.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let file = real.ancestors().find(|path| path.exists() && !path.is_dir());
+                let file = file.map(|path| StartError::FilesIsAFile { path: path.to_owned() });
+                return Err(file.unwrap_or_else(|| unusable(error)));
             }
             Err(error) => return Err(unusable(error)),
         }
@@ -459,6 +519,15 @@ impl Prepared {
         self.replaces_results
     }
 
+    /// Workers may have been started first: they look for the driver now and then, and a small job
+    /// is over before all of them have looked. Those who come late are told so for a second, or
+    /// they would wait for a driver that has come and gone.
+    pub fn expecting_workers(self) -> Self {
+        /// Twice the longest time between two looks of a worker.
+        const STAY: Duration = Duration::from_secs(1);
+        Self { stay: STAY, ..self }
+    }
+
     /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
     ///
     /// Returns when the results are complete and durable, and the workers have been told.
@@ -488,28 +557,46 @@ impl Prepared {
             .map_err(system("start a thread"))?;
 
         let (end, ended) = oneshot::channel::<()>();
+        let (serving, served) = oneshot::channel::<Infallible>();
         let service = Arc::new(Service { events });
-        let server = tokio::spawn(rpc::serve(listener, service, self.token, async {
-            // An error means that the sender is gone, which is the end as well.
-            let _ = ended.await;
-        }));
+        let server = tokio::spawn(async move {
+            let _serving = serving;
+            let ended = async {
+                // An error means that the sender is gone, which is the end as well.
+                let _ = ended.await;
+            };
+            rpc::serve(listener, service, self.token, ended).await
+        });
+        // Without a server no worker can report, and the loop would wait for ever.
+        let interrupted = async {
+            // Cancel safe: both are waited for once.
+            tokio::select! {
+                () = interrupted => {}
+                Err(_) = served => tracing::error!("the server ended before the job"),
+            }
+        };
 
         let plan = Arc::new(self.plan);
         let map_bytes = (0..plan.map_tasks().get()).map(|task| plan.task_bytes(task)).collect();
         let job = Job { map_bytes, reduce_tasks: self.terms.reduce_tasks };
         let files = self.terms.files.clone();
         let sched = Scheduler::new(&job, self.limits);
-        let driver = Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots);
+        let driver =
+            Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots).stay(self.stay);
         let ended = driver.drive(inbox, interrupted).await;
 
         // The receiver is gone if the server has broken.
         let _ = end.send(());
-        stop(server).await?;
+        let served = stop(server).await;
         if let Err(panic) = committer.join() {
             std::panic::resume_unwind(panic);
         }
         drop(self.lock);
-        conclude(ended, &plan, files)
+        match (conclude(ended, &plan, files), served) {
+            // That is why.
+            (Err(JobError::Cancelled), Err(broken)) => Err(broken),
+            (result, _) => result,
+        }
     }
 }
 

@@ -48,3 +48,6 @@ pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 
 /// Calls in flight over one connection. A worker has two: a heartbeat, and one other.
 pub const STREAMS_MAX: u32 = 64;
+
+/// How long a driver waits after a connection that it could not accept.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -42,6 +42,18 @@ fn path(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
+/// Text for people, without anything that would move the cursor of their terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => printable.extend(character.escape_default()),
+            false => printable.push(character),
+        }
+    }
+    printable
+}
+
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
@@ -109,11 +121,11 @@ impl From<&Register> for pb::RegisterRequest {
 fn register(request: pb::RegisterRequest) -> Result<Register, Malformed> {
     let instance =
         request.instance.try_into().map_err(|_: Vec<u8>| Malformed("instance is not 16 bytes"))?;
-    let mut name = request.name;
+    let mut name = printable(&request.name);
     name.truncate(name.floor_char_boundary(crate::limits::NAME_BYTES_MAX));
     Ok(Register {
         protocol: request.protocol,
-        build: request.build,
+        build: printable(&request.build),
         instance,
         name,
         roots: request.roots.into_iter().map(path).collect(),
@@ -430,9 +442,11 @@ impl From<Failure> for pb::Failure {
 fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
     use pb::failure::Cause;
     Ok(match failure.cause.ok_or(Malformed("a failure without cause"))? {
-        Cause::DiskFull(io) => {
-            Failure::DiskFull { path: path(io.path), os_error: io.os_error, detail: io.detail }
-        }
+        Cause::DiskFull(io) => Failure::DiskFull {
+            path: path(io.path),
+            os_error: io.os_error,
+            detail: printable(&io.detail),
+        },
         Cause::InputChanged(changed) => Failure::InputChanged {
             path: path(changed.path),
             then_bytes: changed.then_bytes,
@@ -441,9 +455,9 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
         Cause::InputMissing(missing) => Failure::InputMissing { path: path(missing.path) },
         Cause::InputUnreadable(io) => Failure::InputUnreadable {
             path: path(io.path),
-            operation: io.operation,
+            operation: printable(&io.operation),
             os_error: io.os_error,
-            detail: io.detail,
+            detail: printable(&io.detail),
         },
         Cause::IntermediateCorrupt(corrupt) => Failure::IntermediateCorrupt {
             map: corrupt.map,
@@ -453,12 +467,12 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
         Cause::IntermediateMissing(missing) => Failure::IntermediateMissing { map: missing.map },
         Cause::Io(io) => Failure::Io {
             path: path(io.path),
-            operation: io.operation,
+            operation: printable(&io.operation),
             os_error: io.os_error,
-            detail: io.detail,
+            detail: printable(&io.detail),
         },
         Cause::OutsideRoots(outside) => Failure::OutsideRoots { folder: path(outside.folder) },
-        Cause::Panicked(panicked) => Failure::Panicked { message: panicked.message },
+        Cause::Panicked(panicked) => Failure::Panicked { message: printable(&panicked.message) },
         Cause::StagingExists(pb::StagingExists {}) => Failure::StagingExists,
     })
 }

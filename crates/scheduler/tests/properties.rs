@@ -1,13 +1,15 @@
 //! What must hold whatever happens, in whatever order, however often.
 //!
-//! Random jobs are fed random events: workers that come, go, fall silent and come back, reports that
-//! arrive twice, late, from the wrong worker, or for attempts that never were. After every single
-//! event every index of the scheduler is recomputed from scratch and compared (`Script::apply`).
+//! Random jobs are fed random events: workers that come, go, fall silent and come back, reports
+//! that arrive twice, late, from the wrong worker, or for attempts that never were. After every
+//! single event every index of the scheduler is recomputed from scratch and compared
+//! (`Script::apply`).
 //!
 //! A failure prints the shortest events found that lead to it, in the language of the transcripts,
 //! and the seed. To see it again: `PROPTEST_RNG_SEED=<seed> cargo test -p scheduler --test
-//! properties`. More cases: `PROPTEST_CASES=100000`. To keep it: paste the events into `scenarios/`;
-//! there is no file of regressions beside the code, because seeds die with the next strategy.
+//! properties`. More cases: `PROPTEST_CASES=100000`. To keep it: paste the events into
+//! `scenarios/`; there is no file of regressions beside the code, because seeds die with the next
+//! strategy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;

@@ -1,8 +1,8 @@
 //! What happens when something goes wrong, told by transcripts.
 //!
 //! Each file in `scenarios/` is one story: lines that happen, `----`, and what came of them. To see
-//! what a change does to them all, run `REWRITE=1 cargo test -p scheduler --test scenarios` and read
-//! the diff; commit it only if you can explain it. `script/mod.rs` describes the language.
+//! what a change does to them all, run `REWRITE=1 cargo test -p scheduler --test scenarios` and
+//! read the diff; commit it only if you can explain it. `script/mod.rs` describes the language.
 #![expect(clippy::disallowed_methods, reason = "the test reads and rewrites its transcripts")]
 
 use std::fs;

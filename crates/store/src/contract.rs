@@ -1,8 +1,8 @@
 //! The contract of every store, and `Local` held to it.
 //!
-//! Each clause is a function over any [`Store`]; the list at the end runs them, each on a fresh store.
-//! A new store adds a list there. Damage is done through the trait as well, by publishing other
-//! bytes under the same name.
+//! Each clause is a function over any [`Store`]; the list at the end runs them, each on a fresh
+//! store. A new store adds a list there. Damage is done through the trait as well, by publishing
+//! other bytes under the same name.
 
 use std::ffi::OsString;
 
@@ -212,7 +212,8 @@ fn a_check_is_as_close_as_asked_for(store: &dyn Store) {
 
 fn damage_to_any_byte_is_noticed_by_the_reader(store: &dyn Store) {
     let name = layout::output(0);
-    // A letter, the space, digits, the line ends, a NUL, bytes beyond ASCII; at the edges of blocks.
+    // A letter, the space, digits, the line ends, a NUL, bytes beyond ASCII; at the edges of
+    // blocks.
     let written = b"word 17\na\0b 2\n\xc3\xa9t\xc3\xa9 3\n";
     let expected = put(store, "r0.intact", &name, written);
     for index in 0..written.len() {

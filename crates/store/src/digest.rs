@@ -1,9 +1,9 @@
 //! Length and checksum of an object: what tells whether it is still what was written.
 //!
 //! CRC-32 as zlib, gzip and PNG have it (polynomial 0xEDB88320, reflected), because a worker in any
-//! language finds it in its standard library, and because it runs at memory speed. It finds accidents
-//! (every burst of up to 32 bits; anything else but one in four billion), not forgers: who can write
-//! below the store's root can write a matching checksum too.
+//! language finds it in its standard library, and because it runs at memory speed. It finds
+//! accidents (every burst of up to 32 bits; anything else but one in four billion), not forgers:
+//! who can write below the store's root can write a matching checksum too.
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 //!
 //! * [`Missing`](StoreError::Missing), [`WrongLength`](StoreError::WrongLength) and
 //!   [`Corrupt`](StoreError::Corrupt): the object is lost, whoever made it makes it again.
-//! * [`AlreadyStaged`](StoreError::AlreadyStaged), [`NotStaged`](StoreError::NotStaged): the attempt
-//!   was begun before, or was given up meanwhile; leave it.
+//! * [`AlreadyStaged`](StoreError::AlreadyStaged), [`NotStaged`](StoreError::NotStaged): the
+//!   attempt was begun before, or was given up meanwhile; leave it.
 //! * [`Full`](StoreError::Full): another machine may have room.
 //! * The rest need a person.
 
@@ -31,7 +31,8 @@ pub enum StoreError {
         /// What was read.
         found: Digest,
     },
-    /// No room: the device is full, a quota is used up, or the file is too large for its file system.
+    /// No room: the device is full, a quota is used up, or the file is too large for its file
+    /// system.
     Full {
         /// What needed room.
         operation: Operation,

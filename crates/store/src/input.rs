@@ -1,9 +1,9 @@
 //! The user's input files: planned by the driver, read in ranges by workers, never written.
 //!
-//! The plan says how long each file is and when it was last modified. Every attempt checks that when
-//! it opens the file and again when it has read it, because a file that grows, shrinks or is edited
-//! during the job would be cut in places that the plan did not mean. What this cannot see is an edit
-//! that keeps the length within one tick of the file system's clock (milliseconds on ext4).
+//! The plan says how long each file is and when it was last modified. Every attempt checks that
+//! when it opens the file and again when it has read it, because a file that grows, shrinks or is
+//! edited during the job would be cut in places that the plan did not mean. What this cannot see is
+//! an edit that keeps the length within one tick of the file system's clock (milliseconds on ext4).
 
 use std::error::Error;
 use std::fs::{self, File, FileType, Metadata};
@@ -122,9 +122,9 @@ pub enum InputError {
         /// The file or folder.
         path: PathBuf,
     },
-    /// No input file at all.
+    /// Some arguments give no input file, or there are no arguments.
     NoFiles {
-        /// Where we looked.
+        /// Those arguments.
         arguments: Vec<PathBuf>,
     },
     /// Not a regular file: nobody knows how long it is, or whether it ends.

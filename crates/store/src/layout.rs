@@ -8,9 +8,9 @@
 //! .mapmill/staging/<job>/<attempt>/<file>  staged: no reader looks here
 //! ```
 //!
-//! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are ASCII
-//! letters, digits, `.`, `_` and `-`. One that came over the wire cannot be hidden either, so no peer
-//! can name the journal or another attempt's staging.
+//! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are
+//! ASCII letters, digits, `.`, `_` and `-`. One that came over the wire cannot be hidden either, so
+//! no peer can name the journal or another attempt's staging.
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};

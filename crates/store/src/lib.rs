@@ -1,19 +1,20 @@
 //! Names to bytes: staged hidden, published at once, verified on every read.
 //!
 //! A worker writes what it makes below a [`Staging`] folder nobody looks into. The driver checks it
-//! and gives it its final name in one step, so no reader ever sees half an object and no worker, dead
-//! or late, can touch a final name. Every object travels with its [`Digest`]; whoever reads it checks
-//! it again ([`VerifiedReader`]).
+//! and gives it its final name in one step, so no reader ever sees half an object and no worker,
+//! dead or late, can touch a final name. Every object travels with its [`Digest`]; whoever reads it
+//! checks it again ([`VerifiedReader`]).
 //!
-//! The trait is [`Store`]; [`Local`] keeps it in a folder of a POSIX file system (local, or NFSv4 with
-//! its close-to-open rules). What another store must do as well is written in `contract.rs`.
+//! The trait is [`Store`]; [`Local`] keeps it in a folder of a POSIX file system (local, or NFSv4
+//! with its close-to-open rules). What another store must do as well is written in `contract.rs`.
 //!
-//! Beside the store stand the user's own files, which are only ever read: [`list_inputs`] plans them,
-//! [`InputFile`] reads them and notices when they change under the job.
+//! Beside the store stand the user's own files, which are only ever read: [`list_inputs`] plans
+//! them, [`InputFile`] reads them and notices when they change under the job.
 //!
-//! Deliberately absent: any idea of what is in the bytes, async code, retries, clocks, and decisions.
-//! Whether an attempt counts is the scheduler's to say. A sync that failed is not tried again: after
-//! it the kernel may have dropped the bytes, and a second sync would succeed without them.
+//! Deliberately absent: any idea of what is in the bytes, async code, retries, clocks, and
+//! decisions. Whether an attempt counts is the scheduler's to say. A sync that failed is not tried
+//! again: after it the kernel may have dropped the bytes, and a second sync would succeed without
+//! them.
 
 pub mod layout;
 

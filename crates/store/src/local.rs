@@ -1,14 +1,14 @@
 //! A store in a folder of a file system.
 //!
-//! Asks of the file system what POSIX promises: creating a file or folder that must be new is atomic,
-//! and so is a rename. On NFS that means version 4, and one more thing: the answer to a rename can be
-//! lost, and the repeated rename then finds nothing to rename. So nothing staged, but the right bytes
-//! at the final name, counts as published.
+//! Asks of the file system what POSIX promises: creating a file or folder that must be new is
+//! atomic, and so is a rename. On NFS that means version 4, and one more thing: the answer to a
+//! rename can be lost, and the repeated rename then finds nothing to rename. So nothing staged, but
+//! the right bytes at the final name, counts as published.
 //!
 //! # Invariants
 //!
-//! * Nothing is opened that is not a regular file, so that nobody can make us wait at a FIFO or read
-//!   through a link; a file that changes between the look and the opening is noticed.
+//! * Nothing is opened that is not a regular file, so that nobody can make us wait at a FIFO or
+//!   read through a link; a file that changes between the look and the opening is noticed.
 //! * A staged object is opened again only if it is the very file that was created.
 //! * The folders of the store are folders, not links: a rename cannot cross to another file system.
 
@@ -344,8 +344,8 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 
 /// Remove whatever is at `path`, even while a worker writes below it.
 ///
-/// It is renamed first: from then on its worker can neither create nor reopen anything in it. Only a
-/// call that was under way at that moment can still add a file.
+/// It is renamed first: from then on its worker can neither create nor reopen anything in it. Only
+/// a call that was under way at that moment can still add a file.
 fn bury(path: &Path) -> Result<(), StoreError> {
     let file = path.file_name().unwrap_or(OsStr::new(""));
     if layout::is_hidden(file) {
@@ -392,8 +392,8 @@ fn mode(folder: Folder) -> u32 {
 
 const FOLDERS: [Folder; 3] = [Folder::Hidden, Folder::Intermediate, Folder::Output];
 
-/// A second one is needed now and then when two writers race a discard on two cores (seen in the test
-/// of it). The rest is for machines with more; chosen by eye.
+/// A second one is needed now and then when two writers race a discard on two cores (seen in the
+/// test of it). The rest is for machines with more; chosen by eye.
 const DEMOLITIONS_MAX: u32 = 100;
 
 /// Nobody else's business, and nobody else may plant anything there.

@@ -6,9 +6,9 @@
 //! worker: open                                  what the driver says was published
 //! ```
 //!
-//! Only the driver publishes. Calls are safe to repeat where a lost answer would make someone repeat
-//! them: publish, settle, discard, sweep, remove. `stage` and `create` are the opposite on purpose: an
-//! attempt that could begin twice could truncate what it has already reported.
+//! Only the driver publishes. Calls are safe to repeat where a lost answer would make someone
+//! repeat them: publish, settle, discard, sweep, remove. `stage` and `create` are the opposite on
+//! purpose: an attempt that could begin twice could truncate what it has already reported.
 
 use std::ffi::OsString;
 

@@ -1,8 +1,9 @@
 //! Reading an object and checking, on the way, that it is what was written.
 //!
 //! A loop and not a callback: an attempt can be abandoned between two blocks, and its caller just
-//! stops asking. What was read is only known to be good when [`next_block`](VerifiedReader::next_block)
-//! has answered `None`; until then nothing made from it may leave the attempt.
+//! stops asking. What was read is only known to be good when
+//! [`next_block`](VerifiedReader::next_block) has answered `None`; until then nothing made from it
+//! may leave the attempt.
 
 use crate::digest::{Digest, Digester};
 use crate::error::StoreError;
@@ -18,8 +19,8 @@ pub struct VerifiedReader<'block> {
 }
 
 impl<'block> VerifiedReader<'block> {
-    /// Read `object`, which must be `expected`, `block.len()` bytes at a time. A length that differs
-    /// is noticed here, before anything is read.
+    /// Read `object`, which must be `expected`, `block.len()` bytes at a time. A length that
+    /// differs is noticed here, before anything is read.
     pub fn new(
         object: Box<dyn Object>,
         expected: Digest,

@@ -1,8 +1,9 @@
 //! From what the user typed to the list of input files.
 //!
-//! A folder is walked level by level, with a queue of our own: the depth of a tree is limited by the
-//! length of a path and not by our thread's stack, and a link is followed where it is met first, so
-//! that folders full of links to each other do not give paths of more links than the system follows.
+//! A folder is walked level by level, with a queue of our own: the depth of a tree is limited by
+//! the length of a path and not by our thread's stack, and a link is followed where it is met
+//! first, so that folders full of links to each other do not give paths of more links than the
+//! system follows.
 //!
 //! A walk ends because every link is followed at most once and a tree without links ends. Links are
 //! counted anew for each argument, so that `a a` gives every file twice, as `cat a a` does, however
@@ -21,16 +22,22 @@ use crate::local::file_id;
 
 /// All files that `arguments` mean, sorted by path as the user would write it.
 ///
-/// Files are taken, folders are walked. A hidden name is skipped when it is met on the way, and taken
-/// when it is an argument. Everything else that cannot be read is an error: better no count than one
+/// Files are taken, folders are walked. A hidden name is skipped when it is met on the way, and
+/// taken when it is an argument. Everything else that cannot be read is an error, and so is an
+/// argument that gives no file, such as a folder where nothing is mounted: better no count than one
 /// that lacks a file nobody mentioned.
 pub fn list_inputs(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
     let mut inputs = Vec::new();
+    let mut without_files = Vec::new();
     for argument in arguments {
+        let before = inputs.len();
         Walk::new(&mut inputs).run(argument)?;
+        if inputs.len() == before {
+            without_files.push(argument.clone());
+        }
     }
-    if inputs.is_empty() {
-        return Err(InputError::NoFiles { arguments: arguments.to_vec() });
+    if inputs.is_empty() || !without_files.is_empty() {
+        return Err(InputError::NoFiles { arguments: without_files });
     }
     inputs.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
     for input in &mut inputs {

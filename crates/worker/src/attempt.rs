@@ -50,14 +50,11 @@ pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Out
         Err(StoreError::AlreadyStaged { .. }) => return Err(Failure::StagingExists.into()),
         Err(error) => return Err(store_failure(error).into()),
     }
-    let result = panic::catch_unwind(AssertUnwindSafe(|| match &task.work {
+    let result = guard(|| match &task.work {
         Work::Map { splits } => map::execute(job, task.attempt.task, splits, &staging, progress),
         Work::Reduce { intermediates } => {
             reduce::execute(job, task.attempt.task, intermediates, &staging, progress)
         }
-    }));
-    let result = result.unwrap_or_else(|panic| {
-        Err(Failure::Panicked { message: panic_message(panic.as_ref()) }.into())
     });
     if result.is_err() {
         discard(job, &task.staging);
@@ -73,10 +70,29 @@ pub(crate) fn discard(job: &Job, staging: &str) {
     }
 }
 
+/// A defect of ours, met by the text of one task, must not cost the driver a worker.
+fn guard(work: impl FnOnce() -> Result<Outcome, Stop>) -> Result<Outcome, Stop> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Failure::Panicked { message: panic_message(panic.as_ref()) }.into())
+    })
+}
+
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("(no message)").to_owned()
+}
+
+/// Opens the results folder, if it lies below the roots.
+pub(crate) fn open_store(roots: &[PathBuf], files: &Path) -> Result<Local, Failure> {
+    let real = std::fs::canonicalize(files).map_err(|source| Failure::Io {
+        path: files.to_owned(),
+        operation: "find".to_owned(),
+        os_error: source.raw_os_error().unwrap_or(0),
+        detail: source.to_string(),
+    })?;
+    require_below(roots, files, &real)?;
+    Local::open(files).map_err(store_failure)
 }
 
 /// Opens an input as the plan knows it, if it lies below the roots.
@@ -84,15 +100,31 @@ pub(crate) fn open_input(
     job: &Job,
     split: &rpc::message::Split,
 ) -> Result<store::InputFile, Failure> {
-    if !is_below(&job.roots, &split.path) {
-        return Err(Failure::OutsideRoots { folder: split.path.clone() });
-    }
+    // Looked at before it is opened: opening a device can do harm.
+    let path = &split.path;
+    let real = std::fs::canonicalize(path).map_err(|source| {
+        let (path, is_missing) = (path.clone(), source.kind() == io::ErrorKind::NotFound);
+        input_failure(match is_missing {
+            true => InputError::Missing { path },
+            false => InputError::Unreadable { path, source },
+        })
+    })?;
+    require_below(&job.roots, path, &real)?;
     let input = Input {
         path: split.path.clone(),
         bytes: split.file_bytes,
         modified: Modified { seconds: split.modified_seconds, nanoseconds: split.modified_nanos },
     };
     store::InputFile::open(&input).map_err(input_failure)
+}
+
+/// Neither its name nor the links on its way may lead out of the roots.
+fn require_below(roots: &[PathBuf], path: &Path, real: &Path) -> Result<(), Failure> {
+    if is_below(roots, path) && is_below(roots, real) {
+        Ok(())
+    } else {
+        Err(Failure::OutsideRoots { folder: path.to_owned() })
+    }
 }
 
 pub(crate) fn input_failure(error: InputError) -> Failure {
@@ -160,3 +192,6 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
 /// How much is read, and written, at once. Larger blocks were not faster with a warm cache, smaller
 /// ones were; and a worker should stay small.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;

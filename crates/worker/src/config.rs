@@ -116,7 +116,7 @@ fn list(roots: &[PathBuf]) -> String {
 
 /// A root is not a folder.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {} as a root", path.display())]
+#[error("cannot use {} as a root (--root wants a folder that exists)", path.display())]
 pub struct RootError {
     path: PathBuf,
     source: io::Error,

@@ -151,3 +151,46 @@ const HANDLES_MAX: u32 = 512;
 
 /// How much is read at once to find the end of a split's last word. Words are short.
 const BEYOND_BYTES: u64 = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::path::Path;
+
+    use rpc::message::{Attempt, Phase};
+    use store::Local;
+
+    use super::*;
+
+    /// Ten thousand buckets must work with the thousand file handles that a process has.
+    #[test]
+    fn many_buckets_hold_no_file_open() {
+        for (buckets, open) in [(HANDLES_MAX, HANDLES_MAX as usize), (HANDLES_MAX + 1, 0)] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Local::create(folder.path()).unwrap();
+            let staging = layout::staging("job", "m0.a0");
+            store.stage(&staging).unwrap();
+            let job = Job {
+                store,
+                rules: words::Rules::default(),
+                buckets: NonZeroU32::new(buckets).unwrap(),
+                roots: Vec::new(),
+                throttle: None,
+            };
+            let progress = Progress::new(Attempt { phase: Phase::Map, task: 0, number: 0 });
+
+            let files = create_files(&job, 0, &staging, &progress).unwrap();
+
+            assert_eq!(files.len(), buckets as usize);
+            assert_eq!(open_files(folder.path()), open);
+        }
+    }
+
+    /// How many files below `folder` this process holds open.
+    fn open_files(folder: &Path) -> usize {
+        let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+        let target = |handle: std::fs::DirEntry| std::fs::read_link(handle.path()).ok();
+        let targets = handles.filter_map(|handle| target(handle.ok()?));
+        targets.filter(|target| target.starts_with(folder)).count()
+    }
+}

@@ -32,6 +32,12 @@ pub enum Notice {
         /// Why.
         cause: String,
     },
+    /// The driver has given this worker up, as dead, or is not the one it registered with. Whatever
+    /// it was doing counts no more.
+    Forgotten {
+        /// The driver's address.
+        driver: String,
+    },
     /// The job is over.
     JobOver,
     /// The driver knows this worker now.

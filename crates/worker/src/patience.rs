@@ -18,22 +18,36 @@ pub(crate) struct Patience {
 
 #[derive(Debug)]
 struct Heard {
-    /// The last answer; `None` while there was none ever.
-    last: Option<Instant>,
-    /// When the next message about silence is due.
+    /// Whether there was an answer ever.
+    ever: bool,
+    /// The first call without an answer since the last with one. Not the time of that answer: when
+    /// this process was stopped (SIGSTOP, a frozen machine) the silence in between was its own.
+    silent: Option<Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    /// When the next message about it is due.
     tell: Instant,
+}
+
+impl Silence {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self { since, tell: since + TELL_FIRST }
+    }
 }
 
 impl Patience {
     pub(crate) fn new(config: &Config) -> Self {
-        let heard = Heard { last: None, tell: Instant::now() + TELL_FIRST };
+        let heard = Heard { ever: false, silent: Some(Silence::new()) };
         Self { config: config.clone(), heard: Arc::new(Mutex::new(heard)) }
     }
 
     /// The driver answered.
     pub(crate) fn heard(&self) {
-        let now = Instant::now();
-        self.with(|heard| *heard = Heard { last: Some(now), tell: now + TELL_FIRST });
+        self.with(|heard| *heard = Heard { ever: true, silent: None });
     }
 
     /// A call brought no answer: says so now and then, and is an error when it is no use to try
@@ -49,15 +63,15 @@ impl Patience {
             }
             CallError::Unreachable { .. } => {}
         }
-        let now = Instant::now();
-        let (last, due) = self.with(|heard| {
-            let due = now >= heard.tell;
+        let (silent, due) = self.with(|heard| {
+            let silence = heard.silent.get_or_insert_with(Silence::new);
+            let now = Instant::now();
+            let due = now >= silence.tell;
             if due {
-                heard.tell = now + TELL_AGAIN;
+                silence.tell = now + TELL_AGAIN;
             }
-            (heard.last, due)
+            (heard.ever.then_some(now - silence.since), due)
         });
-        let silent = last.map(|last| now - last);
         let left = silent.map(|silent| self.config.driver_timeout.saturating_sub(silent));
         match (silent, left) {
             (Some(silent), Some(Duration::ZERO)) => {
@@ -111,3 +125,111 @@ const BACK_OFF_FIRST: Duration = Duration::from_millis(20);
 
 /// Short, so that a driver that starts is found at once: a refused connection costs nothing.
 const BACK_OFF_MAX: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn worker_waits_for_its_first_driver_as_long_as_it_takes() {
+        let (patience, notices) = patience();
+        for _ in 0..100 {
+            patience.silence(&unreachable()).unwrap();
+            tokio::time::advance(SECOND).await;
+        }
+
+        // After 2 s, and every 10 s.
+        assert_eq!(notices.try_iter().count(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn driver_that_is_silent_for_the_time_out_is_lost() {
+        let (patience, notices) = patience();
+        patience.heard();
+        for _ in 0..30 {
+            patience.silence(&unreachable()).unwrap();
+            tokio::time::advance(SECOND).await;
+        }
+        let left = |notice| {
+            let Notice::DriverSilent { left, .. } = notice else { panic!("{notice:?}") };
+            left.as_secs()
+        };
+        assert_eq!(notices.try_iter().map(left).collect::<Vec<_>>(), [28, 18, 8]);
+
+        let lost = patience.silence(&unreachable()).unwrap_err();
+        let expected = "the driver at host:1 has not answered for 30 s; giving up";
+        assert_eq!(lost.to_string(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_ends_the_silence() {
+        let (patience, notices) = patience();
+        patience.heard();
+        for _ in 0..5 {
+            patience.silence(&unreachable()).unwrap();
+            tokio::time::advance(29 * SECOND).await;
+            patience.silence(&unreachable()).unwrap();
+            patience.heard();
+        }
+        assert_eq!(notices.try_iter().count(), 5);
+    }
+
+    /// SIGSTOP, or a frozen machine. The connection is broken then, as the driver's pings were not
+    /// answered; but the silence was the worker's.
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_worker_stood_still_is_not_silence_of_the_driver() {
+        let (patience, notices) = patience();
+        patience.heard();
+        tokio::time::advance(3600 * SECOND).await;
+
+        patience.silence(&unreachable()).unwrap();
+
+        assert_eq!(notices.try_iter().count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_get_better_is_not_waited_for() {
+        let (patience, _) = patience();
+        let denied = CallError::Denied { message: "no".to_owned() };
+        assert!(matches!(patience.silence(&denied), Err(WorkerError::Denied { .. })));
+        let breach = CallError::Protocol { message: "what".to_owned() };
+        assert!(matches!(patience.silence(&breach), Err(WorkerError::Protocol { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_and_stay_short() {
+        let mut back_off = BackOff::default();
+        for failures in 0..100 {
+            let began = Instant::now();
+            back_off.wait().await;
+            let longest = BACK_OFF_FIRST.saturating_mul(1 << failures.min(10)).min(BACK_OFF_MAX);
+            let waited = began.elapsed();
+            // The clock of the runtime has milliseconds.
+            let slack = Duration::from_millis(2);
+            assert!((longest / 2..=longest + slack).contains(&waited), "{failures}: {waited:?}");
+        }
+    }
+
+    fn unreachable() -> CallError {
+        CallError::Unreachable { message: "connection refused".to_owned() }
+    }
+
+    fn patience() -> (Patience, std::sync::mpsc::Receiver<Notice>) {
+        let (sender, notices) = std::sync::mpsc::channel();
+        let config = Config {
+            driver: "host:1".to_owned(),
+            roots: Vec::new(),
+            name: "me".to_owned(),
+            driver_timeout: 30 * SECOND,
+            token: None,
+            throttle: None,
+            notify: Arc::new(move |notice| {
+                // Not every test looks at them.
+                let _ = sender.send(notice);
+            }),
+        };
+        (Patience::new(&config), notices)
+    }
+}

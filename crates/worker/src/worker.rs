@@ -13,9 +13,8 @@ use rpc::message::{
     WordRule, WordRules,
 };
 use rpc::{CallError, Client};
-use store::Local;
 
-use crate::attempt::{self, Job, Stop, store_failure};
+use crate::attempt::{self, Job, Stop};
 use crate::config::{Config, WorkerError, is_below};
 use crate::desk::Desk;
 use crate::heartbeat;
@@ -44,7 +43,10 @@ pub(crate) async fn drive(config: Config, mut desk: Desk) -> Result<(), WorkerEr
         // Whatever the reason: nothing goes on, and nothing of ours stays staged.
         desk.clear().await;
         match parting? {
-            Parting::Forgotten => {}
+            Parting::Forgotten => {
+                let driver = worker.config.driver.clone();
+                (worker.config.notify)(Notice::Forgotten { driver });
+            }
             Parting::JobOver => {
                 (worker.config.notify)(Notice::JobOver);
                 return Ok(());
@@ -164,15 +166,15 @@ impl Worker {
                     current.set(Some(Arc::clone(&progress)));
                     (self.config.notify)(Notice::Executing { attempt: describe(attempt) });
                     let staging = task.staging.clone();
-                    let outcome = match self.job(&mut job, registered) {
+                    let outcome = match self.job(&mut job, registered).await {
                         Ok(job) => desk.execute(job, task, progress).await,
                         Err(stop) => Err(stop),
                     };
                     let verdict = self.report(caller, attempt, outcome).await?;
-                    if let (Verdict::Stale, Some(job)) = (verdict, &job) {
+                    if let (Verdict::Stale, Some(job)) = (verdict, job.clone()) {
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
-                        attempt::discard(job, &staging);
+                        elsewhere(move || attempt::discard(&job, &staging)).await;
                     }
                     current.set(None);
                 }
@@ -183,12 +185,17 @@ impl Worker {
 
     /// The job's results folder is opened with the first task, so that not being able to is that
     /// attempt's failure.
-    fn job(&self, job: &mut Option<Arc<Job>>, registered: &Registered) -> Result<Arc<Job>, Stop> {
+    async fn job(
+        &self,
+        job: &mut Option<Arc<Job>>,
+        registered: &Registered,
+    ) -> Result<Arc<Job>, Stop> {
         if let Some(job) = job {
             return Ok(Arc::clone(job));
         }
+        let (roots, files) = (self.config.roots.clone(), registered.files.clone());
         let opened = Arc::new(Job {
-            store: Local::open(&registered.files).map_err(store_failure)?,
+            store: elsewhere(move || attempt::open_store(&roots, &files)).await?,
             rules: rules(registered.rules),
             buckets: NonZeroU32::new(registered.buckets)
                 .expect("checked on arrival, see rpc::wire"),
@@ -220,6 +227,9 @@ impl Worker {
             match self.client.report(caller, attempt, outcome.clone()).await {
                 Ok(verdict) => {
                     self.patience.heard();
+                    if verdict == Verdict::Stale {
+                        (self.config.notify)(Notice::Abandoned { attempt: describe(attempt) });
+                    }
                     return Ok(verdict);
                 }
                 Err(error @ CallError::Protocol { .. })
@@ -234,6 +244,12 @@ impl Worker {
             back_off.wait().await;
         }
     }
+}
+
+/// Does what may wait for a disk on another thread: the heartbeats are on this one.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// For people: `map task 3, attempt 0`.

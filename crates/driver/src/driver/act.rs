@@ -142,7 +142,9 @@ impl Driver {
     /// Whether everything is tidy and everybody who lives was told, or enough time was given to it.
     pub(super) fn is_over(&self) -> bool {
         let Finish::Lingering { until, .. } = &self.finish else { return false };
-        self.now() >= *until || !self.crew.untold().any(|worker| self.sched.knows(worker))
+        let now = self.now();
+        let all_told = || !self.crew.untold().any(|worker| self.sched.knows(worker));
+        now >= self.stay_until && (now >= *until || all_told())
     }
 
     pub(super) fn end(self) -> Ended {

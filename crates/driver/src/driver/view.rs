@@ -38,14 +38,14 @@ impl Driver {
             map: PhaseSnapshot {
                 bytes_total: self.plan.bytes(),
                 // A task reads a little behind the end of its share.
-                bytes_done: (totals.input_bytes + map.bytes).min(self.plan.bytes()),
-                words: totals.words_emitted + map.words,
+                bytes_done: totals.input_bytes.saturating_add(map.bytes).min(self.plan.bytes()),
+                words: totals.words_emitted.saturating_add(map.words),
                 ..self.phase(counts.map, map_span)
             },
             reduce: PhaseSnapshot {
                 bytes_total: if maps_done { totals.intermediate_bytes } else { 0 },
-                bytes_done: totals.intermediate_bytes_read + reduce.bytes,
-                words: totals.words_counted + reduce.words,
+                bytes_done: totals.intermediate_bytes_read.saturating_add(reduce.bytes),
+                words: totals.words_counted.saturating_add(reduce.words),
                 ..self.phase(counts.reduce, reduce_span)
             },
             workers: counts.workers.alive,

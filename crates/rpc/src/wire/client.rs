@@ -21,7 +21,7 @@ use crate::message::{
 #[error("`{address}` is not an address; expected HOST:PORT, such as 127.0.0.1:50051")]
 pub struct AddressError {
     address: String,
-    source: tonic::transport::Error,
+    source: Option<tonic::transport::Error>,
 }
 
 /// A call brought no answer.
@@ -127,8 +127,15 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, token: Option<&Token>) -> Result<Self, AddressError> {
+        let bad = |source| AddressError { address: address.to_owned(), source };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|source| AddressError { address: address.to_owned(), source })?
+            .map_err(|source| bad(Some(source)))?;
+        // Without a port it would be that of web servers, and a worker would wait there for ever.
+        let authority = endpoint.uri().authority();
+        if !authority.is_some_and(|it| it.as_str() == address && it.port_u16().is_some()) {
+            return Err(bad(None));
+        }
+        let endpoint = endpoint
             .connect_timeout(limits::CONNECT_DEADLINE)
             .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
@@ -141,14 +148,13 @@ impl Client {
             header
         });
         let inner = DriverClient::with_interceptor(endpoint.connect_lazy(), Show(token))
-            .max_decoding_message_size(limits::RESPONSE_BYTES_MAX)
-            .max_encoding_message_size(limits::REQUEST_BYTES_MAX);
+            .max_decoding_message_size(limits::RESPONSE_BYTES_MAX);
         Ok(Self { inner })
     }
 
     /// Presents this worker.
     pub async fn register(&mut self, register: &Register) -> Result<RegisterAnswer, CallError> {
-        let request = within(limits::CALL_DEADLINE, register.into());
+        let request = within(limits::CALL_DEADLINE, register.into())?;
         Ok(register_answer(self.inner.register(request).await?.into_inner())?)
     }
 
@@ -156,7 +162,7 @@ impl Client {
     pub async fn next_task(&mut self, caller: &Caller) -> Result<TaskAnswer, CallError> {
         let message =
             pb::NextTaskRequest { session: caller.session.0.clone(), worker: caller.worker };
-        let request = within(limits::NEXT_TASK_DEADLINE, message);
+        let request = within(limits::NEXT_TASK_DEADLINE, message)?;
         Ok(task_answer(self.inner.next_task(request).await?.into_inner())?)
     }
 
@@ -171,7 +177,7 @@ impl Client {
             worker: caller.worker,
             running: running.map(Into::into),
         };
-        let request = within(limits::CALL_DEADLINE, message);
+        let request = within(limits::CALL_DEADLINE, message)?;
         Ok(order(self.inner.heartbeat(request).await?.get_ref())?)
     }
 
@@ -188,19 +194,27 @@ impl Client {
             attempt: Some(attempt.into()),
             outcome: Some(outcome.into()),
         };
-        let request = within(limits::REPORT_DEADLINE, message);
+        let request = within(limits::REPORT_DEADLINE, message)?;
         Ok(verdict(self.inner.report(request).await?.get_ref())?)
     }
 
     /// Asks how the job stands.
     pub async fn status(&mut self) -> Result<Status, CallError> {
-        let request = within(limits::CALL_DEADLINE, pb::StatusRequest {});
+        let request = within(limits::CALL_DEADLINE, pb::StatusRequest {})?;
         Ok(status(self.inner.status(request).await?.into_inner())?)
     }
 }
 
-fn within<T>(deadline: Duration, message: T) -> Request<T> {
+/// A request with a deadline, if the driver takes messages of its size. Looked at here, because
+/// what tonic's own limit on encoding does cannot be told from a broken connection, and would be
+/// tried again for ever.
+fn within<T: prost::Message>(deadline: Duration, message: T) -> Result<Request<T>, CallError> {
+    let (bytes, most) = (message.encoded_len(), limits::REQUEST_BYTES_MAX);
+    if bytes > most {
+        let message = format!("a message of {bytes} bytes; at most {most} are taken");
+        return Err(CallError::Protocol { message });
+    }
     let mut request = Request::new(message);
     request.set_timeout(deadline);
-    request
+    Ok(request)
 }

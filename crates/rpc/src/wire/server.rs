@@ -1,9 +1,11 @@
 //! The driver's end: calls come in, a [`Driver`] answers them in our own types.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tonic::codegen::tokio_stream::{Stream, StreamExt};
 use tonic::service::InterceptorLayer;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response};
@@ -99,9 +101,23 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), ended)
+        .serve_with_incoming_shutdown(
+            unhurried(TcpIncoming::from(listener).with_nodelay(Some(true))),
+            ended,
+        )
         .await
         .map_err(ServeError::Transport)
+}
+
+/// Pauses after a connection that could not be accepted. When there are no file handles left the
+/// next one cannot either, and asking at once again and again is all that a processor would do.
+fn unhurried<T>(incoming: impl Stream<Item = io::Result<T>>) -> impl Stream<Item = io::Result<T>> {
+    incoming.then(|accepted| async {
+        if accepted.is_err() {
+            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+        }
+        accepted
+    })
 }
 
 fn admit(token: Option<&Token>, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
@@ -205,5 +221,22 @@ impl Driver for NoDriver {
 
     async fn status(&self) -> Result<Status, Gone> {
         match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_to_accept_does_not_spin() {
+        let began = tokio::time::Instant::now();
+        let endless = tonic::codegen::tokio_stream::iter(std::iter::repeat_with(|| {
+            Err::<(), _>(io::Error::from_raw_os_error(24))
+        }));
+
+        assert_eq!(unhurried(endless).take(10).collect::<Vec<_>>().await.len(), 10);
+
+        assert_eq!(began.elapsed(), 10 * limits::ACCEPT_PAUSE);
     }
 }

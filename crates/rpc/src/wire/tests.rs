@@ -1,5 +1,12 @@
 //! Whatever is said arrives as it was meant, and nothing malformed arrives at all.
 
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Response};
+
+use super::client::CallError;
 use super::*;
 
 const ATTEMPT: Attempt = Attempt { phase: Phase::Reduce, task: 3, number: 1 };
@@ -9,16 +16,33 @@ fn odd_path() -> PathBuf {
     path(b"/data/\xFF\n -x".to_vec())
 }
 
-#[test]
-fn registrations_round_trip() {
-    let sent = Register {
+fn registration() -> Register {
+    Register {
         protocol: 1,
         build: "mapmill 0.1.0".to_owned(),
         instance: [7; 16],
         name: "host:1".to_owned(),
         roots: vec![odd_path(), "/".into()],
-    };
+    }
+}
+
+#[test]
+fn registrations_round_trip() {
+    let sent = registration();
     assert_eq!(register((&sent).into()), Ok(sent));
+}
+
+/// Names and causes are shown to people, and come from whoever may call.
+#[test]
+fn text_for_people_cannot_steer_their_terminal() {
+    let name = format!("\x1b[2J{}é", "a".repeat(300));
+    let request = pb::RegisterRequest { instance: vec![0; 16], name, ..Default::default() };
+    let registered = register(request).unwrap();
+    assert!(registered.name.starts_with("\\u{1b}[2Jaaa"), "{}", registered.name);
+    assert_eq!(registered.name.len(), crate::limits::NAME_BYTES_MAX);
+
+    let told = failure(Failure::Panicked { message: "left: 1\nright: 2".to_owned() }.into());
+    assert_eq!(told, Ok(Failure::Panicked { message: "left: 1\\nright: 2".to_owned() }));
 }
 
 #[test]
@@ -178,4 +202,126 @@ fn a_split_outside_its_file_is_malformed() {
     assert!(split(pb::Split { end: 6, ..good.clone() }).is_err());
     assert!(split(pb::Split { start: 5, ..good.clone() }).is_err());
     assert!(split(pb::Split { modified_nanos: 1_000_000_000, ..good }).is_err());
+}
+
+#[tokio::test]
+async fn malformed_answers_are_not_asked_for_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tonic::transport::Server::builder()
+        .add_service(pb::driver_server::DriverServer::new(Hollow))
+        .serve_with_incoming(TcpIncoming::from(listener));
+    tokio::spawn(server);
+    let mut client = client::Client::new(&address, None).unwrap();
+    let caller = caller("s".to_owned(), 0);
+    let failed = Outcome::Failed(Failure::StagingExists);
+
+    let errors = [
+        client.register(&registration()).await.unwrap_err(),
+        client.next_task(&caller).await.unwrap_err(),
+        client.heartbeat(&caller, None).await.unwrap_err(),
+        client.report(&caller, ATTEMPT, failed).await.unwrap_err(),
+        client.status().await.unwrap_err(),
+    ];
+
+    for error in errors {
+        assert!(matches!(error, CallError::Protocol { .. }), "{error:?}");
+        assert!(error.to_string().contains("malformed message"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_and_oversized_requests_are_refused_with_a_code() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server::serve(listener, Arc::new(Never), None, std::future::pending()));
+    let address = format!("http://{address}");
+    let mut raw = pb::driver_client::DriverClient::connect(address).await.unwrap();
+
+    let codes = [
+        raw.register(pb::RegisterRequest::default()).await.unwrap_err().code(),
+        raw.heartbeat(pb::HeartbeatRequest {
+            running: Some(pb::Running::default()),
+            ..Default::default()
+        })
+        .await
+        .unwrap_err()
+        .code(),
+        raw.report(pb::ReportRequest::default()).await.unwrap_err().code(),
+        raw.report(pb::ReportRequest { attempt: Some(ATTEMPT.into()), ..Default::default() })
+            .await
+            .unwrap_err()
+            .code(),
+    ];
+    assert_eq!(codes, [Code::InvalidArgument; 4]);
+
+    let name = "x".repeat(crate::limits::REQUEST_BYTES_MAX + 1);
+    let large = pb::RegisterRequest { name, ..(&registration()).into() };
+    assert_eq!(raw.register(large).await.unwrap_err().code(), Code::OutOfRange);
+}
+
+/// A driver that nothing malformed may reach.
+struct Never;
+
+impl server::Driver for Never {
+    async fn register(&self, _: Register) -> Result<RegisterAnswer, server::Gone> {
+        unreachable!()
+    }
+
+    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, server::Gone> {
+        unreachable!()
+    }
+
+    async fn heartbeat(&self, _: Caller, _: Option<Running>) -> Result<Order, server::Gone> {
+        unreachable!()
+    }
+
+    async fn report(&self, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, server::Gone> {
+        unreachable!()
+    }
+
+    async fn status(&self) -> Result<crate::message::Status, server::Gone> {
+        unreachable!()
+    }
+}
+
+/// A peer that speaks the protocol and breaks its rules: every answer is empty.
+struct Hollow;
+
+#[tonic::async_trait]
+impl pb::driver_server::Driver for Hollow {
+    async fn register(
+        &self,
+        _: Request<pb::RegisterRequest>,
+    ) -> Result<Response<pb::RegisterResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn next_task(
+        &self,
+        _: Request<pb::NextTaskRequest>,
+    ) -> Result<Response<pb::NextTaskResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn heartbeat(
+        &self,
+        _: Request<pb::HeartbeatRequest>,
+    ) -> Result<Response<pb::HeartbeatResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn report(
+        &self,
+        _: Request<pb::ReportRequest>,
+    ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn status(
+        &self,
+        _: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
 }

@@ -1,7 +1,8 @@
 //! Random jobs, and random things that happen to them.
 //!
-//! Most choices are relative to what the scheduler did ("the attempt started last is done"): ids made
-//! up from nothing would hardly ever name a live attempt, and the reduce phase would not be reached.
+//! Most choices are relative to what the scheduler did ("the attempt started last is done"): ids
+//! made up from nothing would hardly ever name a live attempt, and the reduce phase would not be
+//! reached.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

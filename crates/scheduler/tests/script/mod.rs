@@ -4,7 +4,7 @@
 //! pasted into `scenarios/`:
 //!
 //! ```text
-//! job maps=10,20 reduces=2 worker_timeout=10s task_timeout=10s failures=4 losses=16 worker_failures=3
+//! job maps=10,20 reduces=2 worker_timeout=10s task_timeout=10s failures=4 losses=16
 //! register w1 at 0s                    timeout            when is the next deadline?
 //! idle w1 at 0s                        snapshot           the job in numbers
 //! beat w1 at 1s                        attempts m0        the story of a task
@@ -17,6 +17,8 @@
 //! cancel at 4s
 //! tick at 10s
 //! ```
+//!
+//! A job may also set `worker_failures`; what it does not set is as in `Limits::default`.
 //!
 //! An event answers with its verdict or order, then what changed (`m0.a0 lost`, `w1 forgotten`,
 //! `job done`), then the actions it caused.

@@ -147,13 +147,13 @@ fn an_argument_that_does_not_exist_is_missing() {
 }
 
 #[test]
-fn no_file_at_all_is_an_error() {
-    let tree = Tree::new(&["empty/.hidden"]);
-    let refusal = tree.list(&["empty"]).unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        format!("no input files in `{}`", tree.path("empty").display())
-    );
+fn argument_without_files_is_an_error_whatever_the_others_hold() {
+    let tree = Tree::new(&["empty/.hidden", "full/a"]);
+    for arguments in [&["empty"][..], &["full", "empty"]] {
+        let refusal = tree.list(arguments).unwrap_err();
+        let expected = format!("no input files in `{}`", tree.path("empty").display());
+        assert_eq!(refusal.to_string(), expected);
+    }
     assert_eq!(list_inputs(&[]).unwrap_err().to_string(), "no input files");
 }
 

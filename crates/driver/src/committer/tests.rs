@@ -1,0 +1,388 @@
+//! Publish, record, tell: in this order, and nothing of it for what failed.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::mpsc as std_mpsc;
+
+use scheduler::TaskId;
+use store::{Durability, Local, Object, Operation, StagedObject, layout};
+
+use super::*;
+use crate::journal;
+
+#[test]
+fn commit_is_published_then_recorded_then_told() {
+    let mut bench = Bench::new();
+    let commit = bench.stage_map(0, "one\n");
+
+    let told = bench.run([Errand::Commit(commit)]);
+
+    assert_eq!(told, ["m0.a0 published"]);
+    assert_eq!(bench.final_text(&layout::intermediate(0, 0)), "one\n");
+    assert_eq!(bench.recorded(), ["m0.a0"]);
+    // The journal was as it was before while the file got its name, and was written when its
+    // staging was removed, which comes before anybody is told.
+    let expected =
+        ["publish intermediate/mr-0-0, recorded: []", "discard m0.a0, recorded: [\"m0.a0\"]"];
+    assert_eq!(bench.log()[..2], expected);
+    assert_eq!(bench.staged(), 0);
+}
+
+#[test]
+fn output_is_checked_in_full_and_durable_before_it_is_recorded() {
+    let mut bench = Bench::new();
+    let commit = bench.stage_output(0, "one 1\n");
+
+    assert_eq!(bench.run([Errand::Commit(commit)]), ["r0.a0 published"]);
+
+    let expected = [
+        "verify out/out-0",
+        "publish out/out-0, recorded: []",
+        "settle out, recorded: []",
+        "discard r0.a0, recorded: [\"r0.a0\"]",
+    ];
+    assert_eq!(bench.log()[..4], expected);
+}
+
+#[test]
+fn output_that_is_not_as_reported_is_not_published() {
+    let mut bench = Bench::new();
+    let mut commit = bench.stage_output(0, "one 1\n");
+    commit.objects[0].1.crc32 ^= 1;
+
+    let told = bench.run([Errand::Commit(commit)]);
+
+    assert!(told[0].starts_with("r0.a0 not published: .mapmill/staging/6f1e/r0.a0/"), "{told:?}");
+    assert!(!bench.exists(&layout::output(0)));
+    assert!(bench.recorded().is_empty());
+}
+
+#[test]
+fn commits_that_wait_are_recorded_together() {
+    let mut bench = Bench::new();
+    let commits = [0, 1, 2].map(|task| Errand::Commit(bench.stage_output(task, "one 1\n")));
+
+    let told = bench.run(commits);
+
+    assert_eq!(told, ["r0.a0 published", "r1.a0 published", "r2.a0 published"]);
+    assert_eq!(bench.recorded(), ["r0.a0", "r1.a0", "r2.a0"]);
+    assert_eq!(bench.log().iter().filter(|line| line.starts_with("settle")).count(), 1);
+}
+
+#[test]
+fn what_cannot_be_published_holds_nobody_up_and_is_not_recorded() {
+    let mut bench = Bench::new();
+    bench.faults.insert("publish intermediate/mr-1-0");
+    let commits = [0, 1, 2].map(|task| Errand::Commit(bench.stage_map(task, "one\n")));
+
+    let told = bench.run(commits);
+
+    assert_eq!(told[0], "m1.a0 not published: cannot publish injected: injected");
+    assert_eq!(told[1..], ["m0.a0 published", "m2.a0 published"]);
+    assert_eq!(bench.recorded(), ["m0.a0", "m2.a0"]);
+}
+
+#[test]
+fn after_a_failed_sync_none_of_its_outputs_is_recorded() {
+    let mut bench = Bench::new();
+    bench.faults.insert("settle out");
+    let commits = [0, 1].map(|task| Errand::Commit(bench.stage_output(task, "one 1\n")));
+
+    let told = bench.run(commits);
+
+    let expected =
+        ["r0.a0 not safe on the disk: cannot sync injected: injected", "r1.a0 no longer needed"];
+    assert_eq!(told, expected);
+    assert!(bench.recorded().is_empty());
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_committed() {
+    let mut bench = Bench::new();
+    bench.journal = Some(Journal::on_full_disk());
+    let commits = [0, 1].map(|task| Errand::Commit(bench.stage_map(task, "one\n")));
+
+    let told = bench.run(commits);
+
+    for (told, attempt) in told.iter().zip(["m0.a0", "m1.a0"]) {
+        let expected = format!("{attempt} not committed: cannot append to ");
+        assert!(told.starts_with(&expected) && told.contains("No space"), "{told}");
+    }
+}
+
+/// The first error counts: there may be room for the second record, but not a place.
+#[test]
+fn after_a_record_that_failed_no_other_is_written() {
+    let mut bench = Bench::new();
+    bench.journal = Some(Journal::on_full_disk());
+    let first = Errand::Commit(bench.stage_map(0, "one\n"));
+    let finish = Errand::Finish { outcome: "failed", leftovers: Vec::new() };
+
+    let told = bench.run([first, finish]);
+
+    assert!(told[1].contains("/dev/full is not written any more"), "{told:?}");
+}
+
+#[test]
+fn end_leaves_only_what_belongs_there() {
+    let mut bench = Bench::new();
+    let kept = Errand::Commit(bench.stage_map(0, "one\n"));
+    bench.stage_map(7, "never reported\n");
+    fs::write(bench.local.path(&layout::output(9)), "of an earlier job").unwrap();
+
+    let leftovers = vec![layout::output(9), layout::output(10)];
+    let told = bench.run([kept, Errand::Finish { outcome: "done", leftovers }]);
+
+    assert_eq!(told, ["m0.a0 published", "finished"]);
+    assert_eq!(bench.recorded(), ["m0.a0", "end done"]);
+    assert!(bench.exists(&layout::intermediate(0, 0)));
+    assert!(!bench.exists(&layout::output(9)));
+    assert_eq!(bench.staged(), 0);
+}
+
+/// A worker that had its task and not yet its folder when the job was cancelled makes one later.
+#[test]
+fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
+    let mut bench = Bench::new();
+    let (errands, orders) = std_mpsc::channel();
+    let (events, mut inbox) = mpsc::channel(1);
+    let committer = bench.committer(events);
+    let thread = std::thread::spawn(move || committer.run(&orders));
+
+    errands.send(Errand::Finish { outcome: "cancelled", leftovers: Vec::new() }).unwrap();
+    assert!(matches!(inbox.blocking_recv(), Some(Event::Finished(Ok(())))));
+    bench.stage_map(0, "late\n");
+    drop(errands);
+    thread.join().unwrap();
+
+    assert_eq!(bench.staged(), 0);
+}
+
+#[test]
+fn loop_is_told_when_the_committer_panics() {
+    let mut bench = Bench::new();
+    bench.faults.insert("panic");
+    let (errands, orders) = std_mpsc::channel();
+    let (events, mut inbox) = mpsc::channel(1);
+    let committer = bench.committer(events);
+    let thread = std::thread::spawn(move || committer.run(&orders));
+
+    errands.send(Errand::Commit(bench.stage_map(0, "one\n"))).unwrap();
+
+    assert!(matches!(inbox.blocking_recv(), Some(Event::CommitterDied)));
+    assert!(thread.join().is_err());
+}
+
+/// A committer over a real folder, whose store notes what it is asked for and fails on demand.
+struct Bench {
+    _folder: tempfile::TempDir,
+    local: Local,
+    faults: BTreeSet<&'static str>,
+    log: Arc<Mutex<Vec<String>>>,
+    /// Instead of the real one.
+    journal: Option<Journal>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::create(folder.path()).unwrap();
+        Journal::create(&local.path(&layout::journal()), &[]).unwrap();
+        let (faults, log) = (BTreeSet::new(), Arc::default());
+        Self { _folder: folder, local, faults, log, journal: None }
+    }
+
+    fn committer(&mut self, events: mpsc::Sender<Event>) -> Committer {
+        let path = self.local.path(&layout::journal());
+        let store = Faulty {
+            local: self.local.clone(),
+            faults: self.faults.clone(),
+            log: Arc::clone(&self.log),
+        };
+        let journal = self.journal.take();
+        let journal = journal.unwrap_or_else(|| Journal::create(&path, &[]).unwrap());
+        Committer { store: Arc::new(store), journal, journal_path: path, events }
+    }
+
+    /// All errands at once; returns what the loop is told.
+    fn run(&mut self, errands: impl IntoIterator<Item = Errand>) -> Vec<String> {
+        let (sender, orders) = std_mpsc::channel();
+        errands.into_iter().for_each(|errand| sender.send(errand).unwrap());
+        drop(sender);
+        let (events, mut inbox) = mpsc::channel(100);
+        self.committer(events).run(&orders);
+        std::iter::from_fn(|| inbox.try_recv().ok()).map(|event| describe(&event)).collect()
+    }
+
+    fn stage_map(&self, task: u32, text: &str) -> Commit {
+        let (attempt, staging) = self.attempt(TaskId::map(task));
+        let name = layout::intermediate(task, 0);
+        let digest = self.write(&staging, &name, text);
+        let record = Record::map(task, 0, "w0", &[(digest, 1)], 0);
+        Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Length, record }
+    }
+
+    fn stage_output(&self, task: u32, text: &str) -> Commit {
+        let (attempt, staging) = self.attempt(TaskId::reduce(task));
+        let name = layout::output(task);
+        let digest = self.write(&staging, &name, text);
+        let Digest { bytes, crc32 } = digest;
+        let worker = "w0".to_owned();
+        let record =
+            Record::Reduce { task, attempt: 0, worker, bytes, crc32, words: 1, distinct_words: 1 };
+        Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Checksum, record }
+    }
+
+    fn attempt(&self, task: TaskId) -> (AttemptId, Staging) {
+        let attempt = AttemptId { task, number: 0 };
+        let staging = layout::staging("6f1e", &attempt.to_string());
+        self.local.stage(&staging).unwrap();
+        (attempt, staging)
+    }
+
+    fn write(&self, staging: &Staging, name: &Name, text: &str) -> Digest {
+        let mut file = self.local.create(staging, name, Durability::Verified).unwrap();
+        file.append(text.as_bytes()).unwrap();
+        file.finish().unwrap()
+    }
+
+    fn exists(&self, name: &Name) -> bool {
+        self.local.path(name).exists()
+    }
+
+    fn final_text(&self, name: &Name) -> String {
+        fs::read_to_string(self.local.path(name)).unwrap()
+    }
+
+    fn recorded(&self) -> Vec<String> {
+        recorded(&self.local)
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Jobs with anything in the staging folder.
+    fn staged(&self) -> usize {
+        let staging = self.local.root().join(".mapmill/staging");
+        fs::read_dir(staging)
+            .unwrap()
+            .filter(|job| {
+                let job = job.as_ref().unwrap().path();
+                fs::read_dir(job).unwrap().count() > 0
+            })
+            .count()
+    }
+}
+
+fn recorded(local: &Local) -> Vec<String> {
+    let records = journal::read(&local.path(&layout::journal())).unwrap();
+    let describe = |record| match record {
+        Record::Begin { .. } | Record::Input { .. } => "other".to_owned(),
+        Record::End { outcome } => format!("end {outcome}"),
+        Record::Map { task, attempt, .. } => format!("m{task}.a{attempt}"),
+        Record::Reduce { task, attempt, .. } => format!("r{task}.a{attempt}"),
+    };
+    records.into_iter().map(describe).collect()
+}
+
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Finished(Ok(())) => "finished".to_owned(),
+        Event::Finished(Err(error)) => sentence(error),
+        Event::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
+        Event::Published { attempt, result: Err(cause) } => {
+            format!("{attempt} {}", sentence(cause))
+        }
+        Event::CommitterDied
+        | Event::Heartbeat { .. }
+        | Event::NextTask { .. }
+        | Event::Register { .. }
+        | Event::Report { .. }
+        | Event::Status { .. } => panic!("not the committer's to tell"),
+    }
+}
+
+struct Faulty {
+    local: Local,
+    /// Calls that fail.
+    faults: BTreeSet<&'static str>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Faulty {
+    fn call(&self, operation: Operation, call: &str) -> Result<(), StoreError> {
+        assert!(!self.faults.contains("panic"), "a defect of the store");
+        if self.faults.contains(call) {
+            let source = std::io::Error::other("injected");
+            return Err(StoreError::Io { operation, path: "injected".into(), source });
+        }
+        let line = if operation == Operation::Read {
+            call.to_owned()
+        } else {
+            format!("{call}, recorded: {:?}", recorded(&self.local))
+        };
+        self.log.lock().unwrap().push(line);
+        Ok(())
+    }
+}
+
+impl Store for Faulty {
+    fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError> {
+        self.local.list(folder)
+    }
+
+    fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
+        self.local.open(name)
+    }
+
+    fn stage(&self, staging: &Staging) -> Result<(), StoreError> {
+        self.local.stage(staging)
+    }
+
+    fn create(
+        &self,
+        staging: &Staging,
+        name: &Name,
+        durability: Durability,
+    ) -> Result<Box<dyn StagedObject>, StoreError> {
+        self.local.create(staging, name, durability)
+    }
+
+    fn verify_staged(
+        &self,
+        staging: &Staging,
+        name: &Name,
+        expected: Digest,
+        check: Check,
+    ) -> Result<(), StoreError> {
+        assert_eq!(check, Check::Checksum, "publishing looks at the length by itself");
+        self.call(Operation::Read, &format!("verify {name}"))?;
+        self.local.verify_staged(staging, name, expected, check)
+    }
+
+    fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
+        self.call(Operation::Publish, &format!("publish {name}"))?;
+        self.local.publish(staging, name, expected)
+    }
+
+    fn settle(&self, folder: Folder) -> Result<(), StoreError> {
+        self.call(Operation::Sync, &format!("settle {folder}"))?;
+        self.local.settle(folder)
+    }
+
+    fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
+        self.call(Operation::Discard, &format!("discard {}", staging.name().file()))?;
+        self.local.discard(staging)
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
+        self.local.sweep()
+    }
+
+    fn remove(&self, name: &Name) -> Result<(), StoreError> {
+        self.local.remove(name)
+    }
+}

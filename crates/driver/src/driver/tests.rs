@@ -1,0 +1,618 @@
+//! The loop, driven through its events, with a committer that does what the test says and a clock
+//! that stands still unless everybody waits.
+
+use std::num::NonZeroU32;
+
+use rpc::message::{Bucket, Digest, Failure, JobState, Task, WordRule, Work};
+use scheduler::{Job, Limits, Outcome as JobOutcome, Reason};
+use store::{Input, Modified, StoreError};
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::committer::Commit;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn report_is_answered_when_it_is_published_and_not_before() {
+    let bench = Bench::new(2, 1);
+    let caller = bench.register(1).await;
+
+    let task = bench.task(&caller).await;
+    assert_eq!(task.attempt, map(0, 0));
+    assert!(task.staging.ends_with("/m0.a0"), "{}", task.staging);
+
+    let mut verdict = bench.report(&caller, task.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+    assert_eq!(commit.attempt.to_string(), "m0.a0");
+    assert_eq!(commit.staging.as_str(), task.staging);
+    assert_eq!(commit.objects[0].0.as_str(), "intermediate/mr-0-0");
+    assert_eq!(verdict.try_recv(), Err(TryRecvError::Empty));
+
+    bench.published(&commit, Ok(())).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_report_gets_the_answer_of_the_first() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+
+    let first = bench.report(&caller, task.attempt, mapped(3)).await;
+    let second = bench.report(&caller, task.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+    bench.assert_no_errand().await;
+    bench.published(&commit, Ok(())).await;
+    assert_eq!(
+        (soon(first).await, soon(second).await),
+        (Ok(Verdict::Accepted), Ok(Verdict::Accepted))
+    );
+
+    // The answer was lost, and long after.
+    let third = bench.report(&caller, task.attempt, mapped(3)).await;
+    assert_eq!(soon(third).await, Ok(Verdict::Accepted));
+    bench.assert_no_errand().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_again_without_a_report_gives_the_same_attempt() {
+    let bench = Bench::new(2, 1);
+    let caller = bench.register(1).await;
+    let first = bench.task(&caller).await;
+
+    assert_eq!(bench.task(&caller).await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_that_waits_is_dropped_when_its_worker_calls_again() {
+    let bench = Bench::new(1, 1);
+    let (busy, idle) = (bench.register(1).await, bench.register(2).await);
+    let task = bench.task(&busy).await;
+    let first = bench.next_task(&idle).await;
+    let mut second = bench.next_task(&idle).await;
+
+    assert!(soon(first).await.is_err());
+    assert_eq!(second.try_recv(), Err(TryRecvError::Empty));
+
+    // And the task that comes back is the answer to the other.
+    let verdict = bench.report(&busy, task.attempt, failed()).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    assert_eq!(bench.discard().await, task.staging);
+    let Ok(TaskAnswer::Task(again)) = soon(second).await else { panic!("a task expected") };
+    assert_eq!(again.attempt, map(0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_worker_loses_its_task_to_one_that_waits() {
+    let bench = Bench::new(1, 1);
+    let (silent, waiting) = (bench.register(1).await, bench.register(2).await);
+    let task = bench.task(&silent).await;
+    let answer = bench.next_task(&waiting).await;
+    for _ in 0..11 {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(bench.beat(&waiting, None).await, Order::Continue);
+    }
+
+    let Ok(TaskAnswer::Task(again)) = soon(answer).await else { panic!("a task expected") };
+    assert_eq!(again.attempt, map(0, 1));
+    assert_eq!(bench.discard().await, task.staging);
+
+    // It was stopped, and comes back: whatever it says, it is told.
+    let verdict = bench.report(&silent, task.attempt, mapped(3)).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+    bench.assert_no_errand().await;
+    assert_eq!(bench.beat(&silent, Some(running(task.attempt, 1))).await, Order::Register);
+    assert!(matches!(soon(bench.next_task(&silent).await).await, Ok(TaskAnswer::Register)));
+    assert_eq!(bench.register(1).await, silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_stands_still_is_abandoned_though_its_worker_lives() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+    for _ in 0..9 {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(bench.beat(&caller, Some(running(task.attempt, 0))).await, Order::Continue);
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(bench.beat(&caller, Some(running(task.attempt, 0))).await, Order::Abandon);
+    assert_eq!(bench.discard().await, task.staging);
+}
+
+/// Everything that was staged while the driver stood still is good, and its workers did nothing
+/// wrong.
+#[tokio::test(start_paused = true)]
+async fn pause_of_the_driver_takes_nothing_from_anybody() {
+    let bench = Bench::new(1, 1);
+    let (busy, idle) = (bench.register(1).await, bench.register(2).await);
+    let task = bench.task(&busy).await;
+    tokio::time::sleep(SECOND).await;
+
+    // SIGSTOP, for an hour.
+    tokio::time::advance(3600 * SECOND).await;
+
+    assert_eq!(bench.beat(&busy, Some(running(task.attempt, 5))).await, Order::Continue);
+    assert_eq!(bench.beat(&idle, None).await, Order::Continue);
+    let verdict = bench.report(&busy, task.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+    bench.published(&commit, Ok(())).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_are_gone_after_a_pause_of_the_driver_are_given_up_later() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+
+    tokio::time::advance(3600 * SECOND).await;
+    tokio::time::sleep(10 * SECOND).await;
+
+    assert_eq!(bench.discard().await, task.staging);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_are_told_of_the_end_and_nobody_is_waited_for_longer() {
+    let bench = Bench::new(1, 1);
+    let (worker, watcher) = (bench.register(1).await, bench.register(2).await);
+    bench.map_and_commit(&worker, 3).await;
+    let task = bench.task(&worker).await;
+    let waiting = bench.next_task(&watcher).await;
+    let verdict = bench.report(&worker, task.attempt, reduced(3)).await;
+    let commit = bench.commit().await;
+    assert_eq!(commit.objects[0].0.as_str(), "out/out-0");
+    bench.published(&commit, Ok(())).await;
+
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    assert!(matches!(soon(waiting).await, Ok(TaskAnswer::Exit)));
+    assert_eq!(bench.finish().await, "done");
+    assert_eq!(bench.status().await.state, JobState::Done);
+    // One is left; it hears it from whatever it does next.
+    assert!(matches!(soon(bench.next_task(&worker).await).await, Ok(TaskAnswer::Exit)));
+
+    let told = Instant::now();
+    let ended = bench.ended().await;
+    assert_eq!(told.elapsed(), Duration::ZERO);
+    assert_eq!(ended.sched.outcome(), Some(&JobOutcome::Done));
+    assert_eq!(ended.snapshot.reduce.words, 3);
+    assert!(ended.finished.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn worker_that_is_never_heard_of_again_holds_the_end_up_for_a_moment_only() {
+    let mut bench = Bench::new(1, 1);
+    let _deaf = bench.register(1).await;
+    bench.cancel();
+    assert_eq!(bench.finish().await, "cancelled");
+
+    let began = Instant::now();
+    bench.ended().await;
+    assert_eq!(began.elapsed(), LINGER_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_ends_what_waits_and_what_runs_and_keeps_what_is_published() {
+    let mut bench = Bench::new(2, 1);
+    let (publishing, busy) = (bench.register(1).await, bench.register(2).await);
+    let idle = bench.register(3).await;
+    let (first, second) = (bench.task(&publishing).await, bench.task(&busy).await);
+    let waiting = bench.next_task(&idle).await;
+    let mut verdict = bench.report(&publishing, first.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+
+    bench.cancel();
+    assert!(matches!(soon(waiting).await, Ok(TaskAnswer::Exit)));
+    assert_eq!(bench.discard().await, second.staging);
+    assert_eq!(bench.beat(&busy, Some(running(second.attempt, 1))).await, Order::Exit);
+    let late = bench.report(&busy, second.attempt, mapped(3)).await;
+    assert_eq!(soon(late).await, Ok(Verdict::Stale));
+
+    // The committer was in the middle of it.
+    assert_eq!(verdict.try_recv(), Err(TryRecvError::Empty));
+    bench.published(&commit, Ok(())).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    assert_eq!(bench.finish().await, "cancelled");
+    assert!(matches!(soon(bench.next_task(&publishing).await).await, Ok(TaskAnswer::Exit)));
+    assert_eq!(bench.ended().await.sched.outcome(), Some(&JobOutcome::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn word_that_is_lost_between_the_phases_ends_the_job() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    bench.map_and_commit(&caller, 3).await;
+    let task = bench.task(&caller).await;
+
+    let verdict = bench.report(&caller, task.attempt, reduced(2)).await;
+
+    assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+    assert_eq!(bench.discard().await, task.staging);
+    assert_eq!(bench.finish().await, "failed");
+    assert_eq!(bench.beat(&caller, None).await, Order::Exit);
+    let mut ended = bench.ended().await;
+    assert_failed(&ended, "r0", Reason::Fatal);
+    let cause = ended.book.take_cause(attempt_id(task.attempt)).unwrap().to_string();
+    assert!(cause.contains("emitted 3 words into bucket 0, the reduce task counted 2"), "{cause}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commit_that_cannot_be_recorded_or_made_durable_ends_the_job() {
+    let path = PathBuf::from("journal");
+    for cause in [
+        Cause::NotJournaled(JournalError::GivenUp { path }),
+        Cause::NotDurable(StoreError::Missing { name: store::layout::output(0) }),
+    ] {
+        let bench = Bench::new(1, 1);
+        let caller = bench.register(1).await;
+        let task = bench.task(&caller).await;
+        let verdict = bench.report(&caller, task.attempt, mapped(3)).await;
+        let commit = bench.commit().await;
+
+        bench.published(&commit, Err(cause)).await;
+
+        assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+        assert_eq!(bench.discard().await, task.staging);
+        assert_eq!(bench.finish().await, "failed");
+        assert!(matches!(soon(bench.next_task(&caller).await).await, Ok(TaskAnswer::Exit)));
+        assert_failed(&bench.ended().await, "m0", Reason::Fatal);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_staged_something_else_is_made_again() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+    let verdict = bench.report(&caller, task.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+    let error = StoreError::NotStaged { name: commit.objects[0].0.clone() };
+
+    bench.published(&commit, Err(Cause::NotPublished(error))).await;
+
+    assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+    assert_eq!(bench.discard().await, task.staging);
+    assert_eq!(bench.task(&caller).await.attempt, map(0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_that_cannot_be_true_is_a_failure_of_its_attempt() {
+    let lies = [
+        // Not as many buckets as there are.
+        Outcome::Mapped { buckets: Vec::new(), invalid_bytes: 0 },
+        // Another phase.
+        reduced(1),
+        // More words than bytes. Two of these in one sum would overflow.
+        Outcome::Mapped { buckets: vec![bucket(8, u64::MAX)], invalid_bytes: 0 },
+    ];
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    for (number, lie) in (0..).zip(lies) {
+        let task = bench.task(&caller).await;
+        assert_eq!(task.attempt, map(0, number));
+        let verdict = bench.report(&caller, task.attempt, lie).await;
+        assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+        assert_eq!(bench.discard().await, task.staging);
+    }
+    assert_eq!(bench.status().await.attempts_failed, 3);
+}
+
+/// Any worker may say anything; what it says is for display, and must do no harm.
+#[tokio::test(start_paused = true)]
+async fn absurd_progress_harms_nobody_and_goes_with_its_attempt() {
+    let bench = Bench::new(2, 1);
+    let (one, other) = (bench.register(1).await, bench.register(2).await);
+    let (first, second) = (bench.task(&one).await, bench.task(&other).await);
+    let absurd =
+        |attempt| Some(Running { attempt, progress: u64::MAX, bytes: u64::MAX, words: u64::MAX });
+    assert_eq!(bench.beat(&one, absurd(first.attempt)).await, Order::Continue);
+    assert_eq!(bench.beat(&other, absurd(second.attempt)).await, Order::Continue);
+
+    bench.map_and_commit(&one, 3).await;
+    assert_eq!(bench.status().await.map.bytes_done, bench.status().await.map.bytes_total);
+    let verdict = bench.report(&other, second.attempt, failed()).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+
+    assert_eq!(bench.status().await.map.words, 3);
+}
+
+/// A heartbeat on its way when the report was answered names an attempt that is in the totals.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_of_a_committed_attempt_does_not_count_twice() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.map_and_commit(&caller, 3).await;
+
+    assert_eq!(bench.beat(&caller, Some(running(task.attempt, 9))).await, Order::Continue);
+
+    assert_eq!(bench.status().await.map.words, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_of_another_session_are_asked_to_register() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+    let foreign = Caller { session: Session("before".to_owned()), worker: caller.worker };
+    let unknown = Caller { worker: u64::MAX, ..caller.clone() };
+    for caller in [foreign, unknown] {
+        assert!(matches!(soon(bench.next_task(&caller).await).await, Ok(TaskAnswer::Register)));
+        assert_eq!(bench.beat(&caller, None).await, Order::Register);
+        let verdict = bench.report(&caller, task.attempt, mapped(3)).await;
+        assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
+    }
+    bench.assert_no_errand().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_do_not_exist_are_stale() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    bench.task(&caller).await;
+    let reduce = Attempt { phase: rpc::message::Phase::Reduce, task: 0, number: 0 };
+    for attempt in [map(0, 1), map(1, 0), map(u32::MAX, u32::MAX), reduce] {
+        for outcome in [mapped(3), reduced(3), failed()] {
+            let verdict = bench.report(&caller, attempt, outcome).await;
+            assert_eq!(soon(verdict).await, Ok(Verdict::Stale), "{attempt:?}");
+        }
+        assert_eq!(bench.beat(&caller, Some(running(attempt, 1))).await, Order::Abandon);
+    }
+    bench.assert_no_errand().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn worker_of_another_version_or_without_the_folders_is_refused() {
+    let bench = Bench::new(1, 1);
+    let other = Register { protocol: rpc::PROTOCOL + 1, ..presentation(1) };
+    let build = rpc::BUILD.to_owned();
+    let mismatch = RegisterAnswer::VersionMismatch { protocol: rpc::PROTOCOL, build };
+    assert_eq!(bench.present(other).await, mismatch);
+
+    let confined =
+        Register { roots: vec!["/da".into(), "/data/books/a".into()], ..presentation(1) };
+    let outside = RegisterAnswer::OutsideRoots { folder: "/data/books".into() };
+    assert_eq!(bench.present(confined).await, outside);
+
+    let allowed = Register { roots: vec!["/data".into()], ..presentation(1) };
+    assert!(matches!(bench.present(allowed).await, RegisterAnswer::Registered(_)));
+    assert_eq!(bench.status().await.workers, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn worker_that_comes_after_the_end_is_told_at_once() {
+    let mut bench = Bench::new(1, 1);
+    let deaf = bench.register(1).await;
+    bench.cancel();
+    assert_eq!(bench.finish().await, "cancelled");
+
+    assert_eq!(bench.present(presentation(2)).await, RegisterAnswer::Exit);
+    assert_eq!(bench.beat(&deaf, None).await, Order::Exit);
+    bench.ended().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn death_of_the_committer_is_not_waited_out() {
+    let bench = Bench::new(1, 1);
+    bench.events.send(Event::CommitterDied).await.unwrap();
+
+    assert!(soon(bench.ended).await.is_err_and(|error| error.is_panic()));
+}
+
+/// A loop that runs, and its other ends.
+struct Bench {
+    events: mpsc::Sender<Event>,
+    errands: std_mpsc::Receiver<Errand>,
+    cancel: Option<oneshot::Sender<()>>,
+    ended: JoinHandle<Ended>,
+}
+
+impl Bench {
+    /// A job over one file with ten bytes for each map task.
+    fn new(map_tasks: u32, reduce_tasks: u32) -> Self {
+        let input = Input {
+            path: "/data/books/a".into(),
+            bytes: 10 * u64::from(map_tasks),
+            modified: Modified { seconds: 0, nanoseconds: 0 },
+        };
+        let plan = Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks)));
+        let map_bytes = (0..map_tasks).map(|task| plan.task_bytes(task)).collect();
+        let sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
+        let terms = Terms {
+            session: Session("6f1e-e1".to_owned()),
+            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
+            reduce_tasks,
+            files: "/data/files".into(),
+            folders: vec!["/data/books".into(), "/data/files".into()],
+            heartbeat: SECOND,
+            leftovers: Vec::new(),
+        };
+        let (events, inbox) = mpsc::channel(16);
+        let (errands, orders) = std_mpsc::channel();
+        let (cancel, cancelled) = oneshot::channel();
+        let (snapshots, _) = watch::channel(Snapshot::default());
+        let driver = Driver::new(sched, plan, terms, errands, snapshots);
+        let ended = tokio::spawn(driver.drive(inbox, async {
+            cancelled.await.expect("the bench holds the other end");
+        }));
+        Self { events, errands: orders, cancel: Some(cancel), ended }
+    }
+
+    async fn ask<T>(
+        &self,
+        event: impl FnOnce(oneshot::Sender<T>) -> Event,
+    ) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        assert!(self.events.send(event(reply)).await.is_ok(), "the loop has ended");
+        // Until the loop has looked at it: whatever it answers at once is there then.
+        let (reply, seen) = oneshot::channel();
+        if self.events.send(Event::Status { reply }).await.is_ok() {
+            // The loop may have ended with the event before.
+            let _ = soon(seen).await;
+        }
+        answer
+    }
+
+    async fn present(&self, register: Register) -> RegisterAnswer {
+        soon(self.ask(|reply| Event::Register { register, reply }).await).await.unwrap()
+    }
+
+    async fn register(&self, instance: u8) -> Caller {
+        match self.present(presentation(instance)).await {
+            RegisterAnswer::Registered(Registered { session, worker, .. }) => {
+                Caller { session, worker }
+            }
+            answer @ (RegisterAnswer::Exit
+            | RegisterAnswer::OutsideRoots { .. }
+            | RegisterAnswer::VersionMismatch { .. }) => panic!("{answer:?}"),
+        }
+    }
+
+    async fn next_task(&self, caller: &Caller) -> oneshot::Receiver<TaskAnswer> {
+        let caller = caller.clone();
+        self.ask(|reply| Event::NextTask { caller, reply }).await
+    }
+
+    /// There must be one at once.
+    async fn task(&self, caller: &Caller) -> Task {
+        match self.next_task(caller).await.try_recv() {
+            Ok(TaskAnswer::Task(task)) => task,
+            answer => panic!("a task expected, not {answer:?}"),
+        }
+    }
+
+    async fn beat(&self, caller: &Caller, running: Option<Running>) -> Order {
+        let caller = caller.clone();
+        soon(self.ask(|reply| Event::Heartbeat { caller, running, reply }).await).await.unwrap()
+    }
+
+    async fn report(
+        &self,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> oneshot::Receiver<Verdict> {
+        let caller = caller.clone();
+        self.ask(|reply| Event::Report { caller, attempt, outcome, reply }).await
+    }
+
+    async fn status(&self) -> Status {
+        soon(self.ask(|reply| Event::Status { reply }).await).await.unwrap()
+    }
+
+    async fn published(&self, commit: &Commit, result: Result<(), Cause>) {
+        let event = Event::Published { attempt: commit.attempt, result };
+        assert!(self.events.send(event).await.is_ok(), "the loop has ended");
+    }
+
+    /// One map task, from the question to the commit.
+    async fn map_and_commit(&self, caller: &Caller, words: u64) -> Task {
+        let task = self.task(caller).await;
+        assert!(matches!(task.work, Work::Map { .. }));
+        let verdict = self.report(caller, task.attempt, mapped(words)).await;
+        let commit = self.commit().await;
+        self.published(&commit, Ok(())).await;
+        assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+        task
+    }
+
+    fn cancel(&mut self) {
+        let cancel = self.cancel.take().expect("cancelled once");
+        cancel.send(()).expect("the loop runs");
+    }
+
+    async fn errand(&self) -> Errand {
+        for _ in 0..100 {
+            if let Ok(errand) = self.errands.try_recv() {
+                return errand;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the committer has nothing to do");
+    }
+
+    async fn commit(&self) -> Commit {
+        match self.errand().await {
+            Errand::Commit(commit) => commit,
+            errand @ (Errand::Discard(_) | Errand::Finish { .. }) => panic!("{errand:?}"),
+        }
+    }
+
+    async fn discard(&self) -> String {
+        match self.errand().await {
+            Errand::Discard(staging) => staging.to_string(),
+            errand @ (Errand::Commit(_) | Errand::Finish { .. }) => panic!("{errand:?}"),
+        }
+    }
+
+    /// The committer has tidied up.
+    async fn finish(&self) -> &'static str {
+        let outcome = match self.errand().await {
+            Errand::Finish { outcome, .. } => outcome,
+            errand @ (Errand::Commit(_) | Errand::Discard(_)) => panic!("{errand:?}"),
+        };
+        assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "the loop has ended");
+        outcome
+    }
+
+    async fn assert_no_errand(&self) {
+        self.status().await;
+        let errand = self.errands.try_recv();
+        assert!(errand.is_err(), "{errand:?}");
+    }
+
+    async fn ended(self) -> Ended {
+        soon(self.ended).await.expect("the loop does not panic")
+    }
+}
+
+/// What is never answered fails the test, for time runs while everybody waits.
+async fn soon<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(60 * SECOND, answer).await.expect("an answer")
+}
+
+fn presentation(instance: u8) -> Register {
+    Register {
+        protocol: rpc::PROTOCOL,
+        build: rpc::BUILD.to_owned(),
+        instance: [instance; 16],
+        name: format!("host:{instance}"),
+        roots: Vec::new(),
+    }
+}
+
+fn map(task: u32, number: u32) -> Attempt {
+    Attempt { phase: rpc::message::Phase::Map, task, number }
+}
+
+fn running(attempt: Attempt, progress: u64) -> Running {
+    Running { attempt, progress, bytes: progress, words: progress }
+}
+
+fn bucket(bytes: u64, words: u64) -> Bucket {
+    Bucket { digest: Digest { bytes, crc32: 7 }, words }
+}
+
+/// One bucket, with words of three letters.
+fn mapped(words: u64) -> Outcome {
+    Outcome::Mapped { buckets: vec![bucket(4 * words, words)], invalid_bytes: 0 }
+}
+
+fn reduced(words: u64) -> Outcome {
+    Outcome::Reduced { output: Digest { bytes: 6, crc32: 7 }, words, distinct_words: 1 }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure::StagingExists)
+}
+
+#[track_caller]
+fn assert_failed(ended: &Ended, task: &str, reason: Reason) {
+    match ended.sched.outcome() {
+        Some(JobOutcome::Failed(failure)) => {
+            assert_eq!((failure.task.to_string().as_str(), failure.reason), (task, reason));
+        }
+        outcome @ (Some(JobOutcome::Cancelled | JobOutcome::Done) | None) => panic!("{outcome:?}"),
+    }
+}

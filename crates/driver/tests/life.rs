@@ -1,0 +1,308 @@
+//! A whole life of a driver, over real sockets, with workers that are nothing but calls.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use driver::journal::{self, Record};
+use driver::{Config, JobError, Limits, Snapshot, Summary, WordRule, WordRules, prepare};
+use rpc::Client;
+use rpc::message::{
+    Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
+    TaskAnswer, Verdict, Work,
+};
+use store::{Durability, Local, Staging, Store, layout};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+#[tokio::test]
+async fn job_leaves_its_results_and_nothing_else() {
+    let folder = Folder::new();
+    // What a larger job left here.
+    for path in ["files/intermediate", "files/out"] {
+        fs::create_dir_all(folder.path().join(path)).unwrap();
+    }
+    for path in ["files/intermediate/mr-9-0", "files/intermediate/mr-0-2", "files/out/out-2"] {
+        fs::write(folder.path().join(path), "old").unwrap();
+    }
+    let job = folder.start(2, 2);
+    let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
+
+    worker.work_to_the_end().await;
+
+    let summary = job.ended().await.unwrap();
+    assert_eq!((summary.workers, summary.snapshot.attempts_started), (1, 4));
+    let expected = ["mr-0-0", "mr-0-1", "mr-1-0", "mr-1-1"];
+    assert_eq!(folder.names("files/intermediate"), expected);
+    assert_eq!(folder.names("files/out"), ["out-0", "out-1"]);
+    assert_eq!(folder.names("files/.mapmill"), ["journal.jsonl", "lock", "staging"]);
+    assert!(folder.names("files/.mapmill/staging").is_empty());
+    assert_eq!(folder.recorded(), "begin input map map reduce reduce end(done)");
+}
+
+#[tokio::test]
+async fn failed_job_keeps_what_it_does_not_replace_and_tells_every_attempt() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path().join("files/out")).unwrap();
+    fs::write(folder.path().join("files/out/out-7"), "old").unwrap();
+    let job = folder.start(1, 1);
+    let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
+    let task = worker.task().await;
+    let failure = Failure::InputMissing { path: "/gone".into() };
+
+    let verdict = worker.report(&task, Outcome::Failed(failure)).await;
+
+    assert_eq!(verdict, Verdict::Accepted);
+    assert_eq!(worker.beat().await, Order::Exit);
+    let error = job.ended().await.unwrap_err().to_string();
+    assert!(error.contains("input /gone disappeared during the job"), "{error}");
+    assert!(error.contains("m0.a0 on w0 (host:1)"), "{error}");
+    assert_eq!(folder.names("files/out"), ["out-7"]);
+    assert_eq!(folder.recorded(), "begin input end(failed)");
+}
+
+#[tokio::test]
+async fn interrupted_job_tells_who_waits_and_ends() {
+    let folder = Folder::new();
+    let mut job = folder.start(1, 1);
+    let mut busy = Worker::register(&job.address, 1, &folder.files()).await;
+    let mut idle = Worker::register(&job.address, 2, &folder.files()).await;
+    let task = busy.task().await;
+    busy.store.stage(&Staging::parse(&task.staging).unwrap()).unwrap();
+    let waiting = tokio::spawn(async move { idle.next().await });
+    let mut status = Client::new(&job.address, None).unwrap();
+    assert_eq!(status.status().await.unwrap().state, JobState::Running);
+
+    job.interrupt();
+
+    assert_eq!(waiting.await.unwrap(), TaskAnswer::Exit);
+    assert_eq!(busy.beat().await, Order::Exit);
+    assert!(matches!(job.ended().await, Err(JobError::Cancelled)));
+    assert!(folder.names("files/.mapmill/staging").is_empty());
+    assert_eq!(folder.recorded(), "begin input end(cancelled)");
+}
+
+#[tokio::test]
+async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_workers() {
+    let folder = Folder::new();
+    let mut first = folder.start(1, 1);
+    let address = first.address.clone();
+    let mut worker = Worker::register(&address, 1, &folder.files()).await;
+    let task = worker.task().await;
+    first.interrupt();
+    assert_eq!(worker.beat().await, Order::Exit);
+    first.ended().await.unwrap_err();
+
+    let mut config = folder.config(1, 1);
+    config.listen = address.clone();
+    let second = Job::start(config);
+    // It was silent, and has heard nothing of all that.
+    assert_eq!(worker.stage_and_report(&task).await, Verdict::Stale);
+    assert_eq!(worker.beat().await, Order::Register);
+    assert_eq!(worker.next().await, TaskAnswer::Register);
+
+    let mut worker = Worker::register(&address, 1, &folder.files()).await;
+    worker.work_to_the_end().await;
+    second.ended().await.unwrap();
+    assert!(folder.names("files/.mapmill/staging").is_empty());
+}
+
+/// A foreign worker that says one thing and stages another.
+#[tokio::test]
+async fn report_of_what_is_not_there_does_not_count() {
+    let folder = Folder::new();
+    let job = folder.start(1, 1);
+    let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
+    let task = worker.task().await;
+    let digest = Digest { bytes: 4, crc32: 7 };
+    let buckets = vec![Bucket { digest, words: 1 }];
+
+    let verdict = worker.report(&task, Outcome::Mapped { buckets, invalid_bytes: 0 }).await;
+
+    assert_eq!(verdict, Verdict::Stale);
+    worker.work_to_the_end().await;
+    assert_eq!(job.ended().await.unwrap().snapshot.attempts_failed, 1);
+}
+
+struct Job {
+    address: String,
+    interrupt: Option<oneshot::Sender<()>>,
+    ended: JoinHandle<Result<Summary, JobError>>,
+}
+
+impl Job {
+    fn start(config: Config) -> Self {
+        let prepared = prepare(config).unwrap();
+        let address = prepared.address().to_string();
+        let (interrupt, interrupted) = oneshot::channel::<()>();
+        let (snapshots, _) = watch::channel(Snapshot::default());
+        let ended = tokio::spawn(prepared.run(snapshots, async {
+            if interrupted.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }));
+        Self { address, interrupt: Some(interrupt), ended }
+    }
+
+    fn interrupt(&mut self) {
+        self.interrupt.take().unwrap().send(()).unwrap();
+    }
+
+    async fn ended(self) -> Result<Summary, JobError> {
+        in_time(self.ended).await.unwrap()
+    }
+}
+
+/// Does its tasks over an input without words: everything it makes is empty.
+struct Worker {
+    client: Client,
+    caller: Caller,
+    store: Local,
+    buckets: u32,
+}
+
+impl Worker {
+    async fn register(address: &str, instance: u8, files: &Path) -> Self {
+        let mut client = Client::new(address, None).unwrap();
+        let register = Register {
+            protocol: rpc::PROTOCOL,
+            build: rpc::BUILD.to_owned(),
+            instance: [instance; 16],
+            name: format!("host:{instance}"),
+            roots: Vec::new(),
+        };
+        let answer = in_time(client.register(&register)).await.unwrap();
+        let RegisterAnswer::Registered(registered) = answer else { panic!("{answer:?}") };
+        assert_eq!(registered.files, files);
+        let caller = Caller { session: registered.session, worker: registered.worker };
+        let store = Local::open(files).unwrap();
+        Self { client, caller, store, buckets: registered.buckets }
+    }
+
+    async fn next(&mut self) -> TaskAnswer {
+        in_time(self.client.next_task(&self.caller)).await.unwrap()
+    }
+
+    async fn task(&mut self) -> Task {
+        match self.next().await {
+            TaskAnswer::Task(task) => task,
+            answer @ (TaskAnswer::Exit | TaskAnswer::Register | TaskAnswer::Wait) => {
+                panic!("{answer:?}")
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Order {
+        in_time(self.client.heartbeat(&self.caller, None)).await.unwrap()
+    }
+
+    async fn report(&mut self, task: &Task, outcome: Outcome) -> Verdict {
+        in_time(self.client.report(&self.caller, task.attempt, outcome)).await.unwrap()
+    }
+
+    async fn stage_and_report(&mut self, task: &Task) -> Verdict {
+        const EMPTY: Digest = Digest { bytes: 0, crc32: 0 };
+        let staging = Staging::parse(&task.staging).unwrap();
+        self.store.stage(&staging).unwrap();
+        let create = |name| {
+            self.store.create(&staging, &name, Durability::Verified).unwrap().finish().unwrap();
+        };
+        let outcome = match &task.work {
+            Work::Map { .. } => {
+                let names = |bucket| layout::intermediate(task.attempt.task, bucket);
+                (0..self.buckets).map(names).for_each(create);
+                let empty = Bucket { digest: EMPTY, words: 0 };
+                Outcome::Mapped { buckets: vec![empty; self.buckets as usize], invalid_bytes: 0 }
+            }
+            Work::Reduce { intermediates } => {
+                assert!(intermediates.iter().all(|&digest| digest == EMPTY));
+                create(layout::output(task.attempt.task));
+                Outcome::Reduced { output: EMPTY, words: 0, distinct_words: 0 }
+            }
+        };
+        self.report(task, outcome).await
+    }
+
+    async fn work_to_the_end(&mut self) {
+        loop {
+            match self.next().await {
+                TaskAnswer::Exit => return,
+                TaskAnswer::Register => panic!("forgotten"),
+                TaskAnswer::Task(task) => {
+                    assert_eq!(self.stage_and_report(&task).await, Verdict::Accepted);
+                }
+                TaskAnswer::Wait => {}
+            }
+        }
+    }
+}
+
+/// With one input that has no words.
+struct Folder {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(path.join("inputs")).unwrap();
+        fs::write(path.join("inputs/a"), "1234\n").unwrap();
+        Self { _folder: folder, path }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn files(&self) -> PathBuf {
+        self.path().join("files")
+    }
+
+    fn config(&self, map_tasks: u32, reduce_tasks: u32) -> Config {
+        Config {
+            inputs: vec![self.path().join("inputs")],
+            files: self.files(),
+            map_tasks: NonZeroU32::new(map_tasks),
+            reduce_tasks: NonZeroU32::new(reduce_tasks).unwrap(),
+            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
+            limits: Limits::default(),
+            listen: "127.0.0.1:0".to_owned(),
+            token: None,
+            insecure: false,
+        }
+    }
+
+    fn start(&self, map_tasks: u32, reduce_tasks: u32) -> Job {
+        Job::start(self.config(map_tasks, reduce_tasks))
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path().join(folder)).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = entries.map(|entry| name(entry).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn recorded(&self) -> String {
+        let records = journal::read(&self.files().join(".mapmill/journal.jsonl")).unwrap();
+        let describe = |record: Record| match record {
+            Record::Begin { .. } => "begin".to_owned(),
+            Record::End { outcome } => format!("end({outcome})"),
+            Record::Input { .. } => "input".to_owned(),
+            Record::Map { .. } => "map".to_owned(),
+            Record::Reduce { .. } => "reduce".to_owned(),
+        };
+        records.into_iter().map(describe).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A test that would hang fails instead.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it waits for ever")
+}

@@ -1,0 +1,219 @@
+//! What is refused before a job begins, what is touched then, and what one life leaves the next.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use driver::journal::{self, Record};
+use driver::{Config, Limits, Prepared, StartError, WordRule, WordRules, prepare};
+
+#[test]
+fn whatever_is_refused_leaves_the_disk_alone() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    type Spoil = Box<dyn Fn(&Path, &mut Config)>;
+    let cases: Vec<(&str, Spoil)> = vec![
+        ("does not exist", Box::new(|_, config| config.inputs = vec!["/no/such/input".into()])),
+        (
+            "no input files",
+            Box::new(|folder, config| {
+                fs::create_dir(folder.join("empty")).unwrap();
+                config.inputs = vec![folder.join("empty")];
+            }),
+        ),
+        (
+            "is a file; --files wants a folder",
+            Box::new(|folder, config| config.files = folder.join("inputs/a")),
+        ),
+        (
+            "lies in the results folder",
+            Box::new(|folder, config| config.files = folder.join("inputs")),
+        ),
+        ("does not resolve", Box::new(|_, config| config.listen = "no-such-host.invalid:1".into())),
+        ("does not resolve", Box::new(|_, config| config.listen = "127.0.0.1".into())),
+        (
+            "and this version does not encrypt",
+            Box::new(|_, config| config.listen = "0.0.0.0:0".into()),
+        ),
+        (
+            "another driver or program listens there",
+            Box::new(move |_, config| config.listen = taken.clone()),
+        ),
+    ];
+    for (expected, spoil) in cases {
+        let folder = Folder::new();
+        let mut config = folder.config();
+        spoil(folder.path(), &mut config);
+        let before = tree(folder.path());
+
+        let error = refusal(config);
+
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(tree(folder.path()), before, "{expected}");
+    }
+}
+
+#[test]
+fn foreign_file_in_the_results_is_named_and_kept() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path().join("files/out")).unwrap();
+    fs::write(folder.path().join("files/out/thesis.txt"), "years of work").unwrap();
+    let before = tree(folder.path());
+
+    let error = refusal(folder.config());
+
+    assert!(error.contains("out/thesis.txt is not a result of mapmill"), "{error}");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
+    let folder = Folder::new();
+    drop(prepare(folder.config()).unwrap());
+    let path = folder.path().join("files/.mapmill/journal.jsonl");
+    let mut lines = fs::read(&path).unwrap();
+    lines[20] ^= 1;
+    fs::write(&path, lines).unwrap();
+    let staged = folder.path().join("files/.mapmill/staging/job/m0.a0");
+    fs::create_dir_all(&staged).unwrap();
+
+    match prepare(folder.config()) {
+        Err(StartError::Journal(journal::JournalError::Damaged { line: 1, .. })) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("a damaged journal was taken"),
+    }
+    assert!(staged.exists());
+}
+
+#[test]
+fn two_drivers_cannot_use_one_folder() {
+    let folder = Folder::new();
+    let _first = prepare(folder.config()).unwrap();
+
+    assert!(matches!(prepare(folder.config()), Err(StartError::Lock(_))));
+}
+
+#[test]
+fn epoch_grows_with_every_life_and_is_on_disk_before_any_task() {
+    let folder = Folder::new();
+    let mut jobs = Vec::new();
+    for life in 1..=3 {
+        drop(prepare(folder.config()).unwrap());
+        match &folder.journal()[..] {
+            [Record::Begin { epoch, job, map_tasks, .. }, Record::Input { path, bytes, .. }] => {
+                assert_eq!((*epoch, *map_tasks, *bytes), (life, 6, 8));
+                assert!(path.ends_with("inputs/a"));
+                jobs.push(job.clone());
+            }
+            records => panic!("{records:?}"),
+        }
+    }
+    jobs.dedup();
+    assert_eq!(jobs.len(), 3, "every job has a name of its own");
+}
+
+#[test]
+fn what_a_dead_driver_left_staged_is_swept() {
+    let folder = Folder::new();
+    drop(prepare(folder.config()).unwrap());
+    fs::create_dir_all(folder.path().join("files/.mapmill/staging/job/m0.a0")).unwrap();
+
+    drop(prepare(folder.config()).unwrap());
+
+    let staging = folder.path().join("files/.mapmill/staging");
+    assert_eq!(fs::read_dir(staging).unwrap().count(), 0);
+}
+
+#[test]
+fn folders_are_those_a_worker_needs_and_free_of_links() {
+    let folder = Folder::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("b"), "more").unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("inputs/link")).unwrap();
+
+    let prepared = prepare(folder.config()).unwrap();
+
+    let mut expected = vec![
+        folder.path().join("files"),
+        folder.path().join("inputs"),
+        fs::canonicalize(elsewhere.path()).unwrap(),
+    ];
+    expected.sort();
+    assert_eq!(prepared.folders(), expected);
+    assert_eq!((prepared.input_files(), prepared.input_bytes()), (2, 12));
+}
+
+#[test]
+fn earlier_results_are_noticed() {
+    let folder = Folder::new();
+    assert!(!prepare(folder.config()).unwrap().replaces_results());
+    fs::write(folder.path().join("files/out/out-0"), "").unwrap();
+
+    assert!(prepare(folder.config()).unwrap().replaces_results());
+}
+
+/// A folder with one input, `inputs/a`, of eight bytes.
+struct Folder {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(path.join("inputs")).unwrap();
+        fs::write(path.join("inputs/a"), "one two\n").unwrap();
+        Self { _folder: folder, path }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            inputs: vec![self.path().join("inputs")],
+            files: self.path().join("files"),
+            map_tasks: None,
+            reduce_tasks: NonZeroU32::new(4).unwrap(),
+            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
+            limits: Limits::default(),
+            listen: "127.0.0.1:0".to_owned(),
+            token: None,
+            insecure: false,
+        }
+    }
+
+    fn journal(&self) -> Vec<Record> {
+        journal::read(&self.path().join("files/.mapmill/journal.jsonl")).unwrap()
+    }
+}
+
+#[track_caller]
+fn refusal(config: Config) -> String {
+    let refused: Result<Prepared, StartError> = prepare(config);
+    match refused {
+        Ok(_) => panic!("it was not refused"),
+        Err(error) => rpc::message::sentence(&error),
+    }
+}
+
+/// Every path below `folder`, sorted.
+fn tree(folder: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path.clone());
+            }
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+}

@@ -1,0 +1,493 @@
+//! What a worker says and does, told by a driver that is a script, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use rpc::message::{
+    Attempt, Caller, Failure, Order, Outcome, Phase, Register, RegisterAnswer, Registered, Running,
+    Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
+};
+use rpc::{Gone, Token};
+use store::{Local, layout};
+
+use worker::{Config, Notice, WorkerError};
+
+#[test]
+fn worker_registers_does_its_tasks_and_ends_with_the_job() {
+    let bench = Bench::new(b"one two");
+    let script = Script::new([bench.task(0), bench.task(1)]);
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    let heard = server.heard();
+    assert_eq!(heard.registrations.len(), 1);
+    let registration = &heard.registrations[0];
+    assert_eq!((registration.protocol, &registration.roots), (rpc::PROTOCOL, &bench.roots()));
+    let reported: Vec<u32> = heard.reports.iter().map(|(attempt, _)| attempt.task).collect();
+    assert_eq!(reported, [0, 1]);
+    assert!(heard.reports.iter().all(|(_, outcome)| matches!(outcome, Outcome::Mapped { .. })));
+    assert!(heard.beats > 0);
+}
+
+/// After `Accepted` the driver has published it, or is about to.
+#[test]
+fn accepted_staging_is_left_alone_and_stale_staging_is_removed() {
+    let bench = Bench::new(b"one two");
+    let mut script = Script::new([bench.task(0), bench.task(1)]);
+    script.verdicts = [Ok(Verdict::Accepted), Ok(Verdict::Stale)].into();
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    assert_eq!((bench.is_staged(0), bench.is_staged(1)), (true, false));
+}
+
+#[test]
+fn report_is_repeated_until_it_is_answered() {
+    let bench = Bench::new(b"one two");
+    let mut script = Script::new([bench.task(0)]);
+    script.verdicts = [Err(Gone), Err(Gone), Ok(Verdict::Accepted)].into();
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    let reports = server.heard().reports;
+    assert_eq!(reports.len(), 3);
+    assert!(reports.iter().all(|report| *report == reports[0]));
+}
+
+#[test]
+fn failure_is_reported_and_the_worker_goes_on() {
+    let bench = Bench::new(b"one two");
+    let missing = TaskAnswer::Task(Task {
+        work: Work::Reduce { intermediates: vec![rpc::message::Digest { bytes: 1, crc32: 1 }] },
+        ..bench.plain_task(7)
+    });
+    let server = Server::start(&bench, Script::new([missing, bench.task(0)]), None);
+
+    bench.work(&server.address).unwrap();
+
+    let reports = server.heard().reports;
+    assert_eq!(reports[0].1, Outcome::Failed(Failure::IntermediateMissing { map: 0 }));
+    assert!(matches!(reports[1].1, Outcome::Mapped { .. }));
+    assert!(bench.notices().iter().any(|notice| matches!(notice, Notice::Failed { .. })));
+}
+
+#[test]
+fn worker_waits_for_a_driver_that_starts_later() {
+    let bench = Bench::new(b"");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let worker = bench.start(&address);
+    // It says so after two seconds.
+    let notice = bench.notices.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        matches!(&notice, Notice::Waiting { driver, seen }
+        if *driver == address && seen.contains("refused")),
+        "{notice:?}"
+    );
+
+    let server = Server::start_at(&address, &bench, Script::new([bench.task(0)]), None);
+
+    in_time(worker).unwrap();
+    assert_eq!(server.heard().reports.len(), 1);
+}
+
+#[test]
+fn forgotten_worker_drops_its_attempt_and_registers_again_as_the_same() {
+    for by_heartbeat in [true, false] {
+        let mut bench = Bench::new(&b"word ".repeat(1000));
+        let mut script = Script::new([bench.task(0)]);
+        if by_heartbeat {
+            // It is in the middle of it.
+            bench.throttle = NonZeroU64::new(1000);
+            script.orders = [Order::Continue, Order::Register].into();
+            script.is_idle_after_registration = Some(2);
+        } else {
+            script.answers.push_front(TaskAnswer::Register);
+        }
+        let server = Server::start(&bench, script, None);
+
+        bench.work(&server.address).unwrap();
+
+        let registrations = server.heard().registrations;
+        assert_eq!(registrations.len(), 2);
+        assert_eq!(registrations[0], registrations[1]);
+        assert_eq!(server.heard().reports.len(), usize::from(!by_heartbeat));
+        assert_eq!(bench.is_staged(0), !by_heartbeat);
+    }
+}
+
+#[test]
+fn worker_leaves_at_once_when_the_job_ends_in_the_middle_of_its_attempt() {
+    let mut bench = Bench::new(&b"word ".repeat(10_000));
+    bench.throttle = NonZeroU64::new(1000);
+    let mut script = Script::new([bench.task(0)]);
+    script.orders = [Order::Continue, Order::Continue, Order::Exit].into();
+    let server = Server::start(&bench, script, None);
+    let began = Instant::now();
+
+    bench.work(&server.address).unwrap();
+
+    assert!(began.elapsed() < Duration::from_secs(5), "the attempt takes 50");
+    assert!(!bench.is_staged(0));
+    assert!(server.heard().reports.is_empty());
+    assert_eq!(bench.notices().last(), Some(&Notice::JobOver));
+}
+
+#[test]
+fn abandoned_attempt_is_not_reported_and_the_next_task_is_asked_for() {
+    let mut bench = Bench::new(&b"word ".repeat(400));
+    bench.throttle = NonZeroU64::new(4000);
+    let mut script = Script::new([bench.task(0), TaskAnswer::Wait, bench.empty_task(1)]);
+    script.orders = [Order::Continue, Order::Abandon].into();
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    let reported: Vec<u32> =
+        server.heard().reports.iter().map(|(attempt, _)| attempt.task).collect();
+    assert_eq!(reported, [1]);
+    assert!(!bench.is_staged(0));
+    let abandoned = Notice::Abandoned { attempt: "map task 0, attempt 0".to_owned() };
+    assert!(bench.notices().contains(&abandoned));
+}
+
+#[test]
+fn heartbeats_tell_how_far_the_attempt_is() {
+    let mut bench = Bench::new(&b"word ".repeat(200));
+    bench.throttle = NonZeroU64::new(2000);
+    let server = Server::start(&bench, Script::new([bench.task(0)]), None);
+
+    bench.work(&server.address).unwrap();
+
+    // Half a second of work, and a heartbeat every 20 ms.
+    let progress: Vec<u64> =
+        server.heard().running.iter().map(|running| running.progress).collect();
+    assert!(progress.is_sorted(), "{progress:?}");
+    assert!(progress.first() < progress.last(), "{progress:?}");
+}
+
+#[test]
+fn worker_gives_up_a_driver_that_falls_silent() {
+    let mut bench = Bench::new(b"");
+    bench.driver_timeout = Duration::from_millis(300);
+    let mut script = Script::new([]);
+    script.is_idle_after_registration = Some(1);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    let registered = bench.notices.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(registered, Notice::Registered { worker: 9, .. }), "{registered:?}");
+    drop(server);
+
+    let error = in_time(worker).unwrap_err();
+
+    assert!(matches!(error, WorkerError::DriverLost { .. }), "{error}");
+    assert!(!error.is_about_start());
+}
+
+#[test]
+fn worker_without_the_right_token_ends_at_once() {
+    let mut bench = Bench::new(b"");
+    let token = Token::random().unwrap();
+    let server = Server::start(&bench, Script::new([]), Some(token.clone()));
+    for shown in [None, Some(Token::random().unwrap())] {
+        bench.token = shown;
+        let error = bench.work(&server.address).unwrap_err();
+        assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
+        assert!(error.is_about_start());
+    }
+    assert!(server.heard().registrations.is_empty());
+
+    bench.token = Some(token);
+    bench.work(&server.address).unwrap();
+}
+
+#[test]
+fn worker_that_is_refused_ends_and_says_why() {
+    let bench = Bench::new(b"");
+    let (protocol, build) = (2, "mapmill 9".to_owned());
+    let error = bench.refused(RegisterAnswer::VersionMismatch { protocol, build });
+    assert!(error.contains("the driver is mapmill 9 (protocol 2)"), "{error}");
+
+    let error = bench.refused(RegisterAnswer::OutsideRoots { folder: "/srv".into() });
+    assert!(error.contains("start it with --root /srv"), "{error}");
+}
+
+/// The worker itself looks at where the results go, whatever the driver did.
+#[test]
+fn job_outside_the_roots_is_refused_by_the_worker() {
+    let bench = Bench::new(b"");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut script = Script::new([]);
+    script.files = Some(elsewhere.path().to_owned());
+    let server = Server::start(&bench, script, None);
+
+    let error = bench.work(&server.address).unwrap_err();
+
+    assert!(matches!(error, WorkerError::OutsideRoots { .. }), "{error}");
+}
+
+#[test]
+fn job_that_is_over_ends_the_worker_well() {
+    let bench = Bench::new(b"");
+    let mut script = Script::new([]);
+    script.refusal = Some(RegisterAnswer::Exit);
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    assert_eq!(bench.notices(), [Notice::JobOver]);
+}
+
+#[test]
+fn address_that_is_none_is_told() {
+    let bench = Bench::new(b"");
+    let error = bench.work("nowhere").unwrap_err();
+    assert!(matches!(error, WorkerError::Address(_)), "{error}");
+}
+
+/// What the driver answers. Where nothing is left to say it says what keeps things going, and at
+/// the end of its tasks "exit".
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<TaskAnswer>,
+    /// To heartbeats that name an attempt.
+    orders: VecDeque<Order>,
+    verdicts: VecDeque<Result<Verdict, Gone>>,
+    refusal: Option<RegisterAnswer>,
+    /// Instead of the real folder.
+    files: Option<PathBuf>,
+    /// Up to this registration there is no end: who asks when nothing is left, waits.
+    is_idle_after_registration: Option<usize>,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = TaskAnswer>) -> Self {
+        Self { answers: answers.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// What the driver was told.
+#[derive(Clone, Default)]
+struct Heard {
+    registrations: Vec<Register>,
+    reports: Vec<(Attempt, Outcome)>,
+    running: Vec<Running>,
+    beats: usize,
+}
+
+struct Scripted {
+    script: Mutex<Script>,
+    heard: Arc<Mutex<Heard>>,
+    files: PathBuf,
+}
+
+impl rpc::Driver for Scripted {
+    async fn register(&self, register: Register) -> Result<RegisterAnswer, Gone> {
+        self.heard.lock().unwrap().registrations.push(register);
+        let script = self.script.lock().unwrap();
+        let welcome = || {
+            RegisterAnswer::Registered(Registered {
+                session: Session("s".to_owned()),
+                worker: 9,
+                heartbeat: Duration::from_millis(20),
+                files: script.files.clone().unwrap_or_else(|| self.files.clone()),
+                rules: WordRules { rule: WordRule::Letters, ignore_case: false },
+                buckets: 2,
+            })
+        };
+        Ok(script.refusal.clone().unwrap_or_else(welcome))
+    }
+
+    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, Gone> {
+        let registrations = self.heard.lock().unwrap().registrations.len();
+        let is_idle = {
+            let mut script = self.script.lock().unwrap();
+            if let Some(answer) = script.answers.pop_front() {
+                return Ok(answer);
+            }
+            script.is_idle_after_registration.is_some_and(|last| registrations < last)
+                || script.is_idle_after_registration == Some(1)
+        };
+        if is_idle {
+            std::future::pending::<()>().await;
+        }
+        Ok(TaskAnswer::Exit)
+    }
+
+    async fn heartbeat(&self, _: Caller, running: Option<Running>) -> Result<Order, Gone> {
+        let mut heard = self.heard.lock().unwrap();
+        heard.beats += 1;
+        heard.running.extend(running);
+        let mut script = self.script.lock().unwrap();
+        let order = running.and_then(|_| script.orders.pop_front());
+        Ok(order.unwrap_or(Order::Continue))
+    }
+
+    async fn report(&self, _: Caller, of: Attempt, outcome: Outcome) -> Result<Verdict, Gone> {
+        self.heard.lock().unwrap().reports.push((of, outcome));
+        let verdict = self.script.lock().unwrap().verdicts.pop_front();
+        verdict.unwrap_or(Ok(Verdict::Accepted))
+    }
+
+    async fn status(&self) -> Result<Status, Gone> {
+        Err(Gone)
+    }
+}
+
+/// A scripted driver on a runtime of its own. Dropped, it is gone as after `kill -9`.
+struct Server {
+    address: String,
+    heard: Arc<Mutex<Heard>>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Server {
+    fn start(bench: &Bench, script: Script, token: Option<Token>) -> Self {
+        Self::start_at("127.0.0.1:0", bench, script, token)
+    }
+
+    fn start_at(address: &str, bench: &Bench, script: Script, token: Option<Token>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heard = Arc::default();
+        let files = bench.path("files");
+        let driver = Scripted { script: Mutex::new(script), heard: Arc::clone(&heard), files };
+        runtime.spawn(rpc::serve(listener, Arc::new(driver), token, std::future::pending()));
+        Self { address, heard, runtime: Some(runtime) }
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.runtime.take().expect("dropped once").shutdown_background();
+    }
+}
+
+/// A folder with one input and a results folder, and what a worker is started with.
+struct Bench {
+    folder: tempfile::TempDir,
+    throttle: Option<NonZeroU64>,
+    driver_timeout: Duration,
+    token: Option<Token>,
+    notify: mpsc::Sender<Notice>,
+    notices: mpsc::Receiver<Notice>,
+}
+
+impl Bench {
+    fn new(text: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("input"), text).unwrap();
+        Local::create(&folder.path().join("files")).unwrap();
+        let (notify, notices) = mpsc::channel();
+        let driver_timeout = Duration::from_secs(30);
+        Self { folder, throttle: None, driver_timeout, token: None, notify, notices }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        fs::canonicalize(self.folder.path()).unwrap().join(name)
+    }
+
+    fn roots(&self) -> Vec<PathBuf> {
+        worker::real_roots(&[self.folder.path().to_owned()]).unwrap()
+    }
+
+    fn start(&self, address: &str) -> JoinHandle<Result<(), WorkerError>> {
+        let notify = self.notify.clone();
+        let config = Config {
+            driver: address.to_owned(),
+            roots: self.roots(),
+            name: "me".to_owned(),
+            driver_timeout: self.driver_timeout,
+            token: self.token.clone(),
+            throttle: self.throttle,
+            notify: Arc::new(move |notice| {
+                // Not every test looks at them.
+                let _ = notify.send(notice);
+            }),
+        };
+        thread::spawn(|| worker::run(config))
+    }
+
+    fn work(&self, address: &str) -> Result<(), WorkerError> {
+        in_time(self.start(address))
+    }
+
+    fn refused(&self, refusal: RegisterAnswer) -> String {
+        let mut script = Script::new([]);
+        script.refusal = Some(refusal);
+        let server = Server::start(self, script, None);
+        let error = self.work(&server.address).unwrap_err();
+        assert!(error.is_about_start());
+        error.to_string()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.notices.try_iter().collect()
+    }
+
+    /// Map task `task`, over the whole input.
+    fn task(&self, task: u32) -> TaskAnswer {
+        let path = self.path("input");
+        let input = store::list_inputs(std::slice::from_ref(&path)).unwrap().remove(0);
+        let split = Split {
+            path,
+            start: 0,
+            end: input.bytes,
+            file_bytes: input.bytes,
+            modified_seconds: input.modified.seconds,
+            modified_nanos: input.modified.nanoseconds,
+        };
+        let splits = if input.bytes == 0 { Vec::new() } else { vec![split] };
+        TaskAnswer::Task(Task { work: Work::Map { splits }, ..self.plain_task(task) })
+    }
+
+    fn empty_task(&self, task: u32) -> TaskAnswer {
+        TaskAnswer::Task(self.plain_task(task))
+    }
+
+    fn plain_task(&self, task: u32) -> Task {
+        Task {
+            attempt: Attempt { phase: Phase::Map, task, number: 0 },
+            staging: layout::staging("s", &format!("m{task}.a0")).to_string(),
+            work: Work::Map { splits: Vec::new() },
+        }
+    }
+
+    fn is_staged(&self, task: u32) -> bool {
+        let staging = layout::staging("s", &format!("m{task}.a0")).to_string();
+        Path::new(&self.path("files")).join(staging).exists()
+    }
+}
+
+/// A test that would hang fails instead.
+#[track_caller]
+fn in_time<T: Send + 'static>(work: JoinHandle<T>) -> T {
+    let began = Instant::now();
+    while !work.is_finished() {
+        assert!(began.elapsed() < PATIENCE, "it waits for ever");
+        thread::sleep(Duration::from_millis(1));
+    }
+    work.join().unwrap()
+}
+
+/// Ten times what the slowest takes on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(30);
