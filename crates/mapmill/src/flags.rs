@@ -3,6 +3,7 @@
 //! Two stages: the structs that clap fills say what was typed; the `*Request` types say what it
 //! means. Between the two everything is checked that can be checked without looking at the disk.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::numbers::{parse_bytes, parse_count, parse_seconds};
 /// straight on the file system, and report. `mapmill run` starts all of it on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "mapmill", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = START_HERE)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -41,6 +43,7 @@ pub(crate) enum Command {
 /// The workers are processes of their own and speak gRPC with the driver, exactly as they would
 /// on other machines.
 #[derive(Args, Debug)]
+#[command(after_long_help = JOB_EXIT_CODES)]
 pub(crate) struct RunFlags {
     #[command(flatten)]
     job: JobFlags,
@@ -59,6 +62,7 @@ pub(crate) struct RunFlags {
 ///
 /// If the environment variable MAPMILL_TOKEN is set, workers must have the same.
 #[derive(Args, Debug)]
+#[command(after_long_help = JOB_EXIT_CODES)]
 pub(crate) struct DriverFlags {
     #[command(flatten)]
     job: JobFlags,
@@ -79,11 +83,12 @@ struct JobFlags {
     #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
 
-    /// Cut the input into N map tasks of equal size
+    /// Cut the input into N equal map tasks [default: 6, or more if large]
     ///
-    /// The default is 6, or more where 6 would make a share larger than 64 MiB. More tasks balance
-    /// better and lose less when a worker dies; each costs M small files.
+    /// By default a map task has at most 64 MiB: where 6 would have more, there are more of them.
+    /// More tasks balance better and lose less when a worker dies; each costs M small files.
     #[arg(short = 'n', long, value_name = "N", help_heading = "Job")]
+    #[arg(allow_negative_numbers = true)]
     #[arg(value_parser = |text: &str| parse_count(text, driver::MAP_TASKS_MAX))]
     map_tasks: Option<NonZeroU32>,
 
@@ -92,6 +97,7 @@ struct JobFlags {
     /// A word belongs to part (first letter) modulo M, so more than a few dozen parts leave some
     /// of them empty. At least as many as workers keep all of them busy.
     #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
+    #[arg(allow_negative_numbers = true)]
     #[arg(value_parser = |text: &str| parse_count(text, driver::REDUCE_TASKS_MAX))]
     reduce_tasks: NonZeroU32,
 
@@ -122,7 +128,7 @@ struct JobFlags {
 struct LocalFlags {
     /// Start W worker processes [default: one for each core]
     #[arg(short, long, value_name = "W", help_heading = "Workers")]
-    #[arg(value_parser = |text: &str| parse_count(text, WORKERS_MAX))]
+    #[arg(value_parser = |text: &str| parse_count(text, WORKERS_MAX), allow_negative_numbers = true)]
     workers: Option<NonZeroU32>,
 
     /// Let each worker read at most BYTES a second
@@ -139,6 +145,7 @@ struct ListenFlags {
     /// Port 0 takes any that is free. Addresses that other machines can reach are refused without
     /// --insecure, because this version does not encrypt.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
+    #[arg(value_parser = parse_address)]
     listen: String,
 
     /// Listen on a network although nothing is encrypted
@@ -200,9 +207,11 @@ struct VerbosityFlags {
 /// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
 /// moment. If the environment variable MAPMILL_TOKEN is set, it is shown to the driver.
 #[derive(Args, Debug)]
+#[command(after_long_help = WORKER_EXIT_CODES)]
 pub(crate) struct WorkerFlags {
     /// Find the driver at ADDR (HOST:PORT)
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
+    #[arg(value_parser = parse_address)]
     driver: String,
 
     /// Leave when the driver has not answered for SECS
@@ -212,7 +221,9 @@ pub(crate) struct WorkerFlags {
     #[arg(help_heading = "Network")]
     driver_timeout: Duration,
 
-    /// Read and write only below DIR; may be repeated [default: the current folder]
+    /// Read and write only below DIR [default: the current folder]
+    ///
+    /// May be repeated. A job whose inputs or results lie elsewhere is refused.
     #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[arg(help_heading = "Files")]
     roots: Vec<PathBuf>,
@@ -232,7 +243,7 @@ pub(crate) struct WorkerFlags {
 /// Counts of words that occur in several files are added up.
 #[derive(Args, Debug)]
 pub(crate) struct TopFlags {
-    /// Outputs (out-0, out-1, ...), or folders of them
+    /// Outputs of jobs (out-0, out-1, ...), or folders that hold them
     #[arg(value_name = "FILES", default_value = "files/out", value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -244,7 +255,8 @@ pub(crate) struct TopFlags {
 
 /// Print a completion script for a shell
 ///
-/// For bash, for example: mapmill completions bash > ~/.local/share/bash-completion/completions/mapmill
+/// For bash, for example:
+/// mapmill completions bash > ~/.local/share/bash-completion/completions/mapmill
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsFlags {
     /// The shell
@@ -404,6 +416,17 @@ fn token_from_environment() -> Result<Option<driver::Token>, Failure> {
     token.map(Some).map_err(|error| Failure::start(messages::TokenError::new(error)))
 }
 
+/// `HOST:PORT`, with an IPv6 address in brackets. Whether there is such a host is seen later.
+fn parse_address(text: &str) -> Result<String, String> {
+    let is_in_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+    let is_name = |host: &str| !host.is_empty() && host.chars().all(is_in_name);
+    let is_named = |(host, port): (&str, &str)| is_name(host) && port.parse::<u16>().is_ok();
+    if text.parse::<SocketAddr>().is_ok() || text.rsplit_once(':').is_some_and(is_named) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected HOST:PORT, such as {DEFAULT_ADDRESS}"))
+}
+
 fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {
     PossibleValuesParser::new(["letters", "whitespace"]).map(|rule| match rule.as_str() {
         "whitespace" => driver::WordRule::Whitespace,
@@ -417,6 +440,22 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 /// Shared by a driver and its workers.
 pub(crate) const TOKEN_VARIABLE: &str = "MAPMILL_TOKEN";
 
+/// The end of the help for all.
+const START_HERE: &str = "\
+Start here:
+  mapmill run books   Count the words of every file in the folder `books`
+  mapmill top         Show the most frequent of them
+  mapmill run --help  Explain every flag";
+
+/// The end of the long help for whatever runs a job.
+const JOB_EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted.";
+
+/// The end of the long help for workers.
+const WORKER_EXIT_CODES: &str = "\
+Exit codes: 0 the job is over; 1 the driver was lost; 2 the worker could not start, or the driver \
+refused it.";
+
 /// More processes than this on one machine is a slip of the finger.
 const WORKERS_MAX: u32 = 1024;
 
@@ -428,6 +467,18 @@ mod tests {
     #[test]
     fn flags_fit_together() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for text in ["127.0.0.1:0", "[::1]:50051", "localhost:50051", "node-7.rack_2.example:1"] {
+            assert_eq!(parse_address(text).unwrap(), text);
+        }
+        let words = ["", ":", ":1", "host", "host:", "host:x", "host:65536", "::1:1", "[::1]"];
+        let more = ["a b:1", "http://host:1", "host:1/", "user@host:1", "-\n:1"];
+        for text in words.into_iter().chain(more) {
+            assert!(parse_address(text).is_err(), "{text:?}");
+        }
     }
 
     /// `-h` shows the first line of each flag: it has to fit in 80 columns with the flag beside it.

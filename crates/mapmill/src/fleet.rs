@@ -120,9 +120,7 @@ impl Fleet {
             let operation = "keep worker processes alive; the last ones ended at once";
             return Err(Failure::start(SystemError::new(operation, error)));
         }
-        if self.recipe.verbosity > Verbosity::Quiet {
-            messages::warn(&Warning::WorkerDied { pid: exit.pid, how });
-        }
+        messages::warn(&Warning::WorkerDied { pid: exit.pid, how }, self.recipe.verbosity);
         self.add()
     }
 }

@@ -18,7 +18,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use flags::{Command, DriverRequest, Flags, RunRequest, WorkerRequest};
+use flags::{Command, DriverRequest, Flags, RunRequest, Show, Verbosity, WorkerRequest};
 use messages::{Failure, Warning};
 
 fn main() -> ExitCode {
@@ -46,11 +46,13 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
     raise_open_files_limit();
     runtime()?.block_on(async {
         let interrupted = interrupted()?;
-        let prepared = prepare(request.config)?;
-        messages::say(format_args!(
-            "waiting for workers on {address}; start one with: mapmill worker --driver {address}",
-            address = prepared.address()
-        ));
+        let prepared = prepare(request.config, request.show)?.expecting_workers();
+        if request.show.verbosity > Verbosity::Quiet {
+            messages::say(format_args!(
+                "waiting for workers on {address}; start one with: mapmill worker --driver {address}",
+                address = prepared.address()
+            ));
+        }
         execute(prepared, request.show, interrupted).await
     })
 }
@@ -61,13 +63,15 @@ fn run(request: RunRequest) -> Result<(), Failure> {
     raise_open_files_limit();
     runtime()?.block_on(async {
         let interrupted = interrupted()?;
-        let prepared = prepare(request.config)?;
+        let prepared = prepare(request.config, request.show)?;
         let fleet = fleet::Fleet::start(&prepared, &request.workers)?;
-        messages::say(format_args!(
-            "{} on this machine, driver on {}",
-            numbers::plural(request.workers.count.get(), "worker", "workers"),
-            prepared.address()
-        ));
+        if request.show.verbosity > Verbosity::Quiet {
+            messages::say(format_args!(
+                "{} on this machine, driver on {}",
+                numbers::plural(request.workers.count.get(), "worker", "workers"),
+                prepared.address()
+            ));
+        }
         let (stop, stopped) = oneshot::channel();
         let (give_up, gave_up) = oneshot::channel();
         let keeper = tokio::spawn(fleet.keep(stopped, give_up));
@@ -89,21 +93,23 @@ fn run(request: RunRequest) -> Result<(), Failure> {
     })
 }
 
-fn prepare(config: driver::Config) -> Result<driver::Prepared, Failure> {
+fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
     let insecure = config.insecure;
     let prepared = driver::prepare(config).map_err(Failure::start)?;
     if prepared.replaces_results() {
-        messages::warn(&Warning::ReplacesResults { files: prepared.files().to_owned() });
+        let files = prepared.files().to_owned();
+        messages::warn(&Warning::ReplacesResults { files }, show.verbosity);
     }
     if insecure && !prepared.address().ip().is_loopback() {
-        messages::warn(&Warning::Insecure { address: prepared.address() });
+        let address = prepared.address();
+        messages::warn(&Warning::Insecure { address }, show.verbosity);
     }
     Ok(prepared)
 }
 
 async fn execute(
     prepared: driver::Prepared,
-    show: flags::Show,
+    show: Show,
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let (snapshots, watcher) = watch::channel(driver::Snapshot::default());

@@ -3,14 +3,17 @@
 //! stdout is for data and nothing else; all of this goes to stderr, with a prefix. A pipe that was
 //! closed at the other end is not an error: whoever closed it has seen enough.
 
+use std::borrow::Cow;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use indicatif::MultiProgress;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -18,7 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use worker::Notice;
 
-use crate::flags::Verbosity;
+use crate::flags::{Flags, Verbosity};
 
 /// The job ran and failed.
 const FAILED: u8 = 1;
@@ -52,6 +55,11 @@ impl Failure {
             | driver::JobError::System { .. } => FAILED,
         };
         Self { error: error.into(), code }
+    }
+
+    /// What was done cannot be shown.
+    pub(crate) fn output(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: error.into(), code: FAILED }
     }
 
     /// A worker ended before its job.
@@ -98,7 +106,8 @@ impl TokenError {
 
 impl Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot use {}", crate::flags::TOKEN_VARIABLE)
+        let variable = crate::flags::TOKEN_VARIABLE;
+        write!(f, "cannot use {variable} (make a good one with: openssl rand -hex 32)")
     }
 }
 
@@ -153,6 +162,7 @@ pub(crate) fn begin(verbosity: Verbosity) {
     use tracing_subscriber::util::SubscriberInitExt;
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Line)
+        .with_ansi(false)
         .with_writer(Stderr)
         .with_filter(tracing_subscriber::filter::filter_fn(move |meta| {
             *meta.level() <= level && ours(meta.target())
@@ -162,7 +172,7 @@ pub(crate) fn begin(verbosity: Verbosity) {
 
 /// One line for people.
 pub(crate) fn say(message: fmt::Arguments<'_>) {
-    write_stderr(&format!("mapmill: {message}\n"));
+    write_stderr(&format!("mapmill: {}\n", printable(&message.to_string())));
 }
 
 /// Lines without a prefix: a table under a line that has one.
@@ -170,8 +180,27 @@ pub(crate) fn say_lines(lines: &str) {
     write_stderr(lines);
 }
 
-pub(crate) fn warn(warning: &Warning) {
-    say(format_args!("warning: {warning}"));
+pub(crate) fn warn(warning: &Warning, verbosity: Verbosity) {
+    if verbosity > Verbosity::Quiet {
+        say(format_args!("warning: {warning}"));
+    }
+}
+
+/// Line feeds, escape sequences and the like are shown as `\n` and `\u{1b}`: the name of a file or
+/// a word of the input may hold any of them, and must not end the line or speak to the terminal.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut shown = String::new();
+    for letter in text.chars() {
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown.into()
 }
 
 /// What a worker says about itself.
@@ -180,7 +209,10 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         Notice::Abandoned { .. } | Notice::DriverSilent { .. } | Notice::Failed { .. } => {
             Verbosity::Normal
         }
-        Notice::JobOver | Notice::Registered { .. } | Notice::Waiting { .. } => Verbosity::Normal,
+        Notice::Forgotten { .. }
+        | Notice::JobOver
+        | Notice::Registered { .. }
+        | Notice::Waiting { .. } => Verbosity::Normal,
         Notice::Executing { .. } => Verbosity::Events,
     };
     if verbosity < needed {
@@ -196,6 +228,9 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         )),
         Notice::Executing { attempt } => say(format_args!("{attempt}")),
         Notice::Failed { attempt, cause } => say(format_args!("{attempt} failed: {cause}")),
+        Notice::Forgotten { driver } => say(format_args!(
+            "the driver at {driver} has given this worker up, or was started again; joining it anew"
+        )),
         Notice::JobOver => say(format_args!("the job is over")),
         Notice::Registered { driver, worker } => {
             say(format_args!("working for the driver at {driver} as w{worker}"));
@@ -211,7 +246,7 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::start(SystemError::new("write to stdout", error)))
+            Err(Failure::output(SystemError::new("write to stdout", error)))
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -226,7 +261,13 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         let _ = write!(text, ": {error}");
         source = error.source();
     }
-    say(format_args!("{text}"));
+    if failure.code == FAILED {
+        // Below the sentence is a table of attempts.
+        let lines: Vec<_> = text.lines().map(printable).collect();
+        say_lines(&format!("mapmill: {}\n", lines.join("\n")));
+    } else {
+        say(format_args!("{text}"));
+    }
     failure.code.into()
 }
 
@@ -245,25 +286,23 @@ pub(crate) fn flags_error(error: &clap::Error) -> ExitCode {
     let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let mut text = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    for line in lines.take_while(|line| !line.starts_with("Usage:")) {
+    // What clap says about its help is said below, shorter.
+    let is_about_help =
+        |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+    for line in lines.take_while(|line| !is_about_help(line)) {
         let joint = if text.ends_with(':') { " " } else { "; " };
         text.push_str(joint);
-        text.push_str(line.strip_prefix("tip: ").unwrap_or(line));
+        text.push_str(line.strip_prefix("tip: ").unwrap_or(line).trim_matches(['[', ']']));
     }
-    let command = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
-        Some(_) | None => "mapmill".to_owned(),
-    };
-    say(format_args!("{text} (see {command} --help)"));
+    say(format_args!("{text} (see {} --help)", command_of(std::env::args_os().nth(1))));
     NOT_STARTED.into()
 }
 
-/// `mapmill run` of `Usage: mapmill run [OPTIONS] [INPUT]...`
-fn command_of(usage: &str) -> String {
-    let words = usage.split_whitespace().skip_while(|word| *word != "mapmill");
-    let command: Vec<_> =
-        words.take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect();
-    command.join(" ")
+/// The command that was typed: `mapmill run` if `run` is the first argument.
+fn command_of(first_argument: Option<OsString>) -> String {
+    let flags = Flags::command();
+    let typed = first_argument.and_then(|name| flags.find_subcommand(name));
+    typed.map_or("mapmill".to_owned(), |typed| format!("mapmill {}", typed.get_name()))
 }
 
 /// All progress bars: while they are shown, nobody else may write between their lines.
@@ -330,8 +369,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_is_read_from_its_usage() {
-        assert_eq!(command_of("Usage: mapmill run [OPTIONS] [INPUT]..."), "mapmill run");
-        assert_eq!(command_of("Usage: mapmill <COMMAND>"), "mapmill");
+    fn only_names_of_commands_lead_to_their_help() {
+        assert_eq!(command_of(Some("run".into())), "mapmill run");
+        assert_eq!(command_of(Some("rum".into())), "mapmill");
+        assert_eq!(command_of(None), "mapmill");
+    }
+
+    #[test]
+    fn names_cannot_speak_to_the_terminal() {
+        assert_eq!(printable("a\nb\u{1b}[2J\u{9b}"), "a\\nb\\u{1b}[2J\\u{9b}");
+        assert_eq!(printable("naïve \\ text"), "naïve \\ text");
     }
 }

@@ -12,6 +12,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::flags::TopFlags;
 use crate::messages::{self, Failure};
@@ -76,7 +77,7 @@ pub(crate) fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Freque
         {
             let index = *index;
             next.pop();
-            count += advance(&mut outputs, index, &mut next)?;
+            count = count.saturating_add(advance(&mut outputs, index, &mut next)?);
         }
         best.push(Reverse((count, Reverse(word))));
         if best.len() > most {
@@ -112,19 +113,37 @@ fn advance(
 /// Words, counts and bars, aligned.
 pub(crate) fn chart(frequent: &[Frequent]) -> String {
     const BAR: usize = 40;
-    let width = |text: &str| text.chars().count();
-    let words = frequent.iter().map(|frequent| width(&frequent.word)).max().unwrap_or(0).min(40);
-    let counts = frequent.iter().map(|frequent| width(&grouped(frequent.count))).max().unwrap_or(0);
+    let words: Vec<_> = frequent.iter().map(|frequent| shorten(&frequent.word)).collect();
+    let word_columns = words.iter().map(|word| word.width()).max().unwrap_or(0);
+    let counts = frequent.iter().map(|frequent| grouped(frequent.count).len()).max().unwrap_or(0);
     let most = frequent.first().map_or(1, |first| first.count.max(1));
     let mut lines = String::new();
-    for Frequent { word, count } in frequent {
-        let word: String = word.chars().take(40).collect();
+    for (word, Frequent { count, .. }) in words.iter().zip(frequent) {
+        let space = " ".repeat(word_columns - word.width());
         let bar = bar_of(*count as f64 / most as f64, BAR);
-        let bar = bar.trim_end();
-        lines.push_str(&format!("  {word:<words$}  {:>counts$}  {bar}\n", grouped(*count)));
+        let line = format!("  {word}{space}  {:>counts$}  {bar}", grouped(*count));
+        lines.push_str(line.trim_end());
+        lines.push('\n');
     }
     lines
 }
+
+/// A word as a terminal can show it, cut to a column. An ellipsis stands for the rest.
+fn shorten(word: &str) -> String {
+    // A word may have megabytes: it is cut before anybody measures it.
+    let start: String = word.chars().take(WORD_COLUMNS_MAX + 1).collect();
+    let mut shown = messages::printable(&start).into_owned();
+    if shown.width() <= WORD_COLUMNS_MAX && start.len() == word.len() {
+        return shown;
+    }
+    while shown.width() >= WORD_COLUMNS_MAX {
+        shown.pop();
+    }
+    shown + "…"
+}
+
+/// Longer words are cut in a chart.
+const WORD_COLUMNS_MAX: usize = 40;
 
 /// One output being read.
 struct Output {
@@ -138,8 +157,13 @@ struct Output {
 
 impl Output {
     fn open(path: &Path) -> Result<Self, TopError> {
-        let file =
-            File::open(path).map_err(|source| TopError::Read { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() == io::ErrorKind::NotFound {
+                true => TopError::Missing { path },
+                false => TopError::Read { path, source },
+            }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             reader: BufReader::with_capacity(64 << 10, file),
@@ -185,6 +209,8 @@ fn parse(line: &[u8]) -> Option<(&[u8], u64)> {
 enum TopError {
     /// A folder without files.
     Empty { path: PathBuf },
+    /// There is no such file or folder.
+    Missing { path: PathBuf },
     /// A line is not `word count`, or not in order.
     NotAnOutput { path: PathBuf, line: u64 },
     /// The operating system refused.
@@ -196,12 +222,18 @@ impl fmt::Display for TopError {
         match self {
             Self::Empty { path } => write!(
                 f,
-                "{} holds no outputs; run a job first, or name the files it has written",
+                "{} holds no outputs of a job; name them, or the folder `out` that holds them",
                 path.display()
             ),
             Self::NotAnOutput { path, line } => write!(
                 f,
-                "{} is not an output of mapmill: line {line} is not a word and a count, in order",
+                "{} is not an output of a job, which are in its folder `out`: line {line} is not a \
+                 word and a count, in order",
+                path.display()
+            ),
+            Self::Missing { path } => write!(
+                f,
+                "{} does not exist; run a job first, or name the outputs of one",
                 path.display()
             ),
             Self::Read { path, .. } => write!(f, "cannot read {}", path.display()),
@@ -213,7 +245,7 @@ impl Error for TopError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),
-            Self::Empty { .. } | Self::NotAnOutput { .. } => None,
+            Self::Empty { .. } | Self::Missing { .. } | Self::NotAnOutput { .. } => None,
         }
     }
 }

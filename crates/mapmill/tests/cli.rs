@@ -1,0 +1,13 @@
+//! The command line: what may be typed, what is refused and how, and what is printed.
+
+mod cli {
+    mod files;
+    mod flags;
+    mod help;
+    mod inputs;
+    mod network;
+    mod output;
+    mod scratch;
+    mod top;
+}
+mod util;

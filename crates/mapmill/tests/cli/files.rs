@@ -1,0 +1,114 @@
+//! Results folders that a job cannot use.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::scratch::Scratch;
+
+#[test]
+fn files_folder_that_is_a_file_is_refused() {
+    let scratch = Scratch::new();
+    scratch.write("notes", "a");
+    let sentence = "<scratch>/notes is a file; --files wants a folder, which may not exist yet";
+    scratch.refuses_job(&["in", "--files", "notes"], sentence);
+    scratch.refuses_job(&["in", "--files", "notes/results/here"], sentence);
+}
+
+#[test]
+fn files_folder_that_cannot_be_created_is_refused() {
+    let scratch = Scratch::new();
+    // The scratch folder itself belongs to somebody else, or at least cannot be written.
+    scratch.create("parent");
+    fs::set_permissions(scratch.path("parent"), Permissions::from_mode(0o555)).unwrap();
+    let sentence = "cannot use <scratch>/parent/new/files for the results (choose another folder \
+                    with --files): cannot create <scratch>/parent/new/files";
+    scratch.refuses_unprivileged(&["in", "--files", "parent/new/files"], sentence);
+}
+
+#[test]
+fn files_folder_that_cannot_be_written_is_refused() {
+    let scratch = Scratch::new();
+    for folder in ["files/intermediate", "files/out"] {
+        scratch.give(&scratch.create(folder));
+    }
+    fs::set_permissions(scratch.path("files"), Permissions::from_mode(0o555)).unwrap();
+    let sentence =
+        "cannot use <scratch>/files for the results (choose another folder with --files)";
+    scratch.refuses_unprivileged(&["in"], sentence);
+    // A tester without privileges could not remove it.
+    fs::set_permissions(scratch.path("files"), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn files_folder_of_another_user_is_refused() {
+    let scratch = Scratch::new();
+    scratch.run(&["run", "-q", "in"]).silent();
+    // Whoever tests without privileges is the user whose folder it is.
+    fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o000)).unwrap();
+    let sentence =
+        "cannot use <scratch>/files for the results (choose another folder with --files)";
+    scratch.refuses_unprivileged(&["in"], sentence);
+    fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn foreign_file_among_the_results_is_named() {
+    for folder in ["intermediate", "out"] {
+        let scratch = Scratch::new();
+        scratch.write(format!("files/{folder}/thesis.txt"), "the only copy");
+        let sentence = format!(
+            "<scratch>/files/{folder}/thesis.txt is not a result of mapmill; move it away, or \
+             choose another folder with --files"
+        );
+        scratch.refuses_job(&["in"], &sentence);
+        scratch.refuses_job(&["in", "--files", "files"], &sentence);
+    }
+}
+
+#[test]
+fn first_of_many_foreign_files_is_named_and_the_others_are_counted() {
+    let scratch = Scratch::new();
+    for name in ["out/b", "out/a", "intermediate/mr-1", "intermediate/mr-0-0"] {
+        scratch.write(format!("files/{name}"), "");
+    }
+    scratch.create("files/out/out-0");
+    let sentence = "<scratch>/files/intermediate/mr-1 is not a result of mapmill (and 3 more); \
+                    move it away, or choose another folder with --files";
+    scratch.refuses_job(&["in"], sentence);
+}
+
+#[test]
+fn link_in_place_of_a_results_folder_is_refused() {
+    let scratch = Scratch::new();
+    scratch.create("files");
+    symlink("/tmp", scratch.path("files/out")).unwrap();
+    let sentence = "cannot use <scratch>/files for the results (choose another folder with --files): \
+                    <scratch>/files/out is not a folder (links are not followed here)";
+    scratch.refuses_job(&["in"], sentence);
+}
+
+#[test]
+fn files_folder_of_a_running_job_is_refused_and_its_driver_is_named() {
+    let scratch = Scratch::new();
+    let mut driver = scratch.start(scratch.driver(&["in"]));
+    driver.wait_for("waiting for workers on 127.0.0.1:");
+    let sentence = format!(
+        "cannot lock the results folder (wait for the other job, or choose another folder with \
+         --files): <scratch>/files is in use by another driver (process {})",
+        driver.pid()
+    );
+    scratch.refuses_job(&["in"], &sentence);
+}
+
+/// What the contract's folders hold besides is nobody's business.
+#[test]
+fn hidden_files_and_files_beside_the_results_are_left_alone() {
+    let scratch = Scratch::new();
+    scratch.write("files/README.txt", "mine");
+    scratch.write("files/out/.gitkeep", "mine");
+    scratch.run(&["run", "-q", "in"]).silent();
+
+    for name in ["files/README.txt", "files/out/.gitkeep"] {
+        assert_eq!(fs::read_to_string(scratch.path(name)).unwrap(), "mine");
+    }
+}

@@ -1,0 +1,141 @@
+//! Inputs that no job can be made of.
+
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use super::scratch::Scratch;
+
+#[test]
+fn input_that_does_not_exist_is_named() {
+    let scratch = Scratch::new();
+    let sentence = "input nope does not exist; name the files and folders to read";
+    scratch.refuses_job(&["nope"], sentence);
+    scratch.refuses_job(&["in", "nope"], sentence);
+    scratch.refuses_job(&["--", "-nope"], &sentence.replace("nope", "-nope"));
+}
+
+#[test]
+fn default_input_that_does_not_exist_is_named() {
+    let sentence = "input inputs does not exist; name the files and folders to read";
+    Scratch::new().refuses_job(&[], sentence);
+}
+
+#[test]
+fn name_of_an_input_cannot_break_the_line_or_speak_to_the_terminal() {
+    let scratch = Scratch::new();
+    let sentence = "input a\\nb\\u{1b}[2J does not exist; name the files and folders to read";
+    scratch.refuses_job(&["a\nb\u{1b}[2J"], sentence);
+}
+
+#[test]
+fn name_of_an_input_that_is_not_text_is_shown_as_far_as_it_is() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(&["run"]);
+    command.arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    scratch
+        .refuses(command, "input caf\u{fffd} does not exist; name the files and folders to read");
+}
+
+#[test]
+fn empty_name_is_no_input() {
+    let scratch = Scratch::new();
+    let sentence =
+        "a value is required for '[INPUT]...' but none was supplied (see <command> --help)";
+    scratch.refuses_job(&[""], sentence);
+}
+
+#[test]
+fn unreadable_file_is_named() {
+    let scratch = Scratch::new();
+    lock(&scratch, "in/b.txt");
+    let sentence = "cannot read input in/b.txt (allow reading it, or leave it out)";
+    scratch.refuses_unprivileged(&["in"], sentence);
+    scratch.refuses_unprivileged(&["in/b.txt"], sentence);
+}
+
+#[test]
+fn unreadable_folder_is_named() {
+    let scratch = Scratch::new();
+    scratch.create("in/closed");
+    lock(&scratch, "in/closed/b.txt");
+    fs::set_permissions(scratch.path("in/closed"), Permissions::from_mode(0o000)).unwrap();
+    let sentence = "cannot read input in/closed (allow reading it, or leave it out)";
+    scratch.refuses_unprivileged(&["in"], sentence);
+    scratch.refuses_unprivileged(&["in/closed"], sentence);
+    // A tester without privileges could not remove it.
+    fs::set_permissions(scratch.path("in/closed"), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn folder_without_files_is_named() {
+    let scratch = Scratch::new();
+    scratch.create("empty/deeper");
+    let sentence = "no input files in `empty` (hidden files are skipped); \
+                    name the files and folders to read";
+    scratch.refuses_job(&["empty"], sentence);
+}
+
+#[test]
+fn folder_with_hidden_files_only_is_a_folder_without_files() {
+    let scratch = Scratch::new();
+    scratch.write("one/.hidden", "a");
+    scratch.write("other/.git/config", "a");
+    let sentence = "no input files in `one`, `other` (hidden files are skipped); \
+                    name the files and folders to read";
+    scratch.refuses_job(&["one", "other"], sentence);
+}
+
+#[test]
+fn link_that_leads_nowhere_is_named_with_its_target() {
+    let scratch = Scratch::new();
+    symlink("gone", scratch.path("in/link")).unwrap();
+    let sentence =
+        "input in/link is a link to gone, which does not exist; repair the link, or remove it";
+    scratch.refuses_job(&["in"], sentence);
+    scratch.refuses_job(&["in/link"], sentence);
+}
+
+#[test]
+fn link_to_itself_is_named() {
+    let scratch = Scratch::new();
+    symlink("link", scratch.path("link")).unwrap();
+    scratch.refuses_job(&["link"], "cannot read input link (repair it, or leave it out)");
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
+    let scratch = Scratch::new();
+    let status = Command::new("mkfifo").arg(scratch.path("fifo")).status().unwrap();
+    assert!(status.success());
+    let _listener = UnixListener::bind(scratch.path("socket")).unwrap();
+    for (path, kind) in [("fifo", "a FIFO"), ("socket", "a socket"), ("/dev/zero", "a device")] {
+        let sentence = format!(
+            "input {path} is {kind}, not a regular file; save what it gives in a file, or leave it \
+             out"
+        );
+        scratch.refuses_job(&["in", path], &sentence);
+    }
+}
+
+#[test]
+fn input_in_the_results_folder_is_named() {
+    let scratch = Scratch::new();
+    scratch.write("results/notes/a.txt", "a");
+    let sentence = "input <scratch>/results/notes/a.txt lies in the results folder \
+                    <scratch>/results; choose another folder with --files";
+    scratch.refuses_job(&["results", "--files", "results"], sentence);
+    scratch.refuses_job(&["results/notes", "--files", "results"], sentence);
+    symlink("results/notes", scratch.path("link")).unwrap();
+    scratch.refuses_job(&["link", "--files", "results"], sentence);
+}
+
+/// A file that only root can read.
+fn lock(scratch: &Scratch, name: &str) {
+    scratch.write(name, "a");
+    let path: &Path = &scratch.path(name);
+    fs::set_permissions(path, Permissions::from_mode(0o000)).expect("the file was just created");
+}

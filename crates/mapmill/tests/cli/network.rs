@@ -1,0 +1,173 @@
+//! Addresses, secrets and roots: where driver and worker would meet, and do not.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+
+use super::scratch::Scratch;
+
+#[test]
+fn address_in_use_is_told_who_else_might_use_it() {
+    let scratch = Scratch::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let sentence = format!(
+        "cannot listen on {address} (another driver or program listens there: stop it, or choose \
+         another port with --listen)"
+    );
+    scratch.refuses(scratch.command(&["driver", "in", "--listen", &address]), &sentence);
+}
+
+#[test]
+fn address_that_this_machine_does_not_have_is_refused() {
+    let scratch = Scratch::new();
+    // From a block that is reserved for documentation: nobody has it.
+    let args = ["driver", "in", "--insecure", "--listen", "192.0.2.1:50051"];
+    let sentence = "cannot listen on 192.0.2.1:50051 (this machine does not have that address: \
+                    choose one of its own with --listen)";
+    scratch.refuses(scratch.command(&args), sentence);
+}
+
+#[test]
+fn port_that_needs_privileges_is_refused() {
+    let scratch = Scratch::new();
+    let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if lowest.is_ok_and(|port| port.trim().parse::<u16>().is_ok_and(|port| port <= 1)) {
+        // Containers let everybody have every port.
+        return;
+    }
+    let sentence = "cannot listen on 127.0.0.1:1 (ports below 1024 need privileges: choose a higher \
+                    one with --listen)";
+    let args = ["driver", "in", "--listen", "127.0.0.1:1"];
+    scratch.refuses(scratch.unprivileged(&args), sentence);
+}
+
+#[test]
+fn address_that_does_not_resolve_is_refused() {
+    let scratch = Scratch::new();
+    // No name has a part of more than 63 letters, so nobody has to be asked.
+    let address = format!("{}.invalid:50051", "h".repeat(64));
+    let sentence = format!(
+        "`{address}` does not resolve to an address (check the name, or use an IP address, such as \
+         127.0.0.1:50051)"
+    );
+    scratch.refuses(scratch.command(&["driver", "in", "--listen", &address]), &sentence);
+}
+
+#[test]
+fn what_is_no_address_is_told_what_one_looks_like() {
+    let scratch = Scratch::new();
+    for value in ["here", "127.0.0.1", "127.0.0.1:", ":50051", "host:99999", "http://host:1"] {
+        for (command, flag) in [("driver", "--listen"), ("worker", "--driver")] {
+            let sentence = format!(
+                "invalid value '{value}' for '{flag} <ADDR>': expected HOST:PORT, such as \
+                 127.0.0.1:50051 (see <command> --help)"
+            );
+            scratch.refuses(scratch.command(&[command, flag, value]), &sentence);
+        }
+    }
+}
+
+#[test]
+fn address_that_others_can_reach_is_refused_with_both_ways_out() {
+    let scratch = Scratch::new();
+    for address in ["0.0.0.0:0", "192.0.2.1:50051", "[::]:0"] {
+        let sentence = format!(
+            "{address} can be reached from other machines, and this version does not encrypt; \
+             listen on 127.0.0.1 (and use an SSH tunnel), or accept the risk with --insecure"
+        );
+        scratch.refuses(scratch.command(&["driver", "in", "--listen", address]), &sentence);
+    }
+}
+
+#[test]
+fn insecure_driver_warns() {
+    let scratch = Scratch::new();
+    let mut driver =
+        scratch.start(scratch.command(&["driver", "in", "--insecure", "--listen", "0.0.0.0:0"]));
+    driver.wait_for("waiting for workers on 0.0.0.0:");
+    let warning = driver.wait_for("mapmill: warning: 0.0.0.0:");
+    assert!(
+        warning.ends_with(
+            " can be reached from other machines, and nothing is encrypted (--insecure)"
+        ),
+        "{warning}"
+    );
+}
+
+#[test]
+fn token_that_is_none_is_refused_and_not_shown() {
+    let scratch = Scratch::new();
+    let long = "x".repeat(513);
+    for (token, characters) in [("", 0), ("hunter2", 7), ("caf\u{e9}", 3), (&long, 513)] {
+        let sentence = format!(
+            "cannot use MAPMILL_TOKEN (make a good one with: openssl rand -hex 32): the token has \
+             {characters} usable characters; it needs 32 to 512, printable and without spaces"
+        );
+        for args in [&["driver", "in"][..], &["worker"]] {
+            let mut command = scratch.command(args);
+            command.env("MAPMILL_TOKEN", token);
+            scratch.refuses(command, &sentence);
+        }
+    }
+    let mut command = scratch.command(&["worker"]);
+    command.env("MAPMILL_TOKEN", OsStr::from_bytes(&[0xff; 40]));
+    scratch
+        .refuses(command, "cannot use MAPMILL_TOKEN (make a good one with: openssl rand -hex 32)");
+}
+
+#[test]
+fn worker_with_another_token_is_refused() {
+    let scratch = Scratch::new();
+    let mut command = scratch.driver(&["in"]);
+    command.env("MAPMILL_TOKEN", "d".repeat(32));
+    let (_driver, address) = scratch.start_driver(command);
+
+    for token in [None, Some("w".repeat(32))] {
+        let mut worker = scratch.command(&["worker", "--driver", &address]);
+        worker.envs(token.map(|token| ("MAPMILL_TOKEN", token)));
+        let ended = scratch.end(worker);
+        assert!(
+            ended
+                .stderr
+                .starts_with(&format!("mapmill: the driver at {address} refused this worker: "))
+                && ended.stderr.ends_with("; both sides need the same MAPMILL_TOKEN\n"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(ended.stderr.lines().count(), 1);
+        assert_eq!(ended.code, 2);
+    }
+}
+
+#[test]
+fn root_that_is_no_folder_is_refused() {
+    let scratch = Scratch::new();
+    for root in ["nope", "in/a.txt"] {
+        let sentence = format!("cannot use {root} as a root (--root wants a folder that exists)");
+        scratch.refuses(scratch.command(&["worker", "--root", "in", "--root", root]), &sentence);
+    }
+}
+
+#[test]
+fn worker_whose_roots_do_not_hold_the_job_is_told_the_missing_root() {
+    let scratch = Scratch::new();
+    scratch.create("elsewhere");
+    let (driver, address) = scratch.start_driver(scratch.driver(&["in"]));
+
+    let check = |roots: &[&str], missing: &str, shown: &str| {
+        let sentence = format!(
+            "the job uses <scratch>/{missing}, which lies in none of this worker's roots ({shown}); \
+             start it with --root <scratch>/{missing}"
+        );
+        let args = [&["worker", "--driver", &address], roots].concat();
+        scratch.refuses(scratch.command(&args), &sentence);
+    };
+    check(&["--root", "elsewhere"], "files", "<scratch>/elsewhere");
+    check(
+        &["--root", "elsewhere", "--root", "files"],
+        "in",
+        "<scratch>/elsewhere, <scratch>/files",
+    );
+    assert!(driver.log().contains("refused a worker without this root"), "{}", driver.log());
+}

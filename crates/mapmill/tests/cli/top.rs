@@ -1,0 +1,163 @@
+//! `mapmill top`: the most frequent words of finished jobs.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::scratch::{Scratch, into_closed_pipe, into_full_device};
+
+#[test]
+fn words_come_by_count_and_equals_by_their_bytes() {
+    let scratch = Scratch::new();
+    scratch.write("out-0", "Zebra 5\napple 5\nfig 1\nthe 1024\nto 512\n\u{e9}t\u{e9} 5\n");
+    let chart = "
+  the    1,024  ████████████████████████████████████████
+  to       512  ████████████████████
+  Zebra      5  ▎
+  apple      5  ▎
+  \u{e9}t\u{e9}        5  ▎
+  fig        1
+";
+    assert_eq!(scratch.run(&["top", "out-0"]).silent(), chart[1..]);
+}
+
+#[test]
+fn counts_of_several_outputs_are_added_up() {
+    let scratch = Scratch::new();
+    scratch.write("monday/out-0", "b 2\nd 1\n");
+    scratch.write("monday/out-1", "a 1\nc 1\n");
+    scratch.write("tuesday/out-0", "a 1\nb 2\n");
+    scratch.write("tuesday/out-1", "");
+    let chart = "  b  4  ████████████████████████████████████████\n  a  2  ████████████████████\n";
+    let folders = ["top", "-k", "2", "monday", "tuesday"];
+    assert_eq!(scratch.run(&folders).silent(), chart);
+    let files = ["top", "--count=2", "tuesday/out-0", "monday/out-1", "monday/out-0"];
+    assert_eq!(scratch.run(&files).silent(), chart);
+    // Twice named is twice counted, as `cat a a` has it.
+    let twice = scratch.run(&["top", "-k1", "monday", "monday/out-0"]).silent();
+    assert!(twice.starts_with("  b  4  █"), "{twice}");
+}
+
+#[test]
+fn ten_words_of_the_default_folder_are_shown() {
+    let scratch = Scratch::new();
+    let words: Vec<_> = ('a'..='z').map(|word| format!("{word} ").repeat(word as usize)).collect();
+    scratch.write("in/b.txt", words.concat());
+    scratch.run(&["run", "-q", "in"]).silent();
+
+    let shown = scratch.run(&["top"]).silent();
+    let words: String = shown.split_whitespace().step_by(3).collect();
+    assert_eq!(words, "zyxwvutsrq");
+    let all = scratch.run(&["top", "-k", "1000"]).silent();
+    assert_eq!(all.lines().count(), 26);
+    assert!(all.lines().all(|line| !line.ends_with(' ')), "{all}");
+}
+
+#[test]
+fn bars_are_aligned_whatever_the_script() {
+    let scratch = Scratch::new();
+    // Two columns a letter; letters that take none; a word that is too long to show; and words that
+    // would speak to the terminal.
+    let long = "w".repeat(100);
+    let words = ["\0", "\u{1b}[2J", &long, "नमस्ते", "日本語"];
+    scratch.write("out-0", words.map(|word| format!("{word} 8\n")).concat());
+    let chart = format!(
+        "
+  \\u{{0}}                                     8  |
+  \\u{{1b}}[2J                                 8  |
+  {}…  8  |
+  नमस्ते                                      8  |
+  日本語                                    8  |
+",
+        "w".repeat(39)
+    );
+    let bar = "█".repeat(40);
+    assert_eq!(scratch.run(&["top", "out-0"]).silent(), chart[1..].replace('|', &bar));
+}
+
+#[test]
+fn no_words_are_no_lines() {
+    let scratch = Scratch::new();
+    scratch.write("out-0", "");
+    assert_eq!(scratch.run(&["top", "out-0"]).silent(), "");
+}
+
+#[test]
+fn huge_counts_do_not_wrap() {
+    let scratch = Scratch::new();
+    scratch.write("out-0", format!("a {}\n", u64::MAX));
+    let shown = scratch.run(&["top", "out-0", "out-0"]).silent();
+    assert!(shown.starts_with("  a  18,446,744,073,709,551,615  █"), "{shown}");
+}
+
+#[test]
+fn missing_file_is_named() {
+    let scratch = Scratch::new();
+    let check = |args: &[&str], path: &str| {
+        let sentence =
+            format!("{path} does not exist; run a job first, or name the outputs of one");
+        scratch.refuses(scratch.command(&[&["top"], args].concat()), &sentence);
+    };
+    check(&[], "files/out");
+    check(&["nope"], "nope");
+}
+
+#[test]
+fn folder_without_outputs_is_named() {
+    let scratch = Scratch::new();
+    scratch.write("empty/.hidden", "a 1\n");
+    let sentence =
+        "empty holds no outputs of a job; name them, or the folder `out` that holds them";
+    scratch.refuses(scratch.command(&["top", "empty"]), sentence);
+}
+
+#[test]
+fn file_that_is_no_output_is_named_with_its_line() {
+    let scratch = Scratch::new();
+    for (text, line) in [
+        ("words and more words\n", 1),
+        ("a 1\nb\n", 2),
+        ("a 1\nb 2", 2),
+        ("a 1\nb -2\n", 2),
+        ("\u{fffd}\n", 1),
+        // Not in order, and not once each.
+        ("b 1\na 1\n", 2),
+        ("a 1\na 1\n", 2),
+    ] {
+        scratch.write("file", text);
+        let sentence = format!(
+            "file is not an output of a job, which are in its folder `out`: line {line} is not a \
+             word and a count, in order"
+        );
+        scratch.refuses(scratch.command(&["top", "file"]), &sentence);
+    }
+}
+
+#[test]
+fn unreadable_output_is_named() {
+    let scratch = Scratch::new();
+    scratch.write("out/out-0", "a 1\n");
+    fs::set_permissions(scratch.path("out/out-0"), Permissions::from_mode(0o000)).unwrap();
+    scratch.refuses(scratch.unprivileged(&["top", "out"]), "cannot read out/out-0");
+}
+
+#[test]
+fn count_has_limits() {
+    let scratch = Scratch::new();
+    let sentence = "invalid value '0' for '--count <COUNT>': expected a whole number from 1 to \
+                    4,294,967,295 (see <command> --help)";
+    scratch.refuses(scratch.command(&["top", "-k", "0"]), sentence);
+}
+
+#[test]
+fn closed_pipe_is_a_good_end() {
+    let scratch = Scratch::new();
+    scratch.write("out-0", "a 1\n");
+    assert_eq!(into_closed_pipe(scratch.command(&["top", "out-0"])), Some(0));
+}
+
+#[test]
+fn full_device_is_not() {
+    let scratch = Scratch::new();
+    scratch.write("out-0", "a 1\n");
+    assert_eq!(into_full_device(scratch.command(&["top", "out-0"])), Some(2));
+}

@@ -1,0 +1,221 @@
+//! A driver and workers as a user starts them, one by one, to be hurt while they run.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::job::{Ended, TestJob};
+use super::oracle::Oracle;
+use super::process::{Process, poll};
+
+/// How long after the end of the job the last process may end.
+pub const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One execution of a task, as messages have it: `m3.a0`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    pub phase: Phase,
+    pub task: u32,
+    pub number: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    Map,
+    Reduce,
+}
+
+impl Attempt {
+    fn parse(text: &str) -> Option<Self> {
+        let (task, number) = text.split_once(".a")?;
+        let (phase, task) = match (task.strip_prefix('m'), task.strip_prefix('r')) {
+            (Some(task), _) => (Phase::Map, task),
+            (None, Some(task)) => (Phase::Reduce, task),
+            (None, None) => return None,
+        };
+        Some(Self { phase, task: task.parse().ok()?, number: number.parse().ok()? })
+    }
+
+    pub fn next(self) -> Self {
+        Self { number: self.number + 1, ..self }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Map => 'm',
+            Phase::Reduce => 'r',
+        };
+        write!(f, "{phase}{}.a{}", self.task, self.number)
+    }
+}
+
+/// A job's processes. The driver calls the workers by the order in which they were started.
+#[derive(Debug)]
+pub struct Cluster {
+    pub driver: Process,
+    pub workers: Vec<Process>,
+    address: String,
+    /// Of the inputs as they were when the driver started.
+    oracle: Oracle,
+    /// Dropped last: the processes use its folder.
+    pub job: TestJob,
+}
+
+impl TestJob {
+    /// Starts a driver, which waits for workers.
+    #[track_caller]
+    pub fn drive(self) -> Cluster {
+        self.drive_at("127.0.0.1:0", Vec::new())
+    }
+
+    /// Starts `count` workers first, and the driver when they wait for it.
+    #[track_caller]
+    pub fn drive_after_workers(self, count: usize) -> Cluster {
+        let address = free_address();
+        let start = |index| start_worker(&self, index, &address, &[]);
+        let mut workers: Vec<_> = (0..count).map(start).collect();
+        for worker in &mut workers {
+            worker.wait_for("waiting for a driver");
+        }
+        self.drive_at(&address, workers)
+    }
+
+    #[track_caller]
+    fn drive_at(self, listen: &str, workers: Vec<Process>) -> Cluster {
+        let oracle = self.oracle();
+        let mut driver = self.start("driver", self.job_command("driver", &["--listen", listen]));
+        let address = driver.wait_until("its address", |log| {
+            let (_, rest) = log.split_once("waiting for workers on ")?;
+            Some(rest.split_once(';')?.0.to_owned())
+        });
+        Cluster { driver, workers, address, oracle, job: self }
+    }
+}
+
+fn start_worker(job: &TestJob, index: usize, address: &str, flags: &[&str]) -> Process {
+    let mut command = job.command("worker");
+    command.args(["-v", "--driver", address]).args(flags);
+    job.start(&format!("w{index}"), command)
+}
+
+impl Cluster {
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Starts a worker and waits until the driver knows it. Returns its number.
+    #[track_caller]
+    pub fn worker(&mut self, flags: &[&str]) -> usize {
+        self.worker_called(self.workers.len(), flags)
+    }
+
+    /// The same for one that the driver calls `number`, because others were taken away.
+    #[track_caller]
+    pub fn worker_called(&mut self, number: usize, flags: &[&str]) -> usize {
+        let mut worker = start_worker(&self.job, number, &self.address, flags);
+        worker.wait_for(&format!("as w{number}"));
+        self.workers.push(worker);
+        number
+    }
+
+    /// Waits until `worker` is at work in `phase`.
+    #[track_caller]
+    pub fn running(&mut self, phase: Phase, worker: usize) -> Attempt {
+        let what = format!("w{worker} in its {phase:?} phase");
+        self.driver.wait_until(&what, |log| {
+            let on = format!(" on w{worker}");
+            let started = log.lines().rev().find_map(|line| {
+                let attempt = line.split_once(": start ")?.1.strip_suffix(&on)?;
+                Attempt::parse(attempt).filter(|attempt| attempt.phase == phase)
+            })?;
+            (!is_over(log, started)).then_some(started)
+        })
+    }
+
+    /// Waits until `attempt` is given up and its task is given away. Returns to whom.
+    #[track_caller]
+    pub fn heir(&mut self, attempt: Attempt) -> usize {
+        let line = self.driver.wait_for(&format!(": start {} on w", attempt.next()));
+        let number = line.rsplit_once('w').map(|(_, number)| number.parse());
+        number.expect("a line that was asked for").expect("the number of a worker")
+    }
+
+    /// Waits until so many map tasks are committed.
+    #[track_caller]
+    pub fn maps_committed(&mut self, count: usize) {
+        self.driver.wait_until("commits of map tasks", |log| {
+            (log.matches(": published m").count() >= count).then_some(())
+        });
+    }
+
+    /// The job comes to its good end, with the right results; everybody who lives ends with exit
+    /// code 0, and soon.
+    #[track_caller]
+    pub fn finish(mut self) -> Ended {
+        self.driver.wait_for(": job ");
+        let over = Instant::now();
+        let living: Vec<usize> = (0..self.workers.len())
+            .filter(|&index| self.workers[index].ended().is_none())
+            .collect();
+        poll(
+            || {
+                let mut processes = self.workers.iter_mut().chain([&mut self.driver]);
+                processes.all(|process| process.ended().is_some()).then_some(())
+            },
+            || "all processes to end".to_owned(),
+        );
+        for index in living {
+            let (status, at) = self.workers[index].wait();
+            assert_eq!(status.code(), Some(0), "exit code of w{index}");
+            assert!(at - over < FAREWELL, "w{index} ended {:?} after the job", at - over);
+        }
+        let (_, at) = self.driver.wait();
+        assert!(at - over < FAREWELL, "the driver ended {:?} after the job", at - over);
+        let (ended, oracle) = self.end();
+        ended.check_against(&oracle)
+    }
+
+    /// Waits for the end of the driver, however it comes. The workers are killed.
+    #[track_caller]
+    pub fn end(mut self) -> (Ended, Oracle) {
+        self.driver.wait();
+        (Ended::new(self.job, self.driver), self.oracle)
+    }
+
+    pub fn signal(&mut self, worker: usize, signal: Signal) {
+        self.workers[worker].signal(signal);
+    }
+}
+
+impl Ended {
+    /// The fault that was meant for `attempt` has struck: it was begun and did not come to report.
+    #[track_caller]
+    pub fn assert_lost(&self, attempt: Attempt) {
+        assert!(self.log.contains(&format!(": start {attempt} on ")), "{attempt} did not start");
+        assert!(self.log.contains(&format!(": discard {attempt}\n")), "{attempt} was not given up");
+        assert!(!self.log.contains(&format!(" {attempt}: publishing")), "{attempt} was reported");
+    }
+}
+
+/// Whether the attempt was reported or given up.
+fn is_over(log: &str, attempt: Attempt) -> bool {
+    log.contains(&format!(" {attempt}: ")) || log.contains(&format!(": discard {attempt}\n"))
+}
+
+/// An address that nobody listens on. Below the ports that the system gives to others who ask for
+/// any, so that it stays free until it is used.
+fn free_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = 20_000 + process + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return format!("127.0.0.1:{port}");
+        }
+    }
+}
