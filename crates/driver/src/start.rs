@@ -131,6 +131,28 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Too many map tasks, or reduce tasks.
+    #[error("{given} {kind} tasks are too many; at most {max} are possible")]
+    TooManyTasks {
+        /// Which.
+        kind: &'static str,
+        /// How many were asked for.
+        given: u32,
+        /// How many may be.
+        max: u32,
+    },
+    /// Too many intermediates.
+    #[error(
+        "{map_tasks} map tasks times {reduce_tasks} reduce tasks make more than {} intermediates; \
+         use fewer of either: -n, -m",
+        rpc::limits::INTERMEDIATES_MAX
+    )]
+    TooManyIntermediates {
+        /// `N`.
+        map_tasks: u32,
+        /// `M`.
+        reduce_tasks: u32,
+    },
     /// The description of one map task would be larger than a message may be.
     #[error(
         "map task {task} would read too many files: their names take {bytes} bytes, and a task has room for \
@@ -286,10 +308,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
     let inputs = inputs.into_iter().map(real_path).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(inputs, config.map_tasks);
-    let (task, bytes) = plan.largest_description();
-    if bytes > rpc::limits::RESPONSE_BYTES_MAX {
-        return Err(StartError::TaskTooLarge { task, bytes });
-    }
+    check_numbers(&plan, config.reduce_tasks.get())?;
 
     let files = absolute(&config.files)?;
     inspect_files(&files, plan.inputs())?;
@@ -335,6 +354,26 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         replaces_results: survey.has_results(),
         stay: Duration::ZERO,
     })
+}
+
+fn check_numbers(plan: &Plan, reduce_tasks: u32) -> Result<(), StartError> {
+    use rpc::limits::{INTERMEDIATES_MAX, MAP_TASKS_MAX, REDUCE_TASKS_MAX, RESPONSE_BYTES_MAX};
+    let map_tasks = plan.map_tasks().get();
+    for (kind, given, max) in
+        [("map", map_tasks, MAP_TASKS_MAX), ("reduce", reduce_tasks, REDUCE_TASKS_MAX)]
+    {
+        if given > max {
+            return Err(StartError::TooManyTasks { kind, given, max });
+        }
+    }
+    if u64::from(map_tasks) * u64::from(reduce_tasks) > INTERMEDIATES_MAX {
+        return Err(StartError::TooManyIntermediates { map_tasks, reduce_tasks });
+    }
+    let (task, bytes) = plan.largest_description();
+    if bytes > RESPONSE_BYTES_MAX {
+        return Err(StartError::TaskTooLarge { task, bytes });
+    }
+    Ok(())
 }
 
 /// Links in the path are resolved now, once: where they lead later is of no interest to the job.

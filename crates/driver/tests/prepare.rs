@@ -31,6 +31,17 @@ fn whatever_is_refused_leaves_the_disk_alone() {
             "lies in the results folder",
             Box::new(|folder, config| config.files = folder.join("inputs")),
         ),
+        (
+            "200000 map tasks are too many; at most 100000",
+            Box::new(|_, config| config.map_tasks = NonZeroU32::new(200_000)),
+        ),
+        (
+            "100000 map tasks times 101 reduce tasks make more than 10000000 intermediates",
+            Box::new(|_, config| {
+                config.map_tasks = NonZeroU32::new(100_000);
+                config.reduce_tasks = NonZeroU32::new(101).unwrap();
+            }),
+        ),
         ("does not resolve", Box::new(|_, config| config.listen = "no-such-host.invalid:1".into())),
         ("does not resolve", Box::new(|_, config| config.listen = "127.0.0.1".into())),
         (
