@@ -159,5 +159,5 @@ fn closed_pipe_is_a_good_end() {
 fn full_device_is_not() {
     let scratch = Scratch::new();
     scratch.write("out-0", "a 1\n");
-    assert_eq!(into_full_device(scratch.command(&["top", "out-0"])), Some(2));
+    assert_eq!(into_full_device(scratch.command(&["top", "out-0"])), Some(1));
 }
