@@ -1,0 +1,304 @@
+//! A prepared job runs: from the first call of a worker to what the user is told.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use rpc::{ServeError, Token};
+use scheduler::{End, Job, JobFailure, Limits, Outcome, Phase, Scheduler};
+use store::{FolderLock, Store, layout};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::book::Cause;
+use crate::committer::Committer;
+use crate::driver::{Driver, Ended, Terms};
+use crate::journal::{Journal, JournalError};
+use crate::plan::Plan;
+use crate::service::Service;
+use crate::status::{AttemptStory, Snapshot, Summary};
+
+/// A job that listens for workers and has not begun.
+pub struct Prepared {
+    pub(crate) listener: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) token: Option<Token>,
+    pub(crate) plan: Plan,
+    pub(crate) terms: Terms,
+    pub(crate) limits: Limits,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) journal: Journal,
+    pub(crate) journal_path: PathBuf,
+    /// Held until the job is over.
+    pub(crate) lock: FolderLock,
+    pub(crate) replaces_results: bool,
+    /// How long the driver answers at least.
+    pub(crate) stay: Duration,
+}
+
+impl Prepared {
+    /// Where the driver listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `N`.
+    pub fn map_tasks(&self) -> u32 {
+        self.plan.map_tasks().get()
+    }
+
+    /// `M`.
+    pub fn reduce_tasks(&self) -> u32 {
+        self.terms.reduce_tasks
+    }
+
+    /// How many files will be read.
+    pub fn input_files(&self) -> usize {
+        self.plan.inputs().len()
+    }
+
+    /// How many bytes they have.
+    pub fn input_bytes(&self) -> u64 {
+        self.plan.bytes()
+    }
+
+    /// The real path of the results folder.
+    pub fn files(&self) -> &Path {
+        &self.terms.files
+    }
+
+    /// Every folder that a worker must be allowed to use.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.terms.folders
+    }
+
+    /// Whether the folder holds the results of an earlier job, which this one will replace file by
+    /// file.
+    pub fn replaces_results(&self) -> bool {
+        self.replaces_results
+    }
+
+    /// Workers may have been started first: they look for the driver now and then, and a small job
+    /// is over before all of them have looked. Those who come late are told so for a second, or
+    /// they would wait for a driver that has come and gone.
+    pub fn expecting_workers(self) -> Self {
+        /// Twice the longest time between two looks of a worker.
+        const STAY: Duration = Duration::from_secs(1);
+        Self { stay: STAY, ..self }
+    }
+
+    /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
+    ///
+    /// Returns when the results are complete and durable, and the workers have been told.
+    ///
+    /// # Errors
+    ///
+    /// When the job failed or was interrupted. What was committed until then stays.
+    pub async fn run(
+        self,
+        snapshots: watch::Sender<Snapshot>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Summary, JobError> {
+        let system = |operation| move |source| JobError::System { operation, source };
+        let listener = tokio::net::TcpListener::from_std(self.listener)
+            .map_err(system("listen on the address that was bound"))?;
+        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let (errands, orders) = std_mpsc::channel();
+        let committer = Committer {
+            store: self.store,
+            journal: self.journal,
+            journal_path: self.journal_path,
+            events: events.clone(),
+        };
+        let committer = std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || committer.run(&orders))
+            .map_err(system("start a thread"))?;
+
+        let (end, ended) = oneshot::channel::<()>();
+        let (serving, served) = oneshot::channel::<Infallible>();
+        let service = Arc::new(Service { events });
+        let server = tokio::spawn(async move {
+            let _serving = serving;
+            let ended = async {
+                // An error means that the sender is gone, which is the end as well.
+                let _ = ended.await;
+            };
+            rpc::serve(listener, service, self.token, ended).await
+        });
+        // Without a server no worker can report, and the loop would wait for ever.
+        let interrupted = async {
+            // Cancel safe: both are waited for once.
+            tokio::select! {
+                () = interrupted => {}
+                Err(_) = served => tracing::error!("the server ended before the job"),
+            }
+        };
+
+        let plan = Arc::new(self.plan);
+        let map_bytes = (0..plan.map_tasks().get()).map(|task| plan.task_bytes(task)).collect();
+        let job = Job { map_bytes, reduce_tasks: self.terms.reduce_tasks };
+        let files = self.terms.files.clone();
+        let sched = Scheduler::new(&job, self.limits);
+        let driver =
+            Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots).stay(self.stay);
+        let ended = driver.drive(inbox, interrupted).await;
+
+        // The receiver is gone if the server has broken.
+        let _ = end.send(());
+        let served = stop(server).await;
+        if let Err(panic) = committer.join() {
+            std::panic::resume_unwind(panic);
+        }
+        drop(self.lock);
+        match (conclude(ended, &plan, files), served) {
+            // That is why.
+            (Err(JobError::Cancelled), Err(broken)) => Err(broken),
+            (result, _) => result,
+        }
+    }
+}
+
+/// The job ran and did not come to a good end.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The user ended it.
+    #[error("interrupted")]
+    Cancelled,
+    /// A task could not be done.
+    #[error("{}", FailureText(.failure, .work, .attempts))]
+    Failed {
+        /// Which, and what was wrong with it.
+        failure: JobFailure,
+        /// What the task was to do.
+        work: String,
+        /// Every attempt at it.
+        attempts: Vec<AttemptStory>,
+    },
+    /// The job is done, but its journal could not say so.
+    #[error("the results are complete, but the journal is not")]
+    Journal(#[source] JournalError),
+    /// The server broke.
+    #[error(transparent)]
+    Serve(ServeError),
+    /// The operating system refused something that every process needs.
+    #[error("cannot {operation}")]
+    System {
+        /// What.
+        operation: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptStory]);
+
+impl fmt::Display for FailureText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(failure, work, attempts) = self;
+        let JobFailure { task, .. } = failure;
+        write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
+        for story in *attempts {
+            let started = story.started.as_secs_f64();
+            let cause = rpc::message::sentence(&story.ended);
+            write!(
+                f,
+                "\n  {} on {}, started at {started:.1} s: {cause}",
+                story.attempt, story.worker
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets the server finish the calls in flight, but not wait for a client that holds its connection
+/// open in its sleep.
+async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Result<(), JobError> {
+    match tokio::time::timeout(FAREWELL_MAX, &mut server).await {
+        Ok(Ok(result)) => result.map_err(JobError::Serve),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        Err(_elapsed) => {
+            server.abort();
+            Ok(())
+        }
+    }
+}
+
+fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
+    let outcome = ended.sched.outcome().expect("the loop ends when the scheduler has decided");
+    match *outcome {
+        Outcome::Cancelled => return Err(JobError::Cancelled),
+        Outcome::Failed(failure) => {
+            let work = describe(failure.task, plan);
+            let attempts = stories(&mut ended, failure.task);
+            return Err(JobError::Failed { failure, work, attempts });
+        }
+        Outcome::Done => ended.finished.map_err(JobError::Journal)?,
+    }
+    let totals = ended.book.totals();
+    let output = |bucket| files.join(layout::output(bucket).as_str());
+    Ok(Summary {
+        input_files: plan.inputs().len(),
+        invalid_bytes: totals.invalid_bytes,
+        distinct_words: totals.distinct_words,
+        output_bytes: totals.output_bytes,
+        workers: ended.crew.len(),
+        elapsed: ended.elapsed,
+        outputs: (0..ended.snapshot.reduce.tasks).map(output).collect(),
+        snapshot: ended.snapshot,
+        files,
+    })
+}
+
+/// What a task was to do, for people.
+fn describe(task: scheduler::TaskId, plan: &Plan) -> String {
+    match task.phase {
+        Phase::Map => {
+            let mut splits = plan.splits(task.index);
+            let Some(first) = splits.next() else { return "no bytes".to_owned() };
+            let path = first.input.path.display();
+            let others = match splits.count() {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
+            format!("bytes {} to {} of {path}{others}", first.start, first.end)
+        }
+        Phase::Reduce => format!("bucket {}", task.index),
+    }
+}
+
+fn stories(ended: &mut Ended, task: scheduler::TaskId) -> Vec<AttemptStory> {
+    let records = ended.sched.attempts(task).to_vec();
+    let mut stories = Vec::new();
+    for (number, record) in (0..).zip(records) {
+        let attempt = scheduler::AttemptId { task, number };
+        let known = ended.book.take_cause(attempt);
+        let cause = known.unwrap_or(match record.ended.map(|(_, end)| end) {
+            None => Cause::Running,
+            // With these two the book knows more; without it, no more than this can be said.
+            Some(End::Abandoned | End::Failed | End::Rejected) => Cause::Abandoned,
+            Some(End::Committed) => Cause::Committed,
+            Some(End::Left) => Cause::Left,
+            Some(End::Lost) => Cause::Lost,
+            Some(End::Stuck) => Cause::Stuck,
+        });
+        stories.push(AttemptStory {
+            attempt: attempt.to_string(),
+            worker: ended.crew.describe(record.worker),
+            started: record.started.0,
+            ended: cause,
+        });
+    }
+    stories
+}
+
+/// Calls that wait to be heard by the loop. A worker has at most two in flight; the others wait in
+/// its connection.
+const EVENTS_MAX: usize = 1024;
+
+/// How long the server may take to finish its last answers.
+const FAREWELL_MAX: Duration = Duration::from_millis(300);
