@@ -37,11 +37,12 @@ impl Random {
     pub fn text(&mut self, bytes: usize) -> Vec<u8> {
         let mut text = Vec::new();
         while text.len() < bytes {
-            match self.below(40) {
-                0 => text.extend((0..8).map(|_| self.next() as u8)),
-                1 => text.extend(std::iter::repeat_n(b'z', self.below(6000))),
-                2 => text.extend(std::iter::repeat_n(b' ', self.below(300))),
-                3..20 => {
+            match self.below(400) {
+                0..10 => text.extend((0..8).map(|_| self.next() as u8)),
+                // Longer than what is read at once behind the end of a share; rare, or all is `z`.
+                10 => text.extend(std::iter::repeat_n(b'z', self.below(6000))),
+                11..15 => text.extend(std::iter::repeat_n(b' ', self.below(300))),
+                15..200 => {
                     let letters = 1 + self.below(9);
                     text.extend((0..letters).map(|_| b'a' + self.below(26) as u8));
                 }

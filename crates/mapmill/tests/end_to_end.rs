@@ -1,0 +1,331 @@
+//! Whole jobs, through the binary: the right files, whatever goes in and whoever works.
+//!
+//! What is right is said by an independent naive counter, see `util/oracle.rs`.
+
+mod util;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use util::job::{Ended, TestJob, entries, repository, results};
+use util::oracle::{Oracle, Rules};
+use util::random::Random;
+
+const LETTERS: Rules = Rules { whitespace: false, ignore_case: false };
+const WHITESPACE: Rules = Rules { whitespace: true, ignore_case: false };
+
+#[test]
+fn default_job_over_the_sample_leaves_the_committed_tree() {
+    let job = TestJob::new().sample();
+    let mut run = job.start("run", job.command("run"));
+
+    assert_eq!(run.code(), 0);
+    assert!(run.stdout().is_empty(), "stdout is for data that was asked for");
+    assert!(run.log().contains("done in"), "a report ends the job");
+
+    let (found, committed) = (results(&job.result("")), results(&repository().join("files")));
+    assert_eq!(found.keys().collect::<Vec<_>>(), committed.keys().collect::<Vec<_>>());
+    for (name, found) in &found {
+        assert!(*found == committed[name], "{} is not as committed", name.display());
+    }
+    assert_eq!(entries(&job.result(".mapmill")), ["journal.jsonl", "lock", "staging"]);
+    assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0]);
+}
+
+#[test]
+fn committed_tree_is_what_the_naive_counter_says() {
+    let inputs = util::oracle::list(&repository(), &["inputs".into()]);
+    let expected = Oracle::read(&inputs, LETTERS).expect(6, 4);
+
+    assert!(results(&repository().join("files")) == expected.files);
+}
+
+const MAP_TASKS: [u32; 5] = [1, 2, 6, 17, 100];
+const REDUCE_TASKS: [u32; 4] = [1, 4, 7, 26];
+
+/// Every number of map and reduce tasks, over `inputs`. The oracle of job `i` is
+/// `oracles[i % len]`.
+#[track_caller]
+fn check_all_numbers_of_tasks(inputs: &TestJob, rules: &[Rules]) {
+    let oracles: Vec<_> = rules
+        .iter()
+        .map(|&rules| {
+            let files = util::oracle::list(&inputs.path(""), &["inputs".into()]);
+            Oracle::read(&files, rules)
+        })
+        .collect();
+    let numbers = MAP_TASKS.iter().flat_map(|&n| REDUCE_TASKS.iter().map(move |&m| (n, m)));
+    for (index, (n, m)) in numbers.enumerate() {
+        let index = index % rules.len();
+        let job = TestJob::new().reading(inputs.path("inputs")).rules(rules[index]);
+        let ended = job.map_tasks(n).reduce_tasks(m).workers(2).run();
+        ended.check_against(&oracles[index]);
+    }
+}
+
+#[test]
+fn sample_is_counted_right_with_any_number_of_tasks() {
+    check_all_numbers_of_tasks(&TestJob::new().sample(), &[LETTERS]);
+}
+
+#[test]
+fn random_inputs_are_counted_right_with_any_number_of_tasks() {
+    let mut random = Random::new();
+    let mut job = TestJob::new();
+    let names = ["a", "a-b", "b.txt", "b/a", "b/a.txt", "b/c/d/e", "empty", "z", "\u{e9}/\u{e8}"];
+    for name in names {
+        let bytes = if name == "empty" { 0 } else { random.below(20_000) };
+        job = job.file(format!("inputs/{name}"), random.text(bytes));
+    }
+    let job = job.file("inputs/.hidden/a", "never").file("inputs/b/.hidden", "never");
+    // Which rule goes with which numbers is left to the seed as well.
+    let mut rules = [
+        LETTERS,
+        WHITESPACE,
+        Rules { ignore_case: true, ..LETTERS },
+        Rules { ignore_case: true, ..WHITESPACE },
+    ];
+    rules.rotate_left(random.below(4));
+
+    // Five and not four, or each rule would meet one number of reduce tasks only.
+    let rules = [rules[0], rules[1], rules[2], rules[3], LETTERS];
+    check_all_numbers_of_tasks(&job, &rules);
+}
+
+#[test]
+fn files_that_are_empty_count_nothing() {
+    let ended = TestJob::new().input("").input("").run().check();
+    assert_eq!(ended.report()["map"]["words"], 0);
+
+    TestJob::new().input("").input("a b").input("").input("c").input("").run().check();
+}
+
+#[test]
+fn end_of_file_ends_a_word() {
+    let ended = TestJob::new().input("one tw").input("o three").map_tasks(1).run().check();
+    assert_eq!(ended.report()["map"]["words"], 4);
+}
+
+#[test]
+fn input_of_one_byte_is_counted_by_any_number_of_tasks() {
+    TestJob::new().input("a").map_tasks(1).run().check();
+    TestJob::new().input("a").map_tasks(9).run().check();
+    TestJob::new().input("\n").map_tasks(9).run().check();
+    TestJob::new().input(b"\xff").map_tasks(2).rules(WHITESPACE).run().check();
+}
+
+#[test]
+fn there_may_be_more_tasks_than_bytes() {
+    let job = TestJob::new().input("a é b").input("cd").map_tasks(100).reduce_tasks(26);
+    job.workers(3).run().check();
+}
+
+#[test]
+fn bytes_that_are_not_text_separate_words_and_are_counted() {
+    let text = b"one\xfftwo\xc3\xa9\xc3 three\0four\r\nfive\xe2\x82\r\n\xf0\x9f\xa6";
+    let ended = TestJob::new().input(text).map_tasks(3).run().check();
+
+    assert_eq!(ended.report()["input"]["invalid_bytes"], 7);
+    assert_eq!(ended.report()["map"]["words"], 5);
+}
+
+#[test]
+fn case_can_be_ignored() {
+    let rules = Rules { ignore_case: true, ..LETTERS };
+    let ended = TestJob::new().input("The the THE ΟΔΟΣ οδοσ İ i").rules(rules).run().check();
+
+    // The lower case of `İ` is an `i` with a dot above, and not an `i`.
+    assert_eq!(ended.report()["distinct_words"], 4);
+}
+
+#[test]
+fn words_between_white_space_are_those_of_wc() {
+    let job = TestJob::new().sample().rules(WHITESPACE).workers(2);
+    let texts = util::oracle::list(&job.path("inputs"), &["".into()]);
+    let count = |path: PathBuf| {
+        let text = fs::read(path).unwrap();
+        String::from_utf8_lossy(&text).split_whitespace().count()
+    };
+    let words: usize = texts.into_iter().map(count).sum();
+
+    let ended = job.run().check();
+    assert_eq!(ended.report()["map"]["words"], words);
+}
+
+#[test]
+fn word_of_64_mib_is_one_word() {
+    const LENGTH: usize = 64 << 20;
+    let mut text = b"b ".to_vec();
+    text.resize(2 + LENGTH, b'a');
+    text.extend(b" c");
+    let ended = TestJob::new().input(text).reduce_tasks(1).workers(2).run();
+
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(ended.report()["map"]["words"], 3);
+    let output = fs::read(ended.job.result("out/out-0")).unwrap();
+    let (word, rest) = output.split_at(LENGTH);
+    assert!(word.iter().all(|&byte| byte == b'a'));
+    assert_eq!(rest, b" 1\nb 1\nc 1\n");
+    // It belongs to the share in which it starts.
+    let intermediate = fs::metadata(ended.job.result("intermediate/mr-0-0")).unwrap();
+    assert_eq!(intermediate.len(), (LENGTH + 3) as u64);
+}
+
+#[test]
+fn names_may_hold_any_bytes() {
+    let odd = OsStr::from_bytes(b"not\xffUTF-8 \xe2");
+    let mut job = TestJob::new().files(PathBuf::from("files of \n").join(odd));
+    let names = [OsStr::new("a b"), OsStr::new("line\nfeed"), OsStr::new("-n"), odd];
+    for (index, name) in names.into_iter().enumerate() {
+        let text = format!("text of {index} in a folder");
+        job = job.file(PathBuf::from("inputs").join(name).join(name), text);
+        job = job.file(name, format!("{index} by its name")).reading(name);
+    }
+    job.reading("inputs").workers(2).run().check();
+}
+
+#[test]
+fn links_are_followed_once_and_loops_end() {
+    let job = TestJob::new().input("first").file("elsewhere/x", "else").file("inputs/d/y", "deep");
+    symlink("000.txt", job.path("inputs/again")).unwrap();
+    symlink("../elsewhere", job.path("inputs/away")).unwrap();
+    symlink(".", job.path("inputs/self")).unwrap();
+    symlink("..", job.path("inputs/d/up")).unwrap();
+    symlink("../inputs/d", job.path("elsewhere/back")).unwrap();
+    // Can be reached in two ways, and is met here first.
+    symlink("y", job.path("inputs/d/link")).unwrap();
+
+    let job = job.counting(&[
+        "inputs/000.txt",
+        "inputs/again",
+        "inputs/away/back/y",
+        "inputs/away/x",
+        "inputs/d/link",
+        "inputs/d/y",
+    ]);
+    job.workers(2).run().check();
+}
+
+#[test]
+fn ten_thousand_small_files_are_one_job() {
+    let mut job = TestJob::new();
+    for index in 0..10_000_u32 {
+        let digits = index.to_string();
+        let text: Vec<u8> = digits.bytes().map(|digit| digit - b'0' + b'a').collect();
+        job = job.file(format!("inputs/{}/{index}", index % 100), text);
+    }
+    let ended = job.workers(2).run().check();
+    assert_eq!(ended.report()["input"]["files"], 10_000);
+    assert_eq!(ended.report()["distinct_words"], 10_000);
+}
+
+#[test]
+fn closed_pipe_on_stdout_is_no_failure() {
+    let ended = TestJob::new().sample().run().check();
+
+    // More than a pipe holds, and only the first line is read.
+    let mut command = ended.job.command("top");
+    let mut top = command.args(["-k", "1000000"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(top.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("8,264"), "{line}");
+    assert_eq!(top.wait().unwrap().code(), Some(0));
+
+    // Nobody reads at all.
+    let mut command = ended.job.job_command("run", &[]);
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn three_terminals_workers_first() {
+    // They look for a driver now and then. The job is over before the last of them has looked, and
+    // that one has to end as well.
+    let cluster = TestJob::new().sample().drive_after_workers(4);
+    let ended = cluster.finish();
+    assert_eq!(ended.report()["workers"], 4);
+}
+
+#[test]
+fn three_terminals_driver_first() {
+    let mut cluster = TestJob::new().sample().drive();
+    for _ in 0..2 {
+        cluster.worker(&["--throttle", "1M"]);
+    }
+    let ended = cluster.finish();
+    assert_eq!(ended.report()["workers"], 2);
+}
+
+#[test]
+fn worker_that_joins_halfway_takes_its_part() {
+    let mut cluster = TestJob::new().sample().map_tasks(12).drive();
+    cluster.worker(&["--throttle", "1M"]);
+    cluster.maps_committed(6);
+    let late = cluster.worker(&[]);
+    let ended = cluster.finish();
+
+    assert!(ended.log.contains(&format!(" on w{late}\n")), "the late worker did nothing");
+    assert_eq!(ended.attempts_lost(), 0);
+}
+
+#[test]
+fn second_run_over_the_same_folder_says_so_and_leaves_the_same() {
+    let first = TestJob::new().sample().map_tasks(7).reduce_tasks(5).run().check();
+    assert!(!first.log.contains("earlier job"), "{}", first.log);
+    let before = results(&first.job.result(""));
+
+    let second = first.job.run().check();
+    assert!(second.log.contains("holds the results of an earlier job; they are replaced"));
+    assert!(results(&second.job.result("")) == before);
+
+    // Of the larger job nothing is left: `check` knows every name.
+    second.job.map_tasks(3).reduce_tasks(2).run().check();
+}
+
+#[test]
+fn worker_without_the_token_is_refused() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let mut cluster = TestJob::new().sample().token(token).drive();
+    let strangers = [("none", None), ("wrong", Some("fedcba9876543210fedcba9876543210"))];
+    for (name, token) in strangers {
+        let mut command = cluster.job.command("worker");
+        command.env_remove("MAPMILL_TOKEN").args(["--driver", cluster.address()]);
+        command.envs(token.map(|token| ("MAPMILL_TOKEN", token)));
+        let mut stranger = cluster.job.start(name, command);
+
+        assert_eq!(stranger.code(), 2, "{name}");
+        let refusal = stranger.wait_for("refused this worker");
+        assert!(refusal.contains("both sides need the same MAPMILL_TOKEN"), "{refusal}");
+    }
+    cluster.worker(&[]);
+    let ended = cluster.finish();
+    assert_eq!(ended.report()["workers"], 1);
+}
+
+#[test]
+fn run_replaces_a_worker_process_that_is_killed() {
+    let job = TestJob::new().sample().workers(2).flags(["--throttle", "400K"]);
+    let job = job.flags(["--worker-timeout", "2"]);
+    let mut run = job.start_run();
+    let line = run.wait_for("register w1");
+    let pid =
+        line.rsplit_once(':').and_then(|(_, pid)| pid.trim_end_matches([')', '"']).parse().ok());
+    let pid = Pid::from_raw(pid.expect("a worker is called by its process")).unwrap();
+    run.wait_for(" on w1");
+    kill_process(pid, Signal::KILL).unwrap();
+
+    run.wait_for(&format!("worker process {pid} ended: killed by signal 9; starting another"));
+    run.wait_for(" on w2");
+    run.wait();
+    let ended = Ended::new(job, run).check();
+    assert_eq!(ended.report()["workers"], 3);
+    assert_eq!(ended.attempts_lost(), 1);
+}

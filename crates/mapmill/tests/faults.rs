@@ -1,0 +1,379 @@
+//! Real processes, real signals: whatever dies, hangs or is damaged, the answer is right or there
+//! is none.
+//!
+//! Every test shows that its fault has struck: the attempt it was meant for was begun, and did not
+//! come to an end. Workers that are to be hit are slowed down, so that there is time to hit them.
+
+mod util;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+
+use util::cluster::{Cluster, Phase};
+use util::job::{Ended, TestJob, entries, results};
+
+/// How long after its time an attempt may be given away: our machine is shared.
+const SLACK: Duration = Duration::from_millis(1500);
+
+/// Times in which nothing happens, made short.
+const QUICK: [&str; 2] = ["--worker-timeout", "2"];
+const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A job of `bytes` bytes that gives up silent workers quickly.
+fn job(bytes: usize) -> TestJob {
+    TestJob::new().input(text(bytes)).flags(QUICK)
+}
+
+/// Words with all kinds of first letters.
+fn text(bytes: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    for index in 0_u32.. {
+        text.extend([index * 7 % 26, index / 26 % 26, index / 676 % 26].map(|at| b'a' + at as u8));
+        text.push(if index % 10 == 9 { b'\n' } else { b' ' });
+        if text.len() >= bytes {
+            break;
+        }
+    }
+    text.truncate(bytes);
+    text
+}
+
+#[test]
+fn worker_killed_in_a_map_task_is_replaced() {
+    let mut cluster = job(60_000).drive();
+    // Would take ten seconds for its share, and is never seen to stand still.
+    let victim = cluster.worker(&["--throttle", "1000"]);
+    let attempt = cluster.running(Phase::Map, victim);
+    let other = cluster.worker(&[]);
+    cluster.maps_committed(5);
+    let killed = cluster.workers[victim].kill();
+
+    assert_eq!(cluster.heir(attempt), other);
+    assert!(killed.elapsed() < QUICK_TIMEOUT + SLACK, "{:?}", killed.elapsed());
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    assert_eq!(ended.attempts_lost(), 1);
+}
+
+#[test]
+fn worker_killed_in_a_reduce_task_is_replaced() {
+    let mut cluster = job(60_000).map_tasks(2).reduce_tasks(2).drive();
+    let victim = cluster.worker(&["--throttle", "60K"]);
+    let attempt = cluster.running(Phase::Reduce, victim);
+    let killed = cluster.workers[victim].kill();
+    let other = cluster.worker(&[]);
+
+    assert_eq!(cluster.heir(attempt), other);
+    assert!(killed.elapsed() < QUICK_TIMEOUT + SLACK, "{:?}", killed.elapsed());
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    assert_eq!(ended.attempts_lost(), 1);
+}
+
+#[test]
+fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
+    let mut cluster = TestJob::new().sample().drive();
+    let slow = ["--throttle", "60K"];
+    let (victim, sleeper) = (cluster.worker(&slow), cluster.worker(&slow));
+    let lost = [cluster.running(Phase::Map, victim), cluster.running(Phase::Map, sleeper)];
+    cluster.signal(sleeper, Signal::STOP);
+    let struck = cluster.workers[victim].kill();
+    // Is at it until the sleeper wakes.
+    let other = cluster.worker(&["--throttle", "150K"]);
+    for attempt in lost {
+        cluster.driver.wait_for(&format!(": discard {attempt}"));
+    }
+    assert!(struck.elapsed() < Duration::from_secs(10) + SLACK, "{:?}", struck.elapsed());
+    for attempt in lost {
+        assert_eq!(cluster.heir(attempt), other);
+    }
+    // The passing of time is the fault.
+    thread::sleep(Duration::from_secs(15).saturating_sub(struck.elapsed()));
+    cluster.signal(sleeper, Signal::CONT);
+
+    cluster.workers[sleeper].wait_for("has given this worker up");
+    let ended = cluster.finish();
+    for attempt in lost {
+        ended.assert_lost(attempt);
+    }
+    assert_eq!(ended.attempts_lost(), 2);
+}
+
+#[test]
+fn workers_killed_one_after_the_other_do_not_end_the_job() {
+    let job = job(20_000).map_tasks(2).flags(["--attempts", "1"]);
+    let mut cluster = job.drive();
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        let victim = cluster.worker(&["--throttle", "1000"]);
+        lost.push(cluster.running(Phase::Map, victim));
+        cluster.workers[victim].kill();
+    }
+    cluster.worker(&[]);
+    let ended = cluster.finish();
+    for &attempt in &lost {
+        ended.assert_lost(attempt);
+    }
+    assert_eq!(ended.attempts_lost(), 3);
+}
+
+#[test]
+fn worker_that_sleeps_past_its_lease_is_told_and_works_on() {
+    let mut cluster = job(20_000).map_tasks(2).drive();
+    let sleeper = cluster.worker(&["--throttle", "5K"]);
+    let attempt = cluster.running(Phase::Map, sleeper);
+    cluster.signal(sleeper, Signal::STOP);
+    // Slow enough that the job still runs when the sleeper wakes.
+    let other = cluster.worker(&["--throttle", "10K"]);
+    assert_eq!(cluster.heir(attempt), other);
+    cluster.signal(sleeper, Signal::CONT);
+
+    cluster.workers[sleeper].wait_for("has given this worker up");
+    cluster.workers[sleeper].wait_for("the job is over");
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    assert_eq!(ended.attempts_lost(), 1);
+    let registered = ended.log.matches(&format!(": register w{sleeper} ")).count();
+    assert_eq!(registered, 2, "the sleeper did not come back to the running job");
+}
+
+#[test]
+fn worker_that_sleeps_through_the_end_changes_nothing() {
+    let mut cluster = job(20_000).map_tasks(2).drive();
+    let number = cluster.worker(&["--throttle", "5K", "--driver-timeout", "1"]);
+    let attempt = cluster.running(Phase::Map, number);
+    let mut sleeper = cluster.workers.remove(number);
+    sleeper.signal(Signal::STOP);
+    cluster.worker_called(1, &[]);
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    let before = results(&ended.job.result(""));
+    sleeper.signal(Signal::CONT);
+
+    assert_eq!(sleeper.code(), 1);
+    sleeper.wait_for("has not answered for 1 s; giving up");
+    assert!(results(&ended.job.result("")) == before);
+    // What it may have staged after the driver swept is swept by the next one.
+    ended.job.run().check();
+}
+
+#[test]
+fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
+    let job = TestJob::new().input(text(20_000)).map_tasks(2).flags(["--task-timeout", "1"]);
+    let mut cluster = job.drive();
+    let sleeper = cluster.worker(&["--throttle", "5K"]);
+    let attempt = cluster.running(Phase::Map, sleeper);
+    cluster.signal(sleeper, Signal::STOP);
+    let other = cluster.worker(&["--throttle", "10K"]);
+    assert_eq!(cluster.heir(attempt), other);
+    cluster.signal(sleeper, Signal::CONT);
+
+    let told = format!("map task {}, attempt 0 is not wanted any more", attempt.task);
+    cluster.workers[sleeper].wait_for(&told);
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    assert_eq!(ended.attempts_lost(), 1);
+}
+
+#[test]
+fn workers_leave_when_their_driver_is_killed() {
+    let mut cluster = job(20_000).map_tasks(1).drive();
+    let flags = ["--throttle", "1000", "--driver-timeout", "2"];
+    let busy = cluster.worker(&flags);
+    cluster.running(Phase::Map, busy);
+    let idle = cluster.worker(&flags);
+    let killed = cluster.driver.kill();
+
+    for worker in [busy, idle] {
+        let (status, at) = cluster.workers[worker].wait();
+        assert_eq!(status.code(), Some(1), "w{worker}");
+        assert!(at - killed < Duration::from_secs(3) + SLACK, "after {:?}", at - killed);
+        cluster.workers[worker].wait_for("has not answered for 2 s; giving up");
+    }
+    assert!(!cluster.job.result("out/out-0").exists());
+}
+
+#[test]
+fn driver_that_sleeps_past_all_leases_takes_nothing_away() {
+    let mut cluster = job(20_000).map_tasks(2).drive();
+    let worker = cluster.worker(&["--throttle", "5K"]);
+    cluster.running(Phase::Map, worker);
+    cluster.driver.signal(Signal::STOP);
+    // The passing of time is the fault.
+    thread::sleep(QUICK_TIMEOUT + Duration::from_secs(1));
+    cluster.driver.signal(Signal::CONT);
+
+    let ended = cluster.finish();
+    assert!(ended.log.contains("stood still"), "{}", ended.log);
+    assert_eq!(ended.attempts_lost(), 0);
+}
+
+#[test]
+fn idle_worker_and_then_all_workers_may_die() {
+    let mut cluster = job(60_000).map_tasks(2).drive();
+    let slow = cluster.worker(&["--throttle", "1000"]);
+    let attempt = cluster.running(Phase::Map, slow);
+    let idle = cluster.worker(&[]);
+    cluster.maps_committed(1);
+    cluster.workers[idle].kill();
+    cluster.workers[slow].kill();
+
+    cluster.driver.wait_for(&format!(": discard {attempt}"));
+    cluster.worker(&[]);
+    cluster.worker(&[]);
+    let ended = cluster.finish();
+    ended.assert_lost(attempt);
+    // Perhaps the task was given to the other one before that was known to be dead.
+    assert!((1..=2).contains(&ended.attempts_lost()));
+    assert_eq!(ended.report()["workers"], 4);
+}
+
+/// The input of a running job is changed: the job fails and says what it was.
+#[track_caller]
+fn check_changed_input(change: impl FnOnce(&Path), parts: &[&str]) {
+    let mut cluster = job(30_000).map_tasks(3).drive();
+    let worker = cluster.worker(&["--throttle", "20K"]);
+    cluster.running(Phase::Map, worker);
+    let input = cluster.job.path("inputs/000.txt");
+    change(&input);
+
+    assert_eq!(cluster.workers[worker].code(), 0, "the worker did nothing wrong");
+    let (ended, oracle) = cluster.end();
+    let name = fs::canonicalize(input.parent().expect("the inputs folder")).expect("it is there");
+    let name = name.join("000.txt").display().to_string();
+    let parts = [&["ended the job", "cannot succeed", name.as_str()], parts].concat();
+    ended.check_failed(&oracle, &[0, 1, 2, 3], &parts);
+}
+
+#[test]
+fn input_that_shrinks_ends_the_job() {
+    let shrink = |input: &Path| {
+        OpenOptions::new().write(true).open(input).unwrap().set_len(10_000).unwrap();
+    };
+    check_changed_input(shrink, &["30000 bytes at start, 10000 now"]);
+}
+
+#[test]
+fn input_that_grows_ends_the_job() {
+    let grow = |input: &Path| {
+        OpenOptions::new().append(true).open(input).unwrap().write_all(b" more").unwrap();
+    };
+    check_changed_input(grow, &["30000 bytes at start, 30005 now"]);
+}
+
+#[test]
+fn input_that_is_modified_ends_the_job() {
+    let touch = |input: &Path| {
+        let later = SystemTime::now() + Duration::from_secs(1);
+        File::open(input).unwrap().set_modified(later).unwrap();
+    };
+    check_changed_input(touch, &["was modified during the job (30000 bytes then and now)"]);
+}
+
+#[test]
+fn input_that_disappears_ends_the_job() {
+    check_changed_input(|input| fs::remove_file(input).unwrap(), &["disappeared during the job"]);
+}
+
+/// An intermediate is damaged between the phases: no attempt makes an output of it.
+///
+/// That the map task behind it runs again comes later; until then the job has to fail.
+#[track_caller]
+fn check_damaged_intermediate(damage: impl FnOnce(&Path), part: &str) {
+    let mut cluster = job(60_000).map_tasks(3).drive();
+    let mapper = cluster.worker(&["--throttle", "60K"]);
+    cluster.maps_committed(3);
+    cluster.workers[mapper].kill();
+    let bucket = bucket_to_come(&cluster);
+    damage(&cluster.job.result(format!("intermediate/mr-1-{bucket}")));
+    for _ in 0..2 {
+        cluster.worker(&[]);
+    }
+
+    let (ended, oracle) = cluster.end();
+    let ended_by = format!("reduce task {bucket} (bucket {bucket}) ended the job");
+    let parts = [&ended_by, "failed too often", part, &format!("r{bucket}.a3 on ")];
+    ended.check_failed(&oracle, &[bucket], &parts);
+}
+
+/// A bucket that no attempt has looked at.
+fn bucket_to_come(cluster: &Cluster) -> u32 {
+    let log = cluster.driver.log();
+    let bucket = (0..4).find(|bucket| !log.contains(&format!(": start r{bucket}.")));
+    bucket.expect("one worker does not do four tasks at once")
+}
+
+#[test]
+fn intermediate_with_a_wrong_bit_is_not_counted() {
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    check_damaged_intermediate(flip, "intermediate of map task 1 is damaged");
+}
+
+#[test]
+fn intermediate_that_is_cut_is_not_counted() {
+    let cut = |path: &Path| {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        // At the end of a line, so that what is left looks right.
+        file.set_len(file.metadata().unwrap().len() - 4).unwrap();
+    };
+    check_damaged_intermediate(cut, "intermediate of map task 1 is damaged");
+}
+
+#[test]
+fn intermediate_that_is_gone_is_not_taken_for_empty() {
+    let remove = |path: &Path| fs::remove_file(path).unwrap();
+    check_damaged_intermediate(remove, "intermediate of map task 1 is missing");
+}
+
+#[test]
+fn full_disk_ends_the_job_with_a_sentence() {
+    let job = TestJob::new().sample().flags(["--workers", "2"]);
+    fs::create_dir(job.path("files")).unwrap();
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(job.path("files"));
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
+        {
+            eprintln!("skipped: this system does not let us mount a small disk");
+        }
+        return;
+    }
+    // Room for the journal and a part of the intermediates. What is on it afterwards is copied,
+    // because it vanishes with the process.
+    let script = "mount -t tmpfs -o size=400k tmpfs files && \"$@\"; code=$?; \
+                  cp -r files kept; exit $code";
+    let run = job.job_command("run", &[]);
+    let mut command = Command::new("unshare");
+    command.current_dir(job.path("")).args(["-rm", "sh", "-c", script, "sh"]);
+    command.arg(run.get_program()).args(run.get_args());
+    let mut run = job.start("run", command);
+
+    assert_eq!(run.code(), 1);
+    run.wait_for("no room for");
+    assert_eq!(entries(&job.path("kept/out")), [""; 0]);
+    let ended = Ended::new(job, run);
+    assert_eq!(ended.report()["state"], "failed");
+}
+
+#[test]
+fn two_drivers_do_not_share_a_folder() {
+    let mut cluster = job(1000).drive();
+    let listen = ["--listen", "127.0.0.1:0"];
+    let mut second = cluster.job.start("second", cluster.job.job_command("driver", &listen));
+
+    assert_eq!(second.code(), 2);
+    second.wait_for("wait for the other job, or choose another folder with --files");
+    cluster.worker(&[]);
+    cluster.finish();
+}
