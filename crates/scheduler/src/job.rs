@@ -16,14 +16,16 @@ pub struct Job {
 }
 
 /// Limits the scheduler enforces. Every wait and every retry has one, except that a worker which
-/// leaves in an orderly way costs its task nothing, however often that happens.
+/// leaves in an orderly way, or is gone when it is to be given work, costs its task nothing, however
+/// often that happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// How long a worker may be silent before it is forgotten and its attempt given away.
     pub worker_timeout: Duration,
     /// How long an attempt may go without progress before it is given away.
     pub task_timeout: Duration,
-    /// Failed attempts of one task that end the job.
+    /// Failed attempts of one task that end the job. As many as that may the intermediates of one
+    /// map task be lost, counted by themselves: the last time ends the job.
     pub failures_max: NonZeroU32,
     /// Attempts of one task lost with their workers that end the job. Far above `failures_max`: a
     /// task that kills its workers must end the job, a fleet that is being killed must not.
@@ -62,6 +64,8 @@ pub enum Reason {
     Fatal,
     /// [`Limits::losses_max`] of its attempts were lost with their workers.
     Losses,
+    /// What it left for the reduce tasks was lost [`Limits::failures_max`] times.
+    Recalls,
 }
 
 /// Whether another attempt may help.
@@ -101,6 +105,7 @@ impl fmt::Display for JobFailure {
             Reason::Failures => write!(f, "{} failed too often", self.task),
             Reason::Fatal => write!(f, "{} cannot succeed", self.task),
             Reason::Losses => write!(f, "{} lost too many workers", self.task),
+            Reason::Recalls => write!(f, "the intermediates of {} were lost too often", self.task),
         }
     }
 }

@@ -59,11 +59,18 @@
 //! A deadline has passed when `now` has reached it. Everything due is expired before an event is
 //! looked at, so a report at the deadline is late even if nobody had noticed yet.
 //!
+//! # A second life
+//!
+//! A caller that keeps a journal of what it published, and is started again, says so right after
+//! [`Scheduler::new`]: [`Scheduler::restore_map`] and [`Scheduler::restore_reduce`], once for each
+//! task whose record stands. Those are committed, everything else begins anew, attempt numbers
+//! included: that no two attempts of a job share a name is for the caller to see to.
+//!
 //! # What is absent, on purpose
 //!
 //! Where data is, what is in it and how it travels; logging (the caller logs events and actions,
 //! which print as the transcripts write them); hash maps, whose order is random. Backup attempts
-//! and lost intermediates will come; a running task has a list of leases so that they can.
+//! will come; a running task has a list of leases so that they can.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;

@@ -25,8 +25,9 @@ use crate::workers::Workers;
 
 /// One job, from its first task to its outcome.
 ///
-/// Methods come in three kinds, told apart by name:
+/// Methods come in four kinds, told apart by name:
 ///
+/// - `restore_*`: something had happened in an earlier life. Before anything else.
 /// - `handle_*`: something happened. Takes `now`; never waits, never fails. Time does not run
 ///   backwards: a `now` before the latest one counts as the latest.
 /// - `poll_*`: what the caller should do next. Call after every `handle_*`, actions first.
@@ -36,10 +37,13 @@ use crate::workers::Workers;
 /// must be true, or it does: a publication that was never asked for is a wrong count in the making.
 ///
 /// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
-/// sizes that it brings. Only the end of the job looks at every worker.
+/// sizes that it brings. Only the end of the job looks at every worker, and only a map task that is
+/// recalled, or committed again, at every reduce task.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
+    /// Whether anything has happened. From then on nothing can be restored.
+    begun: bool,
     /// The latest time heard of.
     now: Time,
     tasks: Tasks,
@@ -65,6 +69,7 @@ impl Scheduler {
         assert!(!limits.worker_timeout.is_zero(), "a worker needs time to be heard from");
         assert!(!limits.task_timeout.is_zero(), "an attempt needs time to make progress");
         Self {
+            begun: false,
             now: Time::default(),
             tasks: Tasks::new(job),
             workers: Workers::new(limits.worker_failures_max.get()),
@@ -75,6 +80,37 @@ impl Scheduler {
             stale_reports: 0,
             limits,
         }
+    }
+
+    /// Map task `map` was committed in an earlier life of the caller, and left `bucket_bytes`.
+    ///
+    /// It stands as if an attempt had just been published, only that it has no attempts: the story
+    /// of a task begins anew, with attempt 0. A job whose tasks are all restored is done at once.
+    ///
+    /// # Panics
+    ///
+    /// If an event was handled before, the task does not exist or is committed already, or the
+    /// number of buckets is wrong.
+    pub fn restore_map(&mut self, map: u32, bucket_bytes: &[u64]) {
+        let map = TaskId::map(map);
+        self.assert_restorable(map);
+        self.tasks.commit_map(map, bucket_bytes, Task::restore);
+        self.finish_if_done();
+    }
+
+    /// Reduce task `reduce` was committed in an earlier life of the caller: it is never run again.
+    ///
+    /// That holds even if a map task is not committed, because it was recalled after this one had
+    /// read what it left. Maps and reduces may be restored in any order.
+    ///
+    /// # Panics
+    ///
+    /// If an event was handled before, or the task does not exist or is committed already.
+    pub fn restore_reduce(&mut self, reduce: u32) {
+        let reduce = TaskId::reduce(reduce);
+        self.assert_restorable(reduce);
+        self.tasks.change(reduce, Task::restore);
+        self.finish_if_done();
     }
 
     /// `worker` is there and can be given work when it asks.
@@ -159,9 +195,10 @@ impl Scheduler {
     /// The output of `attempt` is published and recorded: its task is committed.
     ///
     /// `bucket_bytes` is the size of each bucket that a map attempt left, one for each reduce task;
-    /// for a reduce attempt it is empty. May be repeated. A publication that was under way when
-    /// the job ended still commits its task, for so says the record, but no longer changes the
-    /// outcome.
+    /// for a reduce attempt it is empty. Those of a map task that ran again because they were lost
+    /// change no size. May be repeated, even after the task was recalled. A publication that was
+    /// under way when the job ended still commits its task, for so says the record, but no longer
+    /// changes the outcome.
     ///
     /// # Panics
     ///
@@ -212,6 +249,62 @@ impl Scheduler {
         })
     }
 
+    /// `worker` says that `attempt`, which reduces, cannot go on: what map task `map` should have
+    /// left for it is missing or damaged.
+    ///
+    /// The attempt ends, and nobody is blamed. The map task is recalled: it waits again, ahead of
+    /// all reduce tasks, of which none starts before it is committed again; those that run go on.
+    /// It is *not* recalled if its present output is younger than the attempt, which may have read
+    /// the one before; nor if it is being done again already. Recalling one map task
+    /// [`Limits::failures_max`] times ends the job.
+    ///
+    /// May be repeated: the answer is [`Verdict::Accepted`] again, and it counts once. If there is
+    /// no such map task, or the attempt does not reduce, it is an ordinary failure.
+    pub fn handle_lost(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        attempt: AttemptId,
+        map: u32,
+    ) -> Verdict {
+        self.handle(now, |this| {
+            this.hear(worker);
+            let map = TaskId::map(map);
+            let reads = attempt.task.phase == Phase::Reduce && this.tasks.find(map).is_some();
+            let end = if reads { End::Starved } else { End::Failed };
+            match this.tasks.status_for(worker, attempt) {
+                Some(Status::Live) if reads => {
+                    this.starve(attempt, map);
+                    Verdict::Accepted
+                }
+                Some(Status::Live) => {
+                    this.fail(attempt, End::Failed, Failure::Transient);
+                    Verdict::Accepted
+                }
+                Some(Status::Ended(before)) if before == end => Verdict::Accepted,
+                Some(Status::Ended(_) | Status::Publishing) | None => this.stale(),
+            }
+        })
+    }
+
+    /// `attempt` could not be given to `worker`: the call that asked for work was gone.
+    ///
+    /// Its task waits again at once, and nobody is blamed, however often it happens. The worker
+    /// stays registered, asks again if it lives, and is forgotten if it does not. Changes nothing
+    /// if the attempt has ended, or a heartbeat has named it: then the worker has it after all.
+    ///
+    /// Say it of the latest answer only. A worker that asked again in the meantime was given the
+    /// same attempt, and would lose what it has just begun.
+    pub fn handle_undelivered(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
+        self.handle(now, |this| {
+            let live = this.tasks.status_for(worker, attempt) == Some(Status::Live);
+            let task = this.tasks.find(attempt.task);
+            if live && task.is_some_and(|task| !task.is_confirmed(attempt)) {
+                this.end(attempt, End::Undelivered);
+            }
+        });
+    }
+
     /// `worker` goes away for good. What it holds waits again at once, and nobody is blamed.
     ///
     /// What it has reported is published all the same.
@@ -258,7 +351,8 @@ impl Scheduler {
         self.workers.knows(worker)
     }
 
-    /// The story of a task: all its attempts, in order. Empty for a task that does not exist.
+    /// The story of a task: all its attempts in this life, in order. Empty for a task that does not
+    /// exist.
     #[must_use]
     pub fn attempts(&self, task: TaskId) -> &[AttemptRecord] {
         self.tasks.find(task).map_or(&[], Task::attempts)
@@ -272,6 +366,7 @@ impl Scheduler {
             reduce: self.tasks.counts(Phase::Reduce),
             workers: self.workers.counts(),
             attempts: self.attempt_counts,
+            maps_recalled: self.tasks.maps_recalled(),
             stale_reports: self.stale_reports,
         }
     }
@@ -313,6 +408,7 @@ impl Scheduler {
     /// Expire what is due, let `event` happen, and only then give away what is free. Any earlier,
     /// and an attempt might start on a worker that is about to be forgotten, or is leaving.
     fn handle<R>(&mut self, now: Time, event: impl FnOnce(&mut Self) -> R) -> R {
+        self.begun = true;
         self.now = self.now.max(now);
         while let Some((time, due)) = self.deadlines.pop(self.now) {
             match due {
@@ -397,14 +493,25 @@ impl Scheduler {
     fn commit(&mut self, attempt: AttemptId, bucket_bytes: &[u64]) {
         let now = self.now;
         match attempt.task.phase {
-            Phase::Map => self.tasks.commit_map(now, attempt, bucket_bytes),
+            Phase::Map => {
+                let commit = |task: &mut Task| task.commit(now, attempt);
+                self.tasks.commit_map(attempt.task, bucket_bytes, commit);
+            }
             Phase::Reduce => {
                 assert!(bucket_bytes.is_empty(), "{attempt} reduces: it leaves no buckets");
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
-        if self.tasks.are_committed(Phase::Reduce) {
-            self.finish(Outcome::Done);
+        self.finish_if_done();
+    }
+
+    /// `attempt` found nothing of use where the output of `map` should be.
+    fn starve(&mut self, attempt: AttemptId, map: TaskId) {
+        let started = self.tasks.record(attempt).started;
+        self.end(attempt, End::Starved);
+        if self.tasks.find(map).is_some_and(|task| task.is_committed_since(started)) {
+            self.tasks.recall(map);
+            self.give_up_if_exhausted(map);
         }
     }
 
@@ -437,7 +544,7 @@ impl Scheduler {
         match end {
             End::Failed | End::Rejected => self.attempt_counts.failed += 1,
             End::Lost | End::Stuck => self.attempt_counts.lost += 1,
-            End::Abandoned | End::Committed | End::Left => {}
+            End::Abandoned | End::Committed | End::Left | End::Starved | End::Undelivered => {}
         }
     }
 
@@ -458,6 +565,14 @@ impl Scheduler {
         self.finish(Outcome::Failed(JobFailure { task, reason }));
     }
 
+    /// Every task counts, not only the reduces: those may all have been restored while a map that
+    /// was recalled was not, and what it leaves is part of the result.
+    fn finish_if_done(&mut self) {
+        if self.tasks.are_committed(Phase::Map) && self.tasks.are_committed(Phase::Reduce) {
+            self.finish(Outcome::Done);
+        }
+    }
+
     /// The job is over, unless it was before. Those who wait are told by `dispatch`.
     fn finish(&mut self, outcome: Outcome) {
         if self.outcome.is_some() {
@@ -467,6 +582,11 @@ impl Scheduler {
         for attempt in self.workers.attempts() {
             self.end(attempt, End::Abandoned);
         }
+    }
+
+    fn assert_restorable(&self, task: TaskId) {
+        assert!(!self.begun, "{task} restored after something had happened");
+        assert!(self.tasks.find(task).is_some(), "{task} restored, which does not exist");
     }
 
     /// Whether `attempt` is being published; if not, it must have ended as the caller says again.

@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub workers: WorkerCounts,
     /// The attempts made so far, over all tasks.
     pub attempts: AttemptCounts,
+    /// How often the intermediates of a map task were lost and it had to run again, over all.
+    pub maps_recalled: u64,
     /// Reports that came too late or from the wrong worker, and were answered `Stale`.
     pub stale_reports: u64,
 }
@@ -25,13 +27,14 @@ pub struct Snapshot {
 pub struct PhaseCounts {
     /// All of them.
     pub tasks: u32,
-    /// With no attempt under way. Reduce tasks wait here while map tasks run.
+    /// With no attempt under way. Reduce tasks that do not run yet wait here while map tasks do.
     pub waiting: u32,
     /// Held by a worker.
     pub running: u32,
     /// Reported, and being published.
     pub publishing: u32,
-    /// Done for good.
+    /// Done, in this life of the driver or an earlier one. A reduce task for good, a map task until
+    /// what it left is found to be lost.
     pub committed: u32,
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for Snapshot {
         writeln!(f, "workers alive={} excluded={}", self.workers.alive, self.workers.excluded)?;
         let AttemptCounts { started, failed, lost } = self.attempts;
         writeln!(f, "attempts started={started} failed={failed} lost={lost}")?;
+        writeln!(f, "maps recalled={}", self.maps_recalled)?;
         write!(f, "reports stale={}", self.stale_reports)
     }
 }

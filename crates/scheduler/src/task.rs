@@ -11,12 +11,14 @@
 //!
 //! * `attempts[i]` is attempt number `i`. It has an `ended` unless it holds a lease or is being
 //!   published.
-//! * At most one attempt of a task ends as `Committed`; after that the task never changes.
+//! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`, add
+//!   up to `recalls`, and to one more while the task is committed.
+//! * A committed task never changes but by a recall, and only map tasks are recalled.
 //! * `failures` and `losses` count the attempts whose end says so.
 
 use std::fmt;
 
-use crate::id::{AttemptId, TaskId, WorkerId};
+use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Limits, Reason};
 use crate::time::Time;
 
@@ -37,7 +39,8 @@ pub struct AttemptRecord {
 pub enum End {
     /// The job ended without it.
     Abandoned,
-    /// It won: its output is the task's output.
+    /// It won: its output is the task's output. A map task may win again later, because what it
+    /// left was lost; this stays the end of the attempt that won before.
     Committed,
     /// Its worker reported that it failed.
     Failed,
@@ -47,8 +50,12 @@ pub enum End {
     Lost,
     /// It was reported done, but what it staged could not be published.
     Rejected,
+    /// What a map task should have left for it was missing or damaged. Nobody's fault here.
+    Starved,
     /// Its worker was heard from, but it made no progress.
     Stuck,
+    /// Its worker never got it. Nobody's fault.
+    Undelivered,
 }
 
 /// One task: the work for one map or one reduce.
@@ -62,6 +69,10 @@ pub(crate) struct Task {
     attempts: Vec<AttemptRecord>,
     failures: u32,
     losses: u32,
+    /// How often what the task left was lost, and the task with it.
+    recalls: u32,
+    /// Whether an earlier life of the caller committed the task.
+    restored: bool,
 }
 
 /// Where a task stands, without the details.
@@ -87,9 +98,11 @@ pub(crate) enum Status {
 /// ```text
 ///            grant               report                  commit
 ///  Waiting ─────────► Running ────────────► Publishing ─────────► Committed
-///     ▲                  │                       │
-///     ├─────── end ──────┘                       │
-///     └─────── end (rejected) ───────────────────┘
+///  │  ▲ ▲                │                       │                  ▲  │
+///  │  │ ├───── end ──────┘                       │                  │  │
+///  │  │ └───── end (rejected) ───────────────────┘                  │  │
+///  │  └─────── recall (map tasks only) ─────────────────────────────┼──┘
+///  └────────── restore (before the first attempt) ──────────────────┘
 /// ```
 #[derive(Debug)]
 enum State {
@@ -99,22 +112,41 @@ enum State {
     Running { leases: Vec<Lease> },
     /// `winner` reported first and the caller is publishing its output.
     Publishing { winner: AttemptId },
-    /// The output of `winner` is the task's output. Every other attempt is stale.
-    Committed { winner: AttemptId },
+    /// The output of `winner` is the task's output; `None` if the task was restored and the winner
+    /// is of an earlier life. Every other attempt is stale.
+    Committed { winner: Option<AttemptId> },
 }
 
 /// The right of one attempt to report. The scheduler's deadlines say until when.
 #[derive(Debug)]
 struct Lease {
     attempt: AttemptId,
-    /// The highest progress heard of, in a unit of the worker's choosing; 0 before any.
-    progress: u64,
+    /// The highest progress heard of, in a unit of the worker's choosing; `None` before any.
+    progress: Option<u64>,
 }
 
 impl Task {
     pub(crate) fn new(id: TaskId, bytes: u64) -> Self {
-        let state = State::Waiting;
-        Self { id, bytes, state, attempts: Vec::new(), failures: 0, losses: 0 }
+        Self {
+            id,
+            bytes,
+            state: State::Waiting,
+            attempts: Vec::new(),
+            failures: 0,
+            losses: 0,
+            recalls: 0,
+            restored: false,
+        }
+    }
+
+    /// The task was committed in an earlier life. It must be as new.
+    pub(crate) fn restore(&mut self) {
+        let State::Waiting = self.state else {
+            panic!("restored {} while {:?}", self.id, self.state);
+        };
+        assert!(self.attempts.is_empty(), "{} restored after it was attempted", self.id);
+        self.restored = true;
+        self.state = State::Committed { winner: None };
     }
 
     /// The task turned out to be `bytes` larger. It must not have been attempted yet.
@@ -133,7 +165,7 @@ impl Task {
         let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
         let attempt = AttemptId { task: self.id, number };
         self.attempts.push(AttemptRecord { worker, started: now, ended: None });
-        self.state = State::Running { leases: vec![Lease { attempt, progress: 0 }] };
+        self.state = State::Running { leases: vec![Lease { attempt, progress: None }] };
         attempt
     }
 
@@ -141,8 +173,8 @@ impl Task {
     pub(crate) fn advance(&mut self, attempt: AttemptId, progress: u64) -> bool {
         let lease = self.leases_mut().iter_mut().find(|lease| lease.attempt == attempt);
         let lease = lease.unwrap_or_else(|| panic!("{attempt} advanced without a lease"));
-        let grew = progress > lease.progress;
-        lease.progress = lease.progress.max(progress);
+        let grew = progress > lease.progress.unwrap_or(0);
+        lease.progress = lease.progress.max(Some(progress));
         grew
     }
 
@@ -157,7 +189,18 @@ impl Task {
         let status = self.status(attempt);
         assert_eq!(status, Some(Status::Publishing), "{attempt} committed without a report");
         self.close(now, attempt, End::Committed);
-        self.state = State::Committed { winner: attempt };
+        self.state = State::Committed { winner: Some(attempt) };
+    }
+
+    /// What the task left is lost, so it has to be done again. It must be a committed map task: the
+    /// output of a reduce task is durable, and nobody reads it.
+    pub(crate) fn recall(&mut self) {
+        let State::Committed { .. } = self.state else {
+            panic!("recalled {} while {:?}", self.id, self.state);
+        };
+        assert_eq!(self.id.phase, Phase::Map, "{} recalled, which leaves nothing", self.id);
+        self.recalls += 1;
+        self.state = State::Waiting;
     }
 
     /// A live or publishing attempt ended without winning. The task waits again if it was the last.
@@ -176,7 +219,7 @@ impl Task {
         match end {
             End::Failed | End::Rejected | End::Stuck => self.failures += 1,
             End::Lost => self.losses += 1,
-            End::Abandoned | End::Left => {}
+            End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
             End::Committed => panic!("{attempt} won: that is `commit`, not `end`"),
         }
     }
@@ -187,6 +230,8 @@ impl Task {
             Some(Reason::Failures)
         } else if self.losses >= limits.losses_max.get() {
             Some(Reason::Losses)
+        } else if self.recalls >= limits.failures_max.get() {
+            Some(Reason::Recalls)
         } else {
             None
         }
@@ -218,8 +263,27 @@ impl Task {
         let last = self.attempts.last()?;
         match last.ended?.1 {
             End::Failed | End::Rejected | End::Stuck => Some(last.worker),
-            End::Abandoned | End::Committed | End::Left | End::Lost => None,
+            End::Abandoned
+            | End::Committed
+            | End::Left
+            | End::Lost
+            | End::Starved
+            | End::Undelivered => None,
         }
+    }
+
+    /// Whether the task was committed by `time`, and has been ever since.
+    pub(crate) fn is_committed_since(&self, time: Time) -> bool {
+        let State::Committed { winner } = self.state else {
+            return false;
+        };
+        let ended = winner.and_then(|winner| self.record(winner)?.ended);
+        ended.is_none_or(|(committed, _)| committed <= time)
+    }
+
+    /// Whether a live attempt has been named by its worker, which must have got it then.
+    pub(crate) fn is_confirmed(&self, attempt: AttemptId) -> bool {
+        self.leases().iter().any(|lease| lease.attempt == attempt && lease.progress.is_some())
     }
 
     pub(crate) fn attempts(&self) -> &[AttemptRecord] {
@@ -234,6 +298,10 @@ impl Task {
         self.bytes
     }
 
+    pub(crate) fn recalls(&self) -> u32 {
+        self.recalls
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         match self.state {
             State::Waiting => Standing::Waiting,
@@ -245,11 +313,7 @@ impl Task {
 
     /// The attempts that hold a lease.
     pub(crate) fn live(&self) -> impl Iterator<Item = AttemptId> {
-        let leases = match &self.state {
-            State::Running { leases } => leases.as_slice(),
-            State::Waiting | State::Publishing { .. } | State::Committed { .. } => &[],
-        };
-        leases.iter().map(|lease| lease.attempt)
+        self.leases().iter().map(|lease| lease.attempt)
     }
 
     /// Recompute what can be recomputed from the attempts, and compare.
@@ -265,25 +329,33 @@ impl Task {
         assert_eq!(self.failures, ended(&[End::Failed, End::Rejected, End::Stuck]), "{id}");
         assert_eq!(self.losses, ended(&[End::Lost]), "{id}");
 
-        let winner = self
-            .attempts
-            .iter()
-            .rposition(|attempt| matches!(attempt.ended, Some((_, End::Committed))));
+        let won = ended(&[End::Committed]) + u32::from(self.restored);
+        let is_committed = self.standing() == Standing::Committed;
+        let expected = self.recalls + u32::from(is_committed);
+        assert_eq!(won, expected, "{id} is won too often, or not at all: {:?}", self.attempts);
+        assert!(self.recalls == 0 || id.phase == Phase::Map, "{id} was recalled");
+
         let open = self.attempts.iter().rposition(|attempt| attempt.ended.is_none());
-        assert!(ended(&[End::Committed]) <= 1, "{id} was won twice: {:?}", self.attempts);
         let number = |attempt: AttemptId| Some(attempt.number as usize);
         match &self.state {
-            State::Waiting => assert_eq!((open, winner), (None, None), "{id}"),
+            State::Waiting => assert_eq!(open, None, "{id}"),
             State::Running { leases } => {
                 assert_eq!(leases.len(), 1, "{id} has one lease until backup attempts exist");
-                assert_eq!((open, winner), (number(leases[0].attempt), None), "{id}");
+                assert_eq!(open, number(leases[0].attempt), "{id}");
             }
-            State::Publishing { winner: reported } => {
-                assert_eq!((open, winner), (number(*reported), None), "{id}");
+            State::Publishing { winner } => assert_eq!(open, number(*winner), "{id}"),
+            State::Committed { winner } => {
+                assert_eq!(open, None, "{id}");
+                let last = self.attempts.len().checked_sub(1);
+                assert_eq!(winner.and_then(number), last, "{id} was attempted after it was won");
             }
-            State::Committed { winner: won } => {
-                assert_eq!((open, winner), (None, number(*won)), "{id}");
-            }
+        }
+    }
+
+    fn leases(&self) -> &[Lease] {
+        match &self.state {
+            State::Running { leases } => leases,
+            State::Waiting | State::Publishing { .. } | State::Committed { .. } => &[],
         }
     }
 
@@ -312,7 +384,9 @@ impl fmt::Display for End {
             Self::Left => "left",
             Self::Lost => "lost",
             Self::Rejected => "rejected",
+            Self::Starved => "starved",
             Self::Stuck => "stuck",
+            Self::Undelivered => "undelivered",
         })
     }
 }

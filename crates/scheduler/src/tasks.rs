@@ -8,8 +8,11 @@
 //!
 //! * `waiting` holds exactly the tasks that wait and may start: all waiting map tasks, and the
 //!   waiting reduce tasks once every map task is committed.
-//! * `map_counts` and `reduce_counts` count the tasks by where they stand. [`Tasks::change`] is
-//!   the one place that changes a task, and keeps both indexes in step.
+//! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
+//!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the indexes
+//!   in step; whoever opens or closes the reduce phase puts its waiting tasks in, or takes them out.
+//! * A reduce task is as large as all maps together left it the first time. What a map leaves when
+//!   it runs again is the same words, and is not added twice.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -17,8 +20,7 @@ use std::collections::BTreeSet;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::Job;
 use crate::snapshot::PhaseCounts;
-use crate::task::{Standing, Status, Task};
-use crate::time::Time;
+use crate::task::{AttemptRecord, Standing, Status, Task};
 
 #[derive(Debug)]
 pub(crate) struct Tasks {
@@ -27,6 +29,7 @@ pub(crate) struct Tasks {
     map_counts: PhaseCounts,
     reduce_counts: PhaseCounts,
     waiting: BTreeSet<Turn>,
+    maps_recalled: u64,
 }
 
 /// When a waiting task is started: maps first, then the largest, then the lowest index.
@@ -48,6 +51,7 @@ impl Tasks {
             reduces: (0..job.reduce_tasks).map(reduce).collect(),
             map_counts: all_waiting(map_tasks),
             reduce_counts: all_waiting(job.reduce_tasks),
+            maps_recalled: 0,
         }
     }
 
@@ -76,18 +80,34 @@ impl Tasks {
         result
     }
 
-    /// A map attempt has won and left `bucket_bytes` for the reduce tasks. The last one to do so
-    /// opens the reduce phase.
-    pub(crate) fn commit_map(&mut self, now: Time, attempt: AttemptId, bucket_bytes: &[u64]) {
+    /// A map task is committed by `transition`, and has left `bucket_bytes` for the reduce tasks.
+    /// The last one opens the reduce phase, or opens it again.
+    pub(crate) fn commit_map(
+        &mut self,
+        id: TaskId,
+        bucket_bytes: &[u64],
+        transition: impl FnOnce(&mut Task),
+    ) {
         let (buckets, reduces) = (bucket_bytes.len(), self.reduces.len());
-        assert_eq!(buckets, reduces, "{attempt} left {buckets} buckets for {reduces} reduce tasks");
-        for (reduce, &bytes) in self.reduces.iter_mut().zip(bucket_bytes) {
-            reduce.grow(bytes);
+        assert_eq!(buckets, reduces, "{id} left {buckets} buckets for {reduces} reduce tasks");
+        if self.find(id).is_some_and(|task| task.recalls() == 0) {
+            for (reduce, &bytes) in self.reduces.iter_mut().zip(bucket_bytes) {
+                reduce.grow(bytes);
+            }
         }
-        self.change(attempt.task, |task| task.commit(now, attempt));
+        self.change(id, transition);
         if self.may_start(Phase::Reduce) {
-            self.waiting.extend(self.reduces.iter().map(turn));
+            let waiting = self.reduces.iter().filter(|task| task.standing() == Standing::Waiting);
+            self.waiting.extend(waiting.map(turn));
         }
+    }
+
+    /// What a committed map task left is lost: it waits again, and the reduce tasks that wait have
+    /// to go on waiting for it.
+    pub(crate) fn recall(&mut self, id: TaskId) {
+        self.change(id, Task::recall);
+        self.waiting.retain(|&(phase, _, _)| phase == Phase::Map);
+        self.maps_recalled += 1;
     }
 
     /// Where `attempt` stands, if it ever existed.
@@ -102,8 +122,13 @@ impl Tasks {
 
     /// Who runs `attempt`, or ran it. It must have existed.
     pub(crate) fn worker(&self, attempt: AttemptId) -> WorkerId {
+        self.record(attempt).worker
+    }
+
+    /// What became of `attempt`. It must have existed.
+    pub(crate) fn record(&self, attempt: AttemptId) -> &AttemptRecord {
         let record = self.find(attempt.task).and_then(|task| task.record(attempt));
-        record.unwrap_or_else(|| panic!("{attempt} never existed")).worker
+        record.unwrap_or_else(|| panic!("{attempt} never existed"))
     }
 
     pub(crate) fn find(&self, id: TaskId) -> Option<&Task> {
@@ -124,6 +149,11 @@ impl Tasks {
         self.counts(phase).committed == self.counts(phase).tasks
     }
 
+    /// How often a map task had to be done again, over all of them.
+    pub(crate) fn maps_recalled(&self) -> u64 {
+        self.maps_recalled
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Task> {
         self.maps.iter().chain(&self.reduces)
     }
@@ -133,6 +163,7 @@ impl Tasks {
         let mut waiting = BTreeSet::new();
         let mut map_counts = PhaseCounts::default();
         let mut reduce_counts = PhaseCounts::default();
+        let mut recalls = 0;
         for task in self.all() {
             task.assert_consistent();
             let counts = match task.id().phase {
@@ -140,6 +171,7 @@ impl Tasks {
                 Phase::Reduce => &mut reduce_counts,
             };
             counts.tasks += 1;
+            recalls += u64::from(task.recalls());
             *count_mut(counts, task.standing()) += 1;
             if task.standing() == Standing::Waiting && self.may_start(task.id().phase) {
                 waiting.insert(turn(task));
@@ -147,6 +179,7 @@ impl Tasks {
         }
         assert_eq!(self.map_counts, map_counts, "the map tasks are counted wrongly");
         assert_eq!(self.reduce_counts, reduce_counts, "the reduce tasks are counted wrongly");
+        assert_eq!(self.maps_recalled, recalls, "the recalls are counted wrongly");
         assert_eq!(self.waiting, waiting, "the wrong tasks are waiting for a worker");
     }
 

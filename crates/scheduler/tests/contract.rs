@@ -43,7 +43,45 @@ fn the_wrong_number_of_buckets_panics() {
     report(&mut scheduler);
 
     let panic = panic_of(|| scheduler.handle_published(at(0), M0_A0, &[1, 2]));
-    assert!(panic.contains("m0.a0 left 2 buckets for 1 reduce tasks"), "{panic}");
+    assert!(panic.contains("m0 left 2 buckets for 1 reduce tasks"), "{panic}");
+}
+
+#[test]
+fn restoring_after_something_has_happened_panics() {
+    let mut scheduler = scheduler();
+    scheduler.handle_timeout(at(0));
+
+    let panic = panic_of(|| scheduler.restore_map(0, &[1]));
+    assert_eq!(panic, "m0 restored after something had happened");
+    let panic = panic_of(|| scheduler.restore_reduce(0));
+    assert_eq!(panic, "r0 restored after something had happened");
+}
+
+#[test]
+fn restoring_a_task_twice_panics() {
+    let mut scheduler = scheduler();
+    scheduler.restore_reduce(0);
+
+    let panic = panic_of(|| scheduler.restore_reduce(0));
+    assert_eq!(panic, "restored r0 while Committed { winner: None }");
+}
+
+#[test]
+fn restoring_a_task_that_does_not_exist_panics() {
+    let mut scheduler = scheduler();
+
+    let panic = panic_of(|| scheduler.restore_map(1, &[1]));
+    assert_eq!(panic, "m1 restored, which does not exist");
+    let panic = panic_of(|| scheduler.restore_reduce(1));
+    assert_eq!(panic, "r1 restored, which does not exist");
+}
+
+#[test]
+fn restoring_the_wrong_number_of_buckets_panics() {
+    let mut scheduler = scheduler();
+
+    let panic = panic_of(|| scheduler.restore_map(0, &[]));
+    assert!(panic.contains("m0 left 0 buckets for 1 reduce tasks"), "{panic}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What must hold whatever happens, in whatever order, however often.
 //!
-//! Random jobs are fed random events: workers that come, go, fall silent and come back, reports
+//! Random jobs, some of which an earlier life had begun, are fed random events: workers that come,
+//! go, fall silent and come back, intermediates that are lost, answers that do not arrive, reports
 //! that arrive twice, late, from the wrong worker, or for attempts that never were. After every
 //! single event every index of the scheduler is recomputed from scratch and compared
 //! (`Script::apply`).
@@ -20,8 +21,8 @@ use cases::{Case, Choice, TIMEOUT_MAX, cases};
 use proptest::prelude::RngExt;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use scheduler::{
-    Action, AttemptId, AttemptRecord, Beat, End, Failure, Limits, Outcome, Phase, Reason, TaskId,
-    Time, Verdict, WorkerId,
+    Action, AttemptId, AttemptRecord, Beat, End, Failure, Limits, Order, Outcome, Phase, Reason,
+    TaskId, Time, Verdict, WorkerId,
 };
 use script::{Answer, Event, Reaction, Script};
 
@@ -48,19 +49,27 @@ fn same_events_have_same_consequences() {
 }
 
 #[test]
-fn a_task_is_won_once_and_never_changes_again() {
+fn a_task_is_won_once_between_recalls_and_does_not_change_meanwhile() {
     check(|case| {
         let mut won: BTreeMap<TaskId, Vec<AttemptRecord>> = BTreeMap::new();
         play(case, |world, event, reaction| {
+            let snapshot = world.script.scheduler.snapshot();
+            let (maps, reduces): (Vec<TaskId>, Vec<TaskId>) =
+                world.committed.keys().partition(|task| task.phase == Phase::Map);
+            assert_eq!(snapshot.map.committed as usize, maps.len(), "{maps:?}");
+            assert_eq!(snapshot.reduce.committed as usize, reduces.len(), "{reduces:?}");
+
+            won.retain(|task, _| world.committed.contains_key(task));
             for &task in world.script.tasks() {
                 let attempts = world.script.scheduler.attempts(task);
-                let winners = attempts.iter().filter(|attempt| has_won(attempt)).count();
-                assert!(winners <= 1, "{task} was won twice");
-                if winners == 1 {
+                if world.committed.contains_key(&task) {
                     assert_eq!(won.entry(task).or_insert_with(|| attempts.to_vec()), attempts);
-                } else {
-                    assert!(!won.contains_key(&task), "{task} was taken back");
                 }
+                let winners = attempts.iter().filter(|attempt| has_won(attempt)).count();
+                let restored = usize::from(case.restored.contains(&task));
+                let recalls = world.recalls.get(&task).copied().unwrap_or(0) as usize;
+                let expected = recalls + usize::from(world.committed.contains_key(&task));
+                assert_eq!(winners + restored, expected, "{task} was won too often");
             }
             if let Event::Done { worker, attempt } = *event
                 && reaction.answer == Some(Answer::Verdict(Verdict::Accepted))
@@ -101,28 +110,86 @@ fn an_attempt_starts_only_on_a_worker_that_asked_and_holds_no_other() {
 #[test]
 fn no_reduce_starts_before_every_map_is_committed() {
     check(|case| {
+        let mut started: BTreeSet<AttemptId> = BTreeSet::new();
         play(case, |world, _, reaction| {
             let snapshot = world.script.scheduler.snapshot();
-            let starts_reduce = reaction.actions.iter().any(
-                |action| matches!(action, Action::Start { attempt, .. } if is_reduce(*attempt)),
-            );
-            assert!(!starts_reduce || snapshot.map.committed == snapshot.map.tasks);
+            for attempt in world.started_by(reaction).filter(|&attempt| is_reduce(attempt)) {
+                // An answer that was lost comes again, even if a map has been recalled by then.
+                let repeated = !started.insert(attempt);
+                assert!(repeated || snapshot.map.committed == snapshot.map.tasks, "{attempt}");
+            }
         });
     });
 }
 
 #[test]
-fn no_smaller_map_starts_while_a_larger_one_waits() {
+fn no_smaller_task_starts_while_a_larger_one_of_its_phase_waits() {
     check(|case| {
         let mut started: BTreeSet<AttemptId> = BTreeSet::new();
         play(case, |world, _, reaction| {
-            let bytes = |task: TaskId| case.job.map_bytes[task.index as usize];
-            let waiting = world.script.tasks().iter().filter(|&&task| world.is_waiting_map(task));
-            let largest = waiting.map(|&task| bytes(task)).max().unwrap_or(0);
-            for attempt in world.started_by(reaction).filter(|&attempt| !is_reduce(attempt)) {
+            for attempt in world.started_by(reaction) {
+                let phase = attempt.task.phase;
+                let waiting = world.script.tasks().iter().filter(|task| task.phase == phase);
+                let waiting = waiting.filter(|&&task| world.is_waiting(task));
+                let largest = waiting.map(|&task| world.bytes(task)).max().unwrap_or(0);
                 // An answer that was lost comes again, whatever waits by then.
                 let repeated = !started.insert(attempt);
-                assert!(repeated || bytes(attempt.task) >= largest, "{attempt} jumped the queue");
+                let jumped = !repeated && world.bytes(attempt.task) < largest;
+                assert!(!jumped, "{attempt} jumped the queue");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_map_is_recalled_exactly_if_a_starved_attempt_cannot_have_read_an_older_output() {
+    check(|case| {
+        let mut committed = World::new(case).committed;
+        let mut starved: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, event, _| {
+            let mut expected = None;
+            for (attempt, record) in world.attempts() {
+                if matches!(record.ended, Some((_, End::Starved))) && starved.insert(attempt) {
+                    let Event::Lost { worker, attempt: named, map } = *event else {
+                        panic!("{attempt} starved by itself");
+                    };
+                    assert_eq!((worker, named), (record.worker, attempt));
+                    let stood = committed.get(&TaskId::map(map));
+                    expected =
+                        stood.filter(|&&since| since <= record.started).map(|_| TaskId::map(map));
+                }
+            }
+            let stands = |task| world.committed.contains_key(task);
+            let recalled = committed.keys().find(|&task| !stands(task)).copied();
+            assert_eq!(recalled, expected);
+            committed.clone_from(&world.committed);
+        });
+    });
+}
+
+#[test]
+fn an_assignment_is_taken_back_only_while_nobody_has_named_it() {
+    check(|case| {
+        let mut named: BTreeSet<AttemptId> = BTreeSet::new();
+        let mut undelivered: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, event, reaction| {
+            if let Event::Beat { running: Some(Beat { attempt, .. }), .. } = *event
+                && reaction.answer == Some(Answer::Order(Order::Continue))
+            {
+                named.insert(attempt);
+            }
+            for (attempt, record) in world.attempts() {
+                if matches!(record.ended, Some((_, End::Undelivered)))
+                    && undelivered.insert(attempt)
+                {
+                    let expected = Event::Undelivered { worker: record.worker, attempt };
+                    assert_eq!(event, &expected, "{attempt} ended by itself");
+                    assert!(!named.contains(&attempt), "{attempt} had arrived");
+                }
+            }
+            if let Event::Undelivered { worker, attempt } = *event {
+                let live = world.live_on(worker).any(|live| live == attempt);
+                assert!(!live || named.contains(&attempt), "{attempt} waits for nobody");
             }
         });
     });
@@ -163,21 +230,27 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
                 count(task, &failed) >= failures_max.get() as usize
             };
             let too_many_losses = |task| count(task, &[End::Lost]) >= losses_max.get() as usize;
+            let too_many_recalls = |task| {
+                world.recalls.get(&task).is_some_and(|&recalls| recalls >= failures_max.get())
+            };
             match world.script.scheduler.outcome() {
                 None => {
                     for &task in world.script.tasks() {
                         assert!(!too_many_failures(task) && !too_many_losses(task), "{task}");
+                        assert!(!too_many_recalls(task), "{task}");
                     }
                 }
                 Some(Outcome::Failed(failure)) => match failure.reason {
                     Reason::Failures => assert!(too_many_failures(failure.task)),
                     Reason::Losses => assert!(too_many_losses(failure.task)),
+                    Reason::Recalls => assert!(too_many_recalls(failure.task)),
                     Reason::Fatal => {
                         assert!(count(failure.task, &[End::Failed, End::Rejected]) > 0)
                     }
                 },
                 Some(Outcome::Done) => {
                     let snapshot = world.script.scheduler.snapshot();
+                    assert_eq!(snapshot.map.committed, snapshot.map.tasks);
                     assert_eq!(snapshot.reduce.committed, snapshot.reduce.tasks);
                 }
                 Some(Outcome::Cancelled) => {}
@@ -226,7 +299,13 @@ fn a_transcript_reads_as_it_prints() {
 struct World {
     script: Script,
     now: Time,
-    buckets: u32,
+    map_bytes: Vec<u64>,
+    /// What all maps left for each reduce, as far as they have been committed for the first time.
+    reduce_bytes: Vec<u64>,
+    /// The tasks whose commit stands, and since when.
+    committed: BTreeMap<TaskId, Time>,
+    /// How often each map task was recalled.
+    recalls: BTreeMap<TaskId, u32>,
     /// Every attempt that was started, and on whom.
     started: Vec<(AttemptId, WorkerId)>,
     /// Every publication asked for, and how it went.
@@ -237,19 +316,34 @@ struct World {
 
 impl World {
     fn new(case: &Case) -> Self {
-        Self {
+        let mut world = Self {
             script: Script::new(&case.job, case.limits.clone()),
             now: Time::default(),
-            buckets: case.job.reduce_tasks,
+            map_bytes: case.job.map_bytes.clone(),
+            reduce_bytes: vec![0; case.job.reduce_tasks as usize],
+            committed: BTreeMap::new(),
+            recalls: BTreeMap::new(),
             started: Vec::new(),
             publications: Vec::new(),
             transcript: vec![script::format_job(&case.job, &case.limits)],
+        };
+        for &task in &case.restored {
+            let bucket_bytes = bucket_bytes(AttemptId { task, number: 0 }, case.job.reduce_tasks);
+            world.apply(&Event::Restore { task, bucket_bytes });
         }
+        world
     }
 
     fn apply(&mut self, event: &Event) -> Reaction {
-        self.transcript.push(format!("{event} at {}", self.now));
+        self.transcript.push(match event.is_of_this_life() {
+            true => format!("{event} at {}", self.now),
+            false => event.to_string(),
+        });
+        let repeated = self.has_settled(event);
         let reaction = self.script.apply(self.now, event);
+        if !repeated {
+            self.remember(event);
+        }
         for action in &reaction.actions {
             match *action {
                 Action::Start { attempt, worker } => self.started.push((attempt, worker)),
@@ -258,6 +352,36 @@ impl World {
             }
         }
         reaction
+    }
+
+    /// Which commits stand after `event`, and how large they make the reduces.
+    fn remember(&mut self, event: &Event) {
+        if let Event::Published { attempt: AttemptId { task, .. }, bucket_bytes }
+        | Event::Restore { task, bucket_bytes } = event
+        {
+            assert_eq!(self.committed.insert(*task, self.now), None, "{task} was won twice");
+            if !self.recalls.contains_key(task) {
+                for (reduce, bytes) in self.reduce_bytes.iter_mut().zip(bucket_bytes) {
+                    *reduce += bytes;
+                }
+            }
+        }
+        let recalls: u32 = self.recalls.values().sum();
+        if let Event::Lost { map, .. } = *event
+            && self.script.scheduler.snapshot().maps_recalled > u64::from(recalls)
+        {
+            let map = TaskId::map(map);
+            assert!(self.committed.remove(&map).is_some(), "{map} was recalled from nowhere");
+            *self.recalls.entry(map).or_default() += 1;
+        }
+    }
+
+    /// Whether the caller has said before how this publication went.
+    fn has_settled(&self, event: &Event) -> bool {
+        let Event::Published { attempt, .. } = *event else {
+            return false;
+        };
+        self.record(attempt).is_some_and(|record| record.ended.is_some())
     }
 
     /// The event that a choice comes to, if there is anything to choose from.
@@ -278,6 +402,16 @@ impl World {
                 let (attempt, worker) = self.recently_started(recent, by)?;
                 Event::Failed { worker, attempt, failure }
             }
+            Choice::Lost { recent, by, map } => {
+                let reduces = self.started.iter().rev().filter(|(attempt, _)| is_reduce(*attempt));
+                let reduce = reduces.copied().nth(recent);
+                let (attempt, worker) = reduce.or_else(|| self.recently_started(recent, None))?;
+                Event::Lost { worker: by.unwrap_or(worker), attempt, map }
+            }
+            Choice::Undelivered { recent, by } => {
+                let (attempt, worker) = self.recently_started(recent, by)?;
+                Event::Undelivered { worker, attempt }
+            }
             Choice::Settle { recent, failure } => {
                 let index = self.publications.len().checked_sub(1 + recent)?;
                 self.settle(index, failure)
@@ -295,7 +429,7 @@ impl World {
     }
 
     fn settle(&mut self, index: usize, failure: Option<Failure>) -> Event {
-        let buckets = self.buckets;
+        let buckets = self.reduce_bytes.len() as u32;
         let (attempt, settled) = &mut self.publications[index];
         let attempt = *attempt;
         let event = settled.get_or_insert_with(|| match failure {
@@ -340,10 +474,16 @@ impl World {
         })
     }
 
-    fn is_waiting_map(&self, task: TaskId) -> bool {
+    fn is_waiting(&self, task: TaskId) -> bool {
         let last = self.script.scheduler.attempts(task).last();
-        let waits = last.is_none_or(|last| last.ended.is_some() && !has_won(last));
-        task.phase == Phase::Map && waits
+        !self.committed.contains_key(&task) && last.is_none_or(|last| last.ended.is_some())
+    }
+
+    fn bytes(&self, task: TaskId) -> u64 {
+        match task.phase {
+            Phase::Map => self.map_bytes[task.index as usize],
+            Phase::Reduce => self.reduce_bytes[task.index as usize],
+        }
     }
 }
 

@@ -69,9 +69,7 @@ fn play(path: &Path, transcript: &str) -> String {
 /// Only a block that sets the scene has no output. Elsewhere, silence is worth saying.
 fn format_block(inputs: &[&str], outputs: &[String]) -> String {
     let mut block = inputs.join("\n");
-    let sets_scene = inputs
-        .iter()
-        .all(|line| ["#", "job ", "register "].iter().any(|start| line.starts_with(start)));
+    let sets_scene = inputs.iter().all(|line| SCENE.iter().any(|start| line.starts_with(start)));
     if !outputs.is_empty() {
         block += "\n----\n";
         block += &outputs.join("\n");
@@ -97,3 +95,6 @@ fn transcripts() -> Vec<PathBuf> {
     assert!(!paths.is_empty(), "there are transcripts");
     paths
 }
+
+/// How a line starts that only sets the scene.
+const SCENE: [&str; 4] = ["#", "job ", "register ", "restore "];

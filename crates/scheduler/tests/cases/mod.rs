@@ -17,6 +17,8 @@ use crate::script::Event;
 pub struct Case {
     pub job: Job,
     pub limits: Limits,
+    /// What an earlier life had committed, in the order it is told.
+    pub restored: Vec<TaskId>,
     pub steps: Vec<Step>,
 }
 
@@ -41,13 +43,44 @@ pub enum Choice {
     Done { recent: usize, by: Option<WorkerId> },
     /// ... that it failed.
     Failed { recent: usize, by: Option<WorkerId>, failure: Failure },
+    /// ... that what a map task left for it is lost. An attempt that reduces, if there are any.
+    Lost { recent: usize, by: Option<WorkerId>, map: u32 },
+    /// The caller could not deliver a recent attempt.
+    Undelivered { recent: usize, by: Option<WorkerId> },
     /// The caller says how a recent publication went; if it said so before, it says the same.
     Settle { recent: usize, failure: Option<Failure> },
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(any::<u64>().prop_map(step), 1..STEPS_MAX);
-    (jobs(), limits(), steps).prop_map(|(job, limits, steps)| Case { job, limits, steps })
+    (jobs(), limits(), any::<u64>(), steps).prop_map(|(job, limits, number, mut steps)| {
+        let mut dice = Dice(number);
+        let restored = restored(&job, &mut dice);
+        if dice.roll(2) == 0 {
+            // A calm case, in which little expires: some stories take many steps of one attempt.
+            steps.iter_mut().for_each(|step| step.pause /= 100);
+        }
+        Case { job, limits, restored, steps }
+    })
+}
+
+/// Nothing half of the time; else all maps, which leaves more of the steps to the reduces, or any
+/// tasks. The phases come in either order. A reduce may stand without every map: one was recalled
+/// after it had been read.
+fn restored(job: &Job, dice: &mut Dice) -> Vec<TaskId> {
+    let (kind, maps_first) = (dice.roll(6), dice.roll(2) == 0);
+    let maps = (0..).zip(&job.map_bytes).map(|(index, _)| TaskId::map(index));
+    let mut tasks: Vec<TaskId> = maps.chain((0..job.reduce_tasks).map(TaskId::reduce)).collect();
+    if !maps_first {
+        tasks.reverse();
+    }
+    tasks.retain(|task| match kind {
+        0 => dice.roll(2) == 0,
+        1 => task.phase == Phase::Map || dice.roll(2) == 0,
+        2 => task.phase == Phase::Map,
+        _ => false,
+    });
+    tasks
 }
 
 fn jobs() -> impl Strategy<Value = Job> {
@@ -84,22 +117,26 @@ fn step(number: u64) -> Step {
 
 fn choice(dice: &mut Dice) -> Choice {
     match dice.roll(1000) {
-        0..300 => Choice::Ask(dice.worker()),
-        300..330 => Choice::Event(Event::Register { worker: dice.worker() }),
-        330..360 => Choice::Event(Event::Idle { worker: dice.worker() }),
-        360..420 => Choice::Event(Event::Beat { worker: dice.worker(), running: None }),
-        420..440 => Choice::Event(Event::Leave { worker: dice.worker() }),
-        440..460 => {
+        0..260 => Choice::Ask(dice.worker()),
+        260..290 => Choice::Event(Event::Register { worker: dice.worker() }),
+        290..320 => Choice::Event(Event::Idle { worker: dice.worker() }),
+        320..370 => Choice::Event(Event::Beat { worker: dice.worker(), running: None }),
+        370..390 => Choice::Event(Event::Leave { worker: dice.worker() }),
+        390..410 => {
             let attempt = dice.attempt();
             Choice::Event(Event::Done { worker: dice.worker(), attempt })
         }
-        460..480 => Choice::Event(Event::Tick),
-        480..481 => Choice::Event(Event::Cancel),
-        481..600 => Choice::Beat { recent: dice.recent(), by: dice.by(), progress: dice.roll(10) },
-        600..750 => Choice::Done { recent: dice.recent(), by: dice.by() },
-        750..800 => {
+        410..430 => Choice::Event(Event::Tick),
+        430..431 => Choice::Event(Event::Cancel),
+        431..540 => {
+            Choice::Beat { recent: dice.recent(), by: dice.by(), progress: dice.progress() }
+        }
+        540..690 => Choice::Done { recent: dice.recent(), by: dice.by() },
+        690..720 => {
             Choice::Failed { recent: dice.recent(), by: dice.by(), failure: dice.failure() }
         }
+        720..800 => Choice::Lost { recent: dice.recent(), by: dice.by(), map: dice.map() },
+        800..830 => Choice::Undelivered { recent: dice.recent(), by: dice.by() },
         _ => {
             let recent = dice.recent();
             Choice::Settle { recent, failure: (dice.roll(10) == 9).then(|| dice.failure()) }
@@ -129,6 +166,18 @@ impl Dice {
     fn recent(&mut self) -> usize {
         let span = [1, 4, 4, 30][self.roll(4) as usize];
         self.roll(span) as usize
+    }
+
+    /// Often the first, so that the same one is named again and again; one that may exist, or not.
+    fn map(&mut self) -> u32 {
+        let span = [1, 1, 2, 6][self.roll(4) as usize];
+        self.roll(span) as u32
+    }
+
+    /// Often none yet.
+    fn progress(&mut self) -> u64 {
+        let span = [1, 10][self.roll(2) as usize];
+        self.roll(span)
     }
 
     fn failure(&mut self) -> Failure {

@@ -13,15 +13,19 @@
 //! published m0.a0 3,4 at 3s            (`published r0.a0 at 3s` for a reduce)
 //! publish-failed m0.a0 transient at 3s
 //! failed w1 m0.a0 fatal at 3s
+//! lost w1 r0.a0 m0 at 3s               (w1 says: what m0 left for r0.a0 is lost)
+//! undelivered w1 m0.a0 at 3s
 //! leave w1 at 4s
 //! cancel at 4s
 //! tick at 10s
 //! ```
 //!
-//! A job may also set `worker_failures`; what it does not set is as in `Limits::default`.
+//! A job may also set `worker_failures`; what it does not set is as in `Limits::default`. Between
+//! the job and the first event may stand what an earlier life had committed: `restore m0 3,4`,
+//! `restore r0`.
 //!
 //! An event answers with its verdict or order, then what changed (`m0.a0 lost`, `w1 forgotten`,
-//! `job done`), then the actions it caused.
+//! `m0 recalled`, `job done`), then the actions it caused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,16 +41,52 @@ use scheduler::{
 /// Something that happens to a scheduler.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    Beat { worker: WorkerId, running: Option<Beat> },
+    Beat {
+        worker: WorkerId,
+        running: Option<Beat>,
+    },
     Cancel,
-    Done { worker: WorkerId, attempt: AttemptId },
-    Failed { worker: WorkerId, attempt: AttemptId, failure: Failure },
-    Idle { worker: WorkerId },
-    Leave { worker: WorkerId },
-    PublishFailed { attempt: AttemptId, failure: Failure },
-    Published { attempt: AttemptId, bucket_bytes: Vec<u64> },
-    Register { worker: WorkerId },
+    Done {
+        worker: WorkerId,
+        attempt: AttemptId,
+    },
+    Failed {
+        worker: WorkerId,
+        attempt: AttemptId,
+        failure: Failure,
+    },
+    Idle {
+        worker: WorkerId,
+    },
+    Leave {
+        worker: WorkerId,
+    },
+    Lost {
+        worker: WorkerId,
+        attempt: AttemptId,
+        map: u32,
+    },
+    PublishFailed {
+        attempt: AttemptId,
+        failure: Failure,
+    },
+    Published {
+        attempt: AttemptId,
+        bucket_bytes: Vec<u64>,
+    },
+    Register {
+        worker: WorkerId,
+    },
+    /// Happened in an earlier life, so it has no time.
+    Restore {
+        task: TaskId,
+        bucket_bytes: Vec<u64>,
+    },
     Tick,
+    Undelivered {
+        worker: WorkerId,
+        attempt: AttemptId,
+    },
 }
 
 /// What a scheduler says to a worker.
@@ -60,7 +100,8 @@ pub enum Answer {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reaction {
     pub answer: Option<Answer>,
-    /// Attempts that ended, workers that were forgotten, the end of the job.
+    /// Attempts that ended, workers that were forgotten, a map task that was recalled, the end of
+    /// the job.
     pub changes: Vec<String>,
     pub actions: Vec<Action>,
 }
@@ -73,6 +114,7 @@ pub struct Script {
     ended: BTreeMap<TaskId, Vec<bool>>,
     /// Everybody who ever spoke, and whether the scheduler knew them last time.
     workers: BTreeMap<WorkerId, bool>,
+    recalls: u64,
     over: bool,
     now: Time,
 }
@@ -86,6 +128,7 @@ impl Script {
             tasks,
             ended: BTreeMap::new(),
             workers: BTreeMap::new(),
+            recalls: 0,
             over: false,
             now: Time::default(),
         }
@@ -113,6 +156,8 @@ impl Script {
             self.scheduler.snapshot().to_string().lines().map(str::to_owned).collect()
         } else if let Some(task) = line.strip_prefix("attempts ") {
             self.story(parse_task(task))
+        } else if line.starts_with("restore ") {
+            self.apply(self.now, &line.parse().expect(line)).lines()
         } else {
             let (event, now) = line.rsplit_once(" at ").unwrap_or_else(|| panic!("when? {line}"));
             let now = Time(parse_duration(now));
@@ -155,6 +200,13 @@ impl Script {
                 }
             }
         }
+        let recalls = self.scheduler.snapshot().maps_recalled;
+        if let Event::Lost { map, .. } = *event
+            && self.recalls < recalls
+        {
+            changes.push(format!("{} recalled", TaskId::map(map)));
+        }
+        self.recalls = recalls;
         if let (Some(outcome), false) = (self.scheduler.outcome(), self.over) {
             changes.push(format!("job {outcome}"));
             self.over = true;
@@ -172,6 +224,11 @@ impl Reaction {
 }
 
 impl Event {
+    /// Whether it has a time.
+    pub fn is_of_this_life(&self) -> bool {
+        !matches!(self, Self::Restore { .. })
+    }
+
     /// Who it is from, if it is from a worker.
     pub fn worker(&self) -> Option<WorkerId> {
         match *self {
@@ -180,8 +237,14 @@ impl Event {
             | Self::Failed { worker, .. }
             | Self::Idle { worker }
             | Self::Leave { worker }
+            | Self::Lost { worker, .. }
             | Self::Register { worker } => Some(worker),
-            Self::Cancel | Self::PublishFailed { .. } | Self::Published { .. } | Self::Tick => None,
+            Self::Cancel
+            | Self::PublishFailed { .. }
+            | Self::Published { .. }
+            | Self::Restore { .. }
+            | Self::Tick
+            | Self::Undelivered { .. } => None,
         }
     }
 }
@@ -200,6 +263,9 @@ impl fmt::Display for Event {
             }
             Self::Idle { worker } => write!(f, "idle {worker}"),
             Self::Leave { worker } => write!(f, "leave {worker}"),
+            Self::Lost { worker, attempt, map } => {
+                write!(f, "lost {worker} {attempt} {}", TaskId::map(*map))
+            }
             Self::PublishFailed { attempt, failure } => {
                 write!(f, "publish-failed {attempt} {failure}")
             }
@@ -210,7 +276,14 @@ impl fmt::Display for Event {
                 write!(f, "published {attempt} {}", list(bucket_bytes))
             }
             Self::Register { worker } => write!(f, "register {worker}"),
+            Self::Restore { task, bucket_bytes } if bucket_bytes.is_empty() => {
+                write!(f, "restore {task}")
+            }
+            Self::Restore { task, bucket_bytes } => {
+                write!(f, "restore {task} {}", list(bucket_bytes))
+            }
             Self::Tick => f.write_str("tick"),
+            Self::Undelivered { worker, attempt } => write!(f, "undelivered {worker} {attempt}"),
         }
     }
 }
@@ -238,6 +311,11 @@ impl FromStr for Event {
             },
             ["idle", worker] => Self::Idle { worker: parse_worker(worker) },
             ["leave", worker] => Self::Leave { worker: parse_worker(worker) },
+            ["lost", worker, attempt, map] => Self::Lost {
+                worker: parse_worker(worker),
+                attempt: parse_attempt(attempt),
+                map: parse_task(map).index,
+            },
             ["publish-failed", attempt, failure] => Self::PublishFailed {
                 attempt: parse_attempt(attempt),
                 failure: parse_failure(failure),
@@ -249,7 +327,14 @@ impl FromStr for Event {
                 Self::Published { attempt: parse_attempt(attempt), bucket_bytes: parse_list(bytes) }
             }
             ["register", worker] => Self::Register { worker: parse_worker(worker) },
+            ["restore", task] => Self::Restore { task: parse_task(task), bucket_bytes: Vec::new() },
+            ["restore", task, bytes] => {
+                Self::Restore { task: parse_task(task), bucket_bytes: parse_list(bytes) }
+            }
             ["tick"] => Self::Tick,
+            ["undelivered", worker, attempt] => {
+                Self::Undelivered { worker: parse_worker(worker), attempt: parse_attempt(attempt) }
+            }
             _ => return Err(format!("no such event: {line}")),
         })
     }
@@ -313,6 +398,9 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
             let verdict = scheduler.handle_failed(now, worker, attempt, failure);
             return Some(Answer::Verdict(verdict));
         }
+        Event::Lost { worker, attempt, map } => {
+            return Some(Answer::Verdict(scheduler.handle_lost(now, worker, attempt, map)));
+        }
         Event::Cancel => scheduler.handle_cancel(now),
         Event::Idle { worker } => scheduler.handle_idle(now, worker),
         Event::Leave { worker } => scheduler.handle_leave(now, worker),
@@ -323,7 +411,14 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
             scheduler.handle_published(now, attempt, bucket_bytes);
         }
         Event::Register { worker } => scheduler.handle_register(now, worker),
+        Event::Restore { task, ref bucket_bytes } => match task.phase {
+            Phase::Map => scheduler.restore_map(task.index, bucket_bytes),
+            Phase::Reduce => scheduler.restore_reduce(task.index),
+        },
         Event::Tick => scheduler.handle_timeout(now),
+        Event::Undelivered { worker, attempt } => {
+            scheduler.handle_undelivered(now, worker, attempt);
+        }
     }
     None
 }
