@@ -10,6 +10,7 @@ use scheduler::{AttemptId, Phase, WorkerId};
 use store::{Digest, StoreError};
 
 use crate::journal::JournalError;
+use crate::recovery::{MapCommit, ReduceCommit};
 
 /// Why an attempt did not become the task's winner.
 #[derive(Debug, thiserror::Error)]
@@ -55,19 +56,18 @@ pub enum Cause {
     /// It is still running.
     #[error("still running")]
     Running,
+    /// An intermediate it needs is lost; its map task runs again first.
+    #[error("waiting for a map task to run again")]
+    Starved,
     /// Heartbeats came, but no progress.
     #[error("stuck: the worker is alive, but the attempt made no progress")]
     Stuck,
+    /// The worker was gone when it was to be told of it.
+    #[error("not delivered: the worker had gone")]
+    Undelivered,
     /// The report does not fit the task.
     #[error("the worker reported something else than the task asks for")]
     Unfit,
-}
-
-/// What a committed map task made.
-#[derive(Clone, Debug)]
-struct Mapped {
-    /// Of bucket `b`, at index `b`.
-    buckets: Vec<Digest>,
 }
 
 /// The counts that are summed over committed tasks.
@@ -97,7 +97,7 @@ pub(crate) struct Live {
 /// * `live_map` and `live_reduce` are the sums over `running`.
 #[derive(Debug)]
 pub(crate) struct Book {
-    maps: Vec<Option<Mapped>>,
+    maps: Vec<Option<MapCommit>>,
     emitted: Vec<u64>,
     /// Bytes in bucket `b` over all committed maps, at index `b`.
     bucket_bytes: Vec<u64>,
@@ -159,9 +159,10 @@ impl Book {
 
     /// The intermediates that a reduce task reads: of map task `i`, at index `i`.
     pub(crate) fn intermediates(&self, bucket: u32) -> Vec<Digest> {
-        let digest = |map: &Option<Mapped>| {
+        let digest = |map: &Option<MapCommit>| {
             map.as_ref().expect("reduce tasks start when all maps are committed").buckets
                 [bucket as usize]
+                .0
         };
         self.maps.iter().map(digest).collect()
     }
@@ -216,32 +217,56 @@ impl Book {
     pub(crate) fn commit(&mut self, attempt: AttemptId, task_bytes: u64) -> Vec<u64> {
         self.settle(attempt);
         let (_, outcome) = self.reported.remove(&attempt).expect("what is published was reported");
+        let index = attempt.task.index;
         match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
-                let mut digests = Vec::with_capacity(buckets.len());
-                for (bucket, made) in buckets.iter().enumerate() {
-                    self.emitted[bucket] += made.words;
-                    self.bucket_bytes[bucket] += made.digest.bytes;
-                    self.totals.words_emitted += made.words;
-                    self.totals.intermediate_bytes += made.digest.bytes;
-                    digests.push(digest(made.digest));
-                }
-                // Nothing depends on it, and nothing checks it.
-                self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(invalid_bytes);
-                self.totals.input_bytes += task_bytes;
-                self.maps[attempt.task.index as usize] = Some(Mapped { buckets: digests });
-                buckets.iter().map(|made| made.digest.bytes).collect()
+                let buckets = buckets.iter().map(|made| (digest(made.digest), made.words));
+                let commit = MapCommit { buckets: buckets.collect(), invalid_bytes };
+                self.enter_map(index, commit, task_bytes)
             }
             Outcome::Reduced { output, words, distinct_words } => {
-                self.totals.words_counted += words;
-                self.totals.distinct_words += distinct_words;
-                self.totals.output_bytes += output.bytes;
-                self.totals.intermediate_bytes_read +=
-                    self.bucket_bytes[attempt.task.index as usize];
+                let output = digest(output);
+                self.enter_reduce(index, ReduceCommit { output, words, distinct_words });
                 Vec::new()
             }
             Outcome::Failed(_) => unreachable!("a failure is never published"),
         }
+    }
+
+    /// A map task is committed, now or in an earlier life; perhaps for the second time, because
+    /// what it had made was lost. Returns the bytes in each bucket.
+    pub(crate) fn enter_map(&mut self, map: u32, commit: MapCommit, task_bytes: u64) -> Vec<u64> {
+        if let Some(lost) = self.maps[map as usize].take() {
+            self.totals.input_bytes -= task_bytes;
+            self.totals.invalid_bytes =
+                self.totals.invalid_bytes.saturating_sub(lost.invalid_bytes);
+            for (bucket, (digest, words)) in lost.buckets.iter().enumerate() {
+                self.emitted[bucket] -= words;
+                self.bucket_bytes[bucket] -= digest.bytes;
+                self.totals.words_emitted -= words;
+                self.totals.intermediate_bytes -= digest.bytes;
+            }
+        }
+        for (bucket, (digest, words)) in commit.buckets.iter().enumerate() {
+            self.emitted[bucket] += words;
+            self.bucket_bytes[bucket] += digest.bytes;
+            self.totals.words_emitted += words;
+            self.totals.intermediate_bytes += digest.bytes;
+        }
+        // Nothing depends on it, and nothing checks it.
+        self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(commit.invalid_bytes);
+        self.totals.input_bytes += task_bytes;
+        let bucket_bytes = commit.buckets.iter().map(|(digest, _)| digest.bytes).collect();
+        self.maps[map as usize] = Some(commit);
+        bucket_bytes
+    }
+
+    /// A reduce task is committed, now or in an earlier life.
+    pub(crate) fn enter_reduce(&mut self, reduce: u32, commit: ReduceCommit) {
+        self.totals.words_counted += commit.words;
+        self.totals.distinct_words += commit.distinct_words;
+        self.totals.output_bytes += commit.output.bytes;
+        self.totals.intermediate_bytes_read += self.bucket_bytes[reduce as usize];
     }
 
     /// `attempt` failed. Keeps the first cause.

@@ -16,8 +16,8 @@ use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Registered, Running, Session,
-    Status, TaskAnswer, Verdict, WordRules,
+    Attempt, Caller, Failure, Order, Outcome, Register, RegisterAnswer, Registered, Running,
+    Session, Status, TaskAnswer, Verdict, WordRules,
 };
 use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +28,7 @@ use crate::committer::Errand;
 use crate::crew::Crew;
 use crate::journal::JournalError;
 use crate::plan::Plan;
+use crate::recovery::Recovered;
 use crate::status::Snapshot;
 
 mod act;
@@ -169,6 +170,19 @@ impl Driver {
         Self { stay_until: self.now() + at_least, ..self }
     }
 
+    /// Goes on where an earlier life of the job was cut off. Before anything else happens.
+    pub(crate) fn restore(mut self, recovered: Recovered) -> Self {
+        for (map, commit) in recovered.maps {
+            let bucket_bytes = self.book.enter_map(map, commit, self.plan.task_bytes(map));
+            self.sched.restore_map(map, &bucket_bytes);
+        }
+        for (reduce, commit) in recovered.reduces {
+            self.book.enter_reduce(reduce, commit);
+            self.sched.restore_reduce(reduce);
+        }
+        self
+    }
+
     /// Runs the job to its end, and until the workers know of it. `interrupted` ends it early.
     pub(crate) async fn drive(
         mut self,
@@ -178,6 +192,13 @@ impl Driver {
         let mut interrupted = Box::pin(interrupted);
         let mut cancelled = false;
         loop {
+            self.act();
+            // Before the first event, too: an earlier life may have left nothing to do.
+            self.look_to_the_end();
+            self.publish_snapshot();
+            if self.is_over() {
+                return self.end();
+            }
             let wait = self.longest_wait();
             // All branches are cancel safe: a lost race loses no event. The end goes first, so that
             // no flood of events can keep the user from it.
@@ -200,12 +221,6 @@ impl Driver {
                     let now = self.now();
                     self.sched.handle_timeout(now);
                 }
-            }
-            self.act();
-            self.look_to_the_end();
-            self.publish_snapshot();
-            if self.is_over() {
-                return self.end();
             }
         }
     }
@@ -373,15 +388,13 @@ impl Driver {
         let verdict = match outcome {
             Outcome::Failed(failure) => {
                 tracing::warn!("failed {worker} {attempt}: {failure}");
-                let severity = act::severity(&failure);
-                self.fail_reported(now, worker, attempt, Cause::Reported(failure), severity)
+                self.fail_reported(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
                 if !self.book.fits(attempt, &outcome) =>
             {
                 tracing::warn!("failed {worker} {attempt}: the report does not fit the task");
-                let severity = scheduler::Failure::Transient;
-                let _ = self.fail_reported(now, worker, attempt, Cause::Unfit, severity);
+                let _ = self.fail_reported(now, worker, attempt, Cause::Unfit);
                 // That it is noted as a failure is not what a worker would take "accepted" for.
                 scheduler::Verdict::Stale
             }
@@ -411,9 +424,17 @@ impl Driver {
         worker: WorkerId,
         attempt: AttemptId,
         cause: Cause,
-        severity: scheduler::Failure,
     ) -> scheduler::Verdict {
-        let verdict = self.sched.handle_failed(now, worker, attempt, severity);
+        let verdict = if let Cause::Reported(
+            Failure::IntermediateCorrupt { map, .. } | Failure::IntermediateMissing { map },
+        ) = cause
+        {
+            // The map task that wrote it runs again.
+            tracing::info!("lost {worker} {attempt} m{map}");
+            self.sched.handle_lost(now, worker, attempt, map)
+        } else {
+            self.sched.handle_failed(now, worker, attempt, act::severity(&cause))
+        };
         if verdict == scheduler::Verdict::Accepted {
             self.book.fail(attempt, cause);
         }
@@ -446,20 +467,7 @@ impl Driver {
     fn reject(&mut self, now: Time, attempt: AttemptId, cause: Cause) {
         let cause_text = rpc::message::sentence(&cause);
         tracing::error!("publish_failed {attempt}: {cause_text}");
-        let severity = match cause {
-            Cause::Conservation { .. } | Cause::NotDurable(_) | Cause::NotJournaled(_) => {
-                scheduler::Failure::Fatal
-            }
-            Cause::Abandoned
-            | Cause::Committed
-            | Cause::Left
-            | Cause::Lost
-            | Cause::NotPublished(_)
-            | Cause::Reported(_)
-            | Cause::Running
-            | Cause::Stuck
-            | Cause::Unfit => scheduler::Failure::Transient,
-        };
+        let severity = act::severity(&cause);
         self.book.fail(attempt, cause);
         self.sched.handle_publish_failed(now, attempt, severity);
     }

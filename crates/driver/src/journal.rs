@@ -5,9 +5,10 @@
 //! told of them, and the folder is synced when the journal is created, so that neither a crash nor
 //! a power failure takes back what was said.
 //!
-//! A driver's life begins with a new journal, put in place of the old one in one step. Its epoch is
-//! above that of the old one, and it is on disk before the first task is handed out: no two
-//! attempts in a folder's history share a name.
+//! A new job begins with a new journal, put in place of the old one in one step. A job that was cut
+//! off goes on in the journal it has. Either way the epoch of this life is above all earlier ones,
+//! and on disk before the first task is handed out: no two attempts in a folder's history share a
+//! name.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -22,7 +23,7 @@ use store::Digest;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Record {
-    /// A driver's life begins. Always the first record.
+    /// A job begins. Always the first record.
     Begin {
         /// Grows with every life of a driver in this folder, from 1.
         epoch: u64,
@@ -82,9 +83,18 @@ pub enum Record {
         /// Its lines.
         distinct_words: u64,
     },
-    /// The job is over. Always the last record.
+    /// Another life of a driver goes on with the job.
+    Resume {
+        /// Above all earlier ones.
+        epoch: u64,
+        /// Program and version.
+        build: String,
+        /// Seconds since 1970, for people.
+        started_unix_seconds: u64,
+    },
+    /// This life is over. Nothing follows a job that is done; the others may be resumed.
     End {
-        /// `done`, `failed` or `cancelled`.
+        /// [`DONE`], `failed` or `cancelled`.
         outcome: String,
     },
 }
@@ -109,7 +119,7 @@ impl Record {
 pub enum JournalError {
     /// A line in the middle is not what was written.
     #[error(
-        "{} is damaged in line {line}; move the folder away, or remove the file to start the job over",
+        "{} is damaged in line {line}; move the folder away, or start the job over with --fresh",
         path.display()
     )]
     Damaged {
@@ -172,6 +182,22 @@ impl Journal {
         Ok(Self { file, path: path.to_owned(), is_broken: false })
     }
 
+    /// Opens the journal at `path` to go on behind its last whole record, and appends and syncs
+    /// `record`. What is left of a torn one is cut off: half a line would swallow the next.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses.
+    pub fn resume(path: &Path, history: &History, record: &Record) -> Result<Self, JournalError> {
+        let error =
+            |operation| move |source| JournalError::Io { operation, path: path.to_owned(), source };
+        let file = File::options().append(true).open(path).map_err(error("open"))?;
+        file.set_len(history.whole_bytes).map_err(error("cut"))?;
+        let mut journal = Self { file, path: path.to_owned(), is_broken: false };
+        journal.append(std::slice::from_ref(record))?;
+        Ok(journal)
+    }
+
     /// Appends `records` and syncs them, all with one sync.
     ///
     /// # Errors
@@ -199,7 +225,19 @@ impl Journal {
     }
 }
 
-/// All records of the journal at `path`; none if there is no such file.
+/// How a job ended that nothing is left to do of.
+pub const DONE: &str = "done";
+
+/// What a journal says.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct History {
+    /// In the order in which they were written.
+    pub records: Vec<Record>,
+    /// The length of their lines. What the file has behind it is torn.
+    pub whole_bytes: u64,
+}
+
+/// The journal at `path`; an empty one if there is no such file.
 ///
 /// The last line may be torn, when a driver died while writing it: nobody was told of it, so it is
 /// left out.
@@ -207,13 +245,13 @@ impl Journal {
 /// # Errors
 ///
 /// When the file cannot be read, or a line before the last is damaged.
-pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
+pub fn read(path: &Path) -> Result<History, JournalError> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
         Ok(_) => {
             parse(&bytes).map_err(|line| JournalError::Damaged { path: path.to_owned(), line })
         }
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(History::default()),
         Err(source) => Err(JournalError::Io { operation: "read", path: path.to_owned(), source }),
     }
 }
@@ -231,18 +269,21 @@ pub fn escape(path: &Path) -> String {
     text
 }
 
-/// The records, or the number of the first damaged line.
-fn parse(bytes: &[u8]) -> Result<Vec<Record>, usize> {
-    let mut records = Vec::new();
+/// The history, or the number of the first damaged line.
+fn parse(bytes: &[u8]) -> Result<History, usize> {
+    let mut history = History::default();
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
     while let Some((index, line)) = lines.next() {
         match parse_line(line) {
-            Some(record) => records.push(record),
+            Some(record) => {
+                history.records.push(record);
+                history.whole_bytes += line.len() as u64;
+            }
             None if lines.peek().is_none() => break,
             None => return Err(index + 1),
         }
     }
-    Ok(records)
+    Ok(history)
 }
 
 #[derive(Deserialize, Serialize)]
@@ -308,14 +349,37 @@ mod tests {
     fn what_was_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        assert_eq!(read(&path).unwrap(), []);
+        assert_eq!(read(&path).unwrap().records, []);
 
         let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
         journal.append(&[map(0), map(1)]).unwrap();
         journal.append(&[Record::End { outcome: "done".to_owned() }]).unwrap();
 
         let end = Record::End { outcome: "done".to_owned() };
-        assert_eq!(read(&path).unwrap(), [begin(1), map(0), map(1), end]);
+        assert_eq!(read(&path).unwrap().records, [begin(1), map(0), map(1), end]);
+    }
+
+    /// Whatever the last line has lost, the next record does not become part of it.
+    #[test]
+    fn journal_is_resumed_behind_its_last_whole_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut whole = Vec::new();
+        write_record(&mut whole, &begin(1));
+        let mut lines = whole.clone();
+        write_record(&mut lines, &map(0));
+        let resume =
+            Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 };
+        for length in whole.len()..lines.len() {
+            fs::write(&path, &lines[..length]).unwrap();
+            let history = read(&path).unwrap();
+
+            let mut journal = Journal::resume(&path, &history, &resume).unwrap();
+            journal.append(&[map(1)]).unwrap();
+
+            let expected = [begin(1), resume.clone(), map(1)];
+            assert_eq!(read(&path).unwrap().records, expected, "{length} bytes");
+        }
     }
 
     #[test]
@@ -326,7 +390,7 @@ mod tests {
 
         Journal::create(&path, &[begin(2)]).unwrap();
 
-        assert_eq!(read(&path).unwrap(), [begin(2)]);
+        assert_eq!(read(&path).unwrap().records, [begin(2)]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -345,7 +409,7 @@ mod tests {
         journal.file = file;
         let error = journal.append(&[map(1)]).unwrap_err();
         assert!(matches!(error, JournalError::GivenUp { .. }), "{error}");
-        assert_eq!(read(&path).unwrap(), [begin(1)]);
+        assert_eq!(read(&path).unwrap().records, [begin(1)]);
     }
 
     proptest! {
@@ -355,7 +419,8 @@ mod tests {
             for record in &records {
                 write_record(&mut lines, record);
             }
-            prop_assert_eq!(parse(&lines), Ok(records));
+            let whole_bytes = lines.len() as u64;
+            prop_assert_eq!(parse(&lines), Ok(History { records, whole_bytes }));
         }
 
         /// Nothing that happens to a file makes reading it panic, or a record that was not written.
@@ -374,7 +439,7 @@ mod tests {
                 lines[index] = byte;
             }
             lines.truncate(cut.index(lines.len() + 1));
-            if let Ok(read) = parse(&lines) {
+            if let Ok(History { records: read, .. }) = parse(&lines) {
                 prop_assert!(read.len() <= records.len());
                 prop_assert_eq!(&read[..], &records[..read.len()]);
             }
@@ -440,10 +505,13 @@ mod tests {
         write_record(&mut lines, &map(0));
 
         for length in 0..lines.len() {
-            let expected = if length < first { vec![] } else { vec![begin(1)] };
-            assert_eq!(parse(&lines[..length]), Ok(expected), "{length} bytes");
+            let expected = if length < first { (vec![], 0) } else { (vec![begin(1)], first) };
+            let (records, whole_bytes) = (expected.0, expected.1 as u64);
+            let history = Ok(History { records, whole_bytes });
+            assert_eq!(parse(&lines[..length]), history, "{length} bytes");
         }
-        assert_eq!(parse(&lines), Ok(vec![begin(1), map(0)]));
+        let whole_bytes = lines.len() as u64;
+        assert_eq!(parse(&lines), Ok(History { records: vec![begin(1), map(0)], whole_bytes }));
     }
 
     /// Flip every bit of the first of two lines: its number is told, and nothing is read as

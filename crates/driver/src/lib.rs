@@ -15,6 +15,7 @@ mod driver;
 pub mod journal;
 mod life;
 mod plan;
+mod recovery;
 mod service;
 mod start;
 mod status;

@@ -19,6 +19,7 @@ use crate::committer::Committer;
 use crate::driver::{Driver, Ended, Terms};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
+use crate::recovery::Recovered;
 use crate::service::Service;
 use crate::status::{AttemptStory, Snapshot, Summary};
 
@@ -36,6 +37,8 @@ pub struct Prepared {
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
     pub(crate) replaces_results: bool,
+    /// What an earlier life of the same job has committed.
+    pub(crate) recovered: Option<Recovered>,
     /// How long the driver answers at least.
     pub(crate) stay: Duration,
 }
@@ -80,6 +83,13 @@ impl Prepared {
     /// file.
     pub fn replaces_results(&self) -> bool {
         self.replaces_results
+    }
+
+    /// How many map and reduce tasks an earlier life of this job has committed, if it is resumed.
+    pub fn resumes(&self) -> Option<(u32, u32)> {
+        let count = |length| u32::try_from(length).unwrap_or(u32::MAX);
+        let recovered = self.recovered.as_ref()?;
+        Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
     /// Workers may have been started first: they look for the driver now and then, and a small job
@@ -144,8 +154,9 @@ impl Prepared {
         let job = Job { map_bytes, reduce_tasks: self.terms.reduce_tasks };
         let files = self.terms.files.clone();
         let sched = Scheduler::new(&job, self.limits);
-        let driver =
-            Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots).stay(self.stay);
+        let driver = Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots)
+            .restore(self.recovered.unwrap_or_default())
+            .stay(self.stay);
         let ended = driver.drive(inbox, interrupted).await;
 
         // The receiver is gone if the server has broken.
@@ -284,7 +295,9 @@ fn stories(ended: &mut Ended, task: scheduler::TaskId) -> Vec<AttemptStory> {
             Some(End::Committed) => Cause::Committed,
             Some(End::Left) => Cause::Left,
             Some(End::Lost) => Cause::Lost,
+            Some(End::Starved) => Cause::Starved,
             Some(End::Stuck) => Cause::Stuck,
+            Some(End::Undelivered) => Cause::Undelivered,
         });
         stories.push(AttemptStory {
             attempt: attempt.to_string(),

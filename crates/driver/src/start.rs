@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc::Token;
-use rpc::message::{Session, WordRule, WordRules};
+use rpc::message::{Session, WordRules};
 use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
 
 use crate::driver::Terms;
-use crate::journal::{self, Journal, JournalError, Record};
+use crate::journal::{self, History, Journal, JournalError, Record};
 use crate::life::Prepared;
 use crate::plan::Plan;
+use crate::recovery;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Config {
     pub token: Option<Token>,
     /// Listen where others can reach us, although nothing is encrypted.
     pub insecure: bool,
+    /// Start over, although the folder holds this very job, unfinished.
+    pub fresh: bool,
 }
 
 /// The job could not start. Nothing was done.
@@ -246,14 +249,31 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
     let journal_path = files.join(layout::journal().as_str());
-    let earlier = journal::read(&journal_path).map_err(StartError::Journal)?;
+    let history = match journal::read(&journal_path) {
+        // The new job's random id alone keeps its attempts apart from whatever there was.
+        Err(JournalError::Damaged { .. }) if config.fresh => History::default(),
+        history => history.map_err(StartError::Journal)?,
+    };
     store.sweep().map_err(in_files)?;
-    let epoch = 1 + earlier.iter().filter_map(epoch_of).max().unwrap_or(0);
-    let mut job = [0; 16];
-    getrandom::fill(&mut job).map_err(StartError::Randomness)?;
-    let job: String = job.iter().map(|byte| format!("{byte:02x}")).collect();
-    let records = beginning(epoch, &job, &plan, reduce_tasks, config.rules);
-    let journal = Journal::create(&journal_path, &records).map_err(StartError::Journal)?;
+    let epoch = 1 + recovery::last_epoch(&history.records);
+    let unfinished = recovery::unfinished_job(&history.records, &plan, reduce_tasks, config.rules);
+    let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {
+        Some(job) => {
+            let recovered = recovery::recover(&history.records, &store).map_err(in_files)?;
+            let build = rpc::BUILD.to_owned();
+            let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
+            let journal = Journal::resume(&journal_path, &history, &resume);
+            (job.to_owned(), journal, Some(recovered))
+        }
+        None => {
+            let (job, rules) = (random_id()?, config.rules);
+            let records =
+                recovery::describe(&plan, reduce_tasks, rules, epoch, &job, unix_seconds());
+            let journal = Journal::create(&journal_path, &records);
+            (job, journal, None)
+        }
+    };
+    let journal = journal.map_err(StartError::Journal)?;
 
     let terms = Terms {
         session: Session(format!("{job}-e{epoch}")),
@@ -275,9 +295,21 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         journal,
         journal_path,
         lock,
-        replaces_results: survey.has_results(),
+        replaces_results: survey.has_results() && recovered.is_none(),
+        recovered,
         stay: Duration::ZERO,
     })
+}
+
+fn random_id() -> Result<String, StartError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(StartError::Randomness)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// For people only: no lease depends on it.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn check_numbers(plan: &Plan, reduce_tasks: u32) -> Result<(), StartError> {
@@ -375,45 +407,6 @@ fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
     listener.set_nonblocking(true).map_err(bound)?;
     let address = listener.local_addr().map_err(bound)?;
     Ok((listener, address))
-}
-
-fn epoch_of(record: &Record) -> Option<u64> {
-    match record {
-        Record::Begin { epoch, .. } => Some(*epoch),
-        Record::End { .. } | Record::Input { .. } | Record::Map { .. } | Record::Reduce { .. } => {
-            None
-        }
-    }
-}
-
-fn beginning(
-    epoch: u64,
-    job: &str,
-    plan: &Plan,
-    reduce_tasks: u32,
-    rules: WordRules,
-) -> Vec<Record> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let begin = Record::Begin {
-        epoch,
-        job: job.to_owned(),
-        build: rpc::BUILD.to_owned(),
-        started_unix_seconds: since.as_secs(),
-        map_tasks: plan.map_tasks().get(),
-        reduce_tasks,
-        words: match rules.rule {
-            WordRule::Letters => "letters".to_owned(),
-            WordRule::Whitespace => "whitespace".to_owned(),
-        },
-        ignore_case: rules.ignore_case,
-    };
-    let input = |input: &Input| Record::Input {
-        path: journal::escape(&input.path),
-        bytes: input.bytes,
-        modified_seconds: input.modified.seconds,
-        modified_nanos: input.modified.nanoseconds,
-    };
-    std::iter::once(begin).chain(plan.inputs().iter().map(input)).collect()
 }
 
 /// The folders that hold all inputs and the results, without those that lie in another of them:

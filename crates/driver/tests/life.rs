@@ -274,6 +274,7 @@ impl Folder {
             listen: "127.0.0.1:0".to_owned(),
             token: None,
             insecure: false,
+            fresh: false,
         }
     }
 
@@ -290,13 +291,14 @@ impl Folder {
     }
 
     fn recorded(&self) -> String {
-        let records = journal::read(&self.files().join(".mapmill/journal.jsonl")).unwrap();
+        let records = journal::read(&self.files().join(".mapmill/journal.jsonl")).unwrap().records;
         let describe = |record: Record| match record {
             Record::Begin { .. } => "begin".to_owned(),
             Record::End { outcome } => format!("end({outcome})"),
             Record::Input { .. } => "input".to_owned(),
             Record::Map { .. } => "map".to_owned(),
             Record::Reduce { .. } => "reduce".to_owned(),
+            Record::Resume { .. } => "resume".to_owned(),
         };
         records.into_iter().map(describe).collect::<Vec<_>>().join(" ")
     }

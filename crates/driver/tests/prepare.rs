@@ -109,20 +109,62 @@ fn two_drivers_cannot_use_one_folder() {
 #[test]
 fn epoch_grows_with_every_life_and_is_on_disk_before_any_task() {
     let folder = Folder::new();
-    let mut jobs = Vec::new();
-    for life in 1..=3 {
+    drop(prepare(folder.config()).unwrap());
+    match &folder.journal()[..] {
+        [Record::Begin { epoch, map_tasks, .. }, Record::Input { path, bytes, .. }] => {
+            assert_eq!((*epoch, *map_tasks, *bytes), (1, 6, 8));
+            assert!(path.ends_with("inputs/a"));
+        }
+        records => panic!("{records:?}"),
+    }
+    for life in 2..=3 {
         drop(prepare(folder.config()).unwrap());
-        match &folder.journal()[..] {
-            [Record::Begin { epoch, job, map_tasks, .. }, Record::Input { path, bytes, .. }] => {
-                assert_eq!((*epoch, *map_tasks, *bytes), (life, 6, 8));
-                assert!(path.ends_with("inputs/a"));
-                jobs.push(job.clone());
-            }
-            records => panic!("{records:?}"),
+        match folder.journal().last() {
+            Some(Record::Resume { epoch, .. }) => assert_eq!(*epoch, life),
+            record => panic!("{record:?}"),
         }
     }
-    jobs.dedup();
-    assert_eq!(jobs.len(), 3, "every job has a name of its own");
+}
+
+/// Whatever makes it another job: nothing of it is kept but the epoch, which goes on.
+#[test]
+fn journal_of_another_job_is_not_resumed() {
+    type Change = fn(&Folder, &mut Config);
+    let changes: [(&str, Change); 7] = [
+        ("N", |_, config| config.map_tasks = NonZeroU32::new(5)),
+        ("M", |_, config| config.reduce_tasks = NonZeroU32::new(5).unwrap()),
+        ("rule", |_, config| config.rules.rule = WordRule::Whitespace),
+        ("case", |_, config| config.rules.ignore_case = true),
+        ("bytes", |folder, _| {
+            fs::write(folder.path().join("inputs/a"), "longer than before").unwrap()
+        }),
+        ("files", |folder, _| fs::write(folder.path().join("inputs/b"), "").unwrap()),
+        ("--fresh", |_, config| config.fresh = true),
+    ];
+    for (what, change) in changes {
+        let folder = Folder::new();
+        drop(prepare(folder.config()).unwrap());
+        let mut config = folder.config();
+        change(&folder, &mut config);
+
+        let prepared = prepare(config).unwrap();
+
+        assert_eq!(prepared.resumes(), None, "{what}");
+        assert!(matches!(folder.journal()[0], Record::Begin { epoch: 2, .. }), "{what}");
+    }
+}
+
+#[test]
+fn damaged_journal_does_not_stop_a_fresh_start() {
+    let folder = Folder::new();
+    drop(prepare(folder.config()).unwrap());
+    let path = folder.path().join("files/.mapmill/journal.jsonl");
+    let mut lines = fs::read(&path).unwrap();
+    lines[3] ^= 1;
+    fs::write(&path, lines).unwrap();
+
+    assert!(matches!(prepare(folder.config()), Err(StartError::Journal(_))));
+    prepare(Config { fresh: true, ..folder.config() }).unwrap();
 }
 
 #[test]
@@ -162,7 +204,9 @@ fn earlier_results_are_noticed() {
     assert!(!prepare(folder.config()).unwrap().replaces_results());
     fs::write(folder.path().join("files/out/out-0"), "").unwrap();
 
-    assert!(prepare(folder.config()).unwrap().replaces_results());
+    // An unfinished job that goes on replaces nothing but what is its own.
+    assert!(!prepare(folder.config()).unwrap().replaces_results());
+    assert!(prepare(Config { fresh: true, ..folder.config() }).unwrap().replaces_results());
 }
 
 /// A folder with one input, `inputs/a`, of eight bytes.
@@ -195,11 +239,12 @@ impl Folder {
             listen: "127.0.0.1:0".to_owned(),
             token: None,
             insecure: false,
+            fresh: false,
         }
     }
 
     fn journal(&self) -> Vec<Record> {
-        journal::read(&self.path().join("files/.mapmill/journal.jsonl")).unwrap()
+        journal::read(&self.path().join("files/.mapmill/journal.jsonl")).unwrap().records
     }
 }
 

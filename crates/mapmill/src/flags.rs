@@ -122,6 +122,12 @@ struct JobFlags {
     /// Each character is replaced by its Unicode lower case.
     #[arg(short, long, help_heading = "Job")]
     ignore_case: bool,
+
+    /// Start over, although DIR holds this very job, unfinished
+    ///
+    /// Otherwise a job that was cut off goes on where it was: what is committed is not done again.
+    #[arg(long, help_heading = "Job")]
+    fresh: bool,
 }
 
 #[derive(Args, Debug)]
@@ -406,6 +412,7 @@ fn driver_config(
         listen,
         token,
         insecure,
+        fresh: job.fresh,
     }
 }
 

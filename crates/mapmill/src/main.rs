@@ -100,6 +100,15 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
         let files = prepared.files().to_owned();
         messages::warn(&Warning::ReplacesResults { files }, show.verbosity);
     }
+    if let Some((maps, reduces)) = prepared.resumes() {
+        messages::say(format_args!(
+            "going on with the job in {}: {maps} of {} and {reduces} of {} are done (--fresh \
+             starts over)",
+            prepared.files().display(),
+            numbers::plural(prepared.map_tasks(), "map task", "map tasks"),
+            numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
+        ));
+    }
     if insecure && !prepared.address().ip().is_loopback() {
         let address = prepared.address();
         messages::warn(&Warning::Insecure { address }, show.verbosity);

@@ -86,6 +86,10 @@ fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
 
 /// A phase that has ended.
 fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+    if phase.elapsed.is_zero() {
+        let tasks = plural(phase.tasks, "task", "tasks");
+        return format!("{name:<6} {tasks}, all done before");
+    }
     format!(
         "{name:<6} {}, {}, {} in {} ({}); {} lost",
         plural(phase.tasks, "task", "tasks"),

@@ -136,11 +136,10 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
         "{} started, {} failed, {} lost",
         snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
     );
-    let mut lines = format!(
-        "mapmill: done in {} ({})\n",
-        seconds(summary.elapsed),
-        rate(input, summary.elapsed.max(Duration::from_micros(1)))
-    );
+    let mut lines = match summary.elapsed {
+        Duration::ZERO => "mapmill: done before; nothing was left to do\n".to_owned(),
+        elapsed => format!("mapmill: done in {} ({})\n", seconds(elapsed), rate(input, elapsed)),
+    };
     let mut line = |name: &str, text: String| lines.push_str(&format!("  {name:<9} {text}\n"));
     line(
         "input",

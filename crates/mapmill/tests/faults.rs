@@ -229,8 +229,8 @@ fn idle_worker_and_then_all_workers_may_die() {
     cluster.worker(&[]);
     let ended = cluster.finish();
     ended.assert_lost(attempt);
-    // Perhaps the task was given to the other one before that was known to be dead.
-    assert!((1..=2).contains(&ended.attempts_lost()));
+    // The other one was dead when the task was to be given to it: that was noticed at once.
+    assert_eq!(ended.attempts_lost(), 1);
     assert_eq!(ended.report()["workers"], 4);
 }
 
@@ -281,9 +281,7 @@ fn input_that_disappears_ends_the_job() {
     check_changed_input(|input| fs::remove_file(input).unwrap(), &["disappeared during the job"]);
 }
 
-/// An intermediate is damaged between the phases: no attempt makes an output of it.
-///
-/// That the map task behind it runs again comes later; until then the job has to fail.
+/// An intermediate is damaged between the phases: the map task behind it runs again, it alone.
 #[track_caller]
 fn check_damaged_intermediate(damage: impl FnOnce(&Path), part: &str) {
     let mut cluster = job(60_000).map_tasks(3).drive();
@@ -296,10 +294,12 @@ fn check_damaged_intermediate(damage: impl FnOnce(&Path), part: &str) {
         cluster.worker(&[]);
     }
 
-    let (ended, oracle) = cluster.end();
-    let ended_by = format!("reduce task {bucket} (bucket {bucket}) ended the job");
-    let parts = [&ended_by, "failed too often", part, &format!("r{bucket}.a3 on ")];
-    ended.check_failed(&oracle, &[bucket], &parts);
+    let ended = cluster.finish();
+    assert!(ended.log.contains(&format!("r{bucket}.a0: {part}")), "{}", ended.log);
+    assert!(ended.log.contains(": published m1.a1\n"), "{}", ended.log);
+    for untouched in ["start m0.a1", "start m2.a1", "start m1.a2"] {
+        assert!(!ended.log.contains(untouched), "{untouched}: {}", ended.log);
+    }
 }
 
 /// A bucket that no attempt has looked at.

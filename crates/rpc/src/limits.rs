@@ -9,7 +9,7 @@ pub const REDUCE_TASKS_MAX: u32 = 10_000;
 /// Map tasks of a job. A reduce task carries length and checksum of one intermediate for each.
 pub const MAP_TASKS_MAX: u32 = 100_000;
 
-/// Map tasks times reduce tasks. Each is a file, and 16 bytes of the driver's memory.
+/// Map tasks times reduce tasks. Each is a file, and 24 bytes of the driver's memory.
 pub const INTERMEDIATES_MAX: u64 = 10_000_000;
 
 /// The largest message a driver accepts, in bytes. A map report over 10,000 buckets has at most 240

@@ -65,8 +65,8 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Verdict {
-    /// It is settled: the output is the task's output (or was, until it was lost), or the failure is
-    /// noted.
+    /// It is settled: the output is the task's output (or was, until it was lost), or the failure
+    /// is noted.
     Accepted,
     /// The output is being published. Answer the worker when that has gone well or badly.
     Publishing,

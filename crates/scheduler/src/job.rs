@@ -16,8 +16,8 @@ pub struct Job {
 }
 
 /// Limits the scheduler enforces. Every wait and every retry has one, except that a worker which
-/// leaves in an orderly way, or is gone when it is to be given work, costs its task nothing, however
-/// often that happens.
+/// leaves in an orderly way, or is gone when it is to be given work, costs its task nothing,
+/// however often that happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// How long a worker may be silent before it is forgotten and its attempt given away.

@@ -11,8 +11,8 @@
 //!
 //! * `attempts[i]` is attempt number `i`. It has an `ended` unless it holds a lease or is being
 //!   published.
-//! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`, add
-//!   up to `recalls`, and to one more while the task is committed.
+//! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`,
+//!   add up to `recalls`, and to one more while the task is committed.
 //! * A committed task never changes but by a recall, and only map tasks are recalled.
 //! * `failures` and `losses` count the attempts whose end says so.
 

@@ -9,8 +9,9 @@
 //! * `waiting` holds exactly the tasks that wait and may start: all waiting map tasks, and the
 //!   waiting reduce tasks once every map task is committed.
 //! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
-//!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the indexes
-//!   in step; whoever opens or closes the reduce phase puts its waiting tasks in, or takes them out.
+//!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the
+//!   indexes in step; whoever opens or closes the reduce phase puts its waiting tasks in, or takes
+//!   them out.
 //! * A reduce task is as large as all maps together left it the first time. What a map leaves when
 //!   it runs again is the same words, and is not added twice.
 

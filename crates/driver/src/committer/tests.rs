@@ -278,9 +278,9 @@ impl Bench {
 }
 
 fn recorded(local: &Local) -> Vec<String> {
-    let records = journal::read(&local.path(&layout::journal())).unwrap();
+    let records = journal::read(&local.path(&layout::journal())).unwrap().records;
     let describe = |record| match record {
-        Record::Begin { .. } | Record::Input { .. } => "other".to_owned(),
+        Record::Begin { .. } | Record::Input { .. } | Record::Resume { .. } => "other".to_owned(),
         Record::End { outcome } => format!("end {outcome}"),
         Record::Map { task, attempt, .. } => format!("m{task}.a{attempt}"),
         Record::Reduce { task, attempt, .. } => format!("r{task}.a{attempt}"),

@@ -7,7 +7,7 @@ use scheduler::{Action, AttemptId, Phase, WorkerId};
 use store::{Check, layout};
 
 use super::{Driver, Ended, Finish};
-use crate::book::digest;
+use crate::book::{Cause, digest};
 use crate::committer::{Commit, Errand};
 use crate::journal::Record;
 use crate::plan::PlannedSplit;
@@ -38,11 +38,16 @@ impl Driver {
     fn start(&mut self, attempt: AttemptId, worker: WorkerId) {
         let now = self.now();
         self.span_mut(attempt.task.phase).began.get_or_insert(now);
-        // Nobody waits if the worker's call was cut off. It gets the same attempt when it asks
-        // again.
-        let Some(poll) = self.polls.remove(&worker) else { return };
-        tracing::info!("start {attempt} on {worker}");
-        let _ = poll.send(TaskAnswer::Task(self.describe(attempt)));
+        let answer = TaskAnswer::Task(self.describe(attempt));
+        let poll = self.polls.remove(&worker);
+        if poll.is_some_and(|poll| poll.send(answer).is_ok()) {
+            tracing::info!("start {attempt} on {worker}");
+        } else {
+            // The worker's call was cut off: perhaps it has died while it waited. If it lives it
+            // asks again; the task need not wait for that.
+            tracing::info!("undelivered {worker} {attempt}");
+            self.sched.handle_undelivered(now, worker, attempt);
+        }
     }
 
     fn describe(&self, attempt: AttemptId) -> Task {
@@ -176,17 +181,32 @@ fn split(split: PlannedSplit<'_>) -> Split {
 }
 
 /// Whether another attempt can do better.
-pub(super) fn severity(failure: &Failure) -> scheduler::Failure {
-    match failure {
+pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
+    match cause {
         // The bytes that were planned for are gone: whatever is counted now would be another job.
-        Failure::InputChanged { .. } | Failure::InputMissing { .. } => scheduler::Failure::Fatal,
-        Failure::DiskFull { .. }
-        | Failure::InputUnreadable { .. }
-        | Failure::IntermediateCorrupt { .. }
-        | Failure::IntermediateMissing { .. }
-        | Failure::Io { .. }
-        | Failure::OutsideRoots { .. }
-        | Failure::Panicked { .. }
-        | Failure::StagingExists => scheduler::Failure::Transient,
+        Cause::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
+        | Cause::Conservation { .. }
+        | Cause::NotDurable(_)
+        | Cause::NotJournaled(_) => scheduler::Failure::Fatal,
+        Cause::Reported(
+            Failure::DiskFull { .. }
+            | Failure::InputUnreadable { .. }
+            | Failure::IntermediateCorrupt { .. }
+            | Failure::IntermediateMissing { .. }
+            | Failure::Io { .. }
+            | Failure::OutsideRoots { .. }
+            | Failure::Panicked { .. }
+            | Failure::StagingExists,
+        )
+        | Cause::Abandoned
+        | Cause::Committed
+        | Cause::Left
+        | Cause::Lost
+        | Cause::NotPublished(_)
+        | Cause::Running
+        | Cause::Starved
+        | Cause::Stuck
+        | Cause::Undelivered
+        | Cause::Unfit => scheduler::Failure::Transient,
     }
 }

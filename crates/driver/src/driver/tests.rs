@@ -400,6 +400,52 @@ async fn death_of_the_committer_is_not_waited_out() {
     assert!(soon(bench.ended).await.is_err_and(|error| error.is_panic()));
 }
 
+/// The map behind it is recalled; what it makes again does not count twice.
+#[tokio::test(start_paused = true)]
+async fn lost_intermediate_is_made_again_before_the_reduce_task_is() {
+    let bench = Bench::new(2, 1);
+    let caller = bench.register(1).await;
+    bench.map_and_commit(&caller, 3).await;
+    bench.map_and_commit(&caller, 4).await;
+    let reduce = bench.task(&caller).await;
+    let lost = Outcome::Failed(Failure::IntermediateMissing { map: 1 });
+    let verdict = bench.report(&caller, reduce.attempt, lost).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    assert_eq!(bench.discard().await, reduce.staging);
+
+    let again = bench.map_and_commit(&caller, 4).await;
+
+    assert_eq!(again.attempt, map(1, 1));
+    assert_eq!(bench.status().await.map.words, 7);
+    let reduce = bench.task(&caller).await;
+    assert_eq!(reduce.attempt.number, 1);
+    // As many as were emitted: it is published.
+    let verdict = bench.report(&caller, reduce.attempt, reduced(7)).await;
+    let commit = bench.commit().await;
+    bench.published(&commit, Ok(())).await;
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    assert_eq!(bench.finish().await, "done");
+}
+
+/// A worker died while it waited for a task: the next task goes to one that lives, at once.
+#[tokio::test(start_paused = true)]
+async fn task_is_not_given_to_a_call_that_was_cut_off() {
+    let bench = Bench::new(1, 1);
+    let (busy, dead, idle) =
+        (bench.register(1).await, bench.register(2).await, bench.register(3).await);
+    let task = bench.task(&busy).await;
+    drop(bench.next_task(&dead).await);
+    let answer = bench.next_task(&idle).await;
+
+    let verdict = bench.report(&busy, task.attempt, failed()).await;
+
+    assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
+    let Ok(TaskAnswer::Task(again)) = soon(answer).await else { panic!("a task expected") };
+    assert_eq!(again.attempt, map(0, 2));
+    let status = bench.status().await;
+    assert_eq!((status.attempts_failed, status.attempts_lost), (1, 0));
+}
+
 /// A loop that runs, and its other ends.
 struct Bench {
     events: mpsc::Sender<Event>,

@@ -59,6 +59,8 @@ impl fmt::Display for Attempt {
 pub struct Cluster {
     pub driver: Process,
     pub workers: Vec<Process>,
+    /// How many drivers there were, this one included. Numbers the logs.
+    lives: usize,
     address: String,
     /// Of the inputs as they were when the driver started.
     oracle: Oracle,
@@ -77,7 +79,7 @@ impl TestJob {
     #[track_caller]
     pub fn drive_after_workers(self, count: usize) -> Cluster {
         let address = free_address();
-        let start = |index| start_worker(&self, index, &address, &[]);
+        let start = |index| start_worker(&self, &format!("w{index}"), &address, &[]);
         let mut workers: Vec<_> = (0..count).map(start).collect();
         for worker in &mut workers {
             worker.wait_for("waiting for a driver");
@@ -93,14 +95,14 @@ impl TestJob {
             let (_, rest) = log.split_once("waiting for workers on ")?;
             Some(rest.split_once(';')?.0.to_owned())
         });
-        Cluster { driver, workers, address, oracle, job: self }
+        Cluster { driver, workers, lives: 1, address, oracle, job: self }
     }
 }
 
-fn start_worker(job: &TestJob, index: usize, address: &str, flags: &[&str]) -> Process {
+fn start_worker(job: &TestJob, name: &str, address: &str, flags: &[&str]) -> Process {
     let mut command = job.command("worker");
     command.args(["-v", "--driver", address]).args(flags);
-    job.start(&format!("w{index}"), command)
+    job.start(name, command)
 }
 
 impl Cluster {
@@ -117,10 +119,30 @@ impl Cluster {
     /// The same for one that the driver calls `number`, because others were taken away.
     #[track_caller]
     pub fn worker_called(&mut self, number: usize, flags: &[&str]) -> usize {
-        let mut worker = start_worker(&self.job, number, &self.address, flags);
+        let name = match self.lives {
+            1 => format!("w{number}"),
+            lives => format!("w{number}-{lives}"),
+        };
+        let mut worker = start_worker(&self.job, &name, &self.address, flags);
         worker.wait_for(&format!("as w{number}"));
         self.workers.push(worker);
         number
+    }
+
+    /// Kills the driver. Its job can be gone on with.
+    #[track_caller]
+    pub fn kill_driver(&mut self) {
+        self.driver.kill();
+        self.driver.wait();
+    }
+
+    /// Starts the driver again, with the same arguments, where its workers look for it.
+    #[track_caller]
+    pub fn start_driver_again(&mut self, flags: &[&str]) {
+        let flags = [&["--listen", self.address.as_str()], flags].concat();
+        self.lives += 1;
+        let name = format!("driver-{}", self.lives);
+        self.driver = self.job.start(&name, self.job.job_command("driver", &flags));
     }
 
     /// Waits until `worker` is at work in `phase`.

@@ -1,0 +1,216 @@
+//! A driver that is killed, at whatever moment, and started again: the job goes on.
+//!
+//! What the journal calls committed is not done again, and the results are the same bytes.
+
+mod util;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use util::cluster::{Cluster, Phase};
+use util::job::TestJob;
+use util::random::Random;
+
+/// A job with some megabytes of time to be killed in.
+fn job() -> TestJob {
+    TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2"])
+}
+
+/// The tasks that the journal calls committed, and how often.
+fn committed(cluster: &Cluster) -> BTreeMap<String, usize> {
+    let mut tasks = BTreeMap::new();
+    for record in records(cluster) {
+        let prefix = match record["kind"].as_str() {
+            Some("map") => "m",
+            Some("reduce") => "r",
+            Some(_) | None => continue,
+        };
+        *tasks.entry(format!("{prefix}{}", record["task"])).or_default() += 1;
+    }
+    tasks
+}
+
+/// The whole records of the journal.
+fn records(cluster: &Cluster) -> Vec<serde_json::Value> {
+    let journal = fs::read_to_string(cluster.job.result(".mapmill/journal.jsonl"));
+    let journal = journal.expect("a driver begins with its journal");
+    let lines = journal.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let parse = |line| serde_json::from_str::<serde_json::Value>(line).ok();
+    lines.filter_map(parse).map(|line| line["record"].clone()).collect()
+}
+
+#[test]
+fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(5);
+    cluster.running(Phase::Map, worker);
+    cluster.kill_driver();
+    let before = committed(&cluster);
+    assert!(before.len() >= 5, "{before:?}");
+
+    cluster.start_driver_again(&[]);
+    let said = format!("{} of 12 map tasks and 0 of 4 reduce tasks are done", before.len());
+    cluster.driver.wait_for(&said);
+    cluster.workers[worker].wait_for("has given this worker up, or was started again");
+
+    let after = finish_and_count(cluster, &before);
+    assert_eq!(after.len(), 16);
+}
+
+/// The job ends well; what was committed `before` was not begun again by this driver.
+#[track_caller]
+fn finish_and_count(
+    mut cluster: Cluster,
+    before: &BTreeMap<String, usize>,
+) -> BTreeMap<String, usize> {
+    cluster.driver.wait_for(": job done");
+    cluster.driver.wait();
+    let log = cluster.driver.log();
+    for task in before.keys() {
+        assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
+    }
+    let after = committed(&cluster);
+    for (task, times) in &after {
+        assert_eq!(*times, 1, "{task} was committed {times} times");
+    }
+    cluster.finish();
+    after
+}
+
+#[test]
+fn driver_killed_again_and_again_loses_nothing() {
+    let mut random = Random::new();
+    let mut cluster = job().drive();
+    for _ in 0..2 {
+        cluster.worker(&["--throttle", "150K"]);
+    }
+    let mut before = BTreeMap::new();
+    let mut lives = 1;
+    while lives < 12 {
+        thread::sleep(Duration::from_millis(100 + random.below(500) as u64));
+        if cluster.driver.ended().is_some() {
+            break;
+        }
+        cluster.kill_driver();
+        let log = cluster.driver.log();
+        for task in before.keys() {
+            assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
+        }
+        before = committed(&cluster);
+        cluster.start_driver_again(&[]);
+        lives += 1;
+    }
+    assert!(lives > 5, "the job was over after {lives} lives: nothing was tried");
+
+    let after = finish_and_count(cluster, &before);
+    assert_eq!(after.len(), 16);
+}
+
+#[test]
+fn torn_record_is_cut_off_and_its_task_done_again() {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(3);
+    cluster.kill_driver();
+    cluster.workers[worker].kill();
+    let journal = cluster.job.result(".mapmill/journal.jsonl");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes.truncate(bytes.len() - 7);
+    fs::write(&journal, bytes).unwrap();
+    let before = committed(&cluster);
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
+    cluster.worker_called(0, &[]);
+    finish_and_count(cluster, &before);
+}
+
+#[test]
+fn committed_task_whose_file_is_gone_is_done_again_and_no_other() {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(4);
+    cluster.kill_driver();
+    cluster.workers[worker].kill();
+    let mut before = committed(&cluster);
+    let lost = before.pop_first().expect("four tasks are committed").0;
+    let name = format!("intermediate/mr-{}-2", &lost[1..]);
+    fs::remove_file(cluster.job.result(name)).unwrap();
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
+    cluster.worker_called(0, &[]);
+    cluster.driver.wait_for(": job done");
+    cluster.driver.wait();
+    let log = cluster.driver.log();
+    assert!(log.contains(&format!(": start {lost}.")), "{lost} did not run again: {log}");
+    for task in before.keys() {
+        assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
+    }
+    cluster.finish();
+}
+
+/// The last commit was recorded, and nothing after it.
+#[test]
+fn job_that_only_lacks_its_end_ends_at_once() {
+    let mut cluster = job().drive();
+    cluster.worker(&[]);
+    cluster.driver.wait();
+    cluster.workers[0].wait();
+    let journal = cluster.job.result(".mapmill/journal.jsonl");
+    let whole = fs::read_to_string(&journal).unwrap();
+    let (commits, end) = whole.trim_end().rsplit_once('\n').unwrap();
+    assert!(end.contains(r#""outcome":"done""#), "{end}");
+    fs::write(&journal, format!("{commits}\n")).unwrap();
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for("12 of 12 map tasks and 4 of 4 reduce tasks are done");
+    cluster.driver.wait_for("done before; nothing was left to do");
+    cluster.finish();
+}
+
+#[test]
+fn interrupted_job_goes_on_and_fresh_starts_over() {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(3);
+    cluster.driver.signal(Signal::INT);
+    assert_eq!(cluster.driver.code(), 130);
+    assert_eq!(cluster.workers[worker].code(), 0, "it was told");
+    let before = committed(&cluster);
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
+    cluster.kill_driver();
+    cluster.start_driver_again(&["--fresh"]);
+    cluster.worker_called(0, &[]);
+    cluster.driver.wait_for(": start m0.");
+    cluster.driver.wait();
+    assert_eq!(committed(&cluster).len(), 16);
+    assert_eq!(records(&cluster)[0]["epoch"], 3, "every life had an epoch of its own");
+    cluster.finish();
+}
+
+#[test]
+fn journal_with_a_damaged_line_stops_the_driver_with_its_number() {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(3);
+    cluster.kill_driver();
+    cluster.workers[worker].kill();
+    let journal = cluster.job.result(".mapmill/journal.jsonl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let second = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 20;
+    bytes[second] ^= 1;
+    fs::File::create(&journal).unwrap().write_all(&bytes).unwrap();
+
+    cluster.start_driver_again(&[]);
+    assert_eq!(cluster.driver.code(), 2);
+    cluster.driver.wait_for("is damaged in line 2; move the folder away, or start the job over");
+}
