@@ -45,6 +45,11 @@ pub(crate) enum Event {
         running: Option<Running>,
         reply: oneshot::Sender<Order>,
     },
+    /// A worker goes away for good.
+    Leave {
+        caller: Caller,
+        reply: oneshot::Sender<()>,
+    },
     NextTask {
         caller: Caller,
         reply: oneshot::Sender<TaskAnswer>,
@@ -269,6 +274,10 @@ impl Driver {
             Event::Heartbeat { caller, running, reply } => {
                 let _ = reply.send(self.handle_heartbeat(now, &caller, running));
             }
+            Event::Leave { caller, reply } => {
+                self.handle_leave(now, &caller);
+                let _ = reply.send(());
+            }
             Event::NextTask { caller, reply } => self.handle_next_task(now, &caller, reply),
             Event::Published { attempt, result } => self.handle_published(now, attempt, result),
             Event::Register { register, reply } => {
@@ -336,6 +345,14 @@ impl Driver {
             self.polls.insert(worker, reply);
         } else {
             let _ = reply.send(TaskAnswer::Register);
+        }
+    }
+
+    fn handle_leave(&mut self, now: Time, caller: &Caller) {
+        if let Some(worker) = self.member(caller) {
+            tracing::info!("leave {worker}");
+            self.polls.remove(&worker);
+            self.sched.handle_leave(now, worker);
         }
     }
 

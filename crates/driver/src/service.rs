@@ -55,6 +55,10 @@ impl rpc::Driver for Service {
         self.ask(|reply| Event::Report { caller, attempt, outcome, reply }).await
     }
 
+    async fn leave(&self, caller: Caller) -> Result<(), Gone> {
+        self.ask(|reply| Event::Leave { caller, reply }).await
+    }
+
     async fn status(&self) -> Result<Status, Gone> {
         self.ask(|reply| Event::Status { reply }).await
     }

@@ -211,7 +211,8 @@ struct VerbosityFlags {
 /// Work for a driver until its job is over
 ///
 /// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
-/// moment. If the environment variable MAPMILL_TOKEN is set, it is shown to the driver.
+/// moment: one that is told to stop (Ctrl-C, SIGTERM) hands its task back at once. If the
+/// environment variable MAPMILL_TOKEN is set, it is shown to the driver.
 #[derive(Args, Debug)]
 #[command(after_long_help = WORKER_EXIT_CODES)]
 pub(crate) struct WorkerFlags {
@@ -302,6 +303,7 @@ pub(crate) struct LocalWorkers {
 /// What `mapmill worker` is to do.
 pub(crate) struct WorkerRequest {
     pub(crate) config: worker::Config,
+    pub(crate) stop: worker::Stop,
     pub(crate) verbosity: Verbosity,
 }
 
@@ -377,6 +379,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let verbosity = Verbosity::from(flags.verbosity);
+        let stop = worker::Stop::default();
         let config = worker::Config {
             driver: flags.driver,
             roots: worker::real_roots(&roots).map_err(Failure::start)?,
@@ -385,8 +388,9 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             token: token_from_environment()?,
             throttle: flags.throttle,
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
+            stop: stop.clone(),
         };
-        Ok(Self { config, verbosity })
+        Ok(Self { config, stop, verbosity })
     }
 }
 

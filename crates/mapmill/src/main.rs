@@ -139,6 +139,13 @@ async fn execute(
 fn work(request: WorkerRequest) -> Result<(), Failure> {
     messages::begin(request.verbosity);
     raise_open_files_limit();
+    // The worker has a runtime of its own; this one waits for signals and does nothing else.
+    let signals = runtime()?;
+    let interrupted = signals.block_on(async { interrupted() })?;
+    signals.spawn(async move {
+        interrupted.await;
+        request.stop.request();
+    });
     worker::run(request.config).map_err(Failure::worker)
 }
 

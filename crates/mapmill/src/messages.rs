@@ -64,7 +64,13 @@ impl Failure {
 
     /// A worker ended before its job.
     pub(crate) fn worker(error: worker::WorkerError) -> Self {
-        let code = if error.is_about_start() { NOT_STARTED } else { FAILED };
+        let code = if let worker::WorkerError::Stopped = error {
+            INTERRUPTED
+        } else if error.is_about_start() {
+            NOT_STARTED
+        } else {
+            FAILED
+        };
         Self { error: error.into(), code }
     }
 }

@@ -106,6 +106,26 @@ fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
 }
 
 #[test]
+fn worker_that_is_told_to_stop_hands_its_task_back_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut cluster = TestJob::new().input(text(20_000)).map_tasks(1).drive();
+        let leaver = cluster.worker(&["--throttle", "1000"]);
+        let attempt = cluster.running(Phase::Map, leaver);
+        let other = cluster.worker(&["--throttle", "100K"]);
+        cluster.signal(leaver, signal);
+
+        assert_eq!(cluster.heir(attempt), other);
+        let (status, left) = cluster.workers[leaver].wait();
+        assert_eq!(status.code(), Some(130));
+        cluster.workers[leaver].wait_for("what it was doing is given to another worker");
+        assert!(left.elapsed() < SLACK, "given away after {:?}", left.elapsed());
+        let ended = cluster.finish();
+        ended.assert_lost(attempt);
+        assert_eq!(ended.attempts_lost(), 0, "nobody is blamed");
+    }
+}
+
+#[test]
 fn workers_killed_one_after_the_other_do_not_end_the_job() {
     let job = job(20_000).map_tasks(2).flags(["--attempts", "1"]);
     let mut cluster = job.drive();

@@ -30,6 +30,9 @@ pub const NEXT_TASK_DEADLINE: Duration = Duration::from_secs(40);
 /// repeat joins it.
 pub const REPORT_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a worker that leaves waits for the answer: whoever told it to stop waits for it.
+pub const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+
 /// How long any other call may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 

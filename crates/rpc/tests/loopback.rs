@@ -39,6 +39,7 @@ async fn every_call_arrives_and_is_answered() {
     assert_eq!(client.heartbeat(&caller(), None).await.unwrap(), Order::Continue);
     let verdict = client.report(&caller(), ATTEMPT, outcome()).await.unwrap();
     assert_eq!(verdict, Verdict::Accepted);
+    client.leave(&caller()).await.unwrap();
     assert_eq!(client.status().await.unwrap(), status());
 
     server.stop().await;
@@ -55,6 +56,7 @@ async fn nothing_is_answered_without_the_right_token() {
         assert_denied(client.next_task(&caller()).await);
         assert_denied(client.heartbeat(&caller(), None).await);
         assert_denied(client.report(&caller(), ATTEMPT, outcome()).await);
+        assert_denied(client.leave(&caller()).await);
         assert_denied(client.status().await);
 
         for path in [
@@ -334,6 +336,11 @@ impl Driver for Fake {
     ) -> Result<Verdict, Gone> {
         assert_eq!((from, attempt, reported), (caller(), ATTEMPT, outcome()));
         self.answer(Verdict::Accepted).await
+    }
+
+    async fn leave(&self, from: Caller) -> Result<(), Gone> {
+        assert_eq!(from, caller());
+        self.answer(()).await
     }
 
     async fn status(&self) -> Result<Status, Gone> {

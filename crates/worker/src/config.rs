@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rpc::{AddressError, Token};
+use tokio::sync::watch;
 
 use crate::notice::Notify;
 
@@ -26,6 +27,25 @@ pub struct Config {
     pub throttle: Option<NonZeroU64>,
     /// Who is told what people want to know.
     pub notify: Notify,
+    /// Ends the worker early, in an orderly way.
+    pub stop: Stop,
+}
+
+/// The wish that a worker stops. Clones share it; once there, it stays.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// Have the worker give back what it executes, say goodbye to its driver, and end.
+    pub fn request(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Ready when it was requested.
+    pub(crate) async fn requested(&self) {
+        // The sender lives as long as this future borrows it.
+        let _ = self.0.subscribe().wait_for(|requested| *requested).await;
+    }
 }
 
 /// The worker ended before the job was over.
@@ -71,6 +91,9 @@ pub enum WorkerError {
         /// What is wrong.
         message: String,
     },
+    /// The user wanted it to.
+    #[error("stopped; what it was doing is given to another worker")]
+    Stopped,
     /// The operating system refused something that every process needs.
     #[error("cannot {operation}")]
     System {
@@ -104,7 +127,7 @@ impl WorkerError {
             | Self::Protocol { .. }
             | Self::System { .. }
             | Self::VersionMismatch { .. } => true,
-            Self::DriverLost { .. } => false,
+            Self::DriverLost { .. } | Self::Stopped => false,
         }
     }
 }

@@ -21,7 +21,7 @@ mod progress;
 mod reduce;
 mod worker;
 
-pub use config::{Config, RootError, WorkerError, real_roots};
+pub use config::{Config, RootError, Stop, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
 pub use rpc::{AddressError, Token, TokenError};
 

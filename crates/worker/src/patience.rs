@@ -129,6 +129,7 @@ const BACK_OFF_MAX: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Stop;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -225,6 +226,7 @@ mod tests {
             driver_timeout: 30 * SECOND,
             token: None,
             throttle: None,
+            stop: Stop::default(),
             notify: Arc::new(move |notice| {
                 // Not every test looks at them.
                 let _ = sender.send(notice);

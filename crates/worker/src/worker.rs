@@ -29,13 +29,21 @@ pub(crate) enum Parting {
     Forgotten,
     /// The job is over.
     JobOver,
+    /// The user wants the worker to stop.
+    Stopped,
 }
 
 /// Works for a driver until its job is over.
 pub(crate) async fn drive(config: Config, mut desk: Desk) -> Result<(), WorkerError> {
     let mut worker = Worker::new(config)?;
+    let stop = worker.config.stop.clone();
     loop {
-        let Some(registered) = worker.register().await? else {
+        // Both branches are cancel safe: a registration that nobody waits for is forgotten.
+        let registered = tokio::select! {
+            registered = worker.register() => registered?,
+            () = stop.requested() => return Err(WorkerError::Stopped),
+        };
+        let Some(registered) = registered else {
             (worker.config.notify)(Notice::JobOver);
             return Ok(());
         };
@@ -51,8 +59,17 @@ pub(crate) async fn drive(config: Config, mut desk: Desk) -> Result<(), WorkerEr
                 (worker.config.notify)(Notice::JobOver);
                 return Ok(());
             }
+            Parting::Stopped => {
+                // What is not heard costs the driver a timeout, and us nothing.
+                let _ = worker.client.leave(&caller(&registered)).await;
+                return Err(WorkerError::Stopped);
+            }
         }
     }
+}
+
+fn caller(registered: &Registered) -> Caller {
+    Caller { session: registered.session.clone(), worker: registered.worker }
 }
 
 struct Worker {
@@ -122,16 +139,18 @@ impl Worker {
         registered: &Registered,
         desk: &mut Desk,
     ) -> Result<Parting, WorkerError> {
-        let caller = Caller { session: registered.session.clone(), worker: registered.worker };
+        let caller = caller(registered);
         let current = Current::default();
         let notify = Arc::clone(&self.config.notify);
         let (client, patience) = (self.client.clone(), self.patience.clone());
         let beats =
             heartbeat::beat(client, &caller, registered.heartbeat, &current, &patience, &notify);
-        // Neither branch is cancel safe, and neither has to be: when one ends, the registration is
-        // over, a call in flight has no consequence any more, and the caller clears the desk.
+        let stop = self.config.stop.clone();
+        // No branch is cancel safe, and none has to be: when one ends, the registration is over, a
+        // call in flight has no consequence any more, and the caller clears the desk.
         tokio::select! {
             biased;
+            () = stop.requested() => Ok(Parting::Stopped),
             parting = beats => parting,
             parting = self.do_tasks(registered, &caller, &current, desk) => parting,
         }

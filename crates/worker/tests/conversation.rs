@@ -16,7 +16,7 @@ use rpc::message::{
 use rpc::{Gone, Token};
 use store::{Local, layout};
 
-use worker::{Config, Notice, WorkerError};
+use worker::{Config, Notice, Stop, WorkerError};
 
 #[test]
 fn worker_registers_does_its_tasks_and_ends_with_the_job() {
@@ -99,6 +99,34 @@ fn worker_waits_for_a_driver_that_starts_later() {
 
     in_time(worker).unwrap();
     assert_eq!(server.heard().reports.len(), 1);
+}
+
+/// Whatever it does: its attempt is left, its staging removed, and the driver told.
+#[test]
+fn worker_that_is_told_to_stop_hands_its_attempt_back() {
+    let mut bench = Bench::new(&b"word ".repeat(1000));
+    bench.throttle = NonZeroU64::new(1000);
+    let server = Server::start(&bench, Script::new([bench.task(0)]), None);
+    let worker = bench.start(&server.address);
+    while server.heard().running.is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let asked = Instant::now();
+    bench.stop.request();
+
+    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!((server.heard().farewells, server.heard().reports.len()), (1, 0));
+    assert!(!bench.is_staged(0));
+}
+
+#[test]
+fn worker_that_waits_for_a_driver_can_be_told_to_stop() {
+    let bench = Bench::new(b"word");
+    let worker = bench.start("127.0.0.1:1");
+    bench.stop.request();
+
+    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
 }
 
 #[test]
@@ -283,6 +311,7 @@ struct Heard {
     reports: Vec<(Attempt, Outcome)>,
     running: Vec<Running>,
     beats: usize,
+    farewells: usize,
 }
 
 struct Scripted {
@@ -339,6 +368,11 @@ impl rpc::Driver for Scripted {
         verdict.unwrap_or(Ok(Verdict::Accepted))
     }
 
+    async fn leave(&self, _: Caller) -> Result<(), Gone> {
+        self.heard.lock().unwrap().farewells += 1;
+        Ok(())
+    }
+
     async fn status(&self) -> Result<Status, Gone> {
         Err(Gone)
     }
@@ -388,6 +422,7 @@ struct Bench {
     throttle: Option<NonZeroU64>,
     driver_timeout: Duration,
     token: Option<Token>,
+    stop: Stop,
     notify: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
 }
@@ -399,7 +434,8 @@ impl Bench {
         Local::create(&folder.path().join("files")).unwrap();
         let (notify, notices) = mpsc::channel();
         let driver_timeout = Duration::from_secs(30);
-        Self { folder, throttle: None, driver_timeout, token: None, notify, notices }
+        let stop = Stop::default();
+        Self { folder, throttle: None, driver_timeout, token: None, stop, notify, notices }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -423,6 +459,7 @@ impl Bench {
                 // Not every test looks at them.
                 let _ = notify.send(notice);
             }),
+            stop: self.stop.clone(),
         };
         thread::spawn(|| worker::run(config))
     }

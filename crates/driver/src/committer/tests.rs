@@ -301,6 +301,7 @@ fn describe(event: &Event) -> String {
         | Event::NextTask { .. }
         | Event::Register { .. }
         | Event::Report { .. }
+        | Event::Leave { .. }
         | Event::Status { .. } => panic!("not the committer's to tell"),
     }
 }

@@ -198,6 +198,14 @@ impl Client {
         Ok(verdict(self.inner.report(request).await?.get_ref())?)
     }
 
+    /// Says that this worker goes away for good.
+    pub async fn leave(&mut self, caller: &Caller) -> Result<(), CallError> {
+        let message = pb::LeaveRequest { session: caller.session.0.clone(), worker: caller.worker };
+        let request = within(limits::LEAVE_DEADLINE, message)?;
+        self.inner.leave(request).await?;
+        Ok(())
+    }
+
     /// Asks how the job stands.
     pub async fn status(&mut self) -> Result<Status, CallError> {
         let request = within(limits::CALL_DEADLINE, pb::StatusRequest {})?;

@@ -50,6 +50,9 @@ pub trait Driver: Send + Sync + 'static {
         outcome: Outcome,
     ) -> impl Future<Output = Result<Verdict, Gone>> + Send;
 
+    /// A worker goes away for good.
+    fn leave(&self, caller: Caller) -> impl Future<Output = Result<(), Gone>> + Send;
+
     /// Someone looks.
     fn status(&self) -> impl Future<Output = Result<Status, Gone>> + Send;
 }
@@ -191,6 +194,15 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         Ok(Response::new(pb::ReportResponse { verdict: pb::Verdict::from(verdict).into() }))
     }
 
+    async fn leave(
+        &self,
+        request: Request<pb::LeaveRequest>,
+    ) -> Result<Response<pb::LeaveResponse>, tonic::Status> {
+        let request = request.into_inner();
+        self.0.leave(caller(request.session, request.worker)).await?;
+        Ok(Response::new(pb::LeaveResponse {}))
+    }
+
     async fn status(
         &self,
         _: Request<pb::StatusRequest>,
@@ -216,6 +228,10 @@ impl Driver for NoDriver {
     }
 
     async fn report(&self, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Gone> {
+        match *self {}
+    }
+
+    async fn leave(&self, _: Caller) -> Result<(), Gone> {
         match *self {}
     }
 

@@ -280,6 +280,10 @@ impl server::Driver for Never {
         unreachable!()
     }
 
+    async fn leave(&self, _: Caller) -> Result<(), server::Gone> {
+        unreachable!()
+    }
+
     async fn status(&self) -> Result<crate::message::Status, server::Gone> {
         unreachable!()
     }
@@ -315,6 +319,13 @@ impl pb::driver_server::Driver for Hollow {
         &self,
         _: Request<pb::ReportRequest>,
     ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn leave(
+        &self,
+        _: Request<pb::LeaveRequest>,
+    ) -> Result<Response<pb::LeaveResponse>, tonic::Status> {
         Ok(Response::new(Default::default()))
     }
 
