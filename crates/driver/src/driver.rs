@@ -84,6 +84,8 @@ pub(crate) struct Terms {
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) heartbeat: Duration,
     pub(crate) leftovers: Vec<store::Name>,
+    /// End the job when no worker was there for so long.
+    pub(crate) worker_wait: Option<Duration>,
 }
 
 /// # Invariants
@@ -112,6 +114,10 @@ pub(crate) struct Driver {
     finish: Finish,
     /// The loop does not end before.
     stay_until: Time,
+    /// Since when no worker is there; `None` while one is.
+    alone_since: Option<Time>,
+    /// The job was ended because no worker was there for so long.
+    deserted: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,6 +144,8 @@ pub(crate) struct Ended {
     pub(crate) snapshot: Snapshot,
     /// From the start of the first attempt to the last commit.
     pub(crate) elapsed: Duration,
+    /// How long no worker was there, if that ended the job.
+    pub(crate) deserted: Option<Duration>,
     /// Whether the journal's last record is on disk.
     pub(crate) finished: Result<(), JournalError>,
 }
@@ -167,6 +175,8 @@ impl Driver {
             spans: [Span::default(); 2],
             finish: Finish::NotYet,
             stay_until: Time(Duration::ZERO),
+            alone_since: None,
+            deserted: None,
         }
     }
 
@@ -198,6 +208,7 @@ impl Driver {
         let mut cancelled = false;
         loop {
             self.act();
+            self.look_for_workers();
             // Before the first event, too: an earlier life may have left nothing to do.
             self.look_to_the_end();
             self.publish_snapshot();
@@ -234,11 +245,34 @@ impl Driver {
         Time(self.started.elapsed().saturating_sub(self.paused))
     }
 
+    /// Ends the job when no worker was there for too long.
+    fn look_for_workers(&mut self) {
+        if self.sched.outcome().is_some() || self.sched.snapshot().workers.alive > 0 {
+            self.alone_since = None;
+            return;
+        }
+        let now = self.now();
+        let since = *self.alone_since.get_or_insert(now);
+        let waited = now.0.saturating_sub(since.0);
+        if self.terms.worker_wait.is_some_and(|wait| waited >= wait) {
+            self.deserted = Some(waited);
+            self.sched.handle_cancel(now);
+            self.act();
+        }
+    }
+
+    /// When waiting for a worker ends, if it does.
+    fn patience_ends(&self) -> Option<Time> {
+        Some(self.alone_since? + self.terms.worker_wait?)
+    }
+
     /// Until the next deadline, if there is one; but not so long that a pause of this process
     /// would pass for it.
     fn longest_wait(&self) -> Option<Duration> {
         let deadline = match self.finish {
-            Finish::NotYet | Finish::Tidying => self.sched.poll_timeout(),
+            Finish::NotYet | Finish::Tidying => {
+                self.sched.poll_timeout().into_iter().chain(self.patience_ends()).min()
+            }
             Finish::Lingering { .. } if self.now() < self.stay_until => Some(self.stay_until),
             Finish::Lingering { until, .. } => Some(until),
         };

@@ -193,6 +193,15 @@ pub enum JobError {
     /// The job is done, but its journal could not say so.
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
+    /// Nobody came to work, or everybody left.
+    #[error(
+        "no worker was connected for {} s (--worker-wait); the job goes on when it is started again",
+        waited.as_secs()
+    )]
+    NoWorkers {
+        /// For how long.
+        waited: Duration,
+    },
     /// The server broke.
     #[error(transparent)]
     Serve(ServeError),
@@ -242,7 +251,12 @@ async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Re
 fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
     let outcome = ended.sched.outcome().expect("the loop ends when the scheduler has decided");
     match *outcome {
-        Outcome::Cancelled => return Err(JobError::Cancelled),
+        Outcome::Cancelled => {
+            return Err(match ended.deserted {
+                Some(waited) => JobError::NoWorkers { waited },
+                None => JobError::Cancelled,
+            });
+        }
         Outcome::Failed(failure) => {
             let work = describe(failure.task, plan);
             let attempts = stories(&mut ended, failure.task);

@@ -45,6 +45,8 @@ pub struct Config {
     pub token: Option<Token>,
     /// Listen where others can reach us, although nothing is encrypted.
     pub insecure: bool,
+    /// End the job when no worker was connected for so long; `None` for never.
+    pub worker_wait: Option<Duration>,
     /// Start over, although the folder holds this very job, unfinished.
     pub fresh: bool,
 }
@@ -283,6 +285,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         files,
         heartbeat: heartbeat(&config.limits),
         leftovers: survey.outside(map_tasks, reduce_tasks),
+        worker_wait: config.worker_wait,
     };
     Ok(Prepared {
         listener,

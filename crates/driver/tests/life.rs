@@ -275,6 +275,7 @@ impl Folder {
             token: None,
             insecure: false,
             fresh: false,
+            worker_wait: None,
         }
     }
 

@@ -240,6 +240,7 @@ impl Folder {
             token: None,
             insecure: false,
             fresh: false,
+            worker_wait: None,
         }
     }
 

@@ -179,6 +179,12 @@ struct SchedulingFlags {
     #[arg(help_heading = "Scheduling")]
     worker_timeout: Duration,
 
+    /// End the job when no worker was connected for SECS [default: never]
+    ///
+    /// The exit code is then 1. The job goes on when it is started again.
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Scheduling")]
+    worker_wait: Option<Duration>,
+
     /// Fail the job when a task has failed COUNT times
     ///
     /// A task whose worker died has not failed; that is given up after 16 times.
@@ -416,6 +422,7 @@ fn driver_config(
         listen,
         token,
         insecure,
+        worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
     }
 }

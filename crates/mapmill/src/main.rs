@@ -122,7 +122,7 @@ async fn execute(
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
-    let progress = tokio::spawn(progress::show(watcher, show.verbosity));
+    let progress = tokio::spawn(progress::show(watcher, prepared.address(), show.verbosity));
     let result = prepared.run(snapshots, interrupted).await;
     // The sender is gone, so the progress has come to its end.
     let _ = progress.await;

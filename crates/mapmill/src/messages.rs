@@ -51,6 +51,7 @@ impl Failure {
             driver::JobError::Cancelled => INTERRUPTED,
             driver::JobError::Failed { .. }
             | driver::JobError::Journal(_)
+            | driver::JobError::NoWorkers { .. }
             | driver::JobError::Serve(_)
             | driver::JobError::System { .. } => FAILED,
         };

@@ -1,6 +1,7 @@
 //! The running job on a terminal: one line, and one more for each phase that has ended.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use driver::{PhaseSnapshot, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,8 +11,12 @@ use crate::flags::Verbosity;
 use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 
-/// Shows snapshots until their sender is gone.
-pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Verbosity) {
+/// Shows snapshots until their sender is gone. Workers are expected at `address`.
+pub(crate) async fn show(
+    mut snapshots: watch::Receiver<Snapshot>,
+    address: SocketAddr,
+    verbosity: Verbosity,
+) {
     if verbosity == Verbosity::Quiet {
         return;
     }
@@ -23,6 +28,7 @@ pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Ve
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         shown.update(&bar, &snapshot);
+        shown.call_for_workers(&snapshot, address);
         // Rates and times go on while nothing happens. Cancel safe: a change is seen in the next
         // turn.
         match tokio::time::timeout(REDRAW, snapshots.changed()).await {
@@ -37,14 +43,32 @@ pub(crate) async fn show(mut snapshots: watch::Receiver<Snapshot>, verbosity: Ve
     messages::bars().set_draw_target(ProgressDrawTarget::hidden());
 }
 
-/// Which phases were reported as ended.
+/// What was said already.
 #[derive(Debug, Default)]
 struct Shown {
+    /// That the phase has ended.
     map: bool,
+    /// That the phase has ended.
     reduce: bool,
+    /// That no worker is there, or since when there is something to say about that.
+    alone: Option<Instant>,
 }
 
 impl Shown {
+    /// Nothing goes on without a worker, and nobody may know.
+    fn call_for_workers(&mut self, snapshot: &Snapshot, address: SocketAddr) {
+        if snapshot.map.tasks == 0 || snapshot.workers > 0 || self.reduce {
+            self.alone = None;
+            return;
+        }
+        if self.alone.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
+            self.alone = Some(Instant::now());
+            messages::say(format_args!(
+                "no worker is connected; start one with: mapmill worker --driver {address}"
+            ));
+        }
+    }
+
     fn update(&mut self, bar: &ProgressBar, snapshot: &Snapshot) {
         if !self.map && has_ended(&snapshot.map) {
             self.map = true;
@@ -113,6 +137,9 @@ fn time_left(phase: &PhaseSnapshot) -> Option<String> {
 
 /// Columns of the bar.
 const BAR: usize = 10;
+
+/// How often to say that no worker is there.
+const CALL_AGAIN: Duration = Duration::from_secs(10);
 
 /// The longest the line stands still.
 const REDRAW: Duration = Duration::from_millis(200);

@@ -87,6 +87,7 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             JobError::Cancelled => "cancelled",
             JobError::Failed { .. }
             | JobError::Journal(_)
+            | JobError::NoWorkers { .. }
             | JobError::Serve(_)
             | JobError::System { .. } => "failed",
         };

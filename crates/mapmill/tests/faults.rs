@@ -202,6 +202,21 @@ fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
 }
 
 #[test]
+fn driver_without_workers_says_so_and_gives_up_when_it_is_told_to() {
+    let mut cluster = job(20_000).map_tasks(2).flags(["--worker-wait", "12"]).drive();
+    let worker = cluster.worker(&["--throttle", "1000"]);
+    cluster.running(Phase::Map, worker);
+    cluster.workers[worker].kill();
+
+    let call = format!("no worker is connected; start one with: mapmill worker --driver {}", {
+        cluster.address()
+    });
+    cluster.driver.wait_for(&call);
+    assert_eq!(cluster.driver.code(), 1);
+    cluster.driver.wait_for("no worker was connected for 12 s (--worker-wait)");
+}
+
+#[test]
 fn workers_leave_when_their_driver_is_killed() {
     let mut cluster = job(20_000).map_tasks(1).drive();
     let flags = ["--throttle", "1000", "--driver-timeout", "2"];

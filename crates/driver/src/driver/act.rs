@@ -165,7 +165,15 @@ impl Driver {
             Finish::Lingering { result, .. } => result,
             Finish::NotYet | Finish::Tidying => Ok(()),
         };
-        Ended { sched: self.sched, book: self.book, crew: self.crew, snapshot, elapsed, finished }
+        Ended {
+            sched: self.sched,
+            book: self.book,
+            crew: self.crew,
+            snapshot,
+            elapsed,
+            deserted: self.deserted,
+            finished,
+        }
     }
 }
 

@@ -427,6 +427,20 @@ async fn lost_intermediate_is_made_again_before_the_reduce_task_is() {
     assert_eq!(bench.finish().await, "done");
 }
 
+#[tokio::test(start_paused = true)]
+async fn deserted_driver_gives_up_after_its_time_and_not_before() {
+    let bench = Bench::waiting_for_workers(3 * SECOND);
+    let caller = bench.register(1).await;
+    for _ in 0..5 {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(bench.beat(&caller, None).await, Order::Continue);
+    }
+    soon(bench.ask(|reply| Event::Leave { caller, reply }).await).await.unwrap();
+
+    assert_eq!(bench.finish_in_time().await, "cancelled");
+    assert_eq!(bench.ended().await.deserted, Some(3 * SECOND));
+}
+
 /// A worker died while it waited for a task: the next task goes to one that lives, at once.
 #[tokio::test(start_paused = true)]
 async fn task_is_not_given_to_a_call_that_was_cut_off() {
@@ -457,6 +471,15 @@ struct Bench {
 impl Bench {
     /// A job over one file with ten bytes for each map task.
     fn new(map_tasks: u32, reduce_tasks: u32) -> Self {
+        Self::with(map_tasks, reduce_tasks, None)
+    }
+
+    /// A small job that is given up when no worker is there for so long.
+    fn waiting_for_workers(worker_wait: Duration) -> Self {
+        Self::with(1, 1, Some(worker_wait))
+    }
+
+    fn with(map_tasks: u32, reduce_tasks: u32, worker_wait: Option<Duration>) -> Self {
         let input = Input {
             path: "/data/books/a".into(),
             bytes: 10 * u64::from(map_tasks),
@@ -473,6 +496,7 @@ impl Bench {
             folders: vec!["/data/books".into(), "/data/files".into()],
             heartbeat: SECOND,
             leftovers: Vec::new(),
+            worker_wait,
         };
         let (events, inbox) = mpsc::channel(16);
         let (errands, orders) = std_mpsc::channel();
@@ -600,6 +624,18 @@ impl Bench {
         };
         assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "the loop has ended");
         outcome
+    }
+
+    /// The same, when it takes its time until there is something to tidy up.
+    async fn finish_in_time(&self) -> &'static str {
+        for _ in 0..600 {
+            if let Ok(Errand::Finish { outcome, .. }) = self.errands.try_recv() {
+                assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "ended early");
+                return outcome;
+            }
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        panic!("the job does not end");
     }
 
     async fn assert_no_errand(&self) {
