@@ -19,6 +19,7 @@ mod recovery;
 mod service;
 mod start;
 mod status;
+mod verify;
 
 pub use book::Cause;
 pub use life::{JobError, Prepared};
@@ -29,3 +30,4 @@ pub use rpc::{Token, TokenError};
 pub use scheduler::Limits;
 pub use start::{Config, StartError, prepare};
 pub use status::{AttemptStory, PhaseSnapshot, Snapshot, Summary};
+pub use verify::{Finding, Verified, VerifyError, verify};

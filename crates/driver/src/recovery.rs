@@ -12,7 +12,7 @@ use store::{Digest, Input, Name, Store, StoreError, layout};
 use crate::journal::{self, DONE, Record};
 use crate::plan::Plan;
 
-/// The committed tasks of a job that was cut off.
+/// The committed tasks of a job, as its journal has them.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// By index.
@@ -108,13 +108,9 @@ pub(crate) fn last_epoch(records: &[Record]) -> u64 {
     records.iter().filter_map(epoch).max().unwrap_or(0)
 }
 
-/// The committed tasks whose objects are there. A task that was recorded twice, because what it had
-/// made was lost, is as the last record says.
-///
-/// # Errors
-///
-/// When the store cannot be looked at.
-pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Recovered, StoreError> {
+/// The committed tasks. One that was recorded twice, because what it had made was lost, is as the
+/// last record says.
+pub(crate) fn commits(records: &[Record]) -> Recovered {
     let mut recovered = Recovered::default();
     for record in records {
         match record {
@@ -135,6 +131,16 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Recovered
             | Record::Resume { .. } => {}
         }
     }
+    recovered
+}
+
+/// The committed tasks whose objects are there.
+///
+/// # Errors
+///
+/// When the store cannot be looked at.
+pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Recovered, StoreError> {
+    let mut recovered = commits(records);
     let mut lost = Vec::new();
     for (&map, commit) in &recovered.maps {
         for (bucket, (digest, _)) in (0..).zip(&commit.buckets) {

@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Driver(DriverFlags),
     Worker(WorkerFlags),
     Top(TopFlags),
+    Verify(VerifyFlags),
     Completions(CompletionsFlags),
     Man(ManFlags),
 }
@@ -264,6 +265,17 @@ pub(crate) struct TopFlags {
     #[arg(short = 'k', long, value_name = "COUNT", default_value = "10")]
     #[arg(value_parser = |text: &str| parse_count(text, u32::MAX))]
     pub(crate) count: NonZeroU32,
+}
+
+/// Check every file of a finished job against its journal
+///
+/// Reads all intermediates and outputs, compares lengths and checksums, and checks that as many
+/// words were counted as were emitted. Exit code 1 if anything is wrong.
+#[derive(Args, Debug)]
+pub(crate) struct VerifyFlags {
+    /// The folder with the results
+    #[arg(value_name = "FILES", default_value = "files", value_hint = ValueHint::DirPath)]
+    pub(crate) files: PathBuf,
 }
 
 /// Print a completion script for a shell

@@ -11,6 +11,7 @@ mod numbers;
 mod progress;
 mod report;
 mod top;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Man(request) => documents::man(&request),
         Command::Run(request) => request.try_into().and_then(run),
         Command::Top(request) => top::print(&request),
+        Command::Verify(request) => verify::print(&request),
         Command::Worker(request) => request.try_into().and_then(work),
     };
     match result {

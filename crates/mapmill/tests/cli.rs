@@ -9,5 +9,6 @@ mod cli {
     mod output;
     mod scratch;
     mod top;
+    mod verify;
 }
 mod util;

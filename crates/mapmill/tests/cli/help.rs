@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 6] = ["run", "driver", "worker", "top", "completions", "man"];
+const COMMANDS: [&str; 7] = ["run", "driver", "worker", "top", "completions", "man", "verify"];
 
 #[test]
 fn help_is_data_and_fits_the_width() {

@@ -1,0 +1,48 @@
+//! Checking a finished job once more.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::flags::VerifyFlags;
+use crate::messages::{self, Failure};
+use crate::numbers::{bytes, plural};
+
+/// `mapmill verify`
+pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
+    match driver::verify(&flags.files).map_err(Failure::start)? {
+        Ok(driver::Verified { intermediates, outputs, bytes: read, words }) => {
+            let line = format!(
+                "{}: {} and {} are as recorded ({}); {} emitted, and as many counted\n",
+                flags.files.display(),
+                plural(intermediates, "intermediate file", "intermediate files"),
+                plural(outputs, "output file", "output files"),
+                bytes(read),
+                plural(words, "word", "words"),
+            );
+            messages::data(line.as_bytes())
+        }
+        Err(findings) => {
+            for finding in &findings {
+                messages::say(format_args!("{finding}"));
+            }
+            let count = findings.len() as u64;
+            Err(Failure::output(Damaged { files: flags.files.display().to_string(), count }))
+        }
+    }
+}
+
+/// What was found is said before; this is the sum.
+#[derive(Debug)]
+struct Damaged {
+    files: String,
+    count: u64,
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = plural(self.count, "thing is", "things are");
+        write!(f, "{findings} wrong in {}; run the job again with --fresh", self.files)
+    }
+}
+
+impl Error for Damaged {}
