@@ -112,6 +112,64 @@ fn driver_killed_again_and_again_loses_nothing() {
     assert_eq!(after.len(), 16);
 }
 
+/// Four workers, each killed every 300 ms or so, and the driver every second.
+#[test]
+fn storm_of_kills_changes_nothing() {
+    const WORKERS: usize = 4;
+    let flags = ["--throttle", "300K"];
+    let mut random = Random::new();
+    let job = TestJob::new().sample().map_tasks(60).reduce_tasks(26);
+    let mut cluster = job.flags(["--worker-timeout", "0.5", "--task-timeout", "2"]).drive();
+    for _ in 0..WORKERS {
+        cluster.worker(&flags);
+    }
+    let (mut kills, mut lives) = (0, 1);
+    let mut before = BTreeMap::new();
+    while cluster.driver.ended().is_none() {
+        for _ in 0..13 {
+            thread::sleep(Duration::from_millis(40 + random.below(70) as u64));
+            kills += 1;
+            cluster.replace_worker(random.below(WORKERS), &format!("storm-{kills}"), &flags);
+        }
+        if is_done(&cluster) {
+            break;
+        }
+        cluster.kill_driver();
+        let log = cluster.driver.log();
+        for task in before.keys() {
+            assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
+        }
+        before = committed(&cluster);
+        if is_done(&cluster) {
+            // Between the look and the kill. Started again it would be another job.
+            break;
+        }
+        cluster.start_driver_again(&[]);
+        lives += 1;
+        assert!(lives < 60, "the job does not get on: {before:?}");
+    }
+    assert!(lives > 3 && kills > 40, "{kills} kills in {lives} lives are no storm");
+
+    let after = committed(&cluster);
+    assert_eq!(after.len(), 86);
+    assert!(after.values().all(|&times| times == 1), "{after:?}");
+    let verified = cluster.job.command("verify").status().expect("the program starts");
+    assert!(verified.success(), "{verified}");
+    // Those that came when all was over wait for another driver.
+    for worker in &mut cluster.workers {
+        worker.kill();
+    }
+    if cluster.driver.code() == 0 {
+        let (ended, oracle) = cluster.end();
+        ended.check_against(&oracle);
+    }
+}
+
+/// Whether the journal says that nothing is left to do.
+fn is_done(cluster: &Cluster) -> bool {
+    records(cluster).last().is_some_and(|record| record["outcome"] == "done")
+}
+
 #[test]
 fn torn_record_is_cut_off_and_its_task_done_again() {
     let mut cluster = job().drive();

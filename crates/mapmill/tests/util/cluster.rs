@@ -145,6 +145,13 @@ impl Cluster {
         self.driver = self.job.start(&name, self.job.job_command("driver", &flags));
     }
 
+    /// Kills a worker, wherever it is, and starts another in its place. Waits for nothing.
+    #[track_caller]
+    pub fn replace_worker(&mut self, worker: usize, name: &str, flags: &[&str]) {
+        self.workers[worker].kill();
+        self.workers[worker] = start_worker(&self.job, name, &self.address, flags);
+    }
+
     /// Waits until `worker` is at work in `phase`.
     #[track_caller]
     pub fn running(&mut self, phase: Phase, worker: usize) -> Attempt {
