@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use rpc::message::{
-    Attempt, Caller, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer, Verdict,
-    WordRule, WordRules,
+    Attempt, Caller, Failure, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer,
+    Verdict, WordRule, WordRules,
 };
 use rpc::{CallError, Client};
 
@@ -189,8 +189,10 @@ impl Worker {
                         Ok(job) => desk.execute(job, task, progress).await,
                         Err(stop) => Err(stop),
                     };
+                    // Then it is that of an earlier execution, and perhaps being published.
+                    let is_ours = outcome != Err(Stop::Failed(Failure::StagingExists));
                     let verdict = self.report(caller, attempt, outcome).await?;
-                    if let (Verdict::Stale, Some(job)) = (verdict, job.clone()) {
+                    if let (Verdict::Stale, Some(job), true) = (verdict, job.clone(), is_ours) {
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
                         elsewhere(move || attempt::discard(&job, &staging)).await;

@@ -49,6 +49,22 @@ fn accepted_staging_is_left_alone_and_stale_staging_is_removed() {
     assert_eq!((bench.is_staged(0), bench.is_staged(1)), (true, false));
 }
 
+/// The assignment arrives again while the first execution is being published: its files must not be
+/// taken away under the committer's hands.
+#[test]
+fn staging_of_an_earlier_execution_is_left_alone() {
+    let bench = Bench::new(b"word");
+    let mut script = Script::new([bench.task(0), bench.task(0)]);
+    script.verdicts = [Ok(Verdict::Accepted), Ok(Verdict::Stale)].into();
+    let server = Server::start(&bench, script, None);
+
+    bench.work(&server.address).unwrap();
+
+    let reports = server.heard().reports;
+    assert_eq!(reports[1].1, Outcome::Failed(Failure::StagingExists));
+    assert!(bench.is_staged(0));
+}
+
 #[test]
 fn report_is_repeated_until_it_is_answered() {
     let bench = Bench::new(b"one two");
