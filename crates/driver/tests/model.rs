@@ -1,0 +1,173 @@
+//! The commit protocol as a model, of which every run is looked at: whoever dies when.
+//!
+//! The model is not the code: it is what `committer.rs`, `driver.rs`, `journal.rs`, `recovery.rs`
+//! and the worker's `attempt.rs` and `worker.rs` say to each other and do to the folder, in steps
+//! between which anything else can happen. When one of them changes its order, change it here
+//! first.
+//!
+//! Modelled: a driver that grants attempts, takes leases away whenever it likes, takes reports, and
+//! commits (look at a file, rename it, the next, sync the folder, write the record, sync it,
+//! answer; two tasks in one batch); that dies between any two of these steps, or with the power,
+//! which takes what was not synced or not; that comes back, sweeps, raises its epoch, and believes
+//! the records whose names are there. Workers that create their staging, write, report until they
+//! are answered, hear that they are not wanted, die. A network in which reports and assignments
+//! stay after they have arrived: whatever comes late, twice or in another order has come so. Only
+//! the answer to a report goes with its call, as gRPC has it.
+//!
+//! Not modelled, because nothing new can come of it:
+//!
+//! * Loss: a message that is never delivered is lost. (As an action of its own it made the worlds
+//!   20 times as many.)
+//! * A worker that is stopped and goes on later, the zombie: it is one that takes no step for as
+//!   long. Nor heartbeats: what they would tell, driver and worker may find out at any time.
+//! * Staging that the driver has not yet come to remove after an attempt has ended. Its name is
+//!   never used again, so only its own late worker could notice.
+//! * What workers do after the end: they have nothing but their staging.
+//!
+//! Not modelled, because others look at it: disks that are full or fail (`committer/tests.rs`),
+//! torn and damaged records (`journal.rs`), intermediates that are lost, and their map task's
+//! second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), backup attempts
+//! (there are none yet), jobs that failed and are resumed.
+//!
+//! Bounds: two workers, two lives of the driver, and what stands at the tests. A run that has
+//! become too large ends at a number of worlds: the checker looks at its time limit only when it
+//! shares work between threads.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use model::claims::{self, Claim};
+use model::protocol::{Action, Fault, Kind, Protocol};
+use model::world::Luck;
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+
+mod model {
+    pub mod claims;
+    pub mod driver;
+    pub mod protocol;
+    pub mod worker;
+    pub mod world;
+}
+
+/// One task deep: it may be attempted four times.
+#[test]
+fn one_task_is_committed_once_whoever_crashes() {
+    let luck = Luck { driver_crashes: 1, worker_crashes: 1, repeats: 0 };
+    check(&Protocol { attempts: 2, luck, shows: claims::shows_crashes, ..job(&[Kind::Reduce]) });
+}
+
+/// Two tasks, one of which reads what the other leaves.
+#[test]
+fn a_reduce_reads_what_its_map_has_on_record_whoever_crashes() {
+    let luck = Luck { driver_crashes: 1, worker_crashes: 1, repeats: 1 };
+    let shows = claims::shows_crashes_of_maps;
+    check(&Protocol { luck, shows, ..job(&[Kind::Map, Kind::Reduce]) });
+}
+
+/// Two tasks side by side.
+#[test]
+fn two_tasks_are_committed_with_one_sync_or_not_at_all() {
+    let luck = Luck { driver_crashes: 1, worker_crashes: 0, repeats: 0 };
+    check(&Protocol { luck, shows: claims::shows_batches, ..job(&[Kind::Map, Kind::Map]) });
+}
+
+#[test]
+fn an_assignment_that_comes_again_does_no_harm() {
+    let luck = Luck { driver_crashes: 0, worker_crashes: 0, repeats: 1 };
+    let tasks = &[Kind::Map, Kind::Reduce];
+    check(&Protocol { attempts: 2, luck, shows: claims::shows_repeats, ..job(tasks) });
+}
+
+/// Without any one of the rules the results are wrong: that is what it is for, and the model sees
+/// it. Next to each stands the claim that breaks, and how little it takes.
+#[test]
+fn every_rule_is_missed_when_it_is_left_out() {
+    let none = Luck { driver_crashes: 0, worker_crashes: 0, repeats: 0 };
+    let crash = Luck { driver_crashes: 1, ..none };
+    let repeats = |repeats| Luck { repeats, ..none };
+    let reduce: &[Kind] = &[Kind::Reduce];
+    let both: &[Kind] = &[Kind::Map, Kind::Reduce];
+    for (fault, claim, tasks, attempts, luck) in [
+        (Fault::DriverPublishes, claims::WINNER, reduce, 2, none),
+        (Fault::Fence, claims::WINNER, reduce, 2, none),
+        (Fault::NamesBeforeRecord, claims::READ, both, 1, crash),
+        (Fault::NewEpoch, claims::HALF, reduce, 1, crash),
+        (Fault::NewStaging, claims::HALF, reduce, 1, repeats(1)),
+        (Fault::RecordBeforeAnswer, claims::ACCEPTED, reduce, 1, crash),
+        (Fault::Settle, claims::HALF, reduce, 1, crash),
+        (Fault::TakenIsNotOurs, claims::HALF, reduce, 1, repeats(2)),
+    ] {
+        let sound = Protocol { attempts, luck, ..job(tasks) };
+        check(&sound);
+        let trace = shortest(&Protocol { fault: Some(fault), ..sound }, claim);
+        print(&format!("without {fault:?}, after {} steps not \"{claim}\":", trace.len()));
+        for action in trace {
+            print(&format!("    {action:?}"));
+        }
+    }
+}
+
+fn job(tasks: &'static [Kind]) -> Protocol {
+    let luck = Luck { driver_crashes: 0, worker_crashes: 0, repeats: 0 };
+    Protocol { tasks, attempts: 1, luck, fault: None, shows: Vec::new }
+}
+
+/// Looks at every world that can come about.
+#[track_caller]
+fn check(protocol: &Protocol) {
+    let started = Instant::now();
+    let checker = protocol.clone().checker();
+    let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_dfs().join();
+    let (elapsed, generated) = (started.elapsed(), checker.state_count());
+    let (worlds, depth) = (checker.unique_state_count(), checker.max_depth() - 1);
+    let Protocol { tasks, attempts, luck, .. } = protocol;
+    print(&format!("{tasks:?}, {attempts} attempts, {luck:?}:"));
+    print(&format!("    {worlds} worlds, {generated} steps, depth {depth}, {elapsed:.1?}"));
+
+    let discoveries = checker.discoveries();
+    for Claim { expectation, name, .. } in protocol.properties() {
+        let found = discoveries.get(name).cloned().map(|path| path.into_actions());
+        match expectation {
+            Expectation::Always | Expectation::Eventually => {
+                assert_eq!(found, None, "not \"{name}\"");
+            }
+            Expectation::Sometimes => assert!(found.is_some(), "never \"{name}\""),
+        }
+    }
+    // Also a checker that has given up says that it is done.
+    assert!(generated < WORLDS_MAX && elapsed < TIMEOUT, "it has become too large");
+}
+
+/// The shortest way to break `claim`.
+#[track_caller]
+fn shortest(protocol: &Protocol, claim: &'static str) -> Vec<Action> {
+    let mut shortest = None;
+    let mut depth = DEPTH_MAX;
+    loop {
+        // What the checker gives is not always the first that it has found: ask for less until
+        // there is nothing.
+        let checker = protocol.clone().checker().target_max_depth(depth);
+        let checker = checker.finish_when(HasDiscoveries::AnyOf(BTreeSet::from([claim])));
+        let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_bfs().join();
+        assert!(checker.state_count() < WORLDS_MAX, "it has become too large");
+        let Some(path) = checker.discovery(claim) else { break };
+        let actions = path.into_actions();
+        depth = actions.len() + 1;
+        shortest = Some(actions);
+    }
+    shortest.unwrap_or_else(|| panic!("without {:?} \"{claim}\" holds", protocol.fault))
+}
+
+#[expect(clippy::print_stdout, reason = "how much was looked at is part of the result")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+/// The largest test has two million steps.
+const WORLDS_MAX: usize = 4_000_000;
+
+/// The largest test takes 6 s on a shared core, unoptimised.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// More than a run of any of the tests has.
+const DEPTH_MAX: usize = 100;
