@@ -140,37 +140,41 @@ pub(crate) fn commits(records: &[Record]) -> Recovered {
 ///
 /// When the store cannot be looked at.
 pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Recovered, StoreError> {
-    let mut recovered = commits(records);
-    let mut lost = Vec::new();
-    for (&map, commit) in &recovered.maps {
-        for (bucket, (digest, _)) in (0..).zip(&commit.buckets) {
-            if !is_there(store, &layout::intermediate(map, bucket), *digest)? {
-                lost.push(map);
-                break;
-            }
+    let mut kept = Recovered::default();
+    let Recovered { maps, reduces } = commits(records);
+    for (map, commit) in maps {
+        let digests = (0..).zip(&commit.buckets);
+        let mut objects =
+            digests.map(|(bucket, (digest, _))| (layout::intermediate(map, bucket), *digest));
+        if are_there(store, &mut objects)? {
+            kept.maps.insert(map, commit);
+        } else {
+            tracing::warn!("map task {map} was committed, and what it made is gone: it runs again");
         }
     }
-    for map in lost {
-        tracing::warn!("map task {map} was committed, and what it made is gone: it runs again");
-        recovered.maps.remove(&map);
-    }
-    let mut lost = Vec::new();
-    for (&bucket, commit) in &recovered.reduces {
-        if !is_there(store, &layout::output(bucket), commit.output)? {
-            lost.push(bucket);
+    for (reduce, commit) in reduces {
+        if are_there(store, &mut std::iter::once((layout::output(reduce), commit.output)))? {
+            kept.reduces.insert(reduce, commit);
+        } else {
+            tracing::warn!(
+                "reduce task {reduce} was committed, and its output is gone: it runs again"
+            );
         }
     }
-    for reduce in lost {
-        tracing::warn!("reduce task {reduce} was committed, and its output is gone: it runs again");
-        recovered.reduces.remove(&reduce);
-    }
-    Ok(recovered)
+    Ok(kept)
 }
 
-fn is_there(store: &dyn Store, name: &Name, digest: Digest) -> Result<bool, StoreError> {
-    match store.open(name) {
-        Ok(object) => Ok(object.bytes() == digest.bytes),
-        Err(StoreError::Missing { .. }) => Ok(false),
-        Err(error) => Err(error),
+/// Whether each object is there, with its length.
+fn are_there(
+    store: &dyn Store,
+    objects: &mut dyn Iterator<Item = (Name, Digest)>,
+) -> Result<bool, StoreError> {
+    for (name, digest) in objects {
+        match store.open(&name) {
+            Ok(object) if object.bytes() == digest.bytes => {}
+            Ok(_) | Err(StoreError::Missing { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
+    Ok(true)
 }
