@@ -207,8 +207,8 @@ impl Driver {
         let mut interrupted = Box::pin(interrupted);
         let mut cancelled = false;
         loop {
-            self.act();
             self.look_for_workers();
+            self.act();
             // Before the first event, too: an earlier life may have left nothing to do.
             self.look_to_the_end();
             self.publish_snapshot();
@@ -257,7 +257,6 @@ impl Driver {
         if self.terms.worker_wait.is_some_and(|wait| waited >= wait) {
             self.deserted = Some(waited);
             self.sched.handle_cancel(now);
-            self.act();
         }
     }
 
