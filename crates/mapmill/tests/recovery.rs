@@ -21,6 +21,17 @@ fn job() -> TestJob {
     TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2"])
 }
 
+/// The job, when so many map tasks were committed and everybody is dead.
+#[track_caller]
+fn cut_off_after(maps: usize) -> Cluster {
+    let mut cluster = job().drive();
+    let worker = cluster.worker(&["--throttle", "400K"]);
+    cluster.maps_committed(maps);
+    cluster.kill_driver();
+    cluster.workers[worker].kill();
+    cluster
+}
+
 /// The tasks that the journal calls committed, and how often.
 fn committed(cluster: &Cluster) -> BTreeMap<String, usize> {
     let mut tasks = BTreeMap::new();
@@ -172,11 +183,7 @@ fn is_done(cluster: &Cluster) -> bool {
 
 #[test]
 fn torn_record_is_cut_off_and_its_task_done_again() {
-    let mut cluster = job().drive();
-    let worker = cluster.worker(&["--throttle", "400K"]);
-    cluster.maps_committed(3);
-    cluster.kill_driver();
-    cluster.workers[worker].kill();
+    let mut cluster = cut_off_after(3);
     let journal = cluster.job.result(".mapmill/journal.jsonl");
     let mut bytes = fs::read(&journal).unwrap();
     bytes.truncate(bytes.len() - 7);
@@ -191,11 +198,7 @@ fn torn_record_is_cut_off_and_its_task_done_again() {
 
 #[test]
 fn committed_task_whose_file_is_gone_is_done_again_and_no_other() {
-    let mut cluster = job().drive();
-    let worker = cluster.worker(&["--throttle", "400K"]);
-    cluster.maps_committed(4);
-    cluster.kill_driver();
-    cluster.workers[worker].kill();
+    let mut cluster = cut_off_after(4);
     let mut before = committed(&cluster);
     let lost = before.pop_first().expect("four tasks are committed").0;
     let name = format!("intermediate/mr-{}-2", &lost[1..]);
@@ -257,11 +260,7 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
 
 #[test]
 fn journal_with_a_damaged_line_stops_the_driver_with_its_number() {
-    let mut cluster = job().drive();
-    let worker = cluster.worker(&["--throttle", "400K"]);
-    cluster.maps_committed(3);
-    cluster.kill_driver();
-    cluster.workers[worker].kill();
+    let mut cluster = cut_off_after(3);
     let journal = cluster.job.result(".mapmill/journal.jsonl");
     let mut bytes = fs::read(&journal).unwrap();
     let second = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 20;
