@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::book::Cause;
 use crate::driver::Event;
+use crate::faults;
 use crate::journal::{Journal, JournalError, Record};
 
 /// What the committer is told to do.
@@ -118,6 +119,7 @@ impl Committer {
         let recorded = self.journal.append(&records);
         for commit in published {
             self.discard(&commit.staging);
+            faults::reach("driver::answer", commit.attempt.task.phase);
             self.tell(
                 commit.attempt,
                 recorded.as_ref().map_err(|error| self.not_journaled(error)).copied(),

@@ -12,6 +12,7 @@ mod book;
 mod committer;
 mod crew;
 mod driver;
+mod faults;
 pub mod journal;
 mod life;
 mod plan;

@@ -19,6 +19,7 @@ use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
 
 use crate::driver::Terms;
+use crate::faults;
 use crate::journal::{self, History, Journal, JournalError, Record};
 use crate::life::Prepared;
 use crate::plan::Plan;
@@ -234,6 +235,7 @@ impl Error for UnusableInput {
 /// Whatever is wrong with the job. Unless the folder itself could not be written, nothing on disk
 /// was touched.
 pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+    faults::arm();
     let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
     let inputs = inputs.into_iter().map(real_path).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(inputs, config.map_tasks);

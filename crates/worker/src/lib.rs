@@ -12,6 +12,7 @@
 mod attempt;
 mod config;
 mod desk;
+mod faults;
 mod heartbeat;
 mod map;
 mod notice;
@@ -34,6 +35,7 @@ use std::thread;
 /// When the driver refuses this worker, or falls silent for longer than the configuration allows
 /// after it had spoken.
 pub fn run(config: Config) -> Result<(), WorkerError> {
+    faults::arm();
     let (desk, work) = desk::desk();
     let speaker = thread::Builder::new()
         .name("rpc".to_owned())

@@ -5,6 +5,7 @@ use store::{Durability, InputFile, StagedObject, Staging, Store, layout};
 use words::Tokenizer;
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, input_failure, open_input, store_failure};
+use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
 
@@ -23,6 +24,7 @@ pub(crate) fn execute(
         pace: Pace::new(job.throttle),
         progress,
     };
+    faults::reach("worker::map", map);
     for split in splits {
         let input = open_input(job, split)?;
         attempt.read(&input, split)?;

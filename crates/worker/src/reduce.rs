@@ -5,6 +5,7 @@ use store::{Durability, Staging, Store, StoreError, VerifiedReader, layout};
 use words::{Counter, write_line};
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};
+use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
 
@@ -15,6 +16,7 @@ pub(crate) fn execute(
     staging: &Staging,
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
+    faults::reach("worker::reduce", bucket);
     let mut counter = Counter::new();
     let mut pace = Pace::new(job.throttle);
     let mut block = vec![0; pace.block(BLOCK_BYTES)];

@@ -12,6 +12,7 @@ mod architecture;
 mod borders;
 mod channels;
 mod dependencies;
+mod faults;
 mod lints;
 mod proto;
 mod source;
