@@ -104,7 +104,7 @@ impl Committer {
             return;
         }
         let durable = published.iter().any(|commit| commit.check == Check::Checksum);
-        if durable && let Err(error) = self.store.settle(Folder::Output) {
+        if durable && let Err(error) = self.settle() {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
             tracing::error!(error = sentence(&error), "outputs cannot be made durable");
@@ -118,6 +118,7 @@ impl Committer {
         let records: Vec<Record> = published.iter().map(|commit| commit.record.clone()).collect();
         let recorded = self.journal.append(&records);
         for commit in published {
+            faults::reach("driver::discard", commit.attempt.task.phase);
             self.discard(&commit.staging);
             faults::reach("driver::answer", commit.attempt.task.phase);
             self.tell(
@@ -127,14 +128,25 @@ impl Committer {
         }
     }
 
+    fn settle(&self) -> Result<(), StoreError> {
+        faults::reach("driver::settle", "");
+        self.store.settle(Folder::Output)?;
+        faults::reach("driver::settled", "");
+        Ok(())
+    }
+
     fn publish(&self, commit: &Commit) -> Result<(), StoreError> {
+        let phase = commit.attempt.task.phase;
+        faults::reach("driver::verify", phase);
         for (name, digest) in &commit.objects {
             if commit.check == Check::Checksum {
                 self.store.verify_staged(&commit.staging, name, *digest, commit.check)?;
             }
         }
+        faults::reach("driver::publish", phase);
         for (name, digest) in &commit.objects {
             self.store.publish(&commit.staging, name, *digest)?;
+            faults::reach("driver::renamed", phase);
         }
         Ok(())
     }
@@ -154,6 +166,7 @@ impl Committer {
     }
 
     fn finish(&mut self, outcome: &'static str, leftovers: &[Name]) {
+        faults::reach("driver::finish", outcome);
         let mut result = self.journal.append(&[Record::End { outcome: outcome.to_owned() }]);
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
@@ -161,6 +174,7 @@ impl Committer {
                 "the folder holds files that do not belong there"
             );
         }
+        faults::reach("driver::tidied", outcome);
         if let Err(error) = &mut result {
             tracing::error!(error = sentence(error), "the journal has no end");
         }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::book::{Book, Cause};
 use crate::committer::Errand;
 use crate::crew::Crew;
+use crate::faults;
 use crate::journal::JournalError;
 use crate::plan::Plan;
 use crate::recovery::Recovered;
@@ -449,10 +450,12 @@ impl Driver {
                 scheduler::Verdict::Stale
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. }) => {
+                faults::reach("driver::reported", attempt.task.phase);
                 let verdict = self.sched.handle_done(now, worker, attempt);
                 tracing::info!("done {worker} {attempt}: {verdict}");
                 if verdict == scheduler::Verdict::Publishing {
                     self.book.keep_report(attempt, worker, outcome);
+                    faults::reach("driver::decided", attempt.task.phase);
                     let waiting = self.answers.entry(attempt).or_default();
                     // Whoever repeats its report has given up the call before.
                     waiting.retain(|reply| !reply.is_closed());

@@ -14,13 +14,14 @@
 //! (`sleep`, `pause`, `panic`, chances) is as the crate `fail` has it.
 
 #[cfg(feature = "faults")]
-pub(crate) use armed::{arm, reach};
+pub(crate) use armed::{arm, reach, tear};
 #[cfg(not(feature = "faults"))]
-pub(crate) use harmless::{arm, reach};
+pub(crate) use harmless::{arm, reach, tear};
 
 #[cfg(feature = "faults")]
 mod armed {
     use std::fmt::Display;
+    use std::io::Write;
     use std::sync::Once;
 
     use rustix::process::{Signal, getpid, kill_process};
@@ -40,13 +41,27 @@ mod armed {
 
     /// The process is at `place`, for the sake of `whom`: both `place` and `place@whom` may strike.
     pub(crate) fn reach(place: &str, whom: impl Display) {
-        for name in [place.to_owned(), format!("{place}@{whom}")] {
-            match planted(&name).as_deref() {
-                Some("kill") => die(),
-                Some(other) => panic!("{name} cannot return {other}"),
-                None => {}
-            }
+        if is_deadly(place, whom) {
+            die();
         }
+    }
+
+    /// The same; it strikes when half of `bytes` are written.
+    pub(crate) fn tear(place: &str, whom: impl Display, file: &mut impl Write, bytes: &[u8]) {
+        if is_deadly(place, whom) {
+            let half = file.write_all(&bytes[..bytes.len() / 2]);
+            half.expect("a test that kills does not fill the disk");
+            die();
+        }
+    }
+
+    fn is_deadly(place: &str, whom: impl Display) -> bool {
+        [place.to_owned(), format!("{place}@{whom}")].iter().any(|name| {
+            let planted = planted(name);
+            let known = planted.as_ref().is_none_or(|text| text == "kill");
+            assert!(known, "{name} cannot return {planted:?}");
+            planted.is_some()
+        })
     }
 
     /// What the test says the place should return.
@@ -67,10 +82,14 @@ mod armed {
 #[cfg(not(feature = "faults"))]
 mod harmless {
     use std::fmt::Display;
+    use std::io::Write;
 
     #[inline]
     pub(crate) fn arm() {}
 
     #[inline]
     pub(crate) fn reach(_: &str, _: impl Display) {}
+
+    #[inline]
+    pub(crate) fn tear(_: &str, _: impl Display, _: &mut impl Write, _: &[u8]) {}
 }

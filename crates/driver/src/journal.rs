@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::Digest;
 
+use crate::faults;
+
 /// One line of the journal.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -100,6 +102,18 @@ pub enum Record {
 }
 
 impl Record {
+    /// As the journal spells it.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Begin { .. } => "begin",
+            Self::End { .. } => "end",
+            Self::Input { .. } => "input",
+            Self::Map { .. } => "map",
+            Self::Reduce { .. } => "reduce",
+            Self::Resume { .. } => "resume",
+        }
+    }
+
     /// The record of a map task's commit.
     pub(crate) fn map(
         task: u32,
@@ -169,6 +183,7 @@ impl Journal {
             let path = path.to_owned();
             move |source| JournalError::Io { operation, path, source }
         };
+        faults::reach("driver::begin", "");
         let mut file = File::create(&fresh).map_err(error("create", &fresh))?;
         let mut lines = Vec::new();
         for record in records {
@@ -176,9 +191,12 @@ impl Journal {
         }
         file.write_all(&lines).map_err(error("write", &fresh))?;
         file.sync_all().map_err(error("sync", &fresh))?;
+        faults::reach("driver::begin-written", "");
         fs::rename(&fresh, path).map_err(error("replace", path))?;
+        faults::reach("driver::begin-renamed", "");
         let folder = path.parent().expect("a journal lies in a folder");
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
+        faults::reach("driver::begun", "");
         Ok(Self { file, path: path.to_owned(), is_broken: false })
     }
 
@@ -220,8 +238,14 @@ impl Journal {
         let path = &self.path;
         let error =
             |operation| move |source| JournalError::Io { operation, path: path.clone(), source };
+        let kind = records.first().map_or("", Record::kind);
+        faults::reach("driver::append", kind);
+        faults::tear("driver::torn", kind, &mut self.file, &lines);
         self.file.write_all(&lines).map_err(error("append to"))?;
-        self.file.sync_data().map_err(error("sync"))
+        faults::reach("driver::appended", kind);
+        self.file.sync_data().map_err(error("sync"))?;
+        faults::reach("driver::recorded", kind);
+        Ok(())
     }
 }
 

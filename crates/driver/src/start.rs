@@ -248,6 +248,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     let in_files = |source| StartError::Files { path: files.clone(), source };
     let store = Local::create(&files).map_err(in_files)?;
     let lock = FolderLock::acquire(&files).map_err(StartError::Lock)?;
+    faults::reach("driver::locked", "");
     // Once more: while the folder was not ours yet, another driver may have come to its end here.
     let survey = inspect_files(&files, plan.inputs())?;
 
@@ -259,6 +260,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         history => history.map_err(StartError::Journal)?,
     };
     store.sweep().map_err(in_files)?;
+    faults::reach("driver::swept", "");
     let epoch = 1 + recovery::last_epoch(&history.records);
     let unfinished = recovery::unfinished_job(&history.records, &plan, reduce_tasks, config.rules);
     let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {

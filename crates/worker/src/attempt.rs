@@ -10,7 +10,9 @@ use rpc::message::{Failure, Outcome, Task, Work, sentence};
 use store::{Input, InputError, Local, Modified, Staging, Store, StoreError};
 
 use crate::config::is_below;
+use crate::faults;
 use crate::progress::Progress;
+use crate::worker::phase_name;
 use crate::{map, reduce};
 
 /// What all attempts of a job have in common.
@@ -50,6 +52,7 @@ pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Out
         Err(StoreError::AlreadyStaged { .. }) => return Err(Failure::StagingExists.into()),
         Err(error) => return Err(store_failure(error).into()),
     }
+    faults::reach("worker::staged", phase_name(task.attempt.phase));
     let result = guard(|| match &task.work {
         Work::Map { splits } => map::execute(job, task.attempt.task, splits, &staging, progress),
         Work::Reduce { intermediates } => {

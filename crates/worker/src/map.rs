@@ -133,6 +133,7 @@ impl Attempt<'_> {
         let mut buckets = Vec::with_capacity(self.files.len());
         for (bucket, file) in (0..).zip(self.files) {
             let digest = file.finish().map_err(store_failure)?;
+            faults::reach("worker::written", "map");
             let digest = Digest { bytes: digest.bytes, crc32: digest.crc32 };
             buckets.push(Bucket { digest, words: self.tokenizer.buckets().words(bucket) });
             go_on(self.progress)?;

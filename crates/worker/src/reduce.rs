@@ -106,7 +106,9 @@ fn write(
         }
     }
     file.append(&lines).map_err(store_failure)?;
+    faults::reach("worker::appended", "");
     let output = file.finish().map_err(store_failure)?;
+    faults::reach("worker::written", "reduce");
     Ok(Outcome::Reduced {
         output: Digest { bytes: output.bytes, crc32: output.crc32 },
         words,

@@ -17,6 +17,7 @@ use rpc::{CallError, Client};
 use crate::attempt::{self, Job, Stop};
 use crate::config::{Config, WorkerError, is_below};
 use crate::desk::Desk;
+use crate::faults;
 use crate::heartbeat;
 use crate::notice::Notice;
 use crate::patience::{BackOff, Patience};
@@ -191,7 +192,9 @@ impl Worker {
                     };
                     // Then it is that of an earlier execution, and perhaps being published.
                     let is_ours = outcome != Err(Stop::Failed(Failure::StagingExists));
+                    faults::reach("worker::report", phase_name(attempt.phase));
                     let verdict = self.report(caller, attempt, outcome).await?;
+                    faults::reach("worker::answered", phase_name(attempt.phase));
                     if let (Verdict::Stale, Some(job), true) = (verdict, job.clone(), is_ours) {
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
@@ -275,11 +278,14 @@ async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 
 /// For people: `map task 3, attempt 0`.
 pub(crate) fn describe(attempt: Attempt) -> String {
-    let phase = match attempt.phase {
+    format!("{} task {}, attempt {}", phase_name(attempt.phase), attempt.task, attempt.number)
+}
+
+pub(crate) fn phase_name(phase: Phase) -> &'static str {
+    match phase {
         Phase::Map => "map",
         Phase::Reduce => "reduce",
-    };
-    format!("{phase} task {}, attempt {}", attempt.task, attempt.number)
+    }
 }
 
 fn rules(rules: WordRules) -> words::Rules {
