@@ -167,7 +167,6 @@ impl Committer {
 
     fn finish(&mut self, outcome: &'static str, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
-        let mut result = self.journal.append(&[Record::End { outcome: outcome.to_owned() }]);
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
                 error = sentence(&error),
@@ -175,16 +174,22 @@ impl Committer {
             );
         }
         faults::reach("driver::tidied", outcome);
-        if let Err(error) = &mut result {
+        let result = self.journal.append(&[Record::End { outcome: outcome.to_owned() }]);
+        if let Err(error) = &result {
             tracing::error!(error = sentence(error), "the journal has no end");
         }
         // If the loop is gone nobody waits for this.
         let _ = self.events.blocking_send(Event::Finished(result));
     }
 
+    /// Before the job is called done: a driver that dies in between has to come back to it.
     fn clean_up(&self, leftovers: &[Name]) -> Result<(), StoreError> {
         for name in leftovers {
             self.store.remove(name)?;
+        }
+        if !leftovers.is_empty() {
+            self.store.settle(Folder::Intermediate)?;
+            self.store.settle(Folder::Output)?;
         }
         self.store.sweep()?;
         Ok(())
