@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use util::cluster::{Cluster, Phase};
 use util::job::TestJob;
+use util::journal::{committed, is_done, records};
 use util::random::Random;
 
 /// A job with some megabytes of time to be killed in.
@@ -32,29 +33,6 @@ fn cut_off_after(maps: usize) -> Cluster {
     cluster
 }
 
-/// The tasks that the journal calls committed, and how often.
-fn committed(cluster: &Cluster) -> BTreeMap<String, usize> {
-    let mut tasks = BTreeMap::new();
-    for record in records(cluster) {
-        let prefix = match record["kind"].as_str() {
-            Some("map") => "m",
-            Some("reduce") => "r",
-            Some(_) | None => continue,
-        };
-        *tasks.entry(format!("{prefix}{}", record["task"])).or_default() += 1;
-    }
-    tasks
-}
-
-/// The whole records of the journal.
-fn records(cluster: &Cluster) -> Vec<serde_json::Value> {
-    let journal = fs::read_to_string(cluster.job.result(".mapmill/journal.jsonl"));
-    let journal = journal.expect("a driver begins with its journal");
-    let lines = journal.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    let parse = |line| serde_json::from_str::<serde_json::Value>(line).ok();
-    lines.filter_map(parse).map(|line| line["record"].clone()).collect()
-}
-
 #[test]
 fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
     let mut cluster = job().drive();
@@ -62,7 +40,7 @@ fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
     cluster.maps_committed(5);
     cluster.running(Phase::Map, worker);
     cluster.kill_driver();
-    let before = committed(&cluster);
+    let before = committed(&cluster.job);
     assert!(before.len() >= 5, "{before:?}");
 
     cluster.start_driver_again(&[]);
@@ -86,7 +64,7 @@ fn finish_and_count(
     for task in before.keys() {
         assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
     }
-    let after = committed(&cluster);
+    let after = committed(&cluster.job);
     for (task, times) in &after {
         assert_eq!(*times, 1, "{task} was committed {times} times");
     }
@@ -113,7 +91,7 @@ fn driver_killed_again_and_again_loses_nothing() {
         for task in before.keys() {
             assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
         }
-        before = committed(&cluster);
+        before = committed(&cluster.job);
         cluster.start_driver_again(&[]);
         lives += 1;
     }
@@ -142,7 +120,7 @@ fn storm_of_kills_changes_nothing() {
             kills += 1;
             cluster.replace_worker(random.below(WORKERS), &format!("storm-{kills}"), &flags);
         }
-        if is_done(&cluster) {
+        if is_done(&cluster.job) {
             break;
         }
         cluster.kill_driver();
@@ -150,8 +128,8 @@ fn storm_of_kills_changes_nothing() {
         for task in before.keys() {
             assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
         }
-        before = committed(&cluster);
-        if is_done(&cluster) {
+        before = committed(&cluster.job);
+        if is_done(&cluster.job) {
             // Between the look and the kill. Started again it would be another job.
             break;
         }
@@ -161,7 +139,7 @@ fn storm_of_kills_changes_nothing() {
     }
     assert!(lives > 3 && kills > 40, "{kills} kills in {lives} lives are no storm");
 
-    let after = committed(&cluster);
+    let after = committed(&cluster.job);
     assert_eq!(after.len(), 86);
     assert!(after.values().all(|&times| times == 1), "{after:?}");
     let verified = cluster.job.command("verify").output().expect("the program starts");
@@ -176,11 +154,6 @@ fn storm_of_kills_changes_nothing() {
     }
 }
 
-/// Whether the journal says that nothing is left to do.
-fn is_done(cluster: &Cluster) -> bool {
-    records(cluster).last().is_some_and(|record| record["outcome"] == "done")
-}
-
 #[test]
 fn torn_record_is_cut_off_and_its_task_done_again() {
     let mut cluster = cut_off_after(3);
@@ -188,7 +161,7 @@ fn torn_record_is_cut_off_and_its_task_done_again() {
     let mut bytes = fs::read(&journal).unwrap();
     bytes.truncate(bytes.len() - 7);
     fs::write(&journal, bytes).unwrap();
-    let before = committed(&cluster);
+    let before = committed(&cluster.job);
 
     cluster.start_driver_again(&[]);
     cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
@@ -199,7 +172,7 @@ fn torn_record_is_cut_off_and_its_task_done_again() {
 #[test]
 fn committed_task_whose_file_is_gone_is_done_again_and_no_other() {
     let mut cluster = cut_off_after(4);
-    let mut before = committed(&cluster);
+    let mut before = committed(&cluster.job);
     let lost = before.pop_first().expect("four tasks are committed").0;
     let name = format!("intermediate/mr-{}-2", &lost[1..]);
     fs::remove_file(cluster.job.result(name)).unwrap();
@@ -244,7 +217,7 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
     cluster.driver.signal(Signal::INT);
     assert_eq!(cluster.driver.code(), 130);
     assert_eq!(cluster.workers[worker].code(), 0, "it was told");
-    let before = committed(&cluster);
+    let before = committed(&cluster.job);
 
     cluster.start_driver_again(&[]);
     cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
@@ -253,8 +226,8 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
     cluster.worker_called(0, &[]);
     cluster.driver.wait_for(": start m0.");
     cluster.driver.wait();
-    assert_eq!(committed(&cluster).len(), 16);
-    assert_eq!(records(&cluster)[0]["epoch"], 3, "every life had an epoch of its own");
+    assert_eq!(committed(&cluster.job).len(), 16);
+    assert_eq!(records(&cluster.job)[0]["epoch"], 3, "every life had an epoch of its own");
     cluster.finish();
 }
 

@@ -1,9 +1,10 @@
-//! Places at which tests strike the processes: that none is shipped (I17).
+//! Places at which tests strike the processes: that none is shipped (I17), and each is used.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::tree::{Finding, NOWHERE, hold, lines, top};
+use crate::tree::{File, Finding, NOWHERE, hold, lines, repository, top};
 
 /// I17.
 #[test]
@@ -14,6 +15,11 @@ fn nothing_but_tests_switches_the_faults_on() {
     assert_ne!(lines(&shipped(&tree("all"))), NOWHERE);
     let program = fs::read(env!("CARGO_BIN_EXE_mapmill")).expect("the tests' program was built");
     assert!(program.windows(VARIABLE.len()).any(|bytes| bytes == VARIABLE), "see .ci/run");
+}
+
+#[test]
+fn every_place_to_strike_at_is_struck_by_a_test() {
+    hold(&idle(repository()));
 }
 
 /// What `.ci/run` looks for in the program for users.
@@ -40,6 +46,60 @@ fn shipped(tree: &str) -> Vec<Finding> {
         advice: "the feature `faults` is on: only [dev-dependencies] may ask for it".to_owned(),
     };
     found.map(finding).collect()
+}
+
+/// Places in the code that no test of the whole program names, and the other way round.
+fn idle(files: &[File]) -> Vec<Finding> {
+    let in_code = |file: &&File| {
+        ["crates/driver/src/", "crates/worker/src/"].iter().any(|at| file.path.starts_with(at))
+    };
+    let in_tests = |file: &&File| {
+        file.path.strip_prefix("crates/mapmill/tests/").is_some_and(|name| !name.contains('/'))
+    };
+    let code: Vec<_> = files.iter().filter(in_code).flat_map(named).collect();
+    let tests: Vec<_> = files.iter().filter(in_tests).flat_map(named).collect();
+    let names = |places: &[(&File, usize, &str)]| -> BTreeSet<String> {
+        places.iter().map(|(_, _, place)| (*place).to_owned()).collect()
+    };
+    let (struck, there) = (names(&tests), names(&code));
+    let unused = code.iter().filter(|(_, _, place)| !struck.contains(*place));
+    let unknown = tests.iter().filter(|(_, _, place)| !there.contains(*place));
+    let unused = unused.map(|(file, line, place)| {
+        file.finding(*line, format!("no test strikes at {place}: name it in fail_points.rs"))
+    });
+    let unknown = unknown.map(|(file, line, place)| {
+        file.finding(*line, format!("there is no {place} in the code any more"))
+    });
+    unused.chain(unknown).collect()
+}
+
+/// The places that a file's strings name: `driver::answer` in "driver::answer@map=return(kill)".
+fn named(file: &File) -> Vec<(&File, usize, &str)> {
+    let Some(source) = &file.rust else { return Vec::new() };
+    let places = source.strings.iter().filter_map(|(line, text)| {
+        let rest = text.strip_prefix("driver::").or_else(|| text.strip_prefix("worker::"))?;
+        let name = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+        let end = rest.find(|letter| !name(letter)).unwrap_or(rest.len());
+        let place = &text[..text.len() - rest.len() + end];
+        (end > 0).then_some((file, *line, place))
+    });
+    places.collect()
+}
+
+#[test]
+fn a_place_without_a_test_is_found_and_a_test_without_its_place() {
+    let code = "reach(\"driver::a\", 1);\ntear(\"driver::b-c\", 1);\n// \"driver::d\"\n";
+    let check = |tests: &str| {
+        let files = [
+            File::new("crates/driver/src/journal.rs", code),
+            File::new("crates/mapmill/tests/poison.rs", tests),
+        ];
+        lines(&idle(&files))
+    };
+
+    assert_eq!(check("\"driver::a@map=return(kill)\"\n(\"driver::b-c\")"), NOWHERE);
+    assert_eq!(check("\"driver::a\""), [2]);
+    assert_eq!(check("\"driver::a\" \"driver::b-c\"\n\"worker::a\""), [2]);
 }
 
 #[test]

@@ -79,12 +79,26 @@ impl TestJob {
     #[track_caller]
     pub fn drive_after_workers(self, count: usize) -> Cluster {
         let address = free_address();
-        let start = |index| start_worker(&self, &format!("w{index}"), &address, &[]);
+        let start = |index| start_worker(&self, &format!("w{index}"), &address, &[], "");
         let mut workers: Vec<_> = (0..count).map(start).collect();
         for worker in &mut workers {
             worker.wait_for("waiting for a driver");
         }
         self.drive_at(&address, workers)
+    }
+
+    /// Starts `count` workers first, and a driver that is struck at `places`, as
+    /// `crates/driver/src/faults.rs` has them. Waits for nothing.
+    #[track_caller]
+    pub fn drive_struck(self, count: usize, places: &str) -> Cluster {
+        let address = free_address();
+        let start = |index| start_worker(&self, &format!("w{index}"), &address, &[], "");
+        let workers = (0..count).map(start).collect();
+        let oracle = self.oracle();
+        let mut command = self.job_command("driver", &["--listen", &address]);
+        command.env(PLACES, places);
+        let driver = self.start("driver", command);
+        Cluster { driver, workers, lives: 1, address, oracle, job: self }
     }
 
     #[track_caller]
@@ -99,9 +113,9 @@ impl TestJob {
     }
 }
 
-fn start_worker(job: &TestJob, name: &str, address: &str, flags: &[&str]) -> Process {
+fn start_worker(job: &TestJob, name: &str, address: &str, flags: &[&str], places: &str) -> Process {
     let mut command = job.command("worker");
-    command.args(["-v", "--driver", address]).args(flags);
+    command.args(["-v", "--driver", address]).args(flags).env(PLACES, places);
     job.start(name, command)
 }
 
@@ -119,11 +133,21 @@ impl Cluster {
     /// The same for one that the driver calls `number`, because others were taken away.
     #[track_caller]
     pub fn worker_called(&mut self, number: usize, flags: &[&str]) -> usize {
+        self.add_worker(number, flags, "")
+    }
+
+    /// Starts a worker that is struck at `places`, as `crates/worker/src/faults.rs` has them.
+    #[track_caller]
+    pub fn worker_struck(&mut self, places: &str) -> usize {
+        self.add_worker(self.workers.len(), &[], places)
+    }
+
+    fn add_worker(&mut self, number: usize, flags: &[&str], places: &str) -> usize {
         let name = match self.lives {
             1 => format!("w{number}"),
             lives => format!("w{number}-{lives}"),
         };
-        let mut worker = start_worker(&self.job, &name, &self.address, flags);
+        let mut worker = start_worker(&self.job, &name, &self.address, flags, places);
         worker.wait_for(&format!("as w{number}"));
         self.workers.push(worker);
         number
@@ -139,17 +163,25 @@ impl Cluster {
     /// Starts the driver again, with the same arguments, where its workers look for it.
     #[track_caller]
     pub fn start_driver_again(&mut self, flags: &[&str]) {
+        self.start_driver_struck(flags, "");
+    }
+
+    /// The same, and it is struck at `places`.
+    #[track_caller]
+    pub fn start_driver_struck(&mut self, flags: &[&str], places: &str) {
         let flags = [&["--listen", self.address.as_str()], flags].concat();
         self.lives += 1;
         let name = format!("driver-{}", self.lives);
-        self.driver = self.job.start(&name, self.job.job_command("driver", &flags));
+        let mut command = self.job.job_command("driver", &flags);
+        command.env(PLACES, places);
+        self.driver = self.job.start(&name, command);
     }
 
     /// Kills a worker, wherever it is, and starts another in its place. Waits for nothing.
     #[track_caller]
     pub fn replace_worker(&mut self, worker: usize, name: &str, flags: &[&str]) {
         self.workers[worker].kill();
-        self.workers[worker] = start_worker(&self.job, name, &self.address, flags);
+        self.workers[worker] = start_worker(&self.job, name, &self.address, flags, "");
     }
 
     /// Waits until `worker` is at work in `phase`.
@@ -235,6 +267,9 @@ impl Ended {
 fn is_over(log: &str, attempt: Attempt) -> bool {
     log.contains(&format!(" {attempt}: ")) || log.contains(&format!(": discard {attempt}\n"))
 }
+
+/// Where the processes are told at what places they are struck.
+pub const PLACES: &str = "FAILPOINTS";
 
 /// An address that nobody listens on. Below the ports that the system gives to others who ask for
 /// any, so that it stays free until it is used.

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod command;
 pub mod job;
+pub mod journal;
 pub mod oracle;
 pub mod process;
 pub mod random;
