@@ -72,6 +72,12 @@ pub enum WorkerError {
         /// For how long.
         silent: Duration,
     },
+    /// Attempts that are not wanted any more, and do not stop.
+    #[error("{attempts} attempts hang, and hold what they have; start the worker again")]
+    Hanging {
+        /// How many.
+        attempts: usize,
+    },
     /// The job uses a folder that this worker may not use.
     #[error(
         "the job uses {folder}, which lies in none of this worker's roots ({}); start it with --root {folder}",
@@ -127,7 +133,7 @@ impl WorkerError {
             | Self::Protocol { .. }
             | Self::System { .. }
             | Self::VersionMismatch { .. } => true,
-            Self::DriverLost { .. } | Self::Stopped => false,
+            Self::DriverLost { .. } | Self::Hanging { .. } | Self::Stopped => false,
         }
     }
 }

@@ -1,29 +1,36 @@
-//! Where the speaking thread puts work, and the text thread takes it.
+//! Where the speaking thread puts work, and a text thread takes it.
+//!
+//! An attempt that is not wanted any more stops when it next looks up. One that never does, because
+//! its text has met a defect or its disk does not answer, must not take the worker with it: another
+//! would be sent the same task, until all of them hang. Its thread is left to itself, and the next
+//! attempt gets a new one. A thread cannot be ended from outside; it ends with the process.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::attempt::{self, Job, Stop};
+use crate::config::WorkerError;
 use crate::progress::Progress;
+use crate::worker::describe;
 use rpc::message::{Outcome, Task};
 
 /// The end of the thread that speaks with the driver. One attempt at a time.
+#[derive(Default)]
 pub(crate) struct Desk {
-    orders: mpsc::Sender<Order>,
+    /// To the text thread; `None` before the first attempt, and when the last one hangs.
+    orders: Option<mpsc::Sender<Order>>,
     /// The attempt that lies on the desk.
     busy: Option<Busy>,
+    /// Attempts that did not look up, each on a thread of its own.
+    hanging: Vec<Busy>,
 }
 
 struct Busy {
     progress: Arc<Progress>,
     outcome: oneshot::Receiver<Result<Outcome, Stop>>,
-}
-
-/// The end of the thread that does the text work.
-pub(crate) struct Work {
-    orders: mpsc::Receiver<Order>,
 }
 
 struct Order {
@@ -33,30 +40,33 @@ struct Order {
     done: oneshot::Sender<Result<Outcome, Stop>>,
 }
 
-/// The two ends.
-pub(crate) fn desk() -> (Desk, Work) {
-    let (sender, receiver) = mpsc::channel();
-    (Desk { orders: sender, busy: None }, Work { orders: receiver })
-}
-
 impl Desk {
     /// Has an attempt executed. Dropping the future does not stop it: see [`clear`](Self::clear).
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread to do it: too many hang, or the system has none.
     pub(crate) async fn execute(
         &mut self,
         job: Arc<Job>,
         task: Task,
         progress: Arc<Progress>,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Result<Outcome, Stop>, WorkerError> {
         assert!(self.busy.is_none(), "a second attempt while one is executed");
+        let orders = match self.orders.take() {
+            Some(orders) => orders,
+            None => self.start_thread()?,
+        };
         let (done, outcome) = oneshot::channel();
         self.busy = Some(Busy { progress: Arc::clone(&progress), outcome });
         self.orders
+            .insert(orders)
             .send(Order { job, task, progress, done })
-            .expect("the text thread ends only after this desk is dropped");
-        self.wait().await
+            .expect("the text thread ends only after this desk lets go of it");
+        Ok(self.wait().await)
     }
 
-    /// Abandons what lies on the desk, and waits until its staging is removed.
+    /// Abandons what lies on the desk, and waits until its staging is removed; but not for ever.
     pub(crate) async fn clear(&mut self) {
         if let Some(busy) = &self.busy {
             busy.progress.abandon();
@@ -66,22 +76,61 @@ impl Desk {
     }
 
     async fn wait(&mut self) -> Result<Outcome, Stop> {
-        let busy = self.busy.as_mut().expect("something lies on the desk");
-        let outcome = (&mut busy.outcome)
-            .await
-            .expect("the text thread answers every order, even when it panics");
-        self.busy = None;
-        outcome
+        let Busy { progress, outcome } = self.busy.as_mut().expect("something lies on the desk");
+        let hangs = async {
+            progress.abandoned().await;
+            tokio::time::sleep(LOOK_UP_MAX).await;
+        };
+        // Both branches are cancel safe: what comes later is waited for again, or is not wanted.
+        let outcome = tokio::select! {
+            biased;
+            outcome = outcome => {
+                Some(outcome.expect("the text thread answers every order, even when it panics"))
+            }
+            () = hangs => None,
+        };
+        let busy = self.busy.take().expect("something lies on the desk");
+        outcome.unwrap_or_else(|| {
+            let attempt = describe(busy.progress.attempt());
+            tracing::warn!("{attempt} does not stop; going on without its thread");
+            self.hanging.push(busy);
+            // If it ever looks up it finds nobody to work for, and ends.
+            self.orders = None;
+            Err(Stop::Abandoned)
+        })
+    }
+
+    fn start_thread(&mut self) -> Result<mpsc::Sender<Order>, WorkerError> {
+        let still_hangs = |busy: &mut Busy| {
+            let answer = busy.outcome.try_recv();
+            answer.is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        };
+        self.hanging.retain_mut(still_hangs);
+        if self.hanging.len() >= HANGING_MAX {
+            return Err(WorkerError::Hanging { attempts: self.hanging.len() });
+        }
+        let (orders, taken) = mpsc::channel();
+        thread::Builder::new()
+            .name("text".to_owned())
+            .spawn(move || execute_all(taken))
+            .map_err(|source| WorkerError::System { operation: "start a thread", source })?;
+        Ok(orders)
     }
 }
 
-impl Work {
-    /// Executes what comes, until the other end is dropped.
-    pub(crate) fn execute_all(self) {
-        for Order { job, task, progress, done } in self.orders {
-            let outcome = attempt::execute(&job, &task, &progress);
-            // Nobody waits if the worker is ending.
-            let _ = done.send(outcome);
-        }
+/// Executes what comes, until the other end is dropped.
+fn execute_all(orders: mpsc::Receiver<Order>) {
+    for Order { job, task, progress, done } in orders {
+        let outcome = attempt::execute(&job, &task, &progress);
+        // Nobody waits if the worker is ending.
+        let _ = done.send(outcome);
     }
 }
+
+/// An attempt looks up after each block that it reads or writes. Chosen by eye: what a slow disk
+/// may take for one, and some.
+const LOOK_UP_MAX: Duration = Duration::from_secs(2);
+
+/// As often as a task may fail by default: one poisoned task costs no worker. More would be no
+/// bound on the memory and the cores that hanging attempts hold.
+const HANGING_MAX: usize = 4;

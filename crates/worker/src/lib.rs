@@ -2,9 +2,10 @@
 //!
 //! [`run`] waits for a driver, registers, and executes one attempt after the other until the driver
 //! says that the job is over. Two threads, so that neither keeps the other waiting: the caller's
-//! thread does the text work ([`attempt`]), as plain blocking code; a thread of its own, with a
-//! small runtime, speaks with the driver ([`worker`]) and sends heartbeats ([`heartbeat`]), so that
-//! a worker busy counting is never taken for dead.
+//! thread, with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats
+//! ([`heartbeat`]), so that a worker busy counting is never taken for dead; a thread of its own
+//! does the text work ([`attempt`]), as plain blocking code, and is left behind if it hangs
+//! ([`desk`]).
 //!
 //! Deliberately absent: any decision about what counts. A worker stages and reports; it never
 //! publishes.
@@ -26,8 +27,6 @@ pub use config::{Config, RootError, Stop, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
 pub use rpc::{AddressError, Token, TokenError};
 
-use std::thread;
-
 /// Works for one driver until its job is over.
 ///
 /// # Errors
@@ -36,17 +35,12 @@ use std::thread;
 /// after it had spoken.
 pub fn run(config: Config) -> Result<(), WorkerError> {
     faults::arm();
-    let (desk, work) = desk::desk();
-    let speaker = thread::Builder::new()
-        .name("rpc".to_owned())
-        .spawn(move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|source| WorkerError::System { operation: "start a runtime", source })?
-                .block_on(worker::drive(config, desk))
-        })
-        .map_err(|source| WorkerError::System { operation: "start a thread", source })?;
-    work.execute_all();
-    speaker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| WorkerError::System { operation: "start a runtime", source })?;
+    let worked = runtime.block_on(worker::drive(config, desk::Desk::default()));
+    // Not to wait for a disk that does not answer: nobody wants what is asked of it.
+    runtime.shutdown_background();
+    worked
 }

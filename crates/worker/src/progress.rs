@@ -1,9 +1,10 @@
 //! What the text thread and the heartbeat share: how far the attempt is, and whether to go on.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rpc::message::{Attempt, Running};
+use tokio::sync::watch;
 
 /// One attempt's counters. The text thread counts up, the heartbeat reads.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(crate) struct Progress {
     steps: AtomicU64,
     bytes: AtomicU64,
     words: AtomicU64,
-    abandoned: AtomicBool,
+    abandoned: watch::Sender<bool>,
 }
 
 impl Progress {
@@ -23,7 +24,7 @@ impl Progress {
             steps: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             words: AtomicU64::new(0),
-            abandoned: AtomicBool::new(false),
+            abandoned: watch::Sender::new(false),
         })
     }
 
@@ -31,7 +32,7 @@ impl Progress {
         self.attempt
     }
 
-    // All of these are relaxed: each is a number of its own, and nothing is concluded from two of
+    // The counters are relaxed: each is a number of its own, and nothing is concluded from two of
     // them.
 
     /// The attempt got on, in whatever way.
@@ -48,11 +49,17 @@ impl Progress {
 
     /// Nobody wants the attempt any more.
     pub(crate) fn abandon(&self) {
-        self.abandoned.store(true, Ordering::Relaxed);
+        self.abandoned.send_replace(true);
+    }
+
+    /// Ready when nobody wants the attempt any more.
+    pub(crate) async fn abandoned(&self) {
+        // The sender lives as long as this future borrows it.
+        let _ = self.abandoned.subscribe().wait_for(|abandoned| *abandoned).await;
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed)
+        *self.abandoned.borrow()
     }
 
     pub(crate) fn running(&self) -> Running {

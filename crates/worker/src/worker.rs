@@ -187,7 +187,7 @@ impl Worker {
                     (self.config.notify)(Notice::Executing { attempt: describe(attempt) });
                     let staging = task.staging.clone();
                     let outcome = match self.job(&mut job, registered).await {
-                        Ok(job) => desk.execute(job, task, progress).await,
+                        Ok(job) => desk.execute(job, task, progress).await?,
                         Err(stop) => Err(stop),
                     };
                     // Then it is that of an earlier execution, and perhaps being published.
