@@ -1,0 +1,168 @@
+//! A task that no worker survives, or gets done: it ends the job, by name, and costs nothing else.
+//!
+//! What the other tasks have done is kept. When the poison is gone, the same command finishes the
+//! job without doing it again.
+
+mod util;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use util::cluster::{PLACES, Phase};
+use util::job::{TestJob, entries};
+use util::journal::committed;
+
+/// What is wrong with one task, and how that ends the job.
+struct Poison {
+    /// As the worker's places have it.
+    place: &'static str,
+    /// As the driver calls the task.
+    task: &'static str,
+    flags: &'static [&'static str],
+    /// How many times it is tried.
+    attempts: usize,
+    /// What is said of it.
+    parts: &'static [&'static str],
+    /// Address space of each process, in KiB.
+    memory_max: Option<u32>,
+}
+
+/// As often as a task may fail; so often it may be lost with its worker.
+const ATTEMPTS: usize = 4;
+const LOSSES: usize = 16;
+
+/// Losing a worker takes so long; sixteen of them may.
+const QUICK: &[&str] = &["--worker-timeout", "0.5"];
+
+#[test]
+fn map_task_that_panics_ends_the_job_and_no_worker() {
+    let log = check(Poison {
+        place: "worker::map@5=panic(no such letter)",
+        task: "m5",
+        flags: &[],
+        attempts: ATTEMPTS,
+        parts: &["m5 failed too often", "the worker panicked: no such letter"],
+        memory_max: None,
+    });
+    assert!(!log.contains("starting another"), "a worker died: {log}");
+}
+
+#[test]
+fn reduce_task_that_panics_ends_the_job_and_no_worker() {
+    let log = check(Poison {
+        place: "worker::reduce@3=panic",
+        task: "r3",
+        flags: &[],
+        attempts: ATTEMPTS,
+        parts: &["reduce task 3 (bucket 3) ended the job: r3 failed too often", "panicked"],
+        memory_max: None,
+    });
+    assert!(!log.contains("starting another"), "a worker died: {log}");
+}
+
+#[test]
+fn task_that_kills_its_workers_ends_the_job() {
+    check(Poison {
+        place: "worker::map@5=return(abort)",
+        task: "m5",
+        flags: QUICK,
+        attempts: LOSSES,
+        parts: &["m5 lost too many workers", "ended: killed by signal 6; starting another"],
+        memory_max: None,
+    });
+}
+
+#[test]
+fn task_that_takes_all_memory_ends_the_job() {
+    check(Poison {
+        place: "worker::map@5=return(hoard)",
+        task: "m5",
+        flags: QUICK,
+        attempts: LOSSES,
+        parts: &["m5 lost too many workers", "memory allocation of 67108864 bytes failed"],
+        memory_max: Some(2_000_000),
+    });
+}
+
+#[test]
+fn task_that_never_ends_ends_the_job() {
+    let log = check(Poison {
+        place: "worker::map@5=return(hang)",
+        task: "m5",
+        flags: &["--task-timeout", "1"],
+        attempts: ATTEMPTS,
+        parts: &["m5 failed too often", "stuck: the worker is alive, but the attempt made no"],
+        memory_max: None,
+    });
+    assert!(!log.contains("starting another"), "a worker died: {log}");
+}
+
+#[test]
+fn worker_that_hangs_can_be_told_to_stop() {
+    let mut cluster = TestJob::new().input("a b c d").map_tasks(1).drive();
+    let worker = cluster.worker_struck("worker::map=return(hang)");
+    let attempt = cluster.running(Phase::Map, worker);
+    cluster.signal(worker, Signal::TERM);
+
+    assert_eq!(cluster.workers[worker].code(), 130);
+    let other = cluster.worker(&[]);
+    assert_eq!(cluster.heir(attempt), other);
+    cluster.finish().assert_lost(attempt);
+}
+
+#[test]
+fn worker_in_which_too_much_hangs_leaves() {
+    let job = TestJob::new().input("a b c d").map_tasks(2);
+    let flags = ["--task-timeout", "0.5", "--worker-timeout", "2", "--attempts", "9"];
+    let mut cluster = job.flags(flags).drive();
+    let worker = cluster.worker_struck("worker::map=return(hang)");
+
+    assert_eq!(cluster.workers[worker].code(), 1);
+    cluster.workers[worker].wait_for("4 attempts hang, and hold what they have; start the worker");
+    cluster.worker(&[]);
+    let ended = cluster.finish();
+    assert_eq!(ended.log.matches(": discard m").count(), 5, "{}", ended.log);
+}
+
+/// Runs the poisoned job to its end, and to its good end without the poison. Returns what the first
+/// run said.
+#[track_caller]
+fn check(poison: Poison) -> String {
+    let text = "Ask for me to-morrow, and you shall find me a grave man. ".repeat(60);
+    let job = TestJob::new().input(text).map_tasks(6).workers(2).flags(poison.flags);
+    let run = job.job_command("run", &[]);
+    let mut command = Command::new("sh");
+    let limit = poison.memory_max.map_or("unlimited".to_owned(), |kib| kib.to_string());
+    command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &limit]);
+    command.arg(run.get_program()).args(run.get_args());
+    command.current_dir(job.path("")).env(PLACES, poison.place);
+    let mut run = job.start("poisoned", command);
+
+    assert_eq!(run.code(), 1, "{}", poison.place);
+    let log = run.log();
+    let told = log.matches(&format!("\n  {}.a", poison.task)).count();
+    assert_eq!(told, poison.attempts, "attempts in {log}");
+    for part in poison.parts {
+        assert!(log.contains(part), "no `{part}` in {log}");
+    }
+    if poison.task == "m5" {
+        // The last of six shares.
+        let path = fs::canonicalize(job.path("inputs/000.txt")).expect("it is there");
+        let share = format!("map task 5 (bytes 2850 to 3420 of {}) ended the job", path.display());
+        assert!(log.contains(&share), "no `{share}` in {log}");
+    }
+    assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0], "left staged");
+    let before: BTreeSet<_> = committed(&job).into_keys().collect();
+    assert!(before.len() >= 3 && !before.contains(poison.task), "{before:?}");
+
+    let ended = job.run().check();
+    assert!(ended.log.contains("going on with the job in"), "{}", ended.log);
+    for task in before {
+        let again = ended.log.contains(&format!(": start {task}."));
+        assert!(!again, "{task} ran again: {}", ended.log);
+    }
+    log
+}
