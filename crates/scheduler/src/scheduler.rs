@@ -113,6 +113,19 @@ impl Scheduler {
         self.finish_if_done();
     }
 
+    /// What map task `map` left was lost `times` times in earlier lives of the caller. That counts
+    /// towards the bound, and ends the job at once if it had been reached.
+    ///
+    /// # Panics
+    ///
+    /// If an event was handled before, or the task does not exist.
+    pub fn restore_recalls(&mut self, map: u32, times: u32) {
+        let map = TaskId::map(map);
+        self.assert_restorable(map);
+        self.tasks.change(map, |task| task.restore_recalls(times));
+        self.give_up_if_exhausted(map);
+    }
+
     /// `worker` is there and can be given work when it asks.
     ///
     /// May be repeated. A worker that was forgotten is back, without the attempt it had and with
@@ -310,6 +323,14 @@ impl Scheduler {
     /// What it has reported is published all the same.
     pub fn handle_leave(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| this.forget(worker, End::Left));
+    }
+
+    /// `worker` has died, as its parent process knows: what silence would have shown in
+    /// [`Limits::worker_timeout`] is known now. Its attempt is lost, and counts as that.
+    ///
+    /// What it has reported is published all the same.
+    pub fn handle_died(&mut self, now: Time, worker: WorkerId) {
+        self.handle(now, |this| this.forget(worker, End::Lost));
     }
 
     /// The user interrupts the job.

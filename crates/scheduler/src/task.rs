@@ -71,6 +71,8 @@ pub(crate) struct Task {
     losses: u32,
     /// How often what the task left was lost, and the task with it.
     recalls: u32,
+    /// The same, in earlier lives of the caller.
+    recalls_before: u32,
     /// Whether an earlier life of the caller committed the task.
     restored: bool,
 }
@@ -135,6 +137,7 @@ impl Task {
             failures: 0,
             losses: 0,
             recalls: 0,
+            recalls_before: 0,
             restored: false,
         }
     }
@@ -147,6 +150,12 @@ impl Task {
         assert!(self.attempts.is_empty(), "{} restored after it was attempted", self.id);
         self.restored = true;
         self.state = State::Committed { winner: None };
+    }
+
+    /// What the task left was lost `times` times in earlier lives. It must be as new.
+    pub(crate) fn restore_recalls(&mut self, times: u32) {
+        assert!(self.attempts.is_empty(), "{} restored after it was attempted", self.id);
+        self.recalls_before = times;
     }
 
     /// The task turned out to be `bytes` larger. It must not have been attempted yet.
@@ -230,7 +239,7 @@ impl Task {
             Some(Reason::Failures)
         } else if self.losses >= limits.losses_max.get() {
             Some(Reason::Losses)
-        } else if self.recalls >= limits.failures_max.get() {
+        } else if self.recalls.saturating_add(self.recalls_before) >= limits.failures_max.get() {
             Some(Reason::Recalls)
         } else {
             None

@@ -121,7 +121,8 @@ fn choice(dice: &mut Dice) -> Choice {
         260..290 => Choice::Event(Event::Register { worker: dice.worker() }),
         290..320 => Choice::Event(Event::Idle { worker: dice.worker() }),
         320..370 => Choice::Event(Event::Beat { worker: dice.worker(), running: None }),
-        370..390 => Choice::Event(Event::Leave { worker: dice.worker() }),
+        370..380 => Choice::Event(Event::Leave { worker: dice.worker() }),
+        380..390 => Choice::Event(Event::Died { worker: dice.worker() }),
         390..410 => {
             let attempt = dice.attempt();
             Choice::Event(Event::Done { worker: dice.worker(), attempt })

@@ -16,13 +16,14 @@
 //! lost w1 r0.a0 m0 at 3s               (w1 says: what m0 left for r0.a0 is lost)
 //! undelivered w1 m0.a0 at 3s
 //! leave w1 at 4s
+//! died w1 at 4s                        (its parent process says so)
 //! cancel at 4s
 //! tick at 10s
 //! ```
 //!
 //! A job may also set `worker_failures`; what it does not set is as in `Limits::default`. Between
 //! the job and the first event may stand what an earlier life had committed: `restore m0 3,4`,
-//! `restore r0`.
+//! `restore r0`, and how often what a map left was lost: `restore m0 recalled=2`.
 //!
 //! An event answers with its verdict or order, then what changed (`m0.a0 lost`, `w1 forgotten`,
 //! `m0 recalled`, `job done`), then the actions it caused.
@@ -46,6 +47,9 @@ pub enum Event {
         running: Option<Beat>,
     },
     Cancel,
+    Died {
+        worker: WorkerId,
+    },
     Done {
         worker: WorkerId,
         attempt: AttemptId,
@@ -81,6 +85,11 @@ pub enum Event {
     Restore {
         task: TaskId,
         bucket_bytes: Vec<u64>,
+    },
+    /// Happened in an earlier life, so it has no time.
+    RestoreRecalls {
+        map: u32,
+        times: u32,
     },
     Tick,
     Undelivered {
@@ -226,7 +235,7 @@ impl Reaction {
 impl Event {
     /// Whether it has a time.
     pub fn is_of_this_life(&self) -> bool {
-        !matches!(self, Self::Restore { .. })
+        !matches!(self, Self::Restore { .. } | Self::RestoreRecalls { .. })
     }
 
     /// Who it is from, if it is from a worker.
@@ -240,9 +249,11 @@ impl Event {
             | Self::Lost { worker, .. }
             | Self::Register { worker } => Some(worker),
             Self::Cancel
+            | Self::Died { .. }
             | Self::PublishFailed { .. }
             | Self::Published { .. }
             | Self::Restore { .. }
+            | Self::RestoreRecalls { .. }
             | Self::Tick
             | Self::Undelivered { .. } => None,
         }
@@ -257,6 +268,7 @@ impl fmt::Display for Event {
                 write!(f, "beat {worker} {attempt} {progress}")
             }
             Self::Cancel => f.write_str("cancel"),
+            Self::Died { worker } => write!(f, "died {worker}"),
             Self::Done { worker, attempt } => write!(f, "done {worker} {attempt}"),
             Self::Failed { worker, attempt, failure } => {
                 write!(f, "failed {worker} {attempt} {failure}")
@@ -282,6 +294,9 @@ impl fmt::Display for Event {
             Self::Restore { task, bucket_bytes } => {
                 write!(f, "restore {task} {}", list(bucket_bytes))
             }
+            Self::RestoreRecalls { map, times } => {
+                write!(f, "restore {} recalled={times}", TaskId::map(*map))
+            }
             Self::Tick => f.write_str("tick"),
             Self::Undelivered { worker, attempt } => write!(f, "undelivered {worker} {attempt}"),
         }
@@ -301,6 +316,7 @@ impl FromStr for Event {
                 Self::Beat { worker: parse_worker(worker), running }
             }
             ["cancel"] => Self::Cancel,
+            ["died", worker] => Self::Died { worker: parse_worker(worker) },
             ["done", worker, attempt] => {
                 Self::Done { worker: parse_worker(worker), attempt: parse_attempt(attempt) }
             }
@@ -328,6 +344,10 @@ impl FromStr for Event {
             }
             ["register", worker] => Self::Register { worker: parse_worker(worker) },
             ["restore", task] => Self::Restore { task: parse_task(task), bucket_bytes: Vec::new() },
+            ["restore", map, times] if times.starts_with("recalled=") => Self::RestoreRecalls {
+                map: parse_task(map).index,
+                times: times["recalled=".len()..].parse().expect("a number of times"),
+            },
             ["restore", task, bytes] => {
                 Self::Restore { task: parse_task(task), bucket_bytes: parse_list(bytes) }
             }
@@ -402,6 +422,7 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
             return Some(Answer::Verdict(scheduler.handle_lost(now, worker, attempt, map)));
         }
         Event::Cancel => scheduler.handle_cancel(now),
+        Event::Died { worker } => scheduler.handle_died(now, worker),
         Event::Idle { worker } => scheduler.handle_idle(now, worker),
         Event::Leave { worker } => scheduler.handle_leave(now, worker),
         Event::PublishFailed { attempt, failure } => {
@@ -415,6 +436,7 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
             Phase::Map => scheduler.restore_map(task.index, bucket_bytes),
             Phase::Reduce => scheduler.restore_reduce(task.index),
         },
+        Event::RestoreRecalls { map, times } => scheduler.restore_recalls(map, times),
         Event::Tick => scheduler.handle_timeout(now),
         Event::Undelivered { worker, attempt } => {
             scheduler.handle_undelivered(now, worker, attempt);
