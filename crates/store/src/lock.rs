@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fmt, process};
 
 use crate::layout;
@@ -30,7 +31,7 @@ impl FolderLock {
             .truncate(false)
             .open(&path)
             .map_err(refused)?;
-        match file.try_lock() {
+        match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::Held {
@@ -42,6 +43,14 @@ impl FolderLock {
         }
         write_holder(&file).map_err(refused)?;
         Ok(Self { file })
+    }
+
+    /// Whether somebody holds the lock of the store at `root`. Nobody does if that cannot be found
+    /// out.
+    pub fn is_held(root: &Path) -> bool {
+        let Ok(file) = File::open(root.join(layout::lock().as_str())) else { return false };
+        // Given back at once, with the handle; who comes in between tries again.
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }
 
@@ -95,6 +104,17 @@ impl Error for LockError {
     }
 }
 
+/// Locks `file`, unless it is held for longer than somebody needs who only looks.
+fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(GLANCE),
+            result @ (Ok(()) | Err(TryLockError::Error(_))) => return result,
+        }
+    }
+    file.try_lock()
+}
+
 fn read_holder(file: &File) -> Option<u32> {
     let mut text = String::new();
     file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
@@ -105,6 +125,10 @@ fn write_holder(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     file.write_all(format!("{}\n", process::id()).as_bytes())
 }
+
+/// How often a lock that is held is tried again, and after how long. Looking takes microseconds.
+const LOOKS: u32 = 10;
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// A process id has ten digits at most.
 const HOLDER_BYTES_MAX: u64 = 16;
@@ -133,6 +157,28 @@ mod tests {
 
         drop(FolderLock::acquire(root.path()).unwrap());
         drop(FolderLock::acquire(root.path()).unwrap());
+    }
+
+    #[test]
+    fn who_looks_whether_the_lock_is_held_keeps_nobody_from_it() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!FolderLock::is_held(root.path()), "there is not even a lock");
+        Local::create(root.path()).unwrap();
+        let lock = FolderLock::acquire(root.path()).unwrap();
+        assert!(FolderLock::is_held(root.path()));
+        drop(lock);
+        assert!(!FolderLock::is_held(root.path()));
+
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                for _ in 0..1000 {
+                    FolderLock::is_held(root.path());
+                }
+            });
+            while !looking.is_finished() {
+                drop(FolderLock::acquire(root.path()).expect("nobody holds it for long"));
+            }
+        });
     }
 
     #[test]
