@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use rpc::message::{Failure, Outcome, Running};
-use scheduler::{AttemptId, Phase, WorkerId};
+use scheduler::{AttemptId, Phase, Time, WorkerId};
 use store::{Digest, StoreError};
 
 use crate::journal::JournalError;
 use crate::recovery::{MapCommit, ReduceCommit};
+use crate::story::Ending;
 
-/// Why an attempt did not become the task's winner.
+/// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
 #[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// The job ended, or its task was committed, before it did.
+pub(crate) enum Cause {
+    /// Nothing was wrong with it; the job ends because of another.
     #[error("no longer needed")]
     Abandoned,
     /// Counting found another number of words than mapping had emitted.
@@ -31,12 +32,6 @@ pub enum Cause {
         /// By the reduce task.
         counted: u64,
     },
-    /// The worker went away in an orderly way.
-    #[error("the worker left")]
-    Left,
-    /// Nothing was heard of the worker for too long.
-    #[error("lost: no heartbeat from the worker")]
-    Lost,
     /// Publishing worked, but not syncing it: what is on disk is not known, and a second sync may
     /// succeed without the bytes. The job cannot go on.
     #[error("not safe on the disk")]
@@ -50,21 +45,6 @@ pub enum Cause {
     /// The worker said so.
     #[error(transparent)]
     Reported(Failure),
-    /// It was the winner.
-    #[error("committed")]
-    Committed,
-    /// It is still running.
-    #[error("still running")]
-    Running,
-    /// An intermediate it needs is lost; its map task runs again first.
-    #[error("waiting for a map task to run again")]
-    Starved,
-    /// Heartbeats came, but no progress.
-    #[error("stuck: the worker is alive, but the attempt made no progress")]
-    Stuck,
-    /// The worker was gone when it was to be told of it.
-    #[error("not delivered: the worker had gone")]
-    Undelivered,
     /// The report does not fit the task.
     #[error("the worker reported something else than the task asks for")]
     Unfit,
@@ -91,6 +71,14 @@ pub(crate) struct Live {
     pub(crate) words: u64,
 }
 
+/// What a live attempt said of itself last.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    running: Running,
+    /// When its progress last grew.
+    advanced: Option<Time>,
+}
+
 /// # Invariants
 ///
 /// * `emitted[b]` is the sum of the words of bucket `b` over `maps`.
@@ -103,10 +91,13 @@ pub(crate) struct Book {
     bucket_bytes: Vec<u64>,
     /// Successful reports whose objects are being published.
     reported: BTreeMap<AttemptId, (WorkerId, Outcome)>,
-    /// Why attempts failed, where the scheduler does not know more than that they did.
+    /// Why attempts failed that are about to be discarded, where the scheduler does not know more
+    /// than that they did.
     causes: BTreeMap<AttemptId, Cause>,
+    /// How attempts that did not commit ended, and how much they had read, if they said so.
+    conclusions: BTreeMap<AttemptId, (Ending, Option<u64>)>,
     /// The last heartbeat of each live attempt.
-    running: BTreeMap<AttemptId, Running>,
+    running: BTreeMap<AttemptId, Beat>,
     live_map: Live,
     live_reduce: Live,
     totals: Totals,
@@ -120,6 +111,7 @@ impl Book {
             bucket_bytes: vec![0; reduce_tasks as usize],
             reported: BTreeMap::new(),
             causes: BTreeMap::new(),
+            conclusions: BTreeMap::new(),
             running: BTreeMap::new(),
             live_map: Live::default(),
             live_reduce: Live::default(),
@@ -168,21 +160,33 @@ impl Book {
     }
 
     /// A heartbeat of a live attempt.
-    pub(crate) fn beat(&mut self, attempt: AttemptId, running: Running) {
+    pub(crate) fn beat(&mut self, now: Time, attempt: AttemptId, running: Running) {
+        let before = self.running.get(&attempt).copied();
+        let advanced = match before {
+            Some(before) if running.progress <= before.running.progress => before.advanced,
+            None if running.progress == 0 => None,
+            Some(_) | None => Some(now),
+        };
         self.settle(attempt);
         let live = self.live_mut(attempt.task.phase);
         live.bytes = live.bytes.wrapping_add(running.bytes);
         live.words = live.words.wrapping_add(running.words);
-        self.running.insert(attempt, running);
+        self.running.insert(attempt, Beat { running, advanced });
     }
 
-    /// `attempt` is not live any more: what it said of itself no longer counts.
-    pub(crate) fn settle(&mut self, attempt: AttemptId) {
-        if let Some(running) = self.running.remove(&attempt) {
-            let live = self.live_mut(attempt.task.phase);
-            live.bytes = live.bytes.wrapping_sub(running.bytes);
-            live.words = live.words.wrapping_sub(running.words);
-        }
+    /// When a live attempt was last seen to make progress, if it ever was.
+    pub(crate) fn advanced(&self, attempt: AttemptId) -> Option<Time> {
+        self.running.get(&attempt)?.advanced
+    }
+
+    /// `attempt` is not live any more: what it said of itself no longer counts. Returns how much
+    /// it had read, if it said so.
+    pub(crate) fn settle(&mut self, attempt: AttemptId) -> Option<u64> {
+        let Beat { running, .. } = self.running.remove(&attempt)?;
+        let live = self.live_mut(attempt.task.phase);
+        live.bytes = live.bytes.wrapping_sub(running.bytes);
+        live.words = live.words.wrapping_sub(running.words);
+        Some(running.bytes)
     }
 
     fn live_mut(&mut self, phase: Phase) -> &mut Live {
@@ -269,15 +273,26 @@ impl Book {
         self.totals.intermediate_bytes_read += self.bucket_bytes[reduce as usize];
     }
 
-    /// `attempt` failed. Keeps the first cause.
+    /// `attempt` failed, and is about to be discarded.
     pub(crate) fn fail(&mut self, attempt: AttemptId, cause: Cause) {
-        self.settle(attempt);
         self.reported.remove(&attempt);
-        self.causes.entry(attempt).or_insert(cause);
+        // A worker repeats its report. The first one is told.
+        if !self.conclusions.contains_key(&attempt) {
+            self.causes.entry(attempt).or_insert(cause);
+        }
     }
 
     pub(crate) fn take_cause(&mut self, attempt: AttemptId) -> Option<Cause> {
         self.causes.remove(&attempt)
+    }
+
+    /// `attempt` is over and did not commit.
+    pub(crate) fn conclude(&mut self, attempt: AttemptId, ending: Ending, bytes: Option<u64>) {
+        self.conclusions.insert(attempt, (ending, bytes));
+    }
+
+    pub(crate) fn conclusion(&self, attempt: AttemptId) -> Option<&(Ending, Option<u64>)> {
+        self.conclusions.get(&attempt)
     }
 }
 

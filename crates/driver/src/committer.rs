@@ -25,6 +25,8 @@ pub(crate) enum Errand {
     Commit(Commit),
     /// Remove what an attempt staged.
     Discard(Staging),
+    /// Write a record that nobody waits for.
+    Note(Record),
     /// The job is over: record that, and leave nothing in the folder that does not belong there.
     Finish {
         /// For the last record.
@@ -60,24 +62,27 @@ impl Committer {
         const BATCH_MAX: usize = 256;
 
         let _alarm = Alarm(self.events.clone());
-        let mut batch = Vec::new();
+        let (mut batch, mut notes) = (Vec::new(), Vec::new());
         while let Ok(errand) = errands.recv() {
             let mut next = Ok(errand);
             loop {
                 match next {
                     Ok(Errand::Commit(commit)) => batch.push(commit),
                     Ok(Errand::Discard(staging)) => self.discard(&staging),
+                    Ok(Errand::Note(note)) => notes.push(note),
                     Ok(Errand::Finish { outcome, leftovers }) => {
+                        self.note(&mut notes);
                         self.commit(&mut batch);
                         self.finish(outcome, &leftovers);
                     }
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
-                if batch.len() >= BATCH_MAX {
+                if batch.len() + notes.len() >= BATCH_MAX {
                     break;
                 }
                 next = errands.try_recv();
             }
+            self.note(&mut notes);
             self.commit(&mut batch);
         }
         // A worker that had its task and not yet its staging folder when the job ended has made one
@@ -85,6 +90,17 @@ impl Committer {
         if let Err(error) = self.store.sweep() {
             tracing::warn!(error = sentence(&error), "staging is left behind");
         }
+    }
+
+    /// Write what happened between the commits. Before the commits of the same batch: a map task
+    /// that is recalled and committed again is committed.
+    fn note(&mut self, notes: &mut Vec<Record>) {
+        if !notes.is_empty()
+            && let Err(error) = self.journal.note(notes)
+        {
+            tracing::debug!(error = sentence(&error), "a part of the story is not in the journal");
+        }
+        notes.clear();
     }
 
     /// Publish each, record all that worked, then tell. In this order: a record says that its

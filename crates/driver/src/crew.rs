@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use scheduler::WorkerId;
+use scheduler::{Time, WorkerId};
+
+use crate::story::Death;
 
 /// Every worker of this session.
 #[derive(Debug, Default)]
@@ -19,6 +21,10 @@ pub(crate) struct Crew {
 #[derive(Debug)]
 struct Member {
     name: String,
+    /// When it called last.
+    heard: Time,
+    /// How it died, if somebody saw it.
+    death: Option<Death>,
     /// An answer that says so was given to it. That it arrived is likely, not certain.
     knows_end: bool,
 }
@@ -29,7 +35,12 @@ impl Crew {
         let next = WorkerId(self.members.len() as u64);
         let worker = *self.by_instance.entry(instance).or_insert(next);
         if worker == next {
-            self.members.push(Member { name, knows_end: false });
+            self.members.push(Member {
+                name,
+                heard: Time::default(),
+                death: None,
+                knows_end: false,
+            });
         }
         worker
     }
@@ -42,6 +53,29 @@ impl Crew {
     /// For people: `w3 (host:pid)`.
     pub(crate) fn describe(&self, worker: WorkerId) -> String {
         format!("{worker} ({})", self.members[worker.0 as usize].name)
+    }
+
+    /// `worker` has called.
+    pub(crate) fn hear(&mut self, now: Time, worker: WorkerId) {
+        self.members[worker.0 as usize].heard = now;
+    }
+
+    /// When `worker` called last.
+    pub(crate) fn heard(&self, worker: WorkerId) -> Time {
+        self.members[worker.0 as usize].heard
+    }
+
+    /// The worker called `name` has died: the latest, if several had that name. Returns its number,
+    /// if it ever came.
+    pub(crate) fn bury(&mut self, name: &str, death: Death) -> Option<WorkerId> {
+        let index = self.members.iter().rposition(|member| member.name == name)?;
+        self.members[index].death.get_or_insert(death);
+        Some(WorkerId(index as u64))
+    }
+
+    /// How `worker` died, if somebody saw it.
+    pub(crate) fn death(&self, worker: WorkerId) -> Option<Death> {
+        self.members[worker.0 as usize].death
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,14 +10,14 @@
 //! decided is decided there; what was reported is kept in the [`Book`]. The loop never waits for a
 //! disk or a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, Failure, Order, Outcome, Register, RegisterAnswer, Registered, Running,
-    Session, Status, TaskAnswer, Verdict, WordRules,
+    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Registered, Running, Session,
+    Status, TaskAnswer, Verdict, WordRules,
 };
 use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,14 +31,22 @@ use crate::journal::JournalError;
 use crate::plan::Plan;
 use crate::recovery::Recovered;
 use crate::status::Snapshot;
+use crate::story::Death;
 
 mod act;
+mod note;
 mod view;
 
 /// What happens to the loop.
 pub(crate) enum Event {
     /// The committer panicked: nobody would ever be told of what it had to do.
     CommitterDied,
+    /// A worker process is dead, says its parent.
+    Died {
+        /// As it registered.
+        name: String,
+        death: Death,
+    },
     /// The committer has done its last errand.
     Finished(Result<(), JournalError>),
     Heartbeat {
@@ -108,6 +116,8 @@ pub(crate) struct Driver {
     polls: BTreeMap<WorkerId, oneshot::Sender<TaskAnswer>>,
     /// Reports that wait for their attempt to be published, by attempt.
     answers: BTreeMap<AttemptId, Vec<oneshot::Sender<Verdict>>>,
+    /// The attempts that were given to a worker and are not over.
+    begun: BTreeSet<AttemptId>,
     errands: std_mpsc::Sender<Errand>,
     snapshots: watch::Sender<Snapshot>,
     /// When each phase began to run, and when its last task was committed.
@@ -171,6 +181,7 @@ impl Driver {
             terms,
             polls: BTreeMap::new(),
             answers: BTreeMap::new(),
+            begun: BTreeSet::new(),
             errands,
             snapshots,
             spans: [Span::default(); 2],
@@ -188,6 +199,9 @@ impl Driver {
 
     /// Goes on where an earlier life of the job was cut off. Before anything else happens.
     pub(crate) fn restore(mut self, recovered: Recovered) -> Self {
+        for (map, times) in recovered.recalls {
+            self.sched.restore_recalls(map, times);
+        }
         for (map, commit) in recovered.maps {
             let bucket_bytes = self.book.enter_map(map, commit, self.plan.task_bytes(map));
             self.sched.restore_map(map, &bucket_bytes);
@@ -302,6 +316,7 @@ impl Driver {
         // A reply that cannot be sent: the caller has gone. It calls again if it lives.
         match event {
             Event::CommitterDied => panic!("the committer panicked"),
+            Event::Died { name, death } => self.handle_died(now, &name, death),
             Event::Finished(result) => {
                 self.finish = Finish::Lingering { until: now + LINGER_MAX, result };
             }
@@ -341,6 +356,7 @@ impl Driver {
             return RegisterAnswer::OutsideRoots { folder: folder.clone() };
         }
         let worker = self.crew.enroll(register.instance, register.name);
+        self.crew.hear(now, worker);
         if self.sched.outcome().is_some() {
             self.crew.tell_end(worker);
             return RegisterAnswer::Exit;
@@ -358,13 +374,15 @@ impl Driver {
     }
 
     /// The worker that calls, if it belongs to this session. It may have been taken for dead.
-    fn member(&self, caller: &Caller) -> Option<WorkerId> {
+    fn member(&mut self, now: Time, caller: &Caller) -> Option<WorkerId> {
         let worker = self.crew.member(caller.worker)?;
-        (caller.session == self.terms.session).then_some(worker)
+        (caller.session == self.terms.session).then_some(())?;
+        self.crew.hear(now, worker);
+        Some(worker)
     }
 
     fn handle_next_task(&mut self, now: Time, caller: &Caller, reply: oneshot::Sender<TaskAnswer>) {
-        let Some(worker) = self.member(caller) else {
+        let Some(worker) = self.member(now, caller) else {
             let _ = reply.send(TaskAnswer::Register);
             return;
         };
@@ -383,7 +401,7 @@ impl Driver {
     }
 
     fn handle_leave(&mut self, now: Time, caller: &Caller) {
-        if let Some(worker) = self.member(caller) {
+        if let Some(worker) = self.member(now, caller) {
             tracing::info!("leave {worker}");
             self.polls.remove(&worker);
             self.sched.handle_leave(now, worker);
@@ -391,7 +409,7 @@ impl Driver {
     }
 
     fn handle_heartbeat(&mut self, now: Time, caller: &Caller, running: Option<Running>) -> Order {
-        let Some(worker) = self.member(caller) else { return Order::Register };
+        let Some(worker) = self.member(now, caller) else { return Order::Register };
         let beat = running.map(|running| Beat {
             attempt: attempt_id(running.attempt),
             progress: running.progress,
@@ -403,7 +421,7 @@ impl Driver {
                 if let Some(running) = running
                     && self.is_open(attempt_id(running.attempt))
                 {
-                    self.book.beat(attempt_id(running.attempt), running);
+                    self.book.beat(now, attempt_id(running.attempt), running);
                 }
                 Order::Continue
             }
@@ -431,7 +449,7 @@ impl Driver {
         reply: oneshot::Sender<Verdict>,
     ) {
         let attempt = attempt_id(attempt);
-        let Some(worker) = self.member(caller) else {
+        let Some(worker) = self.member(now, caller) else {
             tracing::info!("stale report of {attempt} from another session");
             let _ = reply.send(Verdict::Stale);
             return;
@@ -478,13 +496,17 @@ impl Driver {
         attempt: AttemptId,
         cause: Cause,
     ) -> scheduler::Verdict {
-        let verdict = if let Cause::Reported(
-            Failure::IntermediateCorrupt { map, .. } | Failure::IntermediateMissing { map },
-        ) = cause
+        let verdict = if let Cause::Reported(failure) = &cause
+            && let Some(map) = failure.lost_map()
         {
             // The map task that wrote it runs again.
             tracing::info!("lost {worker} {attempt} m{map}");
-            self.sched.handle_lost(now, worker, attempt, map)
+            let recalled = self.sched.snapshot().maps_recalled;
+            let verdict = self.sched.handle_lost(now, worker, attempt, map);
+            if self.sched.snapshot().maps_recalled > recalled {
+                self.note_recall(map, attempt, failure.to_string());
+            }
+            verdict
         } else {
             self.sched.handle_failed(now, worker, attempt, act::severity(&cause))
         };

@@ -5,14 +5,22 @@
 //! told of them, and the folder is synced when the journal is created, so that neither a crash nor
 //! a power failure takes back what was said.
 //!
+//! Between the commits stands the story of every attempt: [`Record::Started`], [`Record::Ended`]
+//! and [`Record::Recalled`]. These are *notes*: nobody is told anything because of them, so they
+//! are appended without a sync of their own, the next commit's sync is theirs as well, and where
+//! there is no room for one the job goes on without it. A power failure may take back the latest.
+//! Whatever is said "since the life began" counts from the last [`Record::Begin`] or
+//! [`Record::Resume`] before it.
+//!
 //! A new job begins with a new journal, put in place of the old one in one step. A job that was cut
 //! off goes on in the journal it has. Either way the epoch of this life is above all earlier ones,
 //! and on disk before the first task is handed out: no two attempts in a folder's history share a
 //! name.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +28,7 @@ use serde_json::value::RawValue;
 use store::Digest;
 
 use crate::faults;
+pub use crate::story::{Death, Ending, FailureKind, Span};
 
 /// One line of the journal.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -63,6 +72,9 @@ pub enum Record {
         attempt: u32,
         /// Who executed it.
         worker: String,
+        /// When; older journals do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        span: Option<Span>,
         /// Length, checksum and number of words of each bucket file.
         buckets: Vec<(u64, u32, u64)>,
         /// Bytes that were not UTF-8.
@@ -76,6 +88,9 @@ pub enum Record {
         attempt: u32,
         /// Who executed it.
         worker: String,
+        /// When; older journals do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        span: Option<Span>,
         /// Length of the output.
         bytes: u64,
         /// Its checksum.
@@ -96,9 +111,79 @@ pub enum Record {
     },
     /// This life is over. Nothing follows a job that is done; the others may be resumed.
     End {
-        /// [`DONE`], `failed` or `cancelled`.
+        /// [`DONE`], [`FAILED`] or [`CANCELLED`].
         outcome: String,
     },
+    /// A note: an attempt is given to a worker.
+    Started {
+        /// Whether it maps or reduces.
+        phase: Phase,
+        /// The task's index.
+        task: u32,
+        /// The attempt's number, in this life.
+        attempt: u32,
+        /// Who executes it.
+        worker: String,
+        /// Milliseconds since this life began.
+        at_ms: u64,
+    },
+    /// A note: an attempt is over that did not commit.
+    Ended {
+        /// Whether it mapped or reduced.
+        phase: Phase,
+        /// The task's index.
+        task: u32,
+        /// The attempt's number, in this life.
+        attempt: u32,
+        /// Who executed it.
+        worker: String,
+        /// When.
+        span: Span,
+        /// How much it had read when the worker was last heard of, if it said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        /// Why.
+        ending: Ending,
+    },
+    /// A note: what a committed map task made is lost. It is not committed any more.
+    Recalled {
+        /// The map task's index.
+        map: u32,
+        /// The reduce task that found it.
+        reduce: u32,
+        /// The number of its attempt, in this life.
+        attempt: u32,
+        /// What was wrong, for people.
+        sentence: String,
+    },
+}
+
+/// Map or reduce, as it is written.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Splits to intermediates.
+    Map,
+    /// Intermediates to outputs.
+    Reduce,
+}
+
+impl From<scheduler::Phase> for Phase {
+    fn from(phase: scheduler::Phase) -> Self {
+        match phase {
+            scheduler::Phase::Map => Self::Map,
+            scheduler::Phase::Reduce => Self::Reduce,
+        }
+    }
+}
+
+impl From<Phase> for scheduler::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Map => Self::Map,
+            Phase::Reduce => Self::Reduce,
+        }
+    }
 }
 
 impl Record {
@@ -107,10 +192,13 @@ impl Record {
         match self {
             Self::Begin { .. } => "begin",
             Self::End { .. } => "end",
+            Self::Ended { .. } => "ended",
             Self::Input { .. } => "input",
             Self::Map { .. } => "map",
+            Self::Recalled { .. } => "recalled",
             Self::Reduce { .. } => "reduce",
             Self::Resume { .. } => "resume",
+            Self::Started { .. } => "started",
         }
     }
 
@@ -119,12 +207,13 @@ impl Record {
         task: u32,
         attempt: u32,
         worker: &str,
+        span: Option<Span>,
         buckets: &[(Digest, u64)],
         invalid_bytes: u64,
     ) -> Self {
         let buckets =
             buckets.iter().map(|(digest, words)| (digest.bytes, digest.crc32, *words)).collect();
-        Self::Map { task, attempt, worker: worker.to_owned(), buckets, invalid_bytes }
+        Self::Map { task, attempt, worker: worker.to_owned(), span, buckets, invalid_bytes }
     }
 }
 
@@ -166,6 +255,8 @@ pub enum JournalError {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// The length of what was written well.
+    whole_bytes: u64,
     /// An append failed, or its sync.
     is_broken: bool,
 }
@@ -185,10 +276,7 @@ impl Journal {
         };
         faults::reach("driver::begin", "");
         let mut file = File::create(&fresh).map_err(error("create", &fresh))?;
-        let mut lines = Vec::new();
-        for record in records {
-            write_record(&mut lines, record);
-        }
+        let lines = lines_of(records);
         file.write_all(&lines).map_err(error("write", &fresh))?;
         file.sync_all().map_err(error("sync", &fresh))?;
         faults::reach("driver::begin-written", "");
@@ -197,7 +285,8 @@ impl Journal {
         let folder = path.parent().expect("a journal lies in a folder");
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
         faults::reach("driver::begun", "");
-        Ok(Self { file, path: path.to_owned(), is_broken: false })
+        let whole_bytes = lines.len() as u64;
+        Ok(Self { file, path: path.to_owned(), whole_bytes, is_broken: false })
     }
 
     /// Opens the journal at `path` to go on behind its last whole record, and appends and syncs
@@ -211,7 +300,8 @@ impl Journal {
             |operation| move |source| JournalError::Io { operation, path: path.to_owned(), source };
         let file = File::options().append(true).open(path).map_err(error("open"))?;
         file.set_len(history.whole_bytes).map_err(error("cut"))?;
-        let mut journal = Self { file, path: path.to_owned(), is_broken: false };
+        let whole_bytes = history.whole_bytes;
+        let mut journal = Self { file, path: path.to_owned(), whole_bytes, is_broken: false };
         journal.append(std::slice::from_ref(record))?;
         Ok(journal)
     }
@@ -230,11 +320,38 @@ impl Journal {
         appended
     }
 
-    fn try_append(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        let mut lines = Vec::new();
-        for record in records {
-            write_record(&mut lines, record);
+    /// Appends notes, and syncs nothing. If there is no room for them they are left out, and what
+    /// was written of them is cut off again, so that the next commit finds its place.
+    ///
+    /// # Errors
+    ///
+    /// When the notes were left out; or when they could not be cut off, and from then on, always.
+    pub fn note(&mut self, notes: &[Record]) -> Result<(), JournalError> {
+        if self.is_broken {
+            return Err(JournalError::GivenUp { path: self.path.clone() });
         }
+        let lines = lines_of(notes);
+        let error = |source| JournalError::Io {
+            operation: "append a note to",
+            path: self.path.clone(),
+            source,
+        };
+        let Err(refused) = self.file.write_all(&lines).map_err(error) else {
+            self.whole_bytes += lines.len() as u64;
+            return Ok(());
+        };
+        self.is_broken = self.cut_off().is_err();
+        Err(refused)
+    }
+
+    /// Goes back behind what was written well.
+    fn cut_off(&mut self) -> io::Result<()> {
+        self.file.set_len(self.whole_bytes)?;
+        self.file.seek(SeekFrom::Start(self.whole_bytes)).map(|_| ())
+    }
+
+    fn try_append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let lines = lines_of(records);
         let path = &self.path;
         let error =
             |operation| move |source| JournalError::Io { operation, path: path.clone(), source };
@@ -244,6 +361,7 @@ impl Journal {
         self.file.write_all(&lines).map_err(error("append to"))?;
         faults::reach("driver::appended", kind);
         self.file.sync_data().map_err(error("sync"))?;
+        self.whole_bytes += lines.len() as u64;
         faults::reach("driver::recorded", kind);
         Ok(())
     }
@@ -251,6 +369,12 @@ impl Journal {
 
 /// How a job ended that nothing is left to do of.
 pub const DONE: &str = "done";
+
+/// How a job ended in which a task could not be done.
+pub const FAILED: &str = "failed";
+
+/// How a job ended that the user ended, or that nobody worked for.
+pub const CANCELLED: &str = "cancelled";
 
 /// What a journal says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -293,6 +417,24 @@ pub fn escape(path: &Path) -> String {
     text
 }
 
+/// The path that [`escape`] has written so. What it cannot have written is taken as it is.
+pub(crate) fn unescape(text: &str) -> PathBuf {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        bytes.extend(plain.as_bytes());
+        let hexadecimal = escaped.strip_prefix('x').and_then(|digits| digits.get(..2));
+        let byte = hexadecimal.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (byte, length) = match byte {
+            Some(byte) => (byte, 3),
+            None => (b'\\', usize::from(escaped.starts_with('\\'))),
+        };
+        bytes.push(byte);
+        rest = &escaped[length..];
+    }
+    bytes.extend(rest.as_bytes());
+    OsString::from_vec(bytes).into()
+}
+
 /// The history, or the number of the first damaged line.
 fn parse(bytes: &[u8]) -> Result<History, usize> {
     let mut history = History::default();
@@ -321,6 +463,14 @@ fn checksum(record: &RawValue) -> String {
     format!("{:08x}", Digest::of(record.get().as_bytes()).crc32)
 }
 
+fn lines_of(records: &[Record]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for record in records {
+        write_record(&mut lines, record);
+    }
+    lines
+}
+
 fn write_record(lines: &mut Vec<u8>, record: &Record) {
     let record = serde_json::value::to_raw_value(record)
         .expect("a record holds numbers and text only, which JSON can express");
@@ -341,219 +491,9 @@ impl Journal {
     pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
         let file = File::options().write(true).open(&path).expect("every Linux has /dev/full");
-        Self { file, path, is_broken: false }
+        Self { file, path, whole_bytes: 0, is_broken: false }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn begin(epoch: u64) -> Record {
-        Record::Begin {
-            epoch,
-            job: "00ff".to_owned(),
-            build: "mapmill 0.1.0".to_owned(),
-            started_unix_seconds: 1,
-            map_tasks: 6,
-            reduce_tasks: 4,
-            words: "letters".to_owned(),
-            ignore_case: false,
-        }
-    }
-
-    fn map(task: u32) -> Record {
-        let digest = Digest { bytes: 5, crc32: u32::MAX };
-        Record::map(task, 0, "w1 (host:7)", &[(digest, 2), (digest, 0)], 3)
-    }
-
-    #[test]
-    fn what_was_written_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        assert_eq!(read(&path).unwrap().records, []);
-
-        let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-        journal.append(&[map(0), map(1)]).unwrap();
-        journal.append(&[Record::End { outcome: "done".to_owned() }]).unwrap();
-
-        let end = Record::End { outcome: "done".to_owned() };
-        assert_eq!(read(&path).unwrap().records, [begin(1), map(0), map(1), end]);
-    }
-
-    /// Whatever the last line has lost, the next record does not become part of it.
-    #[test]
-    fn journal_is_resumed_behind_its_last_whole_record() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let mut whole = Vec::new();
-        write_record(&mut whole, &begin(1));
-        let mut lines = whole.clone();
-        write_record(&mut lines, &map(0));
-        let resume =
-            Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 };
-        for length in whole.len()..lines.len() {
-            fs::write(&path, &lines[..length]).unwrap();
-            let history = read(&path).unwrap();
-
-            let mut journal = Journal::resume(&path, &history, &resume).unwrap();
-            journal.append(&[map(1)]).unwrap();
-
-            let expected = [begin(1), resume.clone(), map(1)];
-            assert_eq!(read(&path).unwrap().records, expected, "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn new_journal_replaces_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        Journal::create(&path, &[begin(1), map(0)]).unwrap();
-
-        Journal::create(&path, &[begin(2)]).unwrap();
-
-        assert_eq!(read(&path).unwrap().records, [begin(2)]);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    /// Half a record may be in the file: what is written behind it is lost with it, although its
-    /// sync went well. So nothing is, even if there is room again.
-    #[test]
-    fn after_an_error_nothing_more_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-
-        let file = std::mem::replace(&mut journal.file, Journal::on_full_disk().file);
-        let error = journal.append(&[map(0)]).unwrap_err();
-        assert!(matches!(error, JournalError::Io { operation: "append to", .. }), "{error}");
-
-        journal.file = file;
-        let error = journal.append(&[map(1)]).unwrap_err();
-        assert!(matches!(error, JournalError::GivenUp { .. }), "{error}");
-        assert_eq!(read(&path).unwrap().records, [begin(1)]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_records_are_read_again(records in prop::collection::vec(any_record(), 0..20)) {
-            let mut lines = Vec::new();
-            for record in &records {
-                write_record(&mut lines, record);
-            }
-            let whole_bytes = lines.len() as u64;
-            prop_assert_eq!(parse(&lines), Ok(History { records, whole_bytes }));
-        }
-
-        /// Nothing that happens to a file makes reading it panic, or a record that was not written.
-        #[test]
-        fn damage_never_makes_a_record(
-            records in prop::collection::vec(any_record(), 1..5),
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-            cut: prop::sample::Index,
-        ) {
-            let mut lines = Vec::new();
-            for record in &records {
-                write_record(&mut lines, record);
-            }
-            for (index, byte) in damage {
-                let index = index.index(lines.len());
-                lines[index] = byte;
-            }
-            lines.truncate(cut.index(lines.len() + 1));
-            if let Ok(History { records: read, .. }) = parse(&lines) {
-                prop_assert!(read.len() <= records.len());
-                prop_assert_eq!(&read[..], &records[..read.len()]);
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = parse(&bytes);
-        }
-
-        #[test]
-        fn no_two_paths_look_the_same(one in path(), other in path()) {
-            prop_assert_eq!(one == other, escape(&one) == escape(&other));
-        }
-    }
-
-    fn any_record() -> impl Strategy<Value = Record> {
-        let buckets = prop::collection::vec(any::<(u64, u32, u64)>(), 0..5);
-        prop_oneof![
-            any::<u64>().prop_map(begin),
-            (any::<u32>(), any::<u32>(), any::<String>(), buckets, any::<u64>()).prop_map(
-                |(task, attempt, worker, buckets, invalid_bytes)| Record::Map {
-                    task,
-                    attempt,
-                    worker,
-                    buckets,
-                    invalid_bytes
-                }
-            ),
-            (any::<String>(), any::<(u64, i64, u32)>()).prop_map(|(path, numbers)| {
-                let (bytes, modified_seconds, modified_nanos) = numbers;
-                Record::Input { path, bytes, modified_seconds, modified_nanos }
-            }),
-            (any::<String>(), any::<(u32, u32, u64, u32, u64, u64)>()).prop_map(
-                |(worker, (task, attempt, bytes, crc32, words, distinct_words))| Record::Reduce {
-                    task,
-                    attempt,
-                    worker,
-                    bytes,
-                    crc32,
-                    words,
-                    distinct_words
-                }
-            ),
-            any::<String>().prop_map(|outcome| Record::End { outcome }),
-        ]
-    }
-
-    /// Of few bytes, so that two of them are sometimes the same or nearly so.
-    fn path() -> impl Strategy<Value = PathBuf> {
-        use std::os::unix::ffi::OsStringExt;
-        let byte = prop::sample::select(b"\\x5c\xff\xc3\xa9".as_slice());
-        prop::collection::vec(byte, 0..6)
-            .prop_map(|bytes| std::ffi::OsString::from_vec(bytes).into())
-    }
-
-    /// Cut the journal at every byte: the whole lines in front are read, the torn one is left out.
-    #[test]
-    fn torn_last_line_is_left_out() {
-        let mut lines = Vec::new();
-        write_record(&mut lines, &begin(1));
-        let first = lines.len();
-        write_record(&mut lines, &map(0));
-
-        for length in 0..lines.len() {
-            let expected = if length < first { (vec![], 0) } else { (vec![begin(1)], first) };
-            let (records, whole_bytes) = (expected.0, expected.1 as u64);
-            let history = Ok(History { records, whole_bytes });
-            assert_eq!(parse(&lines[..length]), history, "{length} bytes");
-        }
-        let whole_bytes = lines.len() as u64;
-        assert_eq!(parse(&lines), Ok(History { records: vec![begin(1), map(0)], whole_bytes }));
-    }
-
-    /// Flip every bit of the first of two lines: its number is told, and nothing is read as
-    /// something else.
-    #[test]
-    fn damaged_line_in_the_middle_is_told() {
-        let mut lines = Vec::new();
-        write_record(&mut lines, &begin(1));
-        let first = lines.len();
-        write_record(&mut lines, &map(0));
-
-        for index in 0..first - 1 {
-            for bit in 0..8 {
-                let mut damaged = lines.clone();
-                damaged[index] ^= 1 << bit;
-                // The case of a hexadecimal digit of the checksum is a bit, too.
-                assert_eq!(parse(&damaged), Err(1), "byte {index}, bit {bit}");
-            }
-        }
-    }
-}
+mod tests;

@@ -10,18 +10,18 @@ use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use rpc::{ServeError, Token};
-use scheduler::{End, Job, JobFailure, Limits, Outcome, Phase, Scheduler};
+use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::book::Cause;
 use crate::committer::Committer;
-use crate::driver::{Driver, Ended, Terms};
+use crate::driver::{Driver, Ended, Event, Terms};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::recovery::Recovered;
 use crate::service::Service;
-use crate::status::{AttemptStory, Snapshot, Summary};
+use crate::status::{Snapshot, Summary};
+use crate::story::{AttemptStory, Death};
 
 /// A job that listens for workers and has not begun.
 pub struct Prepared {
@@ -41,6 +41,24 @@ pub struct Prepared {
     pub(crate) recovered: Option<Recovered>,
     /// How long the driver answers at least.
     pub(crate) stay: Duration,
+    /// Where the loop will hear of what happens.
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) inbox: mpsc::Receiver<Event>,
+}
+
+/// Tells a job that worker processes have died: for who has started them, and so sees it at once.
+#[derive(Clone)]
+pub struct Witness {
+    events: mpsc::Sender<Event>,
+}
+
+impl Witness {
+    /// The worker process that registered as `name` is dead. What it was doing is given to another,
+    /// and its story says how it died.
+    pub async fn died(&self, name: String, death: Death) {
+        // If the job is over nobody needs to know.
+        let _ = self.events.send(Event::Died { name, death }).await;
+    }
 }
 
 impl Prepared {
@@ -92,6 +110,11 @@ impl Prepared {
         Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
+    /// For whoever starts workers of this job.
+    pub fn witness(&self) -> Witness {
+        Witness { events: self.events.clone() }
+    }
+
     /// Workers may have been started first: they look for the driver now and then, and a small job
     /// is over before all of them have looked. Those who come late are told so for a second, or
     /// they would wait for a driver that has come and gone.
@@ -116,7 +139,7 @@ impl Prepared {
         let system = |operation| move |source| JobError::System { operation, source };
         let listener = tokio::net::TcpListener::from_std(self.listener)
             .map_err(system("listen on the address that was bound"))?;
-        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let (events, inbox) = (self.events, self.inbox);
         let (errands, orders) = std_mpsc::channel();
         let committer = Committer {
             store: self.store,
@@ -181,14 +204,16 @@ pub enum JobError {
     #[error("interrupted")]
     Cancelled,
     /// A task could not be done.
-    #[error("{}", FailureText(.failure, .work, .attempts))]
+    #[error("{}", FailureText(.failure, .work, .attempts, .files))]
     Failed {
         /// Which, and what was wrong with it.
         failure: JobFailure,
         /// What the task was to do.
         work: String,
-        /// Every attempt at it.
+        /// Every attempt at it in this life.
         attempts: Vec<AttemptStory>,
+        /// The folder with the job's journal.
+        files: PathBuf,
     },
     /// The job is done, but its journal could not say so.
     #[error("the results are complete, but the journal is not")]
@@ -215,23 +240,19 @@ pub enum JobError {
     },
 }
 
-struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptStory]);
+struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptStory], &'a Path);
 
 impl fmt::Display for FailureText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(failure, work, attempts) = self;
+        let Self(failure, work, attempts, files) = self;
         let JobFailure { task, .. } = failure;
         write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
         for story in *attempts {
-            let started = story.started.as_secs_f64();
-            let cause = rpc::message::sentence(&story.ended);
-            write!(
-                f,
-                "\n  {} on {}, started at {started:.1} s: {cause}",
-                story.attempt, story.worker
-            )?;
+            let AttemptStory { number, worker, fate, .. } = story;
+            let started = story.started.unwrap_or_default().as_secs_f64();
+            write!(f, "\n  {task}.a{number} on {worker}, started at {started:.1} s: {fate}")?;
         }
-        Ok(())
+        write!(f, "\n  the whole story: mapmill why {} {task}", files.display())
     }
 }
 
@@ -248,7 +269,7 @@ async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Re
     }
 }
 
-fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
+fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
     let outcome = ended.sched.outcome().expect("the loop ends when the scheduler has decided");
     match *outcome {
         Outcome::Cancelled => {
@@ -259,8 +280,8 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
         }
         Outcome::Failed(failure) => {
             let work = describe(failure.task, plan);
-            let attempts = stories(&mut ended, failure.task);
-            return Err(JobError::Failed { failure, work, attempts });
+            let attempts = ended.stories(failure.task);
+            return Err(JobError::Failed { failure, work, attempts, files });
         }
         Outcome::Done => ended.finished.map_err(JobError::Journal)?,
     }
@@ -280,7 +301,7 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
 }
 
 /// What a task was to do, for people.
-fn describe(task: scheduler::TaskId, plan: &Plan) -> String {
+pub(crate) fn describe(task: scheduler::TaskId, plan: &Plan) -> String {
     match task.phase {
         Phase::Map => {
             let mut splits = plan.splits(task.index);
@@ -296,36 +317,9 @@ fn describe(task: scheduler::TaskId, plan: &Plan) -> String {
     }
 }
 
-fn stories(ended: &mut Ended, task: scheduler::TaskId) -> Vec<AttemptStory> {
-    let records = ended.sched.attempts(task).to_vec();
-    let mut stories = Vec::new();
-    for (number, record) in (0..).zip(records) {
-        let attempt = scheduler::AttemptId { task, number };
-        let known = ended.book.take_cause(attempt);
-        let cause = known.unwrap_or(match record.ended.map(|(_, end)| end) {
-            None => Cause::Running,
-            // With these two the book knows more; without it, no more than this can be said.
-            Some(End::Abandoned | End::Failed | End::Rejected) => Cause::Abandoned,
-            Some(End::Committed) => Cause::Committed,
-            Some(End::Left) => Cause::Left,
-            Some(End::Lost) => Cause::Lost,
-            Some(End::Starved) => Cause::Starved,
-            Some(End::Stuck) => Cause::Stuck,
-            Some(End::Undelivered) => Cause::Undelivered,
-        });
-        stories.push(AttemptStory {
-            attempt: attempt.to_string(),
-            worker: ended.crew.describe(record.worker),
-            started: record.started.0,
-            ended: cause,
-        });
-    }
-    stories
-}
-
 /// Calls that wait to be heard by the loop. A worker has at most two in flight; the others wait in
 /// its connection.
-const EVENTS_MAX: usize = 1024;
+pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// How long the server may take to finish its last answers.
 const FAREWELL_MAX: Duration = Duration::from_millis(300);

@@ -17,11 +17,12 @@ use rpc::Token;
 use rpc::message::{Session, WordRules};
 use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
+use tokio::sync::mpsc;
 
 use crate::driver::Terms;
 use crate::faults;
 use crate::journal::{self, History, Journal, JournalError, Record};
-use crate::life::Prepared;
+use crate::life::{EVENTS_MAX, Prepared};
 use crate::plan::Plan;
 use crate::recovery;
 
@@ -291,6 +292,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         leftovers: survey.outside(map_tasks, reduce_tasks),
         worker_wait: config.worker_wait,
     };
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
     Ok(Prepared {
         listener,
         address,
@@ -305,6 +307,8 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         replaces_results: survey.has_results() && recovered.is_none(),
         recovered,
         stay: Duration::ZERO,
+        events,
+        inbox,
     })
 }
 

@@ -6,8 +6,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::book::Cause;
-
 /// A running job at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Snapshot {
@@ -67,17 +65,4 @@ pub struct Summary {
     pub files: PathBuf,
     /// The outputs, in order of their buckets.
     pub outputs: Vec<PathBuf>,
-}
-
-/// One execution of the task that ended a job.
-#[derive(Debug)]
-pub struct AttemptStory {
-    /// As in messages: `m3.a0`.
-    pub attempt: String,
-    /// Who executed it.
-    pub worker: String,
-    /// When it started, since the driver's start.
-    pub started: Duration,
-    /// How it ended.
-    pub ended: Cause,
 }

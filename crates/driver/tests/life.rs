@@ -294,14 +294,16 @@ impl Folder {
     fn recorded(&self) -> String {
         let records = journal::read(&self.files().join(".mapmill/journal.jsonl")).unwrap().records;
         let describe = |record: Record| match record {
-            Record::Begin { .. } => "begin".to_owned(),
-            Record::End { outcome } => format!("end({outcome})"),
-            Record::Input { .. } => "input".to_owned(),
-            Record::Map { .. } => "map".to_owned(),
-            Record::Reduce { .. } => "reduce".to_owned(),
-            Record::Resume { .. } => "resume".to_owned(),
+            Record::Begin { .. } => Some("begin".to_owned()),
+            Record::End { outcome } => Some(format!("end({outcome})")),
+            // Notes.
+            Record::Ended { .. } | Record::Recalled { .. } | Record::Started { .. } => None,
+            Record::Input { .. } => Some("input".to_owned()),
+            Record::Map { .. } => Some("map".to_owned()),
+            Record::Reduce { .. } => Some("reduce".to_owned()),
+            Record::Resume { .. } => Some("resume".to_owned()),
         };
-        records.into_iter().map(describe).collect::<Vec<_>>().join(" ")
+        records.into_iter().filter_map(describe).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -336,6 +336,23 @@ pub enum Failure {
     StagingExists,
 }
 
+impl Failure {
+    /// The map task whose intermediate is not there, or not what it was.
+    pub fn lost_map(&self) -> Option<u32> {
+        match self {
+            Self::IntermediateCorrupt { map, .. } | Self::IntermediateMissing { map } => Some(*map),
+            Self::DiskFull { .. }
+            | Self::InputChanged { .. }
+            | Self::InputMissing { .. }
+            | Self::InputUnreadable { .. }
+            | Self::Io { .. }
+            | Self::OutsideRoots { .. }
+            | Self::Panicked { .. }
+            | Self::StagingExists => None,
+        }
+    }
+}
+
 fn changed(path: &std::path::Path, then_bytes: u64, now_bytes: u64) -> String {
     let path = path.display();
     if then_bytes == now_bytes {

@@ -126,6 +126,27 @@ fn after_a_record_that_failed_no_other_is_written() {
 }
 
 #[test]
+fn notes_come_before_the_commits_that_wait_with_them() {
+    let mut bench = Bench::new();
+    let first = Errand::Commit(bench.stage_map(0, "one\n"));
+    let recalled = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
+
+    bench.run([first, Errand::Note(recalled)]);
+
+    assert_eq!(bench.recorded(), ["recalled m1", "m0.a0"]);
+}
+
+/// It is told nobody, and nobody waits for it.
+#[test]
+fn note_that_finds_no_room_does_not_end_the_job() {
+    let mut bench = Bench::new();
+    bench.journal = Some(Journal::on_full_disk());
+    let note = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
+
+    assert!(bench.run([Errand::Note(note)]).is_empty());
+}
+
+#[test]
 fn end_leaves_only_what_belongs_there() {
     let mut bench = Bench::new();
     let kept = Errand::Commit(bench.stage_map(0, "one\n"));
@@ -220,7 +241,7 @@ impl Bench {
         let (attempt, staging) = self.attempt(TaskId::map(task));
         let name = layout::intermediate(task, 0);
         let digest = self.write(&staging, &name, text);
-        let record = Record::map(task, 0, "w0", &[(digest, 1)], 0);
+        let record = Record::map(task, 0, "w0", None, &[(digest, 1)], 0);
         Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Length, record }
     }
 
@@ -230,8 +251,9 @@ impl Bench {
         let digest = self.write(&staging, &name, text);
         let Digest { bytes, crc32 } = digest;
         let worker = "w0".to_owned();
+        let (words, distinct_words, span) = (1, 1, None);
         let record =
-            Record::Reduce { task, attempt: 0, worker, bytes, crc32, words: 1, distinct_words: 1 };
+            Record::Reduce { task, attempt: 0, worker, span, bytes, crc32, words, distinct_words };
         Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Checksum, record }
     }
 
@@ -284,6 +306,8 @@ fn recorded(local: &Local) -> Vec<String> {
         Record::End { outcome } => format!("end {outcome}"),
         Record::Map { task, attempt, .. } => format!("m{task}.a{attempt}"),
         Record::Reduce { task, attempt, .. } => format!("r{task}.a{attempt}"),
+        Record::Ended { .. } | Record::Started { .. } => "note".to_owned(),
+        Record::Recalled { map, .. } => format!("recalled m{map}"),
     };
     records.into_iter().map(describe).collect()
 }
@@ -297,6 +321,7 @@ fn describe(event: &Event) -> String {
             format!("{attempt} {}", sentence(cause))
         }
         Event::CommitterDied
+        | Event::Died { .. }
         | Event::Heartbeat { .. }
         | Event::NextTask { .. }
         | Event::Register { .. }

@@ -9,7 +9,7 @@ use store::{Check, layout};
 use super::{Driver, Ended, Finish};
 use crate::book::{Cause, digest};
 use crate::committer::{Commit, Errand};
-use crate::journal::Record;
+use crate::journal::{CANCELLED, DONE, FAILED, Record};
 use crate::plan::PlannedSplit;
 
 impl Driver {
@@ -19,8 +19,9 @@ impl Driver {
             match action {
                 Action::Discard { attempt } => {
                     tracing::info!("discard {attempt}");
-                    self.book.settle(attempt);
                     self.run_errand(Errand::Discard(self.staging(attempt)));
+                    // In this order: where the disk is full, there may be room for a line then.
+                    self.note_end(attempt);
                 }
                 Action::Exit { worker } => {
                     if let Some(poll) = self.polls.remove(&worker)
@@ -42,6 +43,7 @@ impl Driver {
         let poll = self.polls.remove(&worker);
         if poll.is_some_and(|poll| poll.send(answer).is_ok()) {
             tracing::info!("start {attempt} on {worker}");
+            self.note_start(attempt, worker);
         } else {
             // The worker's call was cut off: perhaps it has died while it waited. If it lives it
             // asks again; the task need not wait for that.
@@ -79,11 +81,13 @@ impl Driver {
 
     /// The scheduler took a report: have its objects published, unless the count is wrong.
     fn publish(&mut self, attempt: AttemptId) {
+        let span = self.span_of(attempt);
         let (worker, outcome) = self
             .book
             .report(attempt)
             .expect("a report is kept before the scheduler's actions are polled");
         let (index, worker) = (attempt.task.index, self.crew.describe(*worker));
+        let span = Some(span);
         let staging = self.staging(attempt);
         let commit = match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
@@ -97,7 +101,14 @@ impl Driver {
                     staging,
                     objects: objects.collect(),
                     check: Check::Length,
-                    record: Record::map(index, attempt.number, &worker, &buckets, *invalid_bytes),
+                    record: Record::map(
+                        index,
+                        attempt.number,
+                        &worker,
+                        span,
+                        &buckets,
+                        *invalid_bytes,
+                    ),
                 }
             }
             Outcome::Reduced { output, words, distinct_words } => {
@@ -115,6 +126,7 @@ impl Driver {
                         task: index,
                         attempt: attempt.number,
                         worker,
+                        span,
                         bytes: output.bytes,
                         crc32: output.crc32,
                         words: *words,
@@ -127,7 +139,7 @@ impl Driver {
         self.run_errand(Errand::Commit(commit));
     }
 
-    fn run_errand(&self, errand: Errand) {
+    pub(super) fn run_errand(&self, errand: Errand) {
         self.errands.send(errand).expect("the committer runs as long as the loop can send to it");
     }
 
@@ -136,9 +148,9 @@ impl Driver {
         let (Some(outcome), Finish::NotYet) = (self.sched.outcome(), &self.finish) else { return };
         tracing::info!("job {outcome}");
         let (outcome, leftovers) = match outcome {
-            scheduler::Outcome::Cancelled => ("cancelled", Vec::new()),
-            scheduler::Outcome::Done => ("done", std::mem::take(&mut self.terms.leftovers)),
-            scheduler::Outcome::Failed(_) => ("failed", Vec::new()),
+            scheduler::Outcome::Cancelled => (CANCELLED, Vec::new()),
+            scheduler::Outcome::Done => (DONE, std::mem::take(&mut self.terms.leftovers)),
+            scheduler::Outcome::Failed(_) => (FAILED, Vec::new()),
         };
         self.run_errand(Errand::Finish { outcome, leftovers });
         self.finish = Finish::Tidying;
@@ -207,14 +219,7 @@ pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
             | Failure::StagingExists,
         )
         | Cause::Abandoned
-        | Cause::Committed
-        | Cause::Left
-        | Cause::Lost
         | Cause::NotPublished(_)
-        | Cause::Running
-        | Cause::Starved
-        | Cause::Stuck
-        | Cause::Undelivered
         | Cause::Unfit => scheduler::Failure::Transient,
     }
 }

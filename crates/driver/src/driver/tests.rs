@@ -1,6 +1,7 @@
 //! The loop, driven through its events, with a committer that does what the test says and a clock
 //! that stands still unless everybody waits.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 
 use rpc::message::{Bucket, Digest, Failure, JobState, Task, WordRule, Work};
@@ -11,6 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::committer::Commit;
+use crate::journal::{Ending, Record};
+
+mod notes;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -232,9 +236,9 @@ async fn word_that_is_lost_between_the_phases_ends_the_job() {
     assert_eq!(bench.discard().await, task.staging);
     assert_eq!(bench.finish().await, "failed");
     assert_eq!(bench.beat(&caller, None).await, Order::Exit);
-    let mut ended = bench.ended().await;
+    let ended = bench.ended().await;
     assert_failed(&ended, "r0", Reason::Fatal);
-    let cause = ended.book.take_cause(attempt_id(task.attempt)).unwrap().to_string();
+    let cause = ended.book.conclusion(attempt_id(task.attempt)).unwrap().0.to_string();
     assert!(cause.contains("emitted 3 words into bucket 0, the reduce task counted 2"), "{cause}");
 }
 
@@ -464,6 +468,7 @@ async fn task_is_not_given_to_a_call_that_was_cut_off() {
 struct Bench {
     events: mpsc::Sender<Event>,
     errands: std_mpsc::Receiver<Errand>,
+    notes: RefCell<Vec<Record>>,
     cancel: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Ended>,
 }
@@ -506,7 +511,8 @@ impl Bench {
         let ended = tokio::spawn(driver.drive(inbox, async {
             cancelled.await.expect("the bench holds the other end");
         }));
-        Self { events, errands: orders, cancel: Some(cancel), ended }
+        let notes = RefCell::default();
+        Self { events, errands: orders, notes, cancel: Some(cancel), ended }
     }
 
     async fn ask<T>(
@@ -594,7 +600,7 @@ impl Bench {
 
     async fn errand(&self) -> Errand {
         for _ in 0..100 {
-            if let Ok(errand) = self.errands.try_recv() {
+            if let Some(errand) = self.try_errand() {
                 return errand;
             }
             tokio::task::yield_now().await;
@@ -602,17 +608,55 @@ impl Bench {
         panic!("the committer has nothing to do");
     }
 
+    /// What the committer is to do next; notes are set aside.
+    fn try_errand(&self) -> Option<Errand> {
+        loop {
+            match self.errands.try_recv().ok()? {
+                Errand::Note(note) => self.notes.borrow_mut().push(note),
+                errand @ (Errand::Commit(_) | Errand::Discard(_) | Errand::Finish { .. }) => {
+                    return Some(errand);
+                }
+            }
+        }
+    }
+
+    /// How the attempts ended that did not commit, since this was asked last, with what they had
+    /// read. There must be no other errand.
+    fn endings(&self) -> Vec<(String, Option<u64>, Ending)> {
+        let errand = self.try_errand();
+        assert!(errand.is_none(), "{errand:?}");
+        let ending = |note: Record| match note {
+            Record::Ended { phase, task, attempt, bytes, ending, .. } => {
+                let task = TaskId { phase: phase.into(), index: task };
+                Some((AttemptId { task, number: attempt }.to_string(), bytes, ending))
+            }
+            Record::Begin { .. }
+            | Record::End { .. }
+            | Record::Input { .. }
+            | Record::Map { .. }
+            | Record::Recalled { .. }
+            | Record::Reduce { .. }
+            | Record::Resume { .. }
+            | Record::Started { .. } => None,
+        };
+        self.notes.borrow_mut().drain(..).filter_map(ending).collect()
+    }
+
     async fn commit(&self) -> Commit {
         match self.errand().await {
             Errand::Commit(commit) => commit,
-            errand @ (Errand::Discard(_) | Errand::Finish { .. }) => panic!("{errand:?}"),
+            errand @ (Errand::Discard(_) | Errand::Finish { .. } | Errand::Note(_)) => {
+                panic!("{errand:?}")
+            }
         }
     }
 
     async fn discard(&self) -> String {
         match self.errand().await {
             Errand::Discard(staging) => staging.to_string(),
-            errand @ (Errand::Commit(_) | Errand::Finish { .. }) => panic!("{errand:?}"),
+            errand @ (Errand::Commit(_) | Errand::Finish { .. } | Errand::Note(_)) => {
+                panic!("{errand:?}")
+            }
         }
     }
 
@@ -620,7 +664,9 @@ impl Bench {
     async fn finish(&self) -> &'static str {
         let outcome = match self.errand().await {
             Errand::Finish { outcome, .. } => outcome,
-            errand @ (Errand::Commit(_) | Errand::Discard(_)) => panic!("{errand:?}"),
+            errand @ (Errand::Commit(_) | Errand::Discard(_) | Errand::Note(_)) => {
+                panic!("{errand:?}")
+            }
         };
         assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "the loop has ended");
         outcome
@@ -629,7 +675,7 @@ impl Bench {
     /// The same, when it takes its time until there is something to tidy up.
     async fn finish_in_time(&self) -> &'static str {
         for _ in 0..600 {
-            if let Ok(Errand::Finish { outcome, .. }) = self.errands.try_recv() {
+            if let Some(Errand::Finish { outcome, .. }) = self.try_errand() {
                 assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "ended early");
                 return outcome;
             }
@@ -640,8 +686,8 @@ impl Bench {
 
     async fn assert_no_errand(&self) {
         self.status().await;
-        let errand = self.errands.try_recv();
-        assert!(errand.is_err(), "{errand:?}");
+        let errand = self.try_errand();
+        assert!(errand.is_none(), "{errand:?}");
     }
 
     async fn ended(self) -> Ended {

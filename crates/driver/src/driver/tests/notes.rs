@@ -1,0 +1,152 @@
+//! What the journal is told of attempts: once each, and why they did not commit.
+
+use super::*;
+use crate::story::Death;
+
+/// `endings` as they are told.
+fn told(endings: Vec<(String, Option<u64>, Ending)>) -> Vec<String> {
+    let tell = |(attempt, bytes, ending): (String, Option<u64>, Ending)| match bytes {
+        Some(bytes) => format!("{attempt} after {bytes} bytes: {ending}"),
+        None => format!("{attempt}: {ending}"),
+    };
+    endings.into_iter().map(tell).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn start_is_noted_once_however_often_the_worker_asks() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    tokio::time::sleep(SECOND).await;
+    bench.task(&caller).await;
+    bench.task(&caller).await;
+
+    bench.assert_no_errand().await;
+    let started = Record::Started {
+        phase: crate::journal::Phase::Map,
+        task: 0,
+        attempt: 0,
+        worker: "w0 (host:1)".to_owned(),
+        at_ms: 1000,
+    };
+    assert_eq!(*bench.notes.borrow(), [started]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commit_says_from_when_to_when() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    tokio::time::sleep(SECOND).await;
+    let task = bench.task(&caller).await;
+    tokio::time::sleep(2 * SECOND).await;
+    bench.report(&caller, task.attempt, mapped(3)).await;
+
+    let record = bench.commit().await.record;
+    let Record::Map { span: Some(span), .. } = record else { panic!("{record:?}") };
+    assert_eq!((span.started_ms, span.ended_ms), (1000, 3000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_told_from_standing_still_and_both_are_measured() {
+    let bench = Bench::new(2, 1);
+    let (silent, still) = (bench.register(1).await, bench.register(2).await);
+    let lost = bench.task(&silent).await;
+    let stuck = bench.task(&still).await;
+    assert_eq!(bench.beat(&silent, Some(running(lost.attempt, 7))).await, Order::Continue);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(bench.beat(&still, Some(running(stuck.attempt, 5))).await, Order::Continue);
+    for _ in 0..11 {
+        tokio::time::sleep(SECOND).await;
+        let _ = bench.beat(&still, Some(running(stuck.attempt, 5))).await;
+    }
+    bench.discard().await;
+    bench.discard().await;
+
+    let expected = [
+        "m0.a0 after 7 bytes: lost: nothing was heard of the worker for 10.0 s",
+        "m1.a0 after 5 bytes: stuck: the worker was heard of, but the attempt made no progress \
+         for 10.0 s",
+    ];
+    assert_eq!(told(bench.endings()), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn worker_whose_death_was_seen_loses_its_task_at_once() {
+    let bench = Bench::new(1, 1);
+    let (victim, heir) = (bench.register(1).await, bench.register(2).await);
+    let task = bench.task(&victim).await;
+    let answer = bench.next_task(&heir).await;
+
+    let (name, death) = ("host:1".to_owned(), Death::Signalled { signal: 9 });
+    assert!(bench.events.send(Event::Died { name, death }).await.is_ok());
+
+    let Ok(TaskAnswer::Task(again)) = soon(answer).await else { panic!("a task expected") };
+    assert_eq!(again.attempt, map(0, 1));
+    assert_eq!(bench.discard().await, task.staging);
+    let expected = "m0.a0: the worker process died: killed by signal 9 (SIGKILL)";
+    assert_eq!(told(bench.endings()), [expected]);
+    assert_eq!(bench.status().await.attempts_lost, 1, "it counts, or it might go on for ever");
+
+    // One that never came, and one that had come and gone.
+    for name in ["host:9", "host:1"] {
+        let (name, death) = (name.to_owned(), Death::Exited { exit_code: 1 });
+        assert!(bench.events.send(Event::Died { name, death }).await.is_ok());
+    }
+    bench.assert_no_errand().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn recall_is_noted_with_what_was_wrong_and_by_whom_it_was_found() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    bench.map_and_commit(&caller, 3).await;
+    let task = bench.task(&caller).await;
+    let failure = Failure::IntermediateMissing { map: 0 };
+    bench.report(&caller, task.attempt, Outcome::Failed(failure.clone())).await;
+    // It repeats its report: what was recalled once is not recalled again.
+    bench.report(&caller, task.attempt, Outcome::Failed(failure)).await;
+    bench.discard().await;
+    bench.assert_no_errand().await;
+
+    let recalls = bench
+        .notes
+        .borrow()
+        .iter()
+        .filter(|note| matches!(note, Record::Recalled { .. }))
+        .cloned()
+        .collect::<Vec<_>>();
+    let sentence = "intermediate of map task 0 is missing".to_owned();
+    assert_eq!(recalls, [Record::Recalled { map: 0, reduce: 0, attempt: 0, sentence }]);
+    let expected = "r0.a0: intermediate of map task 0 is missing; m0 runs again first";
+    assert_eq!(told(bench.endings()), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reported_is_what_is_told() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    for (outcome, sentence) in [
+        (failed(), "the attempt's staging folder was there already"),
+        (reduced(1), "the worker reported something else than the task asks for"),
+    ] {
+        let task = bench.task(&caller).await;
+        bench.report(&caller, task.attempt, outcome).await;
+        bench.discard().await;
+        let expected = format!("m0.a{}: {sentence}", task.attempt.number);
+        assert_eq!(told(bench.endings()), [expected]);
+    }
+    let task = bench.task(&caller).await;
+    bench.report(&caller, task.attempt, mapped(3)).await;
+    let commit = bench.commit().await;
+    let error = StoreError::Missing { name: store::layout::intermediate(0, 0) };
+    bench.published(&commit, Err(Cause::NotPublished(error))).await;
+    bench.discard().await;
+    let expected = "m0.a2: not published: intermediate/mr-0-0 is missing";
+    assert_eq!(told(bench.endings()), [expected]);
+
+    let task = bench.task(&caller).await;
+    let reply = bench.ask(|reply| Event::Leave { caller: caller.clone(), reply }).await;
+    soon(reply).await.unwrap();
+    assert_eq!(bench.discard().await, task.staging);
+    let expected = "m0.a3: handed back: the worker was told to stop";
+    assert_eq!(told(bench.endings()), [expected]);
+}
