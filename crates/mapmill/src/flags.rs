@@ -394,14 +394,12 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
 
     fn try_from(flags: WorkerFlags) -> Result<Self, Failure> {
         let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy();
         let verbosity = Verbosity::from(flags.verbosity);
         let stop = worker::Stop::default();
         let config = worker::Config {
             driver: flags.driver,
             roots: worker::real_roots(&roots).map_err(Failure::start)?,
-            name: format!("{host}:{}", std::process::id()),
+            name: worker_name(std::process::id()),
             driver_timeout: flags.driver_timeout,
             token: token_from_environment()?,
             throttle: flags.throttle,
@@ -410,6 +408,12 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         };
         Ok(Self { config, stop, verbosity })
     }
+}
+
+/// What a worker process of this machine calls itself: `host:pid`.
+pub(crate) fn worker_name(pid: u32) -> String {
+    let host = rustix::system::uname();
+    format!("{}:{pid}", host.nodename().to_string_lossy())
 }
 
 fn driver_config(

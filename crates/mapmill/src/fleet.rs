@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use driver::Death;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::flags::{LocalWorkers, TOKEN_VARIABLE, Verbosity};
+use crate::flags::{self, LocalWorkers, TOKEN_VARIABLE, Verbosity};
 use crate::messages::{self, Failure, SystemError, Warning};
 
 /// Running worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {
     recipe: Recipe,
+    /// The job is told of every death: it need not wait for heartbeats that will not come.
+    witness: driver::Witness,
     workers: JoinSet<Exit>,
     /// Workers in a row that ended almost as soon as they had started.
     early_deaths: u32,
@@ -43,6 +46,7 @@ impl Fleet {
         prepared: &driver::Prepared,
         workers: &LocalWorkers,
     ) -> Result<Self, Failure> {
+        let count = workers.count.get();
         let program = std::env::current_exe().map_err(|error| {
             Failure::start(SystemError::new("find the path of this program", error))
         })?;
@@ -54,8 +58,9 @@ impl Fleet {
             token: workers.token.clone(),
             verbosity: workers.verbosity,
         };
-        let mut fleet = Self { recipe, workers: JoinSet::new(), early_deaths: 0 };
-        for _ in 0..workers.count.get() {
+        let (witness, workers) = (prepared.witness(), JoinSet::new());
+        let mut fleet = Self { recipe, witness, workers, early_deaths: 0 };
+        for _ in 0..count {
             fleet.add()?;
         }
         Ok(fleet)
@@ -90,7 +95,7 @@ impl Fleet {
                 Some(exit) = self.workers.join_next() => {
                     let exit =
                         exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-                    if let Err(failure) = self.replace(&exit) {
+                    if let Err(failure) = self.replace(&exit).await {
                         // Nobody listens if the job has ended meanwhile.
                         let _ = give_up.send(());
                         break Err(failure);
@@ -104,14 +109,19 @@ impl Fleet {
         result
     }
 
-    fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
+    async fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
         let how = match &exit.status {
             // It heard from the driver that the job is over.
             Ok(status) if status.success() => return Ok(()),
-            Ok(status) => match status.signal() {
-                Some(signal) => format!("killed by signal {signal}"),
-                None => format!("exit code {}", status.code().unwrap_or_default()),
-            },
+            Ok(status) => {
+                let death = match status.signal() {
+                    Some(signal) => Death::Signalled { signal },
+                    None => Death::Exited { exit_code: status.code().unwrap_or_default() },
+                };
+                // Before another is started, which may be given the same process id.
+                self.witness.died(flags::worker_name(exit.pid), death).await;
+                death.to_string()
+            }
             Err(error) => error.to_string(),
         };
         self.early_deaths = if exit.lived < EARLY { self.early_deaths + 1 } else { 0 };

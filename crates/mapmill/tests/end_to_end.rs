@@ -322,7 +322,9 @@ fn run_replaces_a_worker_process_that_is_killed() {
     run.wait_for(" on w1");
     kill_process(pid, Signal::KILL).unwrap();
 
-    run.wait_for(&format!("worker process {pid} ended: killed by signal 9; starting another"));
+    run.wait_for(&format!(
+        "worker process {pid} ended: killed by signal 9 (SIGKILL); starting another"
+    ));
     run.wait_for(" on w2");
     run.wait();
     let ended = Ended::new(job, run).check();

@@ -70,7 +70,10 @@ fn task_that_kills_its_workers_ends_the_job() {
         task: "m5",
         flags: QUICK,
         attempts: LOSSES,
-        parts: &["m5 lost too many workers", "ended: killed by signal 6; starting another"],
+        parts: &[
+            "m5 lost too many workers",
+            "ended: killed by signal 6 (SIGABRT); starting another",
+        ],
         memory_max: None,
     });
 }
@@ -94,7 +97,7 @@ fn task_that_never_ends_ends_the_job() {
         task: "m5",
         flags: &["--task-timeout", "1"],
         attempts: ATTEMPTS,
-        parts: &["m5 failed too often", "stuck: the worker is alive, but the attempt made no"],
+        parts: &["m5 failed too often", "stuck: the worker was heard of, but the attempt made no"],
         memory_max: None,
     });
     assert!(!log.contains("starting another"), "a worker died: {log}");
