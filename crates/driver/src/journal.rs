@@ -17,6 +17,9 @@
 //! and on disk before the first task is handed out: no two attempts in a folder's history share a
 //! name.
 
+#[cfg(any(fuzzing, test))]
+pub mod fuzz;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};

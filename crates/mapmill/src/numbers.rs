@@ -98,6 +98,10 @@ pub(crate) fn bar_of(share: f64, columns: usize) -> String {
     format!("{bar:<columns$}")
 }
 
+#[cfg(any(fuzzing, test))]
+#[path = "numbers/fuzz.rs"]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

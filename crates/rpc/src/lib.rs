@@ -14,6 +14,8 @@ mod wire;
 
 pub use auth::{Token, TokenError};
 pub use wire::client::{AddressError, CallError, Client};
+#[cfg(fuzzing)]
+pub use wire::fuzz;
 pub use wire::server::{Driver, Gone, ServeError, serve};
 
 /// The version of the protocol that this build speaks. Driver and worker must agree on it exactly.

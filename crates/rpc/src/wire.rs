@@ -4,6 +4,8 @@
 //! length become [`Malformed`], never a default that somebody counts with.
 
 pub(crate) mod client;
+#[cfg(any(fuzzing, test))]
+pub mod fuzz;
 pub(crate) mod server;
 
 use std::ffi::OsString;

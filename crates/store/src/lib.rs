@@ -30,6 +30,8 @@ mod walk;
 
 #[cfg(test)]
 mod contract;
+#[cfg(any(fuzzing, test))]
+pub mod fuzz;
 #[cfg(test)]
 mod watchdog;
 

@@ -13,6 +13,7 @@ mod borders;
 mod channels;
 mod dependencies;
 mod faults;
+mod fuzzing;
 mod lints;
 mod proto;
 mod source;

@@ -1,0 +1,298 @@
+//! What the fuzz target `wire` checks: bytes to protobuf, to our types, and all the way back.
+//! Compiled for it and for tests only.
+//!
+//! A part of a message stands behind its length, and so does the part around it: who changes one
+//! byte too few or too many has no message left. So a part may also be written as a group, from its
+//! begin to its end, which this version of protobuf does not have; it is measured here.
+
+use std::fmt::Debug;
+
+use prost::Message;
+
+use super::{
+    Attempt, Failure, Malformed, Order, Outcome, RegisterAnswer, Session, TaskAnswer, Verdict,
+    Work, attempt, caller, order, outcome, pb, printable, register, register_answer, running,
+    status, task_answer, verdict,
+};
+use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX};
+use crate::message::{Caller, Running};
+
+/// Reads `data` as the message that its first byte names: it is refused, or a value of ours that
+/// keeps the rules of the `.proto`, and says the same when it is sent on.
+///
+/// # Panics
+///
+/// When it is not so.
+pub fn check(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else { return };
+    if let Some((_, check)) = CHECKS.iter().find(|(name, _)| name == kind) {
+        check(bytes);
+        check(&measured(bytes));
+    }
+}
+
+/// The message with every group as a part behind its length. What is cut off is completed.
+fn measured(mut bytes: &[u8]) -> Vec<u8> {
+    const PART: usize = 2;
+    let put = |message: &mut Vec<u8>, number| {
+        prost::encode_length_delimiter(number, message).expect("memory can be written");
+    };
+    let put_part = |message: &mut Vec<u8>, field, part: &[u8]| {
+        put(message, field << 3 | PART);
+        put(message, part.len());
+        message.extend_from_slice(part);
+    };
+    // What was there when each group began, and which field it is.
+    let mut around = Vec::new();
+    let mut message = Vec::new();
+    while let Ok(tag) = prost::decode_length_delimiter(&mut bytes) {
+        let field = tag >> 3;
+        let length = match tag & 7 {
+            0 => {
+                put(&mut message, tag);
+                put(&mut message, prost::decode_length_delimiter(&mut bytes).unwrap_or(0));
+                continue;
+            }
+            1 => 8,
+            PART => prost::decode_length_delimiter(&mut bytes).unwrap_or(0),
+            3 => {
+                around.push((field, std::mem::take(&mut message)));
+                continue;
+            }
+            4 => {
+                if let Some((field, outer)) = around.pop() {
+                    let part = std::mem::replace(&mut message, outer);
+                    put_part(&mut message, field, &part);
+                }
+                continue;
+            }
+            5 => 4,
+            6.. => continue,
+        };
+        let value;
+        (value, bytes) = bytes.split_at(length.min(bytes.len()));
+        if tag & 7 == PART {
+            put_part(&mut message, field, value);
+        } else {
+            put(&mut message, tag);
+            message.extend_from_slice(value);
+            message.resize(message.len() + length - value.len(), 0);
+        }
+    }
+    for (field, mut outer) in around.into_iter().rev() {
+        put_part(&mut outer, field, &message);
+        message = outer;
+    }
+    message
+}
+
+/// What is checked, by a letter: so a seed shows what it is.
+type Check = (u8, fn(&[u8]));
+
+const CHECKS: [Check; 11] = [
+    (b'R', a_registration),
+    (b'r', an_answer_to_a_registration),
+    (b'N', a_request_for_a_task),
+    (b'n', a_task),
+    (b'H', a_heartbeat),
+    (b'h', an_order),
+    (b'P', a_report),
+    (b'p', a_verdict),
+    (b'L', a_farewell),
+    (b's', a_status),
+    (b'f', a_failure),
+];
+
+fn a_registration(bytes: &[u8]) {
+    let shown = |mut message: pb::RegisterRequest| {
+        message.build = printable(&message.build);
+        message.name = printable(&message.name);
+        message.name.truncate(message.name.floor_char_boundary(NAME_BYTES_MAX));
+        message
+    };
+    let read = there_and_back(bytes, register, |registration| (&registration).into(), shown);
+    if let Some(registration) = read {
+        assert!(registration.name.len() <= NAME_BYTES_MAX);
+        for text in [&registration.name, &registration.build] {
+            assert!(!text.contains(char::is_control), "{text:?} would reach a terminal");
+        }
+    }
+}
+
+fn an_answer_to_a_registration(bytes: &[u8]) {
+    match there_and_back(bytes, register_answer, pb::RegisterResponse::from, as_it_is) {
+        Some(RegisterAnswer::Registered(registered)) => {
+            assert!((1..=REDUCE_TASKS_MAX).contains(&registered.buckets));
+            assert!(!registered.heartbeat.is_zero());
+        }
+        None
+        | Some(
+            RegisterAnswer::Exit
+            | RegisterAnswer::OutsideRoots { .. }
+            | RegisterAnswer::VersionMismatch { .. },
+        ) => {}
+    }
+}
+
+fn a_request_for_a_task(bytes: &[u8]) {
+    let read = |message: pb::NextTaskRequest| Ok(caller(message.session, message.worker));
+    let sent =
+        |Caller { session: Session(session), worker }| pb::NextTaskRequest { session, worker };
+    there_and_back(bytes, read, sent, as_it_is);
+}
+
+fn a_task(bytes: &[u8]) {
+    let read = there_and_back(bytes, task_answer, pb::NextTaskResponse::from, as_it_is);
+    let Some(TaskAnswer::Task(task)) = read else { return };
+    let Work::Map { splits } = task.work else { return };
+    for split in splits {
+        assert!(split.start < split.end && split.end <= split.file_bytes, "{split:?}");
+        assert!(split.modified_nanos < 1_000_000_000, "{split:?}");
+    }
+}
+
+fn a_heartbeat(bytes: &[u8]) {
+    let read = |message: pb::HeartbeatRequest| {
+        let running = message.running.map(running).transpose()?;
+        Ok((caller(message.session, message.worker), running))
+    };
+    let sent = |(caller, running): (Caller, Option<Running>)| pb::HeartbeatRequest {
+        session: caller.session.0,
+        worker: caller.worker,
+        running: running.map(Into::into),
+    };
+    there_and_back(bytes, read, sent, as_it_is);
+}
+
+fn an_order(bytes: &[u8]) {
+    let read = |message: pb::HeartbeatResponse| order(&message);
+    let sent = |order: Order| pb::HeartbeatResponse { order: pb::Order::from(order).into() };
+    there_and_back(bytes, read, sent, as_it_is);
+}
+
+fn a_report(bytes: &[u8]) {
+    let read = |message: pb::ReportRequest| {
+        let caller = caller(message.session, message.worker);
+        Ok((caller, attempt(message.attempt)?, outcome(message.outcome)?))
+    };
+    let sent = |(caller, attempt, outcome): (Caller, Attempt, Outcome)| pb::ReportRequest {
+        session: caller.session.0,
+        worker: caller.worker,
+        attempt: Some(attempt.into()),
+        outcome: Some(outcome.into()),
+    };
+    let shown = |message: pb::ReportRequest| {
+        use pb::report_request::Outcome as Wire;
+        let outcome = message.outcome.map(|outcome| match outcome {
+            Wire::Failure(failure) => Wire::Failure(shown(failure)),
+            Wire::MapDone(_) | Wire::ReduceDone(_) => outcome,
+        });
+        pb::ReportRequest { outcome, ..message }
+    };
+    if let Some((_, _, Outcome::Failed(failure))) = there_and_back(bytes, read, sent, shown) {
+        look_at(&failure);
+    }
+}
+
+fn a_failure(bytes: &[u8]) {
+    if let Some(failure) = there_and_back(bytes, super::failure, pb::Failure::from, shown) {
+        look_at(&failure);
+    }
+}
+
+fn a_verdict(bytes: &[u8]) {
+    let read = |message: pb::ReportResponse| verdict(&message);
+    let sent = |verdict: Verdict| pb::ReportResponse { verdict: pb::Verdict::from(verdict).into() };
+    there_and_back(bytes, read, sent, as_it_is);
+}
+
+fn a_farewell(bytes: &[u8]) {
+    let read = |message: pb::LeaveRequest| Ok(caller(message.session, message.worker));
+    let sent = |Caller { session: Session(session), worker }| pb::LeaveRequest { session, worker };
+    there_and_back(bytes, read, sent, as_it_is);
+}
+
+fn a_status(bytes: &[u8]) {
+    there_and_back(bytes, status, pb::StatusResponse::from, as_it_is);
+}
+
+/// The value that `bytes` say, if they say one. `known` is the message without what is changed on
+/// purpose when it is read.
+fn there_and_back<M, T>(
+    bytes: &[u8],
+    read: impl Fn(M) -> Result<T, Malformed>,
+    sent: impl Fn(T) -> M,
+    known: impl Fn(M) -> M,
+) -> Option<T>
+where
+    M: Message + Default + Clone + Debug + PartialEq,
+    T: Clone + Debug + PartialEq,
+{
+    let message = M::decode(bytes).ok()?;
+    let value = read(message.clone()).ok()?;
+    let again = sent(value.clone());
+    let length = again.encoded_len();
+    let bytes = again.encode_to_vec();
+    assert_eq!(bytes.len(), length);
+    let arrived = M::decode(bytes.as_slice()).expect("what was encoded can be decoded");
+    assert!(arrived == known(message), "{value:?} was sent on as {arrived:?}");
+    assert_eq!(read(arrived).as_ref(), Ok(&value));
+    Some(value)
+}
+
+fn as_it_is<M>(message: M) -> M {
+    message
+}
+
+/// A failure with its texts as people see them.
+fn shown(failure: pb::Failure) -> pb::Failure {
+    use pb::failure::Cause;
+    let io = |io: pb::Io| pb::Io {
+        operation: printable(&io.operation),
+        detail: printable(&io.detail),
+        ..io
+    };
+    let cause = failure.cause.map(|cause| match cause {
+        // Nothing else can be tried with a full disk.
+        Cause::DiskFull(full) => Cause::DiskFull(pb::Io { operation: "write".into(), ..io(full) }),
+        Cause::InputUnreadable(unreadable) => Cause::InputUnreadable(io(unreadable)),
+        Cause::Io(other) => Cause::Io(io(other)),
+        Cause::Panicked(pb::Panicked { message }) => {
+            Cause::Panicked(pb::Panicked { message: printable(&message) })
+        }
+        Cause::InputChanged(_)
+        | Cause::InputMissing(_)
+        | Cause::IntermediateCorrupt(_)
+        | Cause::IntermediateMissing(_)
+        | Cause::OutsideRoots(_)
+        | Cause::StagingExists(_) => cause,
+    });
+    pb::Failure { cause }
+}
+
+fn look_at(failure: &Failure) {
+    let texts = match failure {
+        Failure::DiskFull { detail, .. } => vec![detail],
+        Failure::InputUnreadable { operation, detail, .. }
+        | Failure::Io { operation, detail, .. } => vec![operation, detail],
+        Failure::Panicked { message } => vec![message],
+        Failure::InputChanged { .. }
+        | Failure::InputMissing { .. }
+        | Failure::IntermediateCorrupt { .. }
+        | Failure::IntermediateMissing { .. }
+        | Failure::OutsideRoots { .. }
+        | Failure::StagingExists => vec![],
+    };
+    for text in texts {
+        assert!(!text.contains(char::is_control), "{text:?} would reach a terminal");
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
+
+#[test]
+fn seeds_are_refused_or_say_the_same_when_they_are_sent_on() {
+    replay::replay("wire", check);
+}

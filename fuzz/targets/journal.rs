@@ -1,0 +1,5 @@
+//! Fuzzes reading a journal and going on behind it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| driver::journal::fuzz::check(data));
