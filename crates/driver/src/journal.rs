@@ -19,6 +19,7 @@
 
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
+mod possible;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -223,7 +224,7 @@ impl Record {
 /// The journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// A line in the middle is not what was written.
+    /// A line in the middle is not what was written, or what was written cannot be.
     #[error(
         "{} is damaged in line {line}; move the folder away, or start the job over with --fresh",
         path.display()
@@ -404,6 +405,20 @@ pub fn read(path: &Path) -> Result<History, JournalError> {
         }
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(History::default()),
         Err(source) => Err(JournalError::Io { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// The journal at `path`, as [`read`] has it, for whoever relies on what it says of a job: its
+/// indices exist, its numbers can be true, and its epochs grow.
+///
+/// # Errors
+///
+/// As [`read`], or when a line is whole and no driver can have written it there.
+pub fn read_job(path: &Path) -> Result<History, JournalError> {
+    let history = read(path)?;
+    match possible::possible(&history.records) {
+        Ok(()) => Ok(history),
+        Err(line) => Err(JournalError::Damaged { path: path.to_owned(), line }),
     }
 }
 

@@ -255,7 +255,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
     let journal_path = files.join(layout::journal().as_str());
-    let history = match journal::read(&journal_path) {
+    let history = match journal::read_job(&journal_path) {
         // The new job's random id alone keeps its attempts apart from whatever there was.
         Err(JournalError::Damaged { .. }) if config.fresh => History::default(),
         history => history.map_err(StartError::Journal)?,

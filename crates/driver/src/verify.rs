@@ -93,7 +93,7 @@ pub enum Finding {
 /// When there is no finished job, or the folder cannot be read.
 pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyError> {
     let unreadable = |source| VerifyError::Files { path: files.to_owned(), source };
-    let history = journal::read(&files.join(layout::journal().as_str()));
+    let history = journal::read_job(&files.join(layout::journal().as_str()));
     let records = history.map_err(VerifyError::Journal)?.records;
     let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else {
         return Err(VerifyError::NoJob { path: files.to_owned() });

@@ -98,6 +98,44 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
     assert!(staged.exists());
 }
 
+/// Its checksum is right, and going on with it would end in an index that is not there, or in a sum
+/// that wraps around.
+#[test]
+fn line_that_no_driver_wrote_stops_the_driver() {
+    let map = |task, buckets: &[(u64, u32, u64)]| {
+        let (attempt, worker, invalid_bytes) = (0, "w0".to_owned(), 0);
+        Record::Map { task, attempt, worker, span: None, buckets: buckets.to_vec(), invalid_bytes }
+    };
+    let reduce = |task, words| {
+        let (attempt, worker, bytes, crc32) = (0, "w0".to_owned(), 0, 0);
+        Record::Reduce { task, attempt, worker, span: None, bytes, crc32, words, distinct_words: 1 }
+    };
+    let resume = |epoch| Record::Resume { epoch, build: String::new(), started_unix_seconds: 0 };
+    for record in [
+        map(6, &[(0, 0, 0); 4]),
+        map(0, &[(0, 0, 0); 3]),
+        map(0, &[(0, 0, 0), (0, 0, 0), (0, 0, 0), (3, 0, 2)]),
+        map(0, &[(u64::MAX, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0)]),
+        reduce(4, 1),
+        reduce(0, 0),
+        resume(1),
+        resume(u64::MAX),
+    ] {
+        let folder = Folder::new();
+        drop(prepare(folder.config()).unwrap());
+        let path = folder.path().join("files/.mapmill/journal.jsonl");
+        let history = journal::read(&path).unwrap();
+        drop(journal::Journal::resume(&path, &history, &record).unwrap());
+
+        match prepare(folder.config()) {
+            Err(StartError::Journal(journal::JournalError::Damaged { line: 3, .. })) => {}
+            Err(error) => panic!("{record:?}: {error}"),
+            Ok(_) => panic!("{record:?} was taken"),
+        }
+        prepare(Config { fresh: true, ..folder.config() }).unwrap();
+    }
+}
+
 #[test]
 fn two_drivers_cannot_use_one_folder() {
     let folder = Folder::new();

@@ -6,22 +6,27 @@
 
 use std::io::Write;
 
+use scheduler::{Job, Limits, Scheduler};
 use store::Digest;
 
+use super::possible::possible;
 use super::{History, Record, parse, write_record};
+use crate::book::Book;
+use crate::recovery::{self, Recovered};
 
 /// Reads `data` as a journal, as it is and with each line as a record; tears it, damages it, and
 /// goes on behind it.
 ///
 /// # Panics
 ///
-/// When something is read that was not written.
+/// When something is read that was not written, or nobody can go on.
 pub fn check(data: &[u8]) {
     look_at(data);
     let sealed = sealed(data);
     look_at(&sealed);
     if let Ok(history) = parse(&sealed) {
         damage(&history.records);
+        restore(&history.records);
     }
 }
 
@@ -100,6 +105,33 @@ fn look_at_damaged(lines: &[u8], written: &[Record]) {
         Err(number) => assert!((1..written.len()).contains(&number), "line {number}"),
     }
 }
+
+/// Whoever goes on with the job, or looks at it later, finds nothing that cannot be.
+fn restore(records: &[Record]) {
+    let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else { return };
+    let files = u64::from(map_tasks) * u64::from(reduce_tasks);
+    if possible(records).is_err() || files > FILES_MAX {
+        return;
+    }
+    assert!(recovery::last_epoch(records) < u64::MAX, "no later life of a driver has a number");
+    let Recovered { maps, reduces, recalls } = recovery::commits(records);
+    let map_bytes = vec![1; map_tasks as usize];
+    let mut sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
+    let mut book = Book::new(map_tasks, reduce_tasks);
+    for (map, times) in recalls {
+        sched.restore_recalls(map, times);
+    }
+    for (map, commit) in maps {
+        sched.restore_map(map, &book.enter_map(map, commit, 1));
+    }
+    for (reduce, commit) in reduces {
+        book.enter_reduce(reduce, commit);
+        sched.restore_reduce(reduce);
+    }
+}
+
+/// Of a job that is restored, so that one input does not take seconds.
+const FILES_MAX: u64 = 1000;
 
 /// A position below `below` that depends on all of `bytes`, so that a seed need not say it.
 fn somewhere(bytes: &[u8], below: usize) -> usize {

@@ -1,0 +1,89 @@
+//! Whether records tell of a job that can have been.
+//!
+//! A checksum says that a line is what somebody wrote. It does not say that a driver did, or that
+//! the line is of this job: and whoever goes on with a job uses its indices and adds its numbers.
+
+use super::{Phase, Record};
+
+/// # Errors
+///
+/// The number, from 1, of the first of `records` that no driver has written behind those before it.
+pub(super) fn possible(records: &[Record]) -> Result<(), usize> {
+    let mut shape = None;
+    let mut last_epoch = 0;
+    let mut total = 0;
+    for (number, record) in (1..).zip(records) {
+        let fits = match (record, shape) {
+            (Record::Begin { epoch, map_tasks, reduce_tasks, .. }, None) => {
+                shape = Some((*map_tasks, *reduce_tasks));
+                *map_tasks > 0 && *reduce_tasks > 0 && grows(&mut last_epoch, *epoch)
+            }
+            (Record::Resume { epoch, .. }, Some(_)) => grows(&mut last_epoch, *epoch),
+            (Record::Map { task, buckets, .. }, Some((map_tasks, reduce_tasks))) => {
+                *task < map_tasks
+                    && buckets.len() == reduce_tasks as usize
+                    && buckets.iter().all(|&(bytes, _, words)| words <= bytes / LINE_BYTES_MIN)
+                    && buckets.iter().all(|&(bytes, ..)| adds(&mut total, bytes))
+            }
+            (
+                Record::Reduce { task, bytes, words, distinct_words, .. },
+                Some((_, reduce_tasks)),
+            ) => {
+                *task < reduce_tasks
+                    && distinct_words <= words
+                    && adds(&mut total, *bytes)
+                    && adds(&mut total, *words)
+            }
+            (
+                Record::Started { phase, task, .. } | Record::Ended { phase, task, .. },
+                Some(shape),
+            ) => exists(*phase, *task, shape),
+            (Record::Recalled { map, reduce, .. }, Some(shape)) => {
+                exists(Phase::Map, *map, shape) && exists(Phase::Reduce, *reduce, shape)
+            }
+            (Record::End { .. } | Record::Input { .. }, Some(_)) => true,
+            (Record::Begin { .. }, Some(_))
+            | (
+                Record::End { .. }
+                | Record::Ended { .. }
+                | Record::Input { .. }
+                | Record::Map { .. }
+                | Record::Recalled { .. }
+                | Record::Reduce { .. }
+                | Record::Resume { .. }
+                | Record::Started { .. },
+                None,
+            ) => false,
+        };
+        if !fits {
+            return Err(number);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a job of this shape, so many map and reduce tasks, has that task.
+fn exists(phase: Phase, task: u32, (map_tasks, reduce_tasks): (u32, u32)) -> bool {
+    match phase {
+        Phase::Map => task < map_tasks,
+        Phase::Reduce => task < reduce_tasks,
+    }
+}
+
+/// Whether `epoch` is above `last`, which it replaces, and leaves room for another life above it.
+fn grows(last: &mut u64, epoch: u64) -> bool {
+    let grows = (*last + 1..u64::MAX).contains(&epoch);
+    *last = epoch.min(u64::MAX - 1);
+    grows
+}
+
+/// Whether `total` has room for `number`, which is added to it. No other sum over a journal is
+/// larger than that of all its lengths and counts.
+fn adds(total: &mut u64, number: u64) -> bool {
+    let sum = total.checked_add(number);
+    *total = sum.unwrap_or(u64::MAX);
+    sum.is_some()
+}
+
+/// A word of one byte, and its line feed.
+const LINE_BYTES_MIN: u64 = 2;
