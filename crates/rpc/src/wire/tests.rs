@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response};
@@ -193,6 +194,26 @@ fn lists_of_unequal_length_are_malformed() {
     };
     assert!(outcome(Some(pb::report_request::Outcome::MapDone(done))).is_err());
     assert!(digests(&[1], &[]).is_err());
+}
+
+/// With every number as long as it can be, half of what is taken is left for what comes later.
+#[test]
+fn largest_job_has_messages_that_are_taken() {
+    use crate::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+    let bucket = Bucket { digest: DIGEST, words: u64::MAX };
+    let buckets = vec![bucket; REDUCE_TASKS_MAX as usize];
+    let report = pb::ReportRequest {
+        session: "s".repeat(100),
+        worker: u64::MAX,
+        attempt: Some(ATTEMPT.into()),
+        outcome: Some(Outcome::Mapped { buckets, invalid_bytes: u64::MAX }.into()),
+    };
+    assert!(report.encoded_len() < REQUEST_BYTES_MAX / 2, "{} bytes", report.encoded_len());
+
+    let work = Work::Reduce { intermediates: vec![DIGEST; MAP_TASKS_MAX as usize] };
+    let task = Task { attempt: ATTEMPT, staging: "s".repeat(100), work };
+    let answer = pb::NextTaskResponse::from(TaskAnswer::Task(task));
+    assert!(answer.encoded_len() < RESPONSE_BYTES_MAX / 2, "{} bytes", answer.encoded_len());
 }
 
 #[test]
