@@ -133,21 +133,28 @@ impl Cluster {
     /// The same for one that the driver calls `number`, because others were taken away.
     #[track_caller]
     pub fn worker_called(&mut self, number: usize, flags: &[&str]) -> usize {
-        self.add_worker(number, flags, "")
+        self.add_worker(&self.address.clone(), number, flags, "")
     }
 
     /// Starts a worker that is struck at `places`, as `crates/worker/src/faults.rs` has them.
     #[track_caller]
     pub fn worker_struck(&mut self, places: &str) -> usize {
-        self.add_worker(self.workers.len(), &[], places)
+        self.add_worker(&self.address.clone(), self.workers.len(), &[], places)
     }
 
-    fn add_worker(&mut self, number: usize, flags: &[&str], places: &str) -> usize {
+    /// Starts a worker that reaches the driver at another address.
+    #[track_caller]
+    pub fn worker_by(&mut self, address: &str, flags: &[&str]) -> usize {
+        self.add_worker(address, self.workers.len(), flags, "")
+    }
+
+    #[track_caller]
+    fn add_worker(&mut self, address: &str, number: usize, flags: &[&str], places: &str) -> usize {
         let name = match self.lives {
             1 => format!("w{number}"),
             lives => format!("w{number}-{lives}"),
         };
-        let mut worker = start_worker(&self.job, &name, &self.address, flags, places);
+        let mut worker = start_worker(&self.job, &name, address, flags, places);
         worker.wait_for(&format!("as w{number}"));
         self.workers.push(worker);
         number

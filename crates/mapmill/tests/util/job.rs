@@ -123,8 +123,13 @@ impl TestJob {
     }
 
     /// The secret of driver and workers.
-    pub fn token(mut self, token: &str) -> Self {
-        self.variables.push(("MAPMILL_TOKEN".to_owned(), token.to_owned()));
+    pub fn token(self, token: &str) -> Self {
+        self.variable("MAPMILL_TOKEN", token)
+    }
+
+    /// A variable in the environment of all processes.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 }
@@ -323,7 +328,7 @@ fn check_contents(found: &BTreeMap<PathBuf, Vec<u8>>, expected: &Expected) {
 
 /// Our own bookkeeping is a journal and a lock, and nothing is left staged.
 #[track_caller]
-fn check_hidden(folder: &Path) {
+pub fn check_hidden(folder: &Path) {
     assert_eq!(entries(folder), ["journal.jsonl", "lock", "staging"]);
     assert_eq!(entries(&folder.join("staging")), [""; 0], "left staged");
 }

@@ -7,4 +7,6 @@ pub mod job;
 pub mod journal;
 pub mod oracle;
 pub mod process;
+pub mod proxy;
 pub mod random;
+pub mod story;

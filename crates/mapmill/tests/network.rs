@@ -1,0 +1,269 @@
+//! A network that loses, delays and cuts what driver and workers say: nobody waits for ever, and no
+//! task runs more often than it must.
+//!
+//! The workers reach their driver through a proxy of ours, which does to their connections what a
+//! network does, see `util/proxy.rs`. Most of this is waiting, so cases are tried side by side.
+
+mod util;
+
+use std::fmt;
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use util::cluster::{Attempt, Cluster, Phase};
+use util::job::TestJob;
+use util::proxy::{Cut, Proxy, Way};
+
+/// Some words, and two tasks a phase, so that what follows a fault is seen too. With the timeouts
+/// that users have.
+fn job() -> TestJob {
+    TestJob::new()
+        .input("over the network and back again ".repeat(625))
+        .map_tasks(2)
+        .reduce_tasks(2)
+}
+
+/// A worker at this speed has its share in a second.
+const SLOW: [&str; 2] = ["--throttle", "10K"];
+
+/// What is done to the connections that are there.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// What the worker says is lost; what the driver says arrives.
+    DriverDeaf,
+    /// The driver closes the connection, and the worker never hears of it.
+    DriverGone,
+    /// What the driver says is lost; what the worker says arrives.
+    WorkerDeaf,
+    /// The worker closes the connection, and the driver never hears of it.
+    WorkerGone,
+}
+
+impl Fault {
+    const ALL: [Self; 4] = [Self::DriverDeaf, Self::DriverGone, Self::WorkerDeaf, Self::WorkerGone];
+
+    #[track_caller]
+    fn strike(self, proxy: &Proxy) {
+        let hit = match self {
+            Self::DriverDeaf => proxy.lose(Way::ToDriver),
+            Self::DriverGone => proxy.close_unheard(Way::ToDriver),
+            Self::WorkerDeaf => proxy.lose(Way::ToWorker),
+            Self::WorkerGone => proxy.close_unheard(Way::ToWorker),
+        };
+        assert_eq!(hit, 1, "a worker has one connection");
+    }
+}
+
+/// Tries all cases at once, for they do nothing but wait.
+#[track_caller]
+fn side_by_side<T: Copy + fmt::Debug + Sync>(cases: &[T], check: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            let name = format!("{case:?}");
+            let started = thread::Builder::new().name(name).spawn_scoped(scope, || check(*case));
+            started.expect("there is room for a thread");
+        }
+    });
+}
+
+/// When a connection is half open.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Map,
+    Reduce,
+    Waiting,
+}
+
+/// The worker behind the network comes back by itself, and soon enough that nothing was taken from
+/// it: every task has run once.
+#[test]
+fn half_open_connection_costs_time_alone_whenever_it_comes() {
+    let moments = [Moment::Map, Moment::Reduce, Moment::Waiting];
+    let cases = moments.map(|moment| Fault::ALL.map(|fault| (moment, fault)));
+    side_by_side(cases.as_flattened(), |(moment, fault)| match moment {
+        Moment::Map => check_half_open_at_work(Phase::Map, fault),
+        Moment::Reduce => check_half_open_at_work(Phase::Reduce, fault),
+        Moment::Waiting => check_half_open_in_waiting(fault),
+    });
+}
+
+#[track_caller]
+fn check_half_open_at_work(phase: Phase, fault: Fault) {
+    let mut cluster = job().drive();
+    let proxy = Proxy::start(cluster.address());
+    let worker = cluster.worker_by(proxy.address(), &SLOW);
+    at_work(&mut cluster, phase, worker);
+    fault.strike(&proxy);
+
+    finish_undisturbed(cluster, &proxy);
+}
+
+#[track_caller]
+fn check_half_open_in_waiting(fault: Fault) {
+    // The flag once more: calls are told, too.
+    let mut cluster = job().map_tasks(1).reduce_tasks(4).flags(["-v"]).drive();
+    let proxy = Proxy::start(cluster.address());
+    // Alone it would need twelve seconds: there is work for both when the other is back.
+    let busy = cluster.worker(&["--throttle", "3500"]);
+    cluster.running(Phase::Map, busy);
+    let idle = cluster.worker_by(proxy.address(), &[]);
+    cluster.driver.wait_for("idle w1");
+    fault.strike(&proxy);
+
+    cluster.workers[idle].wait_for("reduce task");
+    finish_undisturbed(cluster, &proxy);
+}
+
+/// Waits until `worker` knows what it is to do: until then the network may still have the answer.
+#[track_caller]
+fn at_work(cluster: &mut Cluster, phase: Phase, worker: usize) -> Attempt {
+    let attempt = cluster.running(phase, worker);
+    let kind = match phase {
+        Phase::Map => "map",
+        Phase::Reduce => "reduce",
+    };
+    let said = format!("{kind} task {}, attempt {}", attempt.task, attempt.number);
+    cluster.workers[worker].wait_for(&said);
+    attempt
+}
+
+/// The job ends well, everybody ends with it, and it was as if nothing had happened.
+#[track_caller]
+fn finish_undisturbed(cluster: Cluster, proxy: &Proxy) {
+    let ended = cluster.finish();
+    assert!(proxy.accepted() > 1, "the worker never had to connect again");
+    assert_eq!(ended.attempts_lost(), 0);
+    ended.assert_ran(&[]);
+}
+
+/// The driver commits and says so, and the worker does not hear it.
+#[track_caller]
+fn check_lost_answer(phase: Phase) {
+    let mut cluster = job().drive();
+    let proxy = Proxy::start(cluster.address());
+    let worker = cluster.worker_by(proxy.address(), &SLOW);
+    let attempt = at_work(&mut cluster, phase, worker);
+    assert_eq!(proxy.lose(Way::ToWorker), 1);
+    cluster.driver.wait_for(&format!(": published {attempt}"));
+    assert_eq!(proxy.cut(Cut::Reset), 1);
+
+    cluster.driver.wait_for(&format!(": done w0 {attempt}: accepted"));
+    let ended = cluster.finish();
+    assert!(proxy.lost() > 0, "every answer was heard");
+    assert_eq!(ended.log.matches(&format!(": published {attempt}\n")).count(), 1);
+    assert!(ended.job.commits().values().all(|&times| times == 1), "{:?}", ended.job.commits());
+    assert_eq!(ended.report()["attempts"]["started"], 4);
+    assert_eq!(ended.attempts_lost(), 0);
+    ended.assert_ran(&[]);
+}
+
+#[test]
+fn commit_whose_answer_is_lost_counts_once_and_is_accepted_again() {
+    side_by_side(&[Phase::Map, Phase::Reduce], check_lost_answer);
+}
+
+#[test]
+fn connections_cut_all_the_time_cost_time_alone() {
+    side_by_side(&[Cut::Close, Cut::Reset], |cut| {
+        // Connections are made when there is something to say: heartbeats come each fifth of it.
+        let mut cluster = job().map_tasks(4).flags(["--worker-timeout", "2"]).drive();
+        let proxy = Proxy::start(cluster.address());
+        for _ in 0..2 {
+            cluster.worker_by(proxy.address(), &["--throttle", "5K"]);
+        }
+        let mut cuts = 0;
+        while !cluster.driver.log().contains(": job done") {
+            cuts += proxy.cut(cut);
+            // The passing of time is the fault.
+            thread::sleep(Duration::from_millis(200));
+        }
+        assert!(cuts >= 10, "{cuts} cuts are not all the time");
+
+        finish_undisturbed(cluster, &proxy);
+    });
+}
+
+#[test]
+fn worker_behind_a_stalled_network_is_replaced_and_its_late_report_is_stale() {
+    let mut cluster = job().flags(["--worker-timeout", "2"]).drive();
+    let proxy = Proxy::start(cluster.address());
+    let cut_off = cluster.worker_by(proxy.address(), &SLOW);
+    let attempt = at_work(&mut cluster, Phase::Map, cut_off);
+    proxy.stall();
+    // Still at it when the report comes that was under way all the time.
+    let other = cluster.worker(&["--throttle", "3K"]);
+    assert_eq!(cluster.heir(attempt), other);
+    proxy.heal();
+
+    cluster.driver.wait_for(&format!(": done w0 {attempt}: stale"));
+    cluster.workers[cut_off].wait_for("has given this worker up");
+    let ended = cluster.finish();
+    assert_eq!(ended.attempts_lost(), 1);
+    assert_eq!(ended.log.matches(&format!(" {attempt}: publishing")).count(), 0);
+    ended.assert_ran(&[&format!("m{}", attempt.task)]);
+}
+
+#[test]
+fn network_with_a_long_way_is_slow_and_nothing_else() {
+    const DELAY: Duration = Duration::from_millis(200);
+    // Heartbeats are sent each fifth of it, which is as long as an answer takes.
+    let mut cluster = job().map_tasks(4).flags(["--worker-timeout", "2"]).drive();
+    let proxy = Proxy::start(cluster.address());
+    proxy.delay(DELAY);
+    let began = Instant::now();
+    for _ in 0..2 {
+        cluster.worker_by(proxy.address(), &SLOW);
+    }
+    cluster.driver.wait_for(": job done");
+    // To register, to ask and to report, each there and back, in either phase.
+    assert!(began.elapsed() >= 8 * DELAY, "{:?} for all of it", began.elapsed());
+    let ended = cluster.finish();
+    assert_eq!(ended.attempts_lost(), 0);
+    ended.assert_ran(&[]);
+}
+
+/// They are held for as long as the driver lives, which ends all the same.
+#[test]
+fn connections_that_say_nothing_are_in_nobodys_way() {
+    let mut cluster = job().drive();
+    let mut silent: Vec<_> = (0..50)
+        .map(|_| TcpStream::connect(cluster.address()).expect("the driver listens"))
+        .collect();
+    for stream in &mut silent[..25] {
+        stream.write_all(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..12]).expect("they are connected");
+    }
+    cluster.worker(&SLOW);
+    cluster.driver.wait_for(": job done");
+    let ended = cluster.finish();
+    ended.assert_ran(&[]);
+}
+
+/// As long as workers wait for an answer, see `--driver-timeout`; they count from the first call
+/// that brought none. One of them waits for a task meanwhile, one reports, one is busy throughout.
+#[test]
+fn all_is_as_it_was_when_the_driver_has_stood_still_for_half_a_minute() {
+    const PAUSE: Duration = Duration::from_secs(30);
+    let mut cluster = job().drive();
+    // Its share takes longer than the pause.
+    let busy = cluster.worker(&["--throttle", "300"]);
+    cluster.running(Phase::Map, busy);
+    let reporting = cluster.worker(&["--throttle", "20K"]);
+    cluster.running(Phase::Map, reporting);
+    let waiting = cluster.worker(&["--throttle", "20K"]);
+    cluster.driver.signal(Signal::STOP);
+    thread::sleep(PAUSE);
+    cluster.driver.signal(Signal::CONT);
+
+    cluster.driver.wait_for("this process stood still for 2");
+    for worker in [busy, reporting, waiting] {
+        cluster.workers[worker].wait_for("is silent");
+    }
+    let ended = cluster.finish();
+    assert_eq!(ended.report()["workers"], 3);
+    assert_eq!(ended.attempts_lost(), 0);
+    ended.assert_ran(&[]);
+}
