@@ -11,6 +11,7 @@ use store::{Digest, StoreError};
 
 use crate::journal::JournalError;
 use crate::recovery::{MapCommit, ReduceCommit};
+use crate::status::DiskFault;
 use crate::story::Ending;
 
 /// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
@@ -48,6 +49,24 @@ pub(crate) enum Cause {
     /// The report does not fit the task.
     #[error("the worker reported something else than the task asks for")]
     Unfit,
+}
+
+impl Cause {
+    /// What was wrong with the disk, if it was that.
+    pub(crate) fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::NotDurable(StoreError::Full { .. })
+            | Self::NotPublished(StoreError::Full { .. })
+            | Self::Reported(Failure::DiskFull { .. }) => Some(DiskFault::Full),
+            Self::NotDurable(_) => Some(DiskFault::Refused),
+            Self::NotJournaled(error) => error.disk(),
+            Self::Abandoned
+            | Self::Conservation { .. }
+            | Self::NotPublished(_)
+            | Self::Reported(_)
+            | Self::Unfit => None,
+        }
+    }
 }
 
 /// The counts that are summed over committed tasks.

@@ -4,7 +4,6 @@
 //! waits for disks so that the loop does not have to: heartbeats are answered while gigabytes are
 //! synced. Commits that arrive while it is busy are recorded together, with one sync.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::book::Cause;
 use crate::driver::Event;
 use crate::faults;
-use crate::journal::{Journal, JournalError, Record};
+use crate::journal::{Journal, Record};
 
 /// What the committer is told to do.
 #[derive(Debug)]
@@ -51,7 +50,6 @@ pub(crate) struct Commit {
 pub(crate) struct Committer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
-    pub(crate) journal_path: PathBuf,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -139,7 +137,7 @@ impl Committer {
             faults::reach("driver::answer", commit.attempt.task.phase);
             self.tell(
                 commit.attempt,
-                recorded.as_ref().map_err(|error| self.not_journaled(error)).copied(),
+                recorded.as_ref().map_err(|error| Cause::NotJournaled(error.copy())).copied(),
             );
         }
     }
@@ -165,13 +163,6 @@ impl Committer {
             faults::reach("driver::renamed", phase);
         }
         Ok(())
-    }
-
-    /// A copy of the error for each attempt that waits: an `io::Error` cannot be cloned.
-    fn not_journaled(&self, error: &JournalError) -> Cause {
-        let source = std::io::Error::other(sentence(error));
-        let path = self.journal_path.clone();
-        Cause::NotJournaled(JournalError::Io { operation: "append to", path, source })
     }
 
     fn discard(&self, staging: &Staging) {

@@ -10,18 +10,19 @@
 //! FAILPOINTS='driver::answer@reduce=1*off->return(kill)'    the second time a reduce task does
 //! ```
 //!
-//! `return(kill)` ends the process there and then, as `kill -9` does. Whatever else can be said
-//! (`sleep`, `pause`, `panic`, chances) is as the crate `fail` has it.
+//! `return(kill)` ends the process there and then, as `kill -9` does. Where a disk may refuse,
+//! `return(28)` is what it says when it is full. Whatever else can be said (`sleep`, `pause`,
+//! `panic`, chances) is as the crate `fail` has it.
 
 #[cfg(feature = "faults")]
-pub(crate) use armed::{arm, reach, tear};
+pub(crate) use armed::{arm, reach, refuse, tear};
 #[cfg(not(feature = "faults"))]
-pub(crate) use harmless::{arm, reach, tear};
+pub(crate) use harmless::{arm, reach, refuse, tear};
 
 #[cfg(feature = "faults")]
 mod armed {
     use std::fmt::Display;
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::sync::Once;
 
     use rustix::process::{Signal, getpid, kill_process};
@@ -41,27 +42,36 @@ mod armed {
 
     /// The process is at `place`, for the sake of `whom`: both `place` and `place@whom` may strike.
     pub(crate) fn reach(place: &str, whom: impl Display) {
-        if is_deadly(place, whom) {
-            die();
-        }
+        strike(place, whom, || {}).expect("nothing is asked of the operating system here");
     }
 
-    /// The same; it strikes when half of `bytes` are written.
-    pub(crate) fn tear(place: &str, whom: impl Display, file: &mut impl Write, bytes: &[u8]) {
-        if is_deadly(place, whom) {
+    /// The same, where the operating system may refuse: `return(5)` makes it an input/output error.
+    pub(crate) fn refuse(place: &str, whom: impl Display) -> io::Result<()> {
+        strike(place, whom, || {})
+    }
+
+    /// The same, where `bytes` are about to be written: half of them are before it strikes.
+    pub(crate) fn tear(
+        place: &str,
+        whom: impl Display,
+        file: &mut impl Write,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        strike(place, whom, || {
             let half = file.write_all(&bytes[..bytes.len() / 2]);
-            half.expect("a test that kills does not fill the disk");
-            die();
-        }
+            half.expect("the fault is ours, not the disk's");
+        })
     }
 
-    fn is_deadly(place: &str, whom: impl Display) -> bool {
-        [place.to_owned(), format!("{place}@{whom}")].iter().any(|name| {
-            let planted = planted(name);
-            let known = planted.as_ref().is_none_or(|text| text == "kill");
-            assert!(known, "{name} cannot return {planted:?}");
-            planted.is_some()
-        })
+    fn strike(place: &str, whom: impl Display, before: impl FnOnce()) -> io::Result<()> {
+        let names = [place.to_owned(), format!("{place}@{whom}")];
+        let Some(text) = names.iter().find_map(|name| planted(name)) else { return Ok(()) };
+        before();
+        if text == "kill" {
+            die();
+        }
+        let code = text.parse().expect("a place returns `kill`, or the number of an error");
+        Err(io::Error::from_raw_os_error(code))
     }
 
     /// What the test says the place should return.
@@ -82,7 +92,7 @@ mod armed {
 #[cfg(not(feature = "faults"))]
 mod harmless {
     use std::fmt::Display;
-    use std::io::Write;
+    use std::io::{self, Write};
 
     #[inline]
     pub(crate) fn arm() {}
@@ -91,5 +101,12 @@ mod harmless {
     pub(crate) fn reach(_: &str, _: impl Display) {}
 
     #[inline]
-    pub(crate) fn tear(_: &str, _: impl Display, _: &mut impl Write, _: &[u8]) {}
+    pub(crate) fn refuse(_: &str, _: impl Display) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn tear(_: &str, _: impl Display, _: &mut impl Write, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
 }

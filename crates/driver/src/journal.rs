@@ -32,6 +32,7 @@ use serde_json::value::RawValue;
 use store::Digest;
 
 use crate::faults;
+use crate::status::DiskFault;
 pub use crate::story::{Death, Ending, FailureKind, Span};
 
 /// One line of the journal.
@@ -254,6 +255,37 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// What was wrong with the disk, if it was that.
+    pub(crate) fn disk(&self) -> Option<DiskFault> {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Self::Damaged { .. } | Self::GivenUp { .. } => None,
+            Self::Io { source, .. }
+                if [FileTooLarge, QuotaExceeded, StorageFull].contains(&source.kind()) =>
+            {
+                Some(DiskFault::Full)
+            }
+            Self::Io { .. } => Some(DiskFault::Refused),
+        }
+    }
+
+    /// One for each who waits: an `io::Error` cannot be cloned.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            Self::Damaged { path, line } => Self::Damaged { path: path.clone(), line: *line },
+            Self::GivenUp { path } => Self::GivenUp { path: path.clone() },
+            Self::Io { operation, path, source } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { operation, path: path.clone(), source }
+            }
+        }
+    }
+}
+
 /// A journal open for appending.
 #[derive(Debug)]
 pub struct Journal {
@@ -273,18 +305,31 @@ impl Journal {
     ///
     /// When the operating system refuses; the old journal is then untouched.
     pub fn create(path: &Path, records: &[Record]) -> Result<Self, JournalError> {
+        Self::put(path, &lines_of(records))
+    }
+
+    fn put(path: &Path, lines: &[u8]) -> Result<Self, JournalError> {
         let fresh = path.with_extension("new");
+        let put = Self::try_put(path, &fresh, lines);
+        if put.is_err() {
+            // A half is of no use, and takes room.
+            let _ = fs::remove_file(&fresh);
+        }
+        put
+    }
+
+    fn try_put(path: &Path, fresh: &Path, lines: &[u8]) -> Result<Self, JournalError> {
         let error = |operation, path: &Path| {
             let path = path.to_owned();
             move |source| JournalError::Io { operation, path, source }
         };
         faults::reach("driver::begin", "");
-        let mut file = File::create(&fresh).map_err(error("create", &fresh))?;
-        let lines = lines_of(records);
-        file.write_all(&lines).map_err(error("write", &fresh))?;
-        file.sync_all().map_err(error("sync", &fresh))?;
+        let mut file = File::create(fresh).map_err(error("create", fresh))?;
+        faults::tear("driver::begin-torn", "", &mut file, lines).map_err(error("write", fresh))?;
+        file.write_all(lines).map_err(error("write", fresh))?;
+        file.sync_all().map_err(error("sync", fresh))?;
         faults::reach("driver::begin-written", "");
-        fs::rename(&fresh, path).map_err(error("replace", path))?;
+        fs::rename(fresh, path).map_err(error("replace", path))?;
         faults::reach("driver::begin-renamed", "");
         let folder = path.parent().expect("a journal lies in a folder");
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
@@ -361,9 +406,9 @@ impl Journal {
             |operation| move |source| JournalError::Io { operation, path: path.clone(), source };
         let kind = records.first().map_or("", Record::kind);
         faults::reach("driver::append", kind);
-        faults::tear("driver::torn", kind, &mut self.file, &lines);
+        faults::tear("driver::torn", kind, &mut self.file, &lines).map_err(error("append to"))?;
         self.file.write_all(&lines).map_err(error("append to"))?;
-        faults::reach("driver::appended", kind);
+        faults::refuse("driver::appended", kind).map_err(error("sync"))?;
         self.file.sync_data().map_err(error("sync"))?;
         self.whole_bytes += lines.len() as u64;
         faults::reach("driver::recorded", kind);

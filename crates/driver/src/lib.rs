@@ -32,6 +32,6 @@ pub use rpc::message::{WordRule, WordRules};
 pub use rpc::{Token, TokenError};
 pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, StartError, prepare};
-pub use status::{PhaseSnapshot, Snapshot, Summary};
+pub use status::{DiskFault, PhaseSnapshot, Snapshot, Summary};
 pub use story::{AttemptStory, Death, Ending, FailureKind, Fate};
 pub use verify::{Finding, Verified, VerifyError, verify};

@@ -20,7 +20,7 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::recovery::Recovered;
 use crate::service::Service;
-use crate::status::{Snapshot, Summary};
+use crate::status::{DiskFault, Snapshot, Summary};
 use crate::story::{AttemptStory, Death};
 
 /// A job that listens for workers and has not begun.
@@ -33,7 +33,6 @@ pub struct Prepared {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
-    pub(crate) journal_path: PathBuf,
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
     pub(crate) replaces_results: bool,
@@ -141,12 +140,8 @@ impl Prepared {
             .map_err(system("listen on the address that was bound"))?;
         let (events, inbox) = (self.events, self.inbox);
         let (errands, orders) = std_mpsc::channel();
-        let committer = Committer {
-            store: self.store,
-            journal: self.journal,
-            journal_path: self.journal_path,
-            events: events.clone(),
-        };
+        let committer =
+            Committer { store: self.store, journal: self.journal, events: events.clone() };
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run(&orders))
@@ -238,6 +233,17 @@ pub enum JobError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl JobError {
+    /// What was wrong with the disk, if that ended the job. When it is mended the job goes on.
+    pub fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::Failed { attempts, .. } => attempts.iter().find_map(|story| story.fate.disk()),
+            Self::Journal(error) => error.disk(),
+            Self::Cancelled | Self::NoWorkers { .. } | Self::Serve(_) | Self::System { .. } => None,
+        }
+    }
 }
 
 struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptStory], &'a Path);

@@ -25,6 +25,7 @@ use crate::journal::{self, History, Journal, JournalError, Record};
 use crate::life::{EVENTS_MAX, Prepared};
 use crate::plan::Plan;
 use crate::recovery;
+use crate::status::DiskFault;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -168,6 +169,19 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// What was wrong with the disk, if it was that and the message does not say what to do.
+    pub fn disk(&self) -> Option<DiskFault> {
+        if let Self::Files { source: StoreError::Full { .. }, .. } = self {
+            Some(DiskFault::Full)
+        } else if let Self::Journal(error) = self {
+            error.disk()
+        } else {
+            None
+        }
+    }
+}
+
 fn bind_hint(source: &io::Error) -> &'static str {
     let kind = source.kind();
     if kind == io::ErrorKind::AddrInUse {
@@ -302,7 +316,6 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         limits: config.limits,
         store: Arc::new(store),
         journal,
-        journal_path,
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
         recovered,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::Cause;
 use crate::journal;
+use crate::status::DiskFault;
 
 /// From when to when an attempt ran, counted from the beginning of the driver's life. That is the
 /// driver's clock: it stands still while the process does. One that committed ended with its
@@ -62,11 +63,17 @@ pub enum Ending {
     },
     /// Its output was published, but could not be made durable or recorded.
     NotCommitted {
+        /// What was wrong with the disk, if it was that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disk: Option<DiskFault>,
         /// For people.
         sentence: String,
     },
     /// What it staged is not what it reported, or could not be published.
     Rejected {
+        /// What was wrong with the disk, if it was that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disk: Option<DiskFault>,
         /// For people.
         sentence: String,
     },
@@ -190,6 +197,16 @@ impl Fate {
             Self::Recalled { .. } => Some("recalled"),
         }
     }
+
+    /// What was wrong with the disk, if it did not win because of that.
+    pub(crate) fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::Ended(ending) => ending.disk(),
+            Self::Committed | Self::CutOff | Self::Gone | Self::Recalled { .. } | Self::Running => {
+                None
+            }
+        }
+    }
 }
 
 impl Ending {
@@ -201,11 +218,31 @@ impl Ending {
                 Self::Conservation { bucket, emitted, counted }
             }
             Cause::NotDurable(_) | Cause::NotJournaled(_) => {
-                Self::NotCommitted { sentence: sentence(cause) }
+                Self::NotCommitted { disk: cause.disk(), sentence: sentence(cause) }
             }
-            Cause::NotPublished(_) => Self::Rejected { sentence: sentence(cause) },
+            Cause::NotPublished(_) => {
+                Self::Rejected { disk: cause.disk(), sentence: sentence(cause) }
+            }
             Cause::Reported(failure) => Self::failed(failure),
             Cause::Unfit => Self::Unfit,
+        }
+    }
+
+    /// What was wrong with the disk, if that ended it.
+    fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::Failed { failure: FailureKind::DiskFull, .. } => Some(DiskFault::Full),
+            Self::NotCommitted { disk, .. } | Self::Rejected { disk, .. } => *disk,
+            Self::Abandoned
+            | Self::Conservation { .. }
+            | Self::Died(_)
+            | Self::Failed { .. }
+            | Self::Left
+            | Self::Lost { .. }
+            | Self::Starved { .. }
+            | Self::Stuck { .. }
+            | Self::Undelivered
+            | Self::Unfit => None,
         }
     }
 
@@ -289,8 +326,8 @@ impl fmt::Display for Ending {
             }
             Self::Died(death) => write!(f, "the worker process died: {death}"),
             Self::Failed { sentence, .. }
-            | Self::NotCommitted { sentence }
-            | Self::Rejected { sentence } => f.write_str(sentence),
+            | Self::NotCommitted { sentence, .. }
+            | Self::Rejected { sentence, .. } => f.write_str(sentence),
             Self::Left => f.write_str("handed back: the worker was told to stop"),
             Self::Lost { silent_ms } => {
                 write!(f, "lost: nothing was heard of the worker for {:.1} s", seconds(*silent_ms))

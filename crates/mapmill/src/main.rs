@@ -10,6 +10,7 @@ mod messages;
 mod numbers;
 mod progress;
 mod report;
+mod room;
 mod top;
 mod verify;
 
@@ -97,7 +98,11 @@ fn run(request: RunRequest) -> Result<(), Failure> {
 
 fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
     let insecure = config.insecure;
-    let prepared = driver::prepare(config).map_err(Failure::start)?;
+    let files = config.files.clone();
+    let prepared = driver::prepare(config).map_err(|error| {
+        let advice = error.disk().map(|fault| room::advice(&files, fault));
+        Failure::start(error).advise(advice)
+    })?;
     if prepared.replaces_results() {
         let files = prepared.files().to_owned();
         messages::warn(&Warning::ReplacesResults { files }, show.verbosity);
@@ -125,6 +130,7 @@ async fn execute(
 ) -> Result<(), Failure> {
     let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
     let progress = tokio::spawn(progress::show(watcher, prepared.address(), show.verbosity));
+    let files = prepared.files().to_owned();
     let result = prepared.run(snapshots, interrupted).await;
     // The sender is gone, so the progress has come to its end.
     let _ = progress.await;
@@ -132,7 +138,8 @@ async fn execute(
         Ok(summary) => report::print(&summary, show),
         Err(error) => {
             report::print_failure(&error, show);
-            Err(Failure::job(error))
+            let advice = error.disk().map(|fault| room::advice(&files, fault));
+            Err(Failure::job(error).advise(advice))
         }
     }
 }
@@ -168,6 +175,9 @@ fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
     };
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    // Once it was listened for, it ends no process any more: a write beyond `ulimit -f` is refused,
+    // and that has a message.
+    drop(listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let (wish, wished) = oneshot::channel();
     tokio::spawn(async move {
         let mut wish = Some(wish);

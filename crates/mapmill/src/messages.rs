@@ -37,12 +37,14 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) struct Failure {
     error: Box<dyn Error + Send + Sync>,
     code: u8,
+    /// The way out, where it is longer than a few words: a sentence below the error.
+    advice: Option<String>,
 }
 
 impl Failure {
     /// Nothing was done.
     pub(crate) fn start(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error: error.into(), code: NOT_STARTED }
+        Self { error: error.into(), code: NOT_STARTED, advice: None }
     }
 
     /// The job ran.
@@ -55,12 +57,17 @@ impl Failure {
             | driver::JobError::Serve(_)
             | driver::JobError::System { .. } => FAILED,
         };
-        Self { error: error.into(), code }
+        Self { error: error.into(), code, advice: None }
     }
 
     /// What was done cannot be shown.
     pub(crate) fn output(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error: error.into(), code: FAILED }
+        Self { error: error.into(), code: FAILED, advice: None }
+    }
+
+    /// With a way out.
+    pub(crate) fn advise(self, advice: Option<String>) -> Self {
+        Self { advice, ..self }
     }
 
     /// A worker ended before its job.
@@ -72,7 +79,7 @@ impl Failure {
         } else {
             FAILED
         };
-        Self { error: error.into(), code }
+        Self { error: error.into(), code, advice: None }
     }
 }
 
@@ -274,6 +281,9 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         say_lines(&format!("mapmill: {}\n", lines.join("\n")));
     } else {
         say(format_args!("{text}"));
+    }
+    if let Some(advice) = &failure.advice {
+        say(format_args!("{advice}"));
     }
     failure.code.into()
 }

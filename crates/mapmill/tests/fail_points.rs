@@ -41,10 +41,11 @@ const COMMIT: [(&str, &[&str], &[u32]); 13] = [
 const ANSWER: [(&str, &[&str], &[u32]); 1] = [("driver::answer", &["map", "reduce"], &[1, 2, 3])];
 
 /// Before anything is handed out.
-const START: [(&str, &[&str], &[u32]); 6] = [
+const START: [(&str, &[&str], &[u32]); 7] = [
     ("driver::locked", &[""], &[1]),
     ("driver::swept", &[""], &[1]),
     ("driver::begin", &[""], &[1]),
+    ("driver::begin-torn", &[""], &[1]),
     ("driver::begin-written", &[""], &[1]),
     ("driver::begin-renamed", &[""], &[1]),
     ("driver::begun", &[""], &[1]),

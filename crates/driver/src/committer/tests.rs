@@ -224,7 +224,7 @@ impl Bench {
         };
         let journal = self.journal.take();
         let journal = journal.unwrap_or_else(|| Journal::create(&path, &[]).unwrap());
-        Committer { store: Arc::new(store), journal, journal_path: path, events }
+        Committer { store: Arc::new(store), journal, events }
     }
 
     /// All errands at once; returns what the loop is told.

@@ -151,7 +151,7 @@ fn journal_without_notes_is_told_as_far_as_it_goes() {
 /// A publication that was under way when the job ended may fail after it.
 #[test]
 fn note_behind_the_end_changes_no_outcome() {
-    let rejected = Ending::Rejected { sentence: "not published".to_owned() };
+    let rejected = Ending::Rejected { disk: None, sentence: "not published".to_owned() };
     let history = tell([end(FAILED), ended(Written::Map, 0, 0, rejected)], false);
 
     assert_eq!(history.state, State::Failed);

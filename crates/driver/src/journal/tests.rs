@@ -254,6 +254,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         FailureKind::StagingExists,
     ]);
     let plain = vec![Ending::Abandoned, Ending::Left, Ending::Undelivered, Ending::Unfit];
+    let disk = prop::sample::select(vec![None, Some(DiskFault::Full), Some(DiskFault::Refused)]);
     let text = any::<String>;
     prop_oneof![
         prop::sample::select(plain),
@@ -266,8 +267,8 @@ fn any_ending() -> impl Strategy<Value = Ending> {
             .prop_map(|(failure, path, sentence)| { Ending::Failed { failure, path, sentence } }),
         any::<u64>().prop_map(|silent_ms| Ending::Lost { silent_ms }),
         any::<u64>().prop_map(|still_ms| Ending::Stuck { still_ms }),
-        text().prop_map(|sentence| Ending::NotCommitted { sentence }),
-        text().prop_map(|sentence| Ending::Rejected { sentence }),
+        (disk.clone(), text()).prop_map(|(disk, sentence)| Ending::NotCommitted { disk, sentence }),
+        (disk, text()).prop_map(|(disk, sentence)| Ending::Rejected { disk, sentence }),
         (any::<u32>(), text()).prop_map(|(map, sentence)| Ending::Starved { map, sentence }),
     ]
 }

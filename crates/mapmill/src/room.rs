@@ -1,0 +1,23 @@
+//! What to do about a disk that is full or out of order: how much room there is, and what is kept.
+
+use std::path::Path;
+
+use driver::DiskFault;
+
+use crate::numbers::bytes;
+
+/// For a job that ended because something in `files` could not be written. The room is that of now,
+/// when what was not finished is removed.
+pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
+    let path = files.display();
+    let wish = match (fault, rustix::fs::statvfs(files)) {
+        (DiskFault::Full, Ok(disk)) => {
+            let size = |blocks: u64| bytes(blocks.saturating_mul(disk.f_frsize));
+            let (free, all) = (size(disk.f_bavail), size(disk.f_blocks));
+            format!("make room in {path} ({free} free of {all} now)")
+        }
+        (DiskFault::Full, Err(_)) => format!("make room in {path}"),
+        (DiskFault::Refused, Ok(_) | Err(_)) => format!("see to the disk of {path}"),
+    };
+    format!("{wish}, and start the job again, without --fresh: what is committed is kept")
+}
