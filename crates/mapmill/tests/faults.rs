@@ -9,14 +9,13 @@ mod util;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
 use util::cluster::{Cluster, Phase};
-use util::job::{Ended, TestJob, entries, results};
+use util::job::{TestJob, results};
 
 /// How long after its time an attempt may be given away: our machine is shared.
 const SLACK: Duration = Duration::from_millis(1500);
@@ -369,36 +368,6 @@ fn intermediate_that_is_cut_is_not_counted() {
 fn intermediate_that_is_gone_is_not_taken_for_empty() {
     let remove = |path: &Path| fs::remove_file(path).unwrap();
     check_damaged_intermediate(remove, "intermediate of map task 1 is missing");
-}
-
-#[test]
-fn full_disk_ends_the_job_with_a_sentence() {
-    let job = TestJob::new().sample().flags(["--workers", "2"]);
-    fs::create_dir(job.path("files")).unwrap();
-    let mut probe = Command::new("unshare");
-    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(job.path("files"));
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
-        {
-            eprintln!("skipped: this system does not let us mount a small disk");
-        }
-        return;
-    }
-    // Room for the journal and a part of the intermediates. What is on it afterwards is copied,
-    // because it vanishes with the process.
-    let script = "mount -t tmpfs -o size=400k tmpfs files && \"$@\"; code=$?; \
-                  cp -r files kept; exit $code";
-    let run = job.job_command("run", &[]);
-    let mut command = Command::new("unshare");
-    command.current_dir(job.path("")).args(["-rm", "sh", "-c", script, "sh"]);
-    command.arg(run.get_program()).args(run.get_args());
-    let mut run = job.start("run", command);
-
-    assert_eq!(run.code(), 1);
-    run.wait_for("no room for");
-    assert_eq!(entries(&job.path("kept/out")), [""; 0]);
-    let ended = Ended::new(job, run);
-    assert_eq!(ended.report()["state"], "failed");
 }
 
 #[test]

@@ -1,0 +1,215 @@
+//! A disk that is full ends the job with a sentence; when there is room the same command goes on.
+//!
+//! The small disk is a file system in memory, mounted where only the processes of the test see it.
+//! On a system that does not let us, these tests say so and do nothing.
+
+mod util;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use util::cluster::PLACES;
+use util::job::{Ended, TestJob, entries};
+use util::journal::{committed, committed_in, records, records_in};
+
+/// The results folder is a disk of `$0`. The command is run there, and again when there is room.
+/// What is left by the first is copied to `first`; the rest stays in `files`.
+const TWICE: &str = r#"
+mount -t tmpfs -o size="$0" tmpfs files || exit 99
+"$@" >first.stdout 2>first.stderr
+echo $? >first.code
+cp -a files first
+mount -o remount,size=64m files
+"$@"
+code=$?
+cp -a files second && umount files && rmdir files && mv second files || exit 98
+exit $code
+"#;
+
+/// A job that ran into a full disk, and then did not.
+struct Twice {
+    /// What the driver said when the disk was full.
+    log: String,
+    /// What was committed then.
+    before: BTreeMap<String, usize>,
+    /// The second run.
+    ended: Ended,
+}
+
+/// Nothing if small disks cannot be had here.
+#[track_caller]
+fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
+    fs::create_dir(job.path("files")).expect("our own folder can be written");
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(job.path("files"));
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
+        {
+            eprintln!("skipped: this system does not let us mount a small disk");
+        }
+        return None;
+    }
+    let run = job.job_command("run", &[]);
+    let mut command = Command::new("unshare");
+    command.current_dir(job.path("")).args(["-rm", "sh", "-c", TWICE, size]);
+    command.arg(run.get_program()).args(run.get_args());
+    let mut run = job.start("twice", command);
+    run.wait();
+
+    let read = |name: &str| fs::read_to_string(job.path(name)).expect("the first run was there");
+    let log = read("first.stderr");
+    assert_eq!(read("first.code").trim(), "1", "the disk was large enough: {log}");
+    assert_eq!(entries(&job.path("first/.mapmill/staging")), [""; 0], "left staged: {log}");
+    let before = committed_in(&job.path("first"));
+    let ended = Ended::new(job, run).check();
+    assert_goes_on(&before, &ended);
+    let verified = ended.job.command("verify").output().expect("the program starts");
+    assert!(verified.status.success(), "{verified:?}");
+    Some(Twice { log, before, ended })
+}
+
+/// What was committed `before` was not done again.
+#[track_caller]
+fn assert_goes_on(before: &BTreeMap<String, usize>, ended: &Ended) {
+    assert!(ended.log.contains("going on with the job in"), "{}", ended.log);
+    for task in before.keys() {
+        let again = ended.log.contains(&format!(": start {task}."));
+        assert!(!again, "{task} ran again: {}", ended.log);
+    }
+}
+
+/// The error names the file, and the way out names the folder and its room.
+#[track_caller]
+fn assert_says(twice: &Twice, file: &str, size: &str) {
+    let Twice { log, ended, .. } = twice;
+    let files = ended.job.path("files");
+    for part in [
+        format!("{file}: No space left on device (os error 28)"),
+        format!("make room in {} (", files.display()),
+        format!(" free of {size} now), and start the job again, without --fresh"),
+    ] {
+        assert!(log.contains(&part), "no `{part}` in {log}");
+    }
+}
+
+#[test]
+fn job_without_room_for_intermediates_goes_on_when_there_is_some() {
+    let job = TestJob::new().sample().workers(2);
+    let Some(twice) = run_twice(job, "400k") else { return };
+
+    assert!(twice.log.contains("no room for "), "{}", twice.log);
+    assert!(twice.log.contains(": No space left on device (os error 28)"), "{}", twice.log);
+    assert_eq!(entries(&twice.ended.job.path("first/out")), [""; 0]);
+    let report = fs::read(twice.ended.job.path("first.stdout")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["state"], "failed");
+}
+
+#[test]
+fn job_without_room_for_outputs_goes_on_when_there_is_some() {
+    // No word twice: what the map tasks write, the reduce tasks write once more, with counts.
+    let letters =
+        |number: u32| [0, 4, 8, 12].map(|at| char::from(b'a' + (number >> at & 15) as u8));
+    let text: String =
+        (0..40_000).flat_map(|word| letters(word).into_iter().chain([' '])).collect();
+    let job = TestJob::new().input(text).map_tasks(2).reduce_tasks(2).workers(2);
+    let Some(twice) = run_twice(job, "280k") else { return };
+
+    let bucket = usize::from(!twice.log.contains("reduce task 0 (bucket 0) ended the job"));
+    assert_says(&twice, &format!("out-{bucket}"), "280.0 KiB");
+    assert_eq!(twice.before.len(), 2, "both map tasks: {}", twice.log);
+}
+
+#[test]
+fn job_without_room_for_its_journal_goes_on_when_there_is_some() {
+    let job = many_records().workers(2);
+    let Some(twice) = run_twice(job, "24k") else { return };
+
+    assert_says(&twice, "journal.jsonl", "24.0 KiB");
+    let records = records_in(&twice.ended.job.path("first"));
+    let written_after = records.iter().any(|record| record["kind"] == "end");
+    assert!(!written_after, "the end was written behind what could not be");
+    assert!(twice.before.len() > 10, "{:?}", twice.before);
+}
+
+/// A limit on the size of files is met by the journal, which is the largest.
+#[test]
+fn job_whose_journal_is_too_large_says_so_and_goes_on_without_the_limit() {
+    let job = many_records().workers(2);
+    let run = job.job_command("run", &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 24 && exec \"$@\"", "sh"]);
+    command.current_dir(job.path("")).arg(run.get_program()).args(run.get_args());
+    let mut run = job.start("limited", command);
+
+    assert_eq!(run.code(), 1);
+    run.wait_for("journal.jsonl: File too large (os error 27)");
+    run.wait_for("make room in ");
+    let before = committed(&job);
+    assert!(before.len() > 10, "{before:?}");
+    assert!(!records(&job).iter().any(|record| record["kind"] == "end"));
+    assert_goes_on(&before, &job.run().check());
+}
+
+/// The disk has room again at once: whoever tried once more would write behind half a line.
+#[test]
+fn append_to_the_journal_that_failed_is_not_repeated() {
+    let journal = check_refusal(
+        "driver::torn@map=2*off->1*return(28)",
+        &["journal.jsonl: No space left on device (os error 28)", "make room in "],
+    );
+    assert!(!journal.ends_with('\n'), "something was written behind half a line: {journal}");
+}
+
+/// A second sync may succeed without the bytes of the first.
+#[test]
+fn sync_of_the_journal_that_failed_is_not_repeated() {
+    let journal = check_refusal(
+        "driver::appended@map=2*off->1*return(5)",
+        &["journal.jsonl: Input/output error (os error 5)", "see to the disk of "],
+    );
+    assert!(!journal.contains(r#""kind":"end""#), "something was written after it: {journal}");
+}
+
+/// The journal is refused something once. The driver says the `parts` and ends; started again it
+/// goes on. Returns the journal as the first left it.
+#[track_caller]
+fn check_refusal(place: &str, parts: &[&str]) -> String {
+    let job = many_records().workers(1);
+    let mut command = job.job_command("run", &[]);
+    command.env(PLACES, place);
+    let mut run = job.start("refused", command);
+
+    assert_eq!(run.code(), 1, "{place}");
+    for part in [parts, &["is not written any more", "and start the job again"]].concat() {
+        run.wait_for(part);
+    }
+    let journal = fs::read_to_string(job.result(".mapmill/journal.jsonl")).expect("it was begun");
+    let before = committed(&job);
+    assert!(before.len() >= 2, "{before:?}");
+    assert_goes_on(&before, &job.run().check());
+    journal
+}
+
+#[test]
+fn journal_that_cannot_begin_leaves_nothing_of_itself() {
+    let job = many_records().workers(1);
+    let mut command = job.job_command("run", &[]);
+    command.env(PLACES, "driver::begin-torn=return(28)");
+    let mut run = job.start("refused", command);
+
+    assert_eq!(run.code(), 2);
+    run.wait_for("cannot begin the journal");
+    run.wait_for("No space left on device (os error 28)");
+    run.wait_for("make room in ");
+    assert_eq!(entries(&job.result(".mapmill")), ["lock", "staging"]);
+    job.run().check();
+}
+
+/// A job whose journal is larger than all that it writes besides, the log of the test included:
+/// few words, and records of many buckets.
+fn many_records() -> TestJob {
+    let text = format!("Ask for me {}", "1 ".repeat(1000));
+    TestJob::new().input(text).map_tasks(50).reduce_tasks(40)
+}
