@@ -13,9 +13,9 @@
 //! [`Record::Resume`] before it.
 //!
 //! A new job begins with a new journal, put in place of the old one in one step. A job that was cut
-//! off goes on in the journal it has. Either way the epoch of this life is above all earlier ones,
-//! and on disk before the first task is handed out: no two attempts in a folder's history share a
-//! name.
+//! off goes on in a copy of the journal it has, put in place in the same way. Either way the epoch
+//! of this life is above all earlier ones, and on disk before the first task is handed out: no two
+//! attempts in a folder's history share a name.
 
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
@@ -338,21 +338,27 @@ impl Journal {
         Ok(Self { file, path: path.to_owned(), whole_bytes, is_broken: false })
     }
 
-    /// Opens the journal at `path` to go on behind its last whole record, and appends and syncs
-    /// `record`. What is left of a torn one is cut off: half a line would swallow the next.
+    /// Goes on with the journal at `path` behind its last whole record, with `record`. What is left
+    /// of a torn one is cut off: half a line would swallow the next.
+    ///
+    /// All of it is written and synced anew. What an earlier life could not sync can be read, and
+    /// is believed; but it may be in the memory of the system alone, and no later sync of that file
+    /// would bring it to the disk.
     ///
     /// # Errors
     ///
-    /// When the operating system refuses.
+    /// When the operating system refuses; the old journal is then untouched.
     pub fn resume(path: &Path, history: &History, record: &Record) -> Result<Self, JournalError> {
-        let error =
-            |operation| move |source| JournalError::Io { operation, path: path.to_owned(), source };
-        let file = File::options().append(true).open(path).map_err(error("open"))?;
-        file.set_len(history.whole_bytes).map_err(error("cut"))?;
-        let whole_bytes = history.whole_bytes;
-        let mut journal = Self { file, path: path.to_owned(), whole_bytes, is_broken: false };
-        journal.append(std::slice::from_ref(record))?;
-        Ok(journal)
+        let mut lines = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(history.whole_bytes).read_to_end(&mut lines))
+            .map_err(|source| JournalError::Io {
+                operation: "read",
+                path: path.to_owned(),
+                source,
+            })?;
+        write_record(&mut lines, record);
+        Self::put(path, &lines)
     }
 
     /// Appends `records` and syncs them, all with one sync.

@@ -1,5 +1,7 @@
 //! Lines that are torn, damaged or lost, and records that are read as they were written.
 
+use std::os::unix::fs::MetadataExt;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -51,9 +53,12 @@ fn journal_is_resumed_behind_its_last_whole_record() {
     for length in whole.len()..lines.len() {
         fs::write(&path, &lines[..length]).unwrap();
         let history = read(&path).unwrap();
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let before = inode();
 
         let mut journal = Journal::resume(&path, &history, &resume).unwrap();
         journal.append(&[map(1)]).unwrap();
+        assert_ne!(inode(), before, "what may not be on the disk is not written anew");
 
         let expected = [begin(1), resume.clone(), map(1)];
         assert_eq!(read(&path).unwrap().records, expected, "{length} bytes");
