@@ -487,8 +487,8 @@ Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrup
 
 /// The end of the long help for workers.
 const WORKER_EXIT_CODES: &str = "\
-Exit codes: 0 the job is over; 1 the driver was lost; 2 the worker could not start, or the driver \
-refused it.";
+Exit codes: 0 the job is over; 1 the driver was lost, or too much hangs; 2 the worker could not \
+start, or the driver refused it.";
 
 /// More processes than this on one machine is a slip of the finger.
 const WORKERS_MAX: u32 = 1024;
