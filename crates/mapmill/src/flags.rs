@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Worker(WorkerFlags),
     Top(TopFlags),
     Verify(VerifyFlags),
+    Why(WhyFlags),
     Completions(CompletionsFlags),
     Man(ManFlags),
 }
@@ -278,6 +279,27 @@ pub(crate) struct VerifyFlags {
     pub(crate) files: PathBuf,
 }
 
+/// Tell what happened to a job, or to one of its tasks
+///
+/// Every attempt at every task, with who made it, when, how much it read and what became of it:
+/// while the job runs, and afterwards, as long as its journal is in FILES. With TASK, the story of
+/// that task; a TASK is written as messages write it: m3, r0, m3.a1, or `map task 3`.
+#[derive(Args, Debug)]
+#[command(after_long_help = WHY_EXIT_CODES)]
+pub(crate) struct WhyFlags {
+    /// The folder with the results
+    #[arg(value_name = "FILES", default_value = DEFAULT_FILES, value_hint = ValueHint::DirPath)]
+    pub(crate) files: PathBuf,
+
+    /// The task to tell of; all of them in short if left out
+    #[arg(value_name = "TASK")]
+    pub(crate) task: Vec<String>,
+
+    /// Print it as JSON
+    #[arg(long, help_heading = "Messages")]
+    pub(crate) json: bool,
+}
+
 /// Print a completion script for a shell
 ///
 /// For bash, for example:
@@ -468,6 +490,9 @@ fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {
     })
 }
 
+/// Where results go if nothing else is said.
+pub(crate) const DEFAULT_FILES: &str = "files";
+
 /// Where driver and workers meet if nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
@@ -489,6 +514,10 @@ Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrup
 const WORKER_EXIT_CODES: &str = "\
 Exit codes: 0 the job is over; 1 the driver was lost, or too much hangs; 2 the worker could not \
 start, or the driver refused it.";
+
+/// The end of the long help for telling what happened.
+const WHY_EXIT_CODES: &str = "\
+Exit codes: 0 it was told; 2 there is no job in FILES, or no such task.";
 
 /// More processes than this on one machine is a slip of the finger.
 const WORKERS_MAX: u32 = 1024;

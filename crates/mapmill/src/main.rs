@@ -13,6 +13,7 @@ mod report;
 mod room;
 mod top;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(request) => request.try_into().and_then(run),
         Command::Top(request) => top::print(&request),
         Command::Verify(request) => verify::print(&request),
+        Command::Why(request) => why::print(&request),
         Command::Worker(request) => request.try_into().and_then(work),
     };
     match result {

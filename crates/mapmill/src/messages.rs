@@ -266,6 +266,13 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Data for programs, on stdout: one line of JSON.
+pub(crate) fn json(report: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(report).expect("a report is numbers and text");
+    line.push(b'\n');
+    data(&line)
+}
+
 /// Says why the program ends, and with which code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     let mut text = failure.error.to_string();

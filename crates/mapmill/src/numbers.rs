@@ -90,6 +90,23 @@ pub(crate) fn seconds(duration: Duration) -> String {
     }
 }
 
+/// `2026-11-21 23:24:35 UTC`, from seconds since 1970
+pub(crate) fn utc(unix_seconds: u64) -> String {
+    let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    // Days since 0000-03-01: then the leap day is the last day of a year, and 400 years are one
+    // length.
+    let days = days.saturating_add(719_468);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + carry;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// A bar of `columns`, filled from the left by `share`, from 0 to 1, in eighths of a column.
 pub(crate) fn bar_of(share: f64, columns: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -137,6 +154,21 @@ mod tests {
         assert_eq!(bar_of(0.0, 3), "   ");
         assert_eq!(bar_of(0.5, 3), "█▌ ");
         assert_eq!(bar_of(1.0, 3), "███");
+    }
+
+    /// As `date --utc --date=@SECONDS` has it.
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (unix_seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_795_303_475, "2026-11-21 23:24:35 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(unix_seconds), text);
+        }
     }
 
     #[test]

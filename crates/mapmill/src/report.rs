@@ -77,7 +77,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     if show.verbosity > Verbosity::Quiet {
         messages::say_lines(&text(summary, &frequent));
     }
-    if show.json { print_json(&json(summary, &frequent)) } else { Ok(()) }
+    if show.json { messages::json(&json(summary, &frequent)) } else { Ok(()) }
 }
 
 /// A job that failed. The error itself is said by `main`.
@@ -92,14 +92,8 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             | JobError::System { .. } => "failed",
         };
         // That stdout cannot be written is not worse than what is said already.
-        let _ = print_json(&FailureReport { state, error: error.to_string() });
+        let _ = messages::json(&FailureReport { state, error: error.to_string() });
     }
-}
-
-fn print_json(report: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(report).expect("a report is numbers and text");
-    line.push(b'\n');
-    messages::data(&line)
 }
 
 fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {

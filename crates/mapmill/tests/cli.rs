@@ -10,5 +10,6 @@ mod cli {
     mod scratch;
     mod top;
     mod verify;
+    mod why;
 }
 mod util;

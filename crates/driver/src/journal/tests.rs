@@ -101,15 +101,24 @@ fn note_that_finds_no_room_is_left_out_and_the_next_commit_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let note = Record::Recalled { map: 1, reduce: 2, attempt: 0, sentence: "gone".to_owned() };
+    let resume =
+        Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 };
     let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-    journal.note(std::slice::from_ref(&note)).unwrap();
+    let mut expected = vec![begin(1)];
+    // A file that is new, and one that is appended to.
+    for task in 0..2 {
+        journal.note(std::slice::from_ref(&note)).unwrap();
+        // A part of another one was written, and the rest did not fit.
+        journal.file.write_all(&[b'x'; 4096]).unwrap();
+        journal.cut_off().unwrap();
+        journal.append(&[map(task)]).unwrap();
 
-    // Half of another one was written, and the rest did not fit.
-    journal.file.write_all(b"{\"crc32\":").unwrap();
-    journal.cut_off().unwrap();
-    journal.append(&[map(0)]).unwrap();
-
-    assert_eq!(read(&path).unwrap().records, [begin(1), note, map(0)]);
+        expected.extend([note.clone(), map(task)]);
+        let history = read(&path).unwrap();
+        assert_eq!(history.records, expected);
+        journal = Journal::resume(&path, &history, &resume).unwrap();
+        expected.push(resume.clone());
+    }
 }
 
 /// Half a note that stays would swallow the next record.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 7] = ["run", "driver", "worker", "top", "completions", "man", "verify"];
+const COMMANDS: [&str; 8] =
+    ["run", "driver", "worker", "top", "verify", "why", "completions", "man"];
 
 #[test]
 fn help_is_data_and_fits_the_width() {

@@ -1,0 +1,463 @@
+//! What happened to a job, or to one of its tasks, in words that need no manual.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use driver::{AttemptStory, Ending, Fate, History, Phase, State, TaskId};
+use serde::Serialize;
+
+use crate::flags::{DEFAULT_FILES, WhyFlags};
+use crate::messages::{self, Failure, printable};
+use crate::numbers::{bytes, plural, seconds, utc};
+
+/// `mapmill why`
+pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
+    let (files, asked) = what_is_meant(flags).map_err(Failure::start)?;
+    let history = driver::history(&files).map_err(Failure::start)?;
+    let Some(asked) = asked else {
+        let overview = Overview::of(&files, &history);
+        return if flags.json {
+            messages::json(&overview)
+        } else {
+            messages::data(overview.text(&history).as_bytes())
+        };
+    };
+    let story = Story::of(&files, &history, &asked).map_err(Failure::start)?;
+    if flags.json { messages::json(&story) } else { messages::data(story.text().as_bytes()) }
+}
+
+/// A task, or one attempt at it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Asked {
+    task: TaskId,
+    attempt: Option<u32>,
+}
+
+/// The folder and the task; a task alone is looked for in the default folder.
+fn what_is_meant(flags: &WhyFlags) -> Result<(PathBuf, Option<Asked>), WhyError> {
+    let all = std::iter::once(flags.files.to_string_lossy().into_owned());
+    let all: Vec<String> = all.chain(flags.task.iter().cloned()).collect();
+    if !flags.files.exists()
+        && let Some(asked) = parse_asked(&all.join(" "))
+    {
+        return Ok((DEFAULT_FILES.into(), Some(asked)));
+    }
+    if flags.task.is_empty() {
+        return Ok((flags.files.clone(), None));
+    }
+    let text = flags.task.join(" ");
+    let asked = parse_asked(&text).ok_or(WhyError::Name { text })?;
+    Ok((flags.files.clone(), Some(asked)))
+}
+
+/// As messages have it: `m3`, `m3.a1`, `map task 3`, `map task 3, attempt 1`; or shorter: `map 3`.
+fn parse_asked(text: &str) -> Option<Asked> {
+    let text = text.to_ascii_lowercase().replace("task", " ").replace("attempt", " a");
+    let text: String = text.chars().filter(|letter| !matches!(letter, ' ' | ',' | '.')).collect();
+    let names =
+        [("map", Phase::Map), ("m", Phase::Map), ("reduce", Phase::Reduce), ("r", Phase::Reduce)];
+    let (numbers, phase) =
+        names.iter().find_map(|&(name, phase)| Some((text.strip_prefix(name)?, phase)))?;
+    let (index, attempt) = match numbers.split_once('a') {
+        Some((index, number)) => (index, Some(number.parse().ok()?)),
+        None => (numbers, None),
+    };
+    Some(Asked { task: TaskId { phase, index: index.parse().ok()? }, attempt })
+}
+
+/// What was asked for, and is not there.
+#[derive(Debug)]
+enum WhyError {
+    Attempt { asked: TaskId, number: u32, attempts: usize },
+    Name { text: String },
+    Task { asked: TaskId, tasks: u32 },
+}
+
+impl fmt::Display for WhyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt { asked, number, attempts } => {
+                let attempts = plural(*attempts as u64, "attempt", "attempts");
+                write!(f, "there is no {asked}.a{number}: {asked} has had {attempts}")
+            }
+            Self::Name { text } => {
+                write!(f, "`{text}` names no task; say m0, r0, or m0.a1 for one attempt at it")
+            }
+            Self::Task { asked, tasks } => {
+                let (phase, first) = (asked.phase, TaskId { index: 0, ..*asked });
+                let last = TaskId { index: tasks.saturating_sub(1), ..*asked };
+                write!(
+                    f,
+                    "there is no {asked}: the {phase} tasks of this job are {first} to {last}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for WhyError {}
+
+/// A job in short. Times are seconds.
+#[derive(Serialize)]
+struct Overview {
+    files: String,
+    state: &'static str,
+    job: String,
+    build: String,
+    input_files: usize,
+    input_bytes: u64,
+    lives: Vec<LifeReport>,
+    map: PhaseReport,
+    reduce: PhaseReport,
+}
+
+#[derive(Serialize)]
+struct LifeReport {
+    epoch: u64,
+    began_unix_seconds: u64,
+    seconds: f64,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct PhaseReport {
+    tasks: u32,
+    committed: u32,
+    running: usize,
+    attempts: usize,
+    /// Names of attempts, by cause.
+    did_not_count: BTreeMap<&'static str, Vec<String>>,
+    slowest: Vec<Slow>,
+    /// Tasks with more than one attempt, and how many they had.
+    attempted_again: Vec<(String, usize)>,
+}
+
+#[derive(Serialize)]
+struct Slow {
+    task: String,
+    seconds: f64,
+}
+
+impl Overview {
+    fn of(files: &Path, history: &History) -> Self {
+        let lives = history.lives.iter().enumerate().map(|(index, life)| LifeReport {
+            epoch: life.epoch,
+            began_unix_seconds: life.began_unix_seconds,
+            seconds: life.lasted.as_secs_f64(),
+            state: match life.ended {
+                Some(state) => code(state),
+                None if index + 1 == history.lives.len() => code(history.state),
+                None => code(State::CutOff),
+            },
+        });
+        Self {
+            files: files.display().to_string(),
+            state: code(history.state),
+            job: history.job.clone(),
+            build: history.build.clone(),
+            input_files: history.input_files(),
+            input_bytes: history.input_bytes(),
+            lives: lives.collect(),
+            map: PhaseReport::of(Phase::Map, history),
+            reduce: PhaseReport::of(Phase::Reduce, history),
+        }
+    }
+
+    fn text(&self, history: &History) -> String {
+        let mut text = format!("the job in {} {}\n", printable(&self.files), words(history.state));
+        let mut line = |name: &str, rest: &str| text.push_str(&format!("  {name:<8} {rest}\n"));
+        let input = plural(self.input_files as u64, "file", "files");
+        line("input", &format!("{input}, {}", bytes(self.input_bytes)));
+        for (index, life) in self.lives.iter().enumerate() {
+            let name = match self.lives.len() {
+                1 => "driver".to_owned(),
+                _ => format!("driver {}", index + 1),
+            };
+            let lasted = seconds(Duration::from_secs_f64(life.seconds));
+            let how = match life.state {
+                "running" => format!("running; last note after {lasted}"),
+                "cut_off" => format!("cut off; last note after {lasted}"),
+                state => format!("{state} after {lasted}"),
+            };
+            line(&name, &format!("{}, {how}", utc(life.began_unix_seconds)));
+        }
+        for (name, phase) in [("map", &self.map), ("reduce", &self.reduce)] {
+            text.push_str(&phase.text(name));
+        }
+        let files = printable(&self.files);
+        text.push_str(&format!("\nthe story of a task: mapmill why {files} TASK\n"));
+        text
+    }
+}
+
+impl PhaseReport {
+    fn of(phase: Phase, history: &History) -> Self {
+        let mut report = Self {
+            tasks: history.tasks(phase),
+            committed: 0,
+            running: 0,
+            attempts: 0,
+            did_not_count: BTreeMap::new(),
+            slowest: Vec::new(),
+            attempted_again: Vec::new(),
+        };
+        let mut times = Vec::new();
+        for (task, attempts) in history.attempted(phase) {
+            report.attempts += attempts.len();
+            if attempts.len() > 1 {
+                report.attempted_again.push((task.to_string(), attempts.len()));
+            }
+            for attempt in attempts {
+                match attempt.fate.cause() {
+                    Some(cause) => {
+                        let name = name(task, attempt, history.lives.len());
+                        report.did_not_count.entry(cause).or_default().push(name);
+                    }
+                    None if attempt.fate == Fate::Running => report.running += 1,
+                    None => {
+                        report.committed += 1;
+                        times.extend(attempt.took().map(|took| (took, task)));
+                    }
+                }
+            }
+        }
+        times.sort_by_key(|&(took, task)| (std::cmp::Reverse(took), task));
+        let slow = |&(took, task): &(Duration, TaskId)| Slow {
+            task: task.to_string(),
+            seconds: took.as_secs_f64(),
+        };
+        report.slowest = times.iter().take(SHOWN).map(slow).collect();
+        report
+    }
+
+    fn text(&self, name: &str) -> String {
+        let mut text = format!(
+            "\n{name}: {} of {} committed, {}",
+            self.committed,
+            plural(self.tasks, "task", "tasks"),
+            plural(self.attempts as u64, "attempt", "attempts"),
+        );
+        if self.running > 0 {
+            text.push_str(&format!(", {} running", self.running));
+        }
+        text.push('\n');
+        if !self.did_not_count.is_empty() {
+            text.push_str("  did not count\n");
+        }
+        for (cause, attempts) in &self.did_not_count {
+            let count = attempts.len();
+            text.push_str(&format!("    {count} {cause}: {}\n", some_of(attempts)));
+        }
+        let again = self.attempted_again.iter();
+        let again: Vec<_> = again.map(|(task, count)| format!("{task} ({count})")).collect();
+        if !again.is_empty() {
+            text.push_str(&format!("  more than one attempt: {}\n", some_of(&again)));
+        }
+        let slow = |slow: &Slow| {
+            format!("{} {}", slow.task, seconds(Duration::from_secs_f64(slow.seconds)))
+        };
+        let slowest: Vec<_> = self.slowest.iter().map(slow).collect();
+        if !slowest.is_empty() {
+            text.push_str(&format!("  slowest: {}\n", some_of(&slowest)));
+        }
+        text
+    }
+}
+
+/// The story of a task. Times are seconds since the beginning of the driver's life.
+#[derive(Serialize)]
+struct Story {
+    task: String,
+    work: String,
+    /// For a map task: files with the first byte and the one behind the last.
+    splits: Vec<(String, u64, u64)>,
+    committed: bool,
+    attempts: Vec<AttemptReport>,
+    #[serde(skip)]
+    title: String,
+    /// When each life began, if there were several: seconds since 1970.
+    #[serde(skip)]
+    lives: Vec<u64>,
+    #[serde(skip)]
+    last_word: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AttemptReport {
+    attempt: String,
+    life: usize,
+    worker: String,
+    started: Option<f64>,
+    seconds: Option<f64>,
+    bytes: Option<u64>,
+    counts: bool,
+    cause: Option<&'static str>,
+    /// As the journal has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<Ending>,
+    sentence: String,
+}
+
+impl Story {
+    fn of(files: &Path, history: &History, asked: &Asked) -> Result<Self, WhyError> {
+        let Asked { task, attempt } = *asked;
+        let tasks = history.tasks(task.phase);
+        if task.index >= tasks {
+            return Err(WhyError::Task { asked: task, tasks });
+        }
+        let attempts = history.attempts(task);
+        let asked_for = |story: &&AttemptStory| attempt.is_none_or(|number| story.number == number);
+        let reports: Vec<_> =
+            attempts.iter().filter(asked_for).map(|story| AttemptReport::of(task, story)).collect();
+        if let (Some(number), []) = (attempt, reports.as_slice()) {
+            return Err(WhyError::Attempt { asked: task, number, attempts: attempts.len() });
+        }
+        let committed = history.is_committed(task);
+        let is_running = attempts.iter().any(|attempt| attempt.fate == Fate::Running);
+        let last_word = match history.state {
+            _ if committed || is_running => None,
+            State::Running => Some("not committed: it waits for its turn"),
+            State::Cancelled => Some("not committed: the job was interrupted"),
+            State::CutOff => Some("not committed: the job was cut off"),
+            State::Failed => Some("not committed: the job failed"),
+            State::Done => None,
+        };
+        let splits = history.splits(task).into_iter();
+        let splits = splits.map(|(path, start, end)| (path.display().to_string(), start, end));
+        let (phase, index, work) = (task.phase, task.index, history.work(task));
+        Ok(Self {
+            task: task.to_string(),
+            title: format!("{phase} task {index} of the job in {}: {work}", files.display()),
+            work,
+            splits: splits.collect(),
+            committed,
+            attempts: reports,
+            lives: history.lives.iter().map(|life| life.began_unix_seconds).collect(),
+            last_word,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", printable(&self.title));
+        let mut life = 0;
+        for attempt in &self.attempts {
+            if self.lives.len() > 1 && attempt.life != life {
+                life = attempt.life;
+                let began = self.lives.get(life.saturating_sub(1)).copied().unwrap_or_default();
+                text.push_str(&format!("driver {life}, {}\n", utc(began)));
+            }
+            text.push_str(&attempt.text());
+        }
+        if let Some(word) = self.last_word {
+            text.push_str(&format!("  {word}\n"));
+        }
+        text
+    }
+}
+
+impl AttemptReport {
+    fn of(task: TaskId, story: &AttemptStory) -> Self {
+        Self {
+            attempt: format!("{task}.a{}", story.number),
+            life: story.life,
+            worker: story.worker.clone(),
+            started: story.started.map(|time| time.as_secs_f64()),
+            seconds: story.took().map(|time| time.as_secs_f64()),
+            bytes: story.bytes,
+            counts: story.fate == Fate::Committed,
+            cause: story.fate.cause(),
+            ending: match &story.fate {
+                Fate::Ended(ending) => Some(ending.clone()),
+                Fate::Committed
+                | Fate::CutOff
+                | Fate::Gone
+                | Fate::Recalled { .. }
+                | Fate::Running => None,
+            },
+            sentence: story.fate.to_string(),
+        }
+    }
+
+    /// Two lines: what is known of it, and what became of it.
+    fn text(&self) -> String {
+        let mut facts = Vec::new();
+        facts.extend(self.started.map(|at| format!("started at {at:.2} s")));
+        facts.extend(self.seconds.map(|took| format!("took {took:.2} s")));
+        facts.extend(self.bytes.map(|read| format!("read {}", bytes(read))));
+        let facts =
+            if facts.is_empty() { String::new() } else { format!(": {}", facts.join(", ")) };
+        let (attempt, worker) = (&self.attempt, printable(&self.worker));
+        format!("  {attempt} on {worker}{facts}\n    {}\n", printable(&self.sentence))
+    }
+}
+
+/// What an attempt is called; where a job had several drivers, each with attempts of that name,
+/// also of which it is.
+fn name(task: TaskId, attempt: &AttemptStory, lives: usize) -> String {
+    let AttemptStory { life, number, .. } = attempt;
+    match lives {
+        1 => format!("{task}.a{number}"),
+        _ => format!("{task}.a{number} (driver {life})"),
+    }
+}
+
+/// The first few, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        others => format!("{shown} and {others} more"),
+    }
+}
+
+fn code(state: State) -> &'static str {
+    match state {
+        State::Cancelled => "interrupted",
+        State::CutOff => "cut_off",
+        State::Done => "done",
+        State::Failed => "failed",
+        State::Running => "running",
+    }
+}
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::Cancelled => "was interrupted; it goes on when it is started again",
+        State::CutOff => "was cut off; it goes on when it is started again",
+        State::Done => "is done",
+        State::Failed => "has failed",
+        State::Running => "is running",
+    }
+}
+
+/// How many names are enough to see what is going on.
+const SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_named_as_messages_name_them() {
+        let map = |index, attempt| Some(Asked { task: TaskId::map(index), attempt });
+        let reduce = |index, attempt| Some(Asked { task: TaskId::reduce(index), attempt });
+        for (text, asked) in [
+            ("m3", map(3, None)),
+            ("m3.a1", map(3, Some(1))),
+            ("M12", map(12, None)),
+            ("map 3", map(3, None)),
+            ("map task 3", map(3, None)),
+            ("map task 3, attempt 1", map(3, Some(1))),
+            ("r0", reduce(0, None)),
+            ("reduce task 4", reduce(4, None)),
+            ("reduce 0 attempt 2", reduce(0, Some(2))),
+        ] {
+            assert_eq!(parse_asked(text), asked, "{text}");
+        }
+        for text in ["", "m", "3", "x3", "m3.b1", "m-3", "m3.a", "m99999999999", "files", "mr"] {
+            assert_eq!(parse_asked(text), None, "{text}");
+        }
+    }
+}
