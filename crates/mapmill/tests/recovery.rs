@@ -4,7 +4,6 @@
 
 mod util;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::thread;
@@ -14,8 +13,8 @@ use rustix::process::Signal;
 
 use util::cluster::{Cluster, Phase};
 use util::job::TestJob;
-use util::journal::{committed, is_done, records};
 use util::random::Random;
+use util::story::Times;
 
 /// A job with some megabytes of time to be killed in.
 fn job() -> TestJob {
@@ -40,7 +39,7 @@ fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
     cluster.maps_committed(5);
     cluster.running(Phase::Map, worker);
     cluster.kill_driver();
-    let before = committed(&cluster.job);
+    let before = cluster.job.commits();
     assert!(before.len() >= 5, "{before:?}");
 
     cluster.start_driver_again(&[]);
@@ -54,17 +53,14 @@ fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
 
 /// The job ends well; what was committed `before` was not begun again by this driver.
 #[track_caller]
-fn finish_and_count(
-    mut cluster: Cluster,
-    before: &BTreeMap<String, usize>,
-) -> BTreeMap<String, usize> {
+fn finish_and_count(mut cluster: Cluster, before: &Times) -> Times {
     cluster.driver.wait_for(": job done");
     cluster.driver.wait();
     let log = cluster.driver.log();
     for task in before.keys() {
         assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
     }
-    let after = committed(&cluster.job);
+    let after = cluster.job.commits();
     for (task, times) in &after {
         assert_eq!(*times, 1, "{task} was committed {times} times");
     }
@@ -79,7 +75,7 @@ fn driver_killed_again_and_again_loses_nothing() {
     for _ in 0..2 {
         cluster.worker(&["--throttle", "150K"]);
     }
-    let mut before = BTreeMap::new();
+    let mut before = Times::new();
     let mut lives = 1;
     while lives < 12 {
         thread::sleep(Duration::from_millis(100 + random.below(500) as u64));
@@ -91,7 +87,7 @@ fn driver_killed_again_and_again_loses_nothing() {
         for task in before.keys() {
             assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
         }
-        before = committed(&cluster.job);
+        before = cluster.job.commits();
         cluster.start_driver_again(&[]);
         lives += 1;
     }
@@ -101,59 +97,6 @@ fn driver_killed_again_and_again_loses_nothing() {
     assert_eq!(after.len(), 16);
 }
 
-/// Four workers, each killed every 300 ms or so, and the driver every second.
-#[test]
-fn storm_of_kills_changes_nothing() {
-    const WORKERS: usize = 4;
-    let flags = ["--throttle", "300K"];
-    let mut random = Random::new();
-    let job = TestJob::new().sample().map_tasks(60).reduce_tasks(26);
-    let mut cluster = job.flags(["--worker-timeout", "0.5", "--task-timeout", "2"]).drive();
-    for _ in 0..WORKERS {
-        cluster.worker(&flags);
-    }
-    let (mut kills, mut lives) = (0, 1);
-    let mut before = BTreeMap::new();
-    while cluster.driver.ended().is_none() {
-        for _ in 0..13 {
-            thread::sleep(Duration::from_millis(40 + random.below(70) as u64));
-            kills += 1;
-            cluster.replace_worker(random.below(WORKERS), &format!("storm-{kills}"), &flags);
-        }
-        if is_done(&cluster.job) {
-            break;
-        }
-        cluster.kill_driver();
-        let log = cluster.driver.log();
-        for task in before.keys() {
-            assert!(!log.contains(&format!(": start {task}.")), "{task} ran again: {log}");
-        }
-        before = committed(&cluster.job);
-        if is_done(&cluster.job) {
-            // Between the look and the kill. Started again it would be another job.
-            break;
-        }
-        cluster.start_driver_again(&[]);
-        lives += 1;
-        assert!(lives < 60, "the job does not get on: {before:?}");
-    }
-    assert!(lives > 3 && kills > 40, "{kills} kills in {lives} lives are no storm");
-
-    let after = committed(&cluster.job);
-    assert_eq!(after.len(), 86);
-    assert!(after.values().all(|&times| times == 1), "{after:?}");
-    let verified = cluster.job.command("verify").output().expect("the program starts");
-    assert!(verified.status.success(), "{verified:?}");
-    // Those that came when all was over wait for another driver.
-    for worker in &mut cluster.workers {
-        worker.kill();
-    }
-    if cluster.driver.code() == 0 {
-        let (ended, oracle) = cluster.end();
-        ended.check_against(&oracle);
-    }
-}
-
 #[test]
 fn torn_record_is_cut_off_and_its_task_done_again() {
     let mut cluster = cut_off_after(3);
@@ -161,7 +104,7 @@ fn torn_record_is_cut_off_and_its_task_done_again() {
     let mut bytes = fs::read(&journal).unwrap();
     bytes.truncate(bytes.len() - 7);
     fs::write(&journal, bytes).unwrap();
-    let before = committed(&cluster.job);
+    let before = cluster.job.commits();
 
     cluster.start_driver_again(&[]);
     cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
@@ -172,7 +115,7 @@ fn torn_record_is_cut_off_and_its_task_done_again() {
 #[test]
 fn committed_task_whose_file_is_gone_is_done_again_and_no_other() {
     let mut cluster = cut_off_after(4);
-    let mut before = committed(&cluster.job);
+    let mut before = cluster.job.commits();
     let lost = before.pop_first().expect("four tasks are committed").0;
     let name = format!("intermediate/mr-{}-2", &lost[1..]);
     fs::remove_file(cluster.job.result(name)).unwrap();
@@ -217,7 +160,7 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
     cluster.driver.signal(Signal::INT);
     assert_eq!(cluster.driver.code(), 130);
     assert_eq!(cluster.workers[worker].code(), 0, "it was told");
-    let before = committed(&cluster.job);
+    let before = cluster.job.commits();
 
     cluster.start_driver_again(&[]);
     cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
@@ -226,8 +169,8 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
     cluster.worker_called(0, &[]);
     cluster.driver.wait_for(": start m0.");
     cluster.driver.wait();
-    assert_eq!(committed(&cluster.job).len(), 16);
-    assert_eq!(records(&cluster.job)[0]["epoch"], 3, "every life had an epoch of its own");
+    assert_eq!(cluster.job.commits().len(), 16);
+    assert_eq!(cluster.job.records()[0]["epoch"], 3, "every life had an epoch of its own");
     cluster.finish();
 }
 
