@@ -102,6 +102,8 @@ fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
         ended.assert_lost(attempt);
     }
     assert_eq!(ended.attempts_lost(), 2);
+    let [one, other] = lost.map(|attempt| format!("m{}", attempt.task));
+    ended.assert_ran(&[&one, &other]);
 }
 
 #[test]
@@ -158,6 +160,7 @@ fn worker_that_sleeps_past_its_lease_is_told_and_works_on() {
     let ended = cluster.finish();
     ended.assert_lost(attempt);
     assert_eq!(ended.attempts_lost(), 1);
+    ended.assert_ran(&[&format!("m{}", attempt.task)]);
     let registered = ended.log.matches(&format!(": register w{sleeper} ")).count();
     assert_eq!(registered, 2, "the sleeper did not come back to the running job");
 }
@@ -198,6 +201,7 @@ fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
     let ended = cluster.finish();
     ended.assert_lost(attempt);
     assert_eq!(ended.attempts_lost(), 1);
+    ended.assert_ran(&[&format!("m{}", attempt.task)]);
 }
 
 #[test]
@@ -246,6 +250,7 @@ fn driver_that_sleeps_past_all_leases_takes_nothing_away() {
     let ended = cluster.finish();
     assert!(ended.log.contains("stood still"), "{}", ended.log);
     assert_eq!(ended.attempts_lost(), 0);
+    ended.assert_ran(&[]);
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! Faults that last, faults that come together, and many jobs at once.
+//!
+//! What single faults do is in `faults.rs`.
+
+mod util;
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+
+use util::cluster::{Cluster, Phase};
+use util::job::{TestJob, entries};
+use util::process::{Process, poll};
+use util::story::runs;
+
+/// Words of every bucket.
+const TEXT: &str = "every word goes into a bucket by the first of its letters\n";
+
+fn job() -> TestJob {
+    TestJob::new().input(TEXT.repeat(1000)).flags(["--worker-timeout", "2"])
+}
+
+/// A folder stands where an intermediate of map task 1 belongs: it cannot be published, wherever
+/// it is made.
+fn block(cluster: &Cluster) -> std::path::PathBuf {
+    let blocked = cluster.job.result("intermediate/mr-1-0");
+    fs::create_dir_all(blocked.join("in the way")).expect("the results folder can be written");
+    blocked
+}
+
+#[test]
+fn fault_that_lasts_ends_the_job_and_the_next_one_goes_on_where_it_was() {
+    let mut cluster = job().map_tasks(3).drive();
+    let blocked = block(&cluster);
+    for _ in 0..2 {
+        cluster.worker(&[]);
+    }
+    assert_eq!(cluster.driver.code(), 1);
+    for worker in &mut cluster.workers {
+        assert_eq!(worker.code(), 0, "it did nothing wrong");
+    }
+    let log = cluster.driver.log();
+    assert!(log.contains("map task 1"), "{log}");
+    assert!(log.contains("m1 failed too often"), "{log}");
+    assert_eq!(runs(&log)["m1"], 4, "{log}");
+    let before = cluster.job.commits();
+    assert!(!before.contains_key("m1"));
+
+    fs::remove_dir_all(blocked).unwrap();
+    cluster.start_driver_again(&[]);
+    cluster.worker_called(0, &[]);
+    cluster.driver.wait_for(": job done");
+    for task in before.keys() {
+        assert!(!cluster.driver.log().contains(&format!(": start {task}.")), "{task} ran again");
+    }
+    cluster.finish();
+}
+
+#[test]
+fn fault_that_passes_costs_one_attempt() {
+    let mut cluster = job().map_tasks(3).drive();
+    let blocked = block(&cluster);
+    for _ in 0..2 {
+        cluster.worker(&["--throttle", "100K"]);
+    }
+    cluster.driver.wait_for("publish_failed m1.a0");
+    fs::remove_dir_all(blocked).unwrap();
+
+    let ended = cluster.finish();
+    assert_eq!(ended.report()["attempts"]["failed"], 1);
+    ended.assert_ran(&["m1"]);
+}
+
+#[test]
+fn all_workers_killed_at_once_are_replaced_at_the_cost_of_what_they_were_doing() {
+    let mut cluster = job().map_tasks(4).drive();
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        let worker = cluster.worker(&["--throttle", "1000"]);
+        lost.push(cluster.running(Phase::Map, worker));
+    }
+    for worker in &mut cluster.workers {
+        worker.kill();
+    }
+    for _ in 0..2 {
+        cluster.worker(&[]);
+    }
+    let ended = cluster.finish();
+    for &attempt in &lost {
+        ended.assert_lost(attempt);
+    }
+    assert_eq!(ended.attempts_lost(), 3);
+    let again: Vec<_> = lost.iter().map(|attempt| format!("m{}", attempt.task)).collect();
+    ended.assert_ran(&again.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// Between the phases one intermediate is deleted, one is cut, and one has a wrong bit.
+#[test]
+fn exactly_the_maps_behind_damaged_intermediates_run_again() {
+    let mut cluster = job().map_tasks(6).reduce_tasks(4).drive();
+    let mapper = cluster.worker(&["--throttle", "100K"]);
+    cluster.maps_committed(6);
+    cluster.workers[mapper].kill();
+    let log = cluster.driver.log();
+    let untouched = |bucket: &u32| !log.contains(&format!(": start r{bucket}."));
+    let buckets: Vec<u32> = (0..4).filter(untouched).collect();
+    let [one, two, three, ..] = buckets[..] else { panic!("the mapper reduced: {log}") };
+    let intermediate =
+        |map: u32, bucket: u32| cluster.job.result(format!("intermediate/mr-{map}-{bucket}"));
+    fs::remove_file(intermediate(1, one)).unwrap();
+    let cut = OpenOptions::new().write(true).open(intermediate(3, two)).unwrap();
+    cut.set_len(cut.metadata().unwrap().len() / 2).unwrap();
+    let mut bytes = fs::read(intermediate(4, three)).unwrap();
+    bytes[10] ^= 0x20;
+    fs::write(intermediate(4, three), bytes).unwrap();
+    for _ in 0..2 {
+        cluster.worker(&[]);
+    }
+
+    let ended = cluster.finish();
+    for noticed in ["task 1 is missing", "task 3 is damaged", "task 4 is damaged"] {
+        assert!(ended.log.contains(&format!("intermediate of map {noticed}")), "{}", ended.log);
+    }
+    let runs = runs(&ended.log);
+    let maps: Vec<_> = (0..6).map(|map| runs[&format!("m{map}")]).collect();
+    assert_eq!(maps, [1, 2, 1, 2, 2, 1], "{}", ended.log);
+    assert_eq!(ended.report()["attempts"]["failed"], 0, "nobody is blamed");
+}
+
+#[test]
+fn drivers_started_in_one_folder_at_once_are_one_driver() {
+    let job = job();
+    let listen = ["--listen", "127.0.0.1:0"];
+    let start = |index| job.start(&format!("d{index}"), job.job_command("driver", &listen));
+    let mut drivers: Vec<Process> = (0..8).map(start).collect();
+    poll(
+        || {
+            let refused = drivers.iter_mut().filter_map(Process::ended).count();
+            (refused == 7).then_some(())
+        },
+        || "seven drivers to be refused".to_owned(),
+    );
+    for driver in &mut drivers {
+        if let Some((status, _)) = driver.ended() {
+            assert_eq!(status.code(), Some(2), "{}", driver.log());
+            driver.wait_for("wait for the other job");
+        } else {
+            driver.wait_for("waiting for workers");
+        }
+    }
+}
+
+#[test]
+fn jobs_that_begin_in_the_same_moment_have_different_ids() {
+    let jobs: Vec<TestJob> = (0..50).map(|_| TestJob::new().input("a")).collect();
+    let start = |job: &TestJob| {
+        job.start("driver", job.job_command("driver", &["--listen", "127.0.0.1:0"]))
+    };
+    let mut drivers: Vec<Process> = jobs.iter().map(start).collect();
+    let mut ids = BTreeSet::new();
+    for (job, driver) in jobs.iter().zip(&mut drivers) {
+        driver.wait_for("waiting for workers");
+        let id = job.records()[0]["job"].as_str().unwrap().to_owned();
+        assert_eq!(id.len(), 32, "{id}: 128 bits, in hexadecimal digits");
+        assert!(ids.insert(id), "two jobs have one id");
+        assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0]);
+    }
+}
