@@ -226,7 +226,7 @@ fn network_with_a_long_way_is_slow_and_nothing_else() {
     ended.assert_ran(&[]);
 }
 
-/// They are held for as long as the driver lives, which ends all the same.
+/// Nothing ends them but the end of the driver, which they do not put off.
 #[test]
 fn connections_that_say_nothing_are_in_nobodys_way() {
     let mut cluster = job().drive();

@@ -6,6 +6,9 @@ mod util;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use util::cluster::{Cluster, Phase};
 use util::job::{TestJob, entries};
@@ -164,4 +167,38 @@ fn jobs_that_begin_in_the_same_moment_have_different_ids() {
         assert!(ids.insert(id), "two jobs have one id");
         assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0]);
     }
+}
+
+/// Twenty workers look for a driver that was killed: often, so that they find the next one at once,
+/// but not so often that they could do it harm.
+#[test]
+fn workers_that_lost_their_driver_look_for_it_with_moderation() {
+    const WORKERS: usize = 20;
+    const SECONDS: usize = 3;
+    let job = TestJob::new().input(TEXT.repeat(100)).map_tasks(1);
+    let mut cluster = job.drive();
+    let busy = cluster.worker(&["--throttle", "1000"]);
+    cluster.running(Phase::Map, busy);
+    for _ in 1..WORKERS {
+        cluster.worker(&[]);
+    }
+    cluster.kill_driver();
+    let began = Instant::now();
+    let nobody = TcpListener::bind(cluster.address()).expect("the driver has left it");
+    nobody.set_nonblocking(true).expect("sockets can be asked");
+    let mut calls = 0;
+    while began.elapsed() < Duration::from_secs(SECONDS as u64) {
+        match nobody.accept() {
+            // And hung up at once.
+            Ok(_) => calls += 1,
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    drop(nobody);
+    // Two or three a second once they have looked a few times, and a heartbeat.
+    let most = WORKERS * (SECONDS * 6 + 6);
+    assert!((WORKERS..most).contains(&calls), "{calls} calls");
+
+    cluster.start_driver_again(&[]);
+    cluster.finish();
 }

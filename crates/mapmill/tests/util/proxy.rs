@@ -123,8 +123,8 @@ impl Proxy {
         links.len()
     }
 
-    /// One end of the connections there are goes away, and the other never hears of it: the end
-    /// that was written to when something went `way`. Returns how many connections were hit.
+    /// One end of the connections there are goes away, the one to which this way leads, and the
+    /// other never hears of it. Returns how many connections were hit.
     pub fn close_unheard(&self, way: Way) -> usize {
         self.lose(Way::ToDriver);
         self.lose(Way::ToWorker);
