@@ -6,6 +6,7 @@
 
 mod util;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,6 +17,7 @@ use rustix::process::Signal;
 
 use util::cluster::{Attempt, Cluster, Phase};
 use util::job::TestJob;
+use util::process::Process;
 use util::proxy::{Cut, Proxy, Way};
 
 /// Some words, and two tasks a phase, so that what follows a fault is seen too. With the timeouts
@@ -133,7 +135,11 @@ fn at_work(cluster: &mut Cluster, phase: Phase, worker: usize) -> Attempt {
 
 /// The job ends well, everybody ends with it, and it was as if nothing had happened.
 #[track_caller]
-fn finish_undisturbed(cluster: Cluster, proxy: &Proxy) {
+fn finish_undisturbed(mut cluster: Cluster, proxy: &Proxy) {
+    cluster.driver.wait_for(": job ");
+    let executed: Vec<_> = cluster.workers.iter().flat_map(executed).collect();
+    let different: BTreeSet<_> = executed.iter().collect();
+    assert_eq!(executed.len(), different.len(), "an attempt was executed again: {executed:?}");
     let ended = cluster.finish();
     assert!(proxy.accepted() > 1, "the worker never had to connect again");
     assert_eq!(ended.attempts_lost(), 0);
@@ -161,6 +167,17 @@ fn check_lost_answer(phase: Phase) {
     ended.assert_ran(&[]);
 }
 
+/// What a worker has executed, as it says: a driver sees no difference between an attempt that is
+/// reported again and one that is executed again.
+fn executed(worker: &Process) -> Vec<String> {
+    let log = worker.log();
+    let said = log.lines().filter_map(|line| line.strip_prefix("mapmill: "));
+    let kinds = ["map task ", "reduce task "];
+    let is_begin =
+        |said: &&str| kinds.iter().any(|kind| said.starts_with(kind)) && !said.contains([':', ';']);
+    said.filter(is_begin).map(ToOwned::to_owned).collect()
+}
+
 #[test]
 fn commit_whose_answer_is_lost_counts_once_and_is_accepted_again() {
     side_by_side(&[Phase::Map, Phase::Reduce], check_lost_answer);
@@ -170,8 +187,11 @@ fn commit_whose_answer_is_lost_counts_once_and_is_accepted_again() {
 fn connections_cut_all_the_time_cost_time_alone() {
     side_by_side(&[Cut::Close, Cut::Reset], |cut| {
         // Connections are made when there is something to say: heartbeats come each fifth of it.
-        let mut cluster = job().map_tasks(4).flags(["--worker-timeout", "2"]).drive();
+        let job = job().map_tasks(8).reduce_tasks(4).flags(["--worker-timeout", "3"]);
+        let mut cluster = job.drive();
         let proxy = Proxy::start(cluster.address());
+        // So that a third of all calls are under way when it comes.
+        proxy.delay(Duration::from_millis(30));
         for _ in 0..2 {
             cluster.worker_by(proxy.address(), &["--throttle", "5K"]);
         }
