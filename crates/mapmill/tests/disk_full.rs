@@ -11,7 +11,7 @@ use std::process::Command;
 
 use util::cluster::PLACES;
 use util::job::{Ended, TestJob, entries};
-use util::journal::{committed, committed_in, records, records_in};
+use util::journal::{commits_in, records_in};
 
 /// The results folder is a disk of `$0`. The command is run there, and again when there is room.
 /// What is left by the first is copied to `first`; the rest stays in `files`.
@@ -61,7 +61,7 @@ fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     let log = read("first.stderr");
     assert_eq!(read("first.code").trim(), "1", "the disk was large enough: {log}");
     assert_eq!(entries(&job.path("first/.mapmill/staging")), [""; 0], "left staged: {log}");
-    let before = committed_in(&job.path("first"));
+    let before = commits_in(&job.path("first"));
     let ended = Ended::new(job, run).check();
     assert_goes_on(&before, &ended);
     let verified = ended.job.command("verify").output().expect("the program starts");
@@ -146,9 +146,9 @@ fn job_whose_journal_is_too_large_says_so_and_goes_on_without_the_limit() {
     assert_eq!(run.code(), 1);
     run.wait_for("journal.jsonl: File too large (os error 27)");
     run.wait_for("make room in ");
-    let before = committed(&job);
+    let before = job.commits();
     assert!(before.len() > 10, "{before:?}");
-    assert!(!records(&job).iter().any(|record| record["kind"] == "end"));
+    assert!(!job.records().iter().any(|record| record["kind"] == "end"));
     assert_goes_on(&before, &job.run().check());
 }
 
@@ -186,7 +186,7 @@ fn check_refusal(place: &str, parts: &[&str]) -> String {
         run.wait_for(part);
     }
     let journal = fs::read_to_string(job.result(".mapmill/journal.jsonl")).expect("it was begun");
-    let before = committed(&job);
+    let before = job.commits();
     assert!(before.len() >= 2, "{before:?}");
     assert_goes_on(&before, &job.run().check());
     journal

@@ -16,7 +16,6 @@ use rustix::process::Signal;
 
 use util::cluster::Cluster;
 use util::job::{Ended, TestJob};
-use util::journal::{committed, is_done};
 
 /// Steps of a commit, the phases that have them, and which times of getting there are tried: those
 /// of the first commit and of a later one.
@@ -198,7 +197,7 @@ fn check(job: TestJob, deaths: &[&str]) {
         assert_kept(&cluster, &before, death);
         before = after;
     }
-    if is_done(&cluster.job) {
+    if cluster.job.is_done() {
         // All of it is there, and the workers may have been told. Started again it is another job.
         verify(&cluster.job, deaths);
         let (ended, _) = cluster.end();
@@ -226,7 +225,7 @@ fn check_worker(death: &str, lost: u64) {
 fn die(cluster: &mut Cluster, death: &str) -> BTreeSet<String> {
     let (status, _) = cluster.driver.wait();
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{death}: {status}");
-    committed(&cluster.job).into_keys().collect()
+    cluster.job.commits().into_keys().collect()
 }
 
 /// What was committed `before` this driver's life was not begun again in it.
@@ -248,7 +247,7 @@ fn finish(mut cluster: Cluster, before: &BTreeSet<String>, story: impl Debug) ->
         assert!(is_victim || status.success(), "{story:?}: a worker ended with {status}");
     }
     assert_kept(&cluster, before, &story);
-    for (task, times) in committed(&cluster.job) {
+    for (task, times) in cluster.job.commits() {
         assert_eq!(times, 1, "{story:?}: {task} was committed {times} times");
     }
     verify(&cluster.job, story);

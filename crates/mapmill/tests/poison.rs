@@ -13,7 +13,6 @@ use rustix::process::Signal;
 
 use util::cluster::{PLACES, Phase};
 use util::job::{TestJob, entries};
-use util::journal::committed;
 
 /// What is wrong with one task, and how that ends the job.
 struct Poison {
@@ -158,7 +157,7 @@ fn check(poison: Poison) -> String {
         assert!(log.contains(&share), "no `{share}` in {log}");
     }
     assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0], "left staged");
-    let before: BTreeSet<_> = committed(&job).into_keys().collect();
+    let before: BTreeSet<_> = job.commits().into_keys().collect();
     assert!(before.len() >= 3 && !before.contains(poison.task), "{before:?}");
 
     let ended = job.run().check();

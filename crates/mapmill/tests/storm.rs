@@ -174,7 +174,7 @@ fn rage(cluster: &mut Cluster, flags: &[&str], random: &mut Random) -> Storm {
             cluster.kill_driver();
             check_life(&cluster.driver.log(), &before);
             before = cluster.job.commits();
-            if is_done(cluster) {
+            if cluster.job.is_done() {
                 return storm;
             }
             assert!(!has_ended, "the job failed: {}", cluster.driver.log());
@@ -205,11 +205,6 @@ fn rage(cluster: &mut Cluster, flags: &[&str], random: &mut Random) -> Storm {
 fn has_come_far(cluster: &Cluster, began: Instant) -> bool {
     began.elapsed() > Duration::from_secs(4)
         || cluster.driver.log().matches(": published ").count() >= 2
-}
-
-/// Whether the journal says that nothing is left to do.
-fn is_done(cluster: &Cluster) -> bool {
-    cluster.job.records().last().is_some_and(|record| record["outcome"] == "done")
 }
 
 /// A driver does not begin what was committed `before` its life, or in it.

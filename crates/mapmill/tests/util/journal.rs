@@ -1,36 +1,29 @@
 //! What a job's journal says, read without the program under test.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use super::job::TestJob;
+use super::story::Times;
 
-/// The tasks that the journal calls committed, and how often.
-pub fn committed(job: &TestJob) -> BTreeMap<String, usize> {
-    committed_in(&job.result(""))
-}
-
-/// The same for a copy of a results folder.
-pub fn committed_in(files: &Path) -> BTreeMap<String, usize> {
-    let mut tasks = BTreeMap::new();
-    for record in records_in(files) {
-        let prefix = match record["kind"].as_str() {
-            Some("map") => "m",
-            Some("reduce") => "r",
-            Some(_) | None => continue,
-        };
-        *tasks.entry(format!("{prefix}{}", record["task"])).or_default() += 1;
+impl TestJob {
+    /// The whole records of the journal; none if there is no journal yet.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        records_in(&self.result(""))
     }
-    tasks
+
+    /// How often the journal says of each task that it is committed.
+    pub fn commits(&self) -> Times {
+        commits_in(&self.result(""))
+    }
+
+    /// Whether the journal says that nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.records().last().is_some_and(|record| record["outcome"] == "done")
+    }
 }
 
-/// The whole records of the journal; none if there is no journal yet.
-pub fn records(job: &TestJob) -> Vec<serde_json::Value> {
-    records_in(&job.result(""))
-}
-
-/// The same for a copy of a results folder.
+/// The records in a copy of a results folder.
 pub fn records_in(files: &Path) -> Vec<serde_json::Value> {
     let journal = fs::read(files.join(".mapmill/journal.jsonl")).unwrap_or_default();
     let journal = String::from_utf8_lossy(&journal);
@@ -39,7 +32,16 @@ pub fn records_in(files: &Path) -> Vec<serde_json::Value> {
     lines.filter_map(parse).map(|line| line["record"].clone()).collect()
 }
 
-/// Whether the journal says that nothing is left to do.
-pub fn is_done(job: &TestJob) -> bool {
-    records(job).last().is_some_and(|record| record["outcome"] == "done")
+/// The commits in a copy of a results folder.
+pub fn commits_in(files: &Path) -> Times {
+    let mut commits = Times::new();
+    for record in records_in(files) {
+        let phase = match record["kind"].as_str() {
+            Some("map") => "m",
+            Some("reduce") => "r",
+            Some(_) | None => continue,
+        };
+        *commits.entry(format!("{phase}{}", record["task"])).or_default() += 1;
+    }
+    commits
 }

@@ -1,10 +1,8 @@
-//! What was done, as the driver's log and its journal tell it: which task ran how often, and what
-//! was committed.
+//! What was done, as the driver's log tells it: which task ran how often.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use super::job::{Ended, TestJob};
+use super::job::Ended;
 
 /// How often each task did something, by its name: `m3`, `r0`.
 pub type Times = BTreeMap<String, usize>;
@@ -28,31 +26,6 @@ pub fn runs(log: &str) -> Times {
         *runs.entry(task.to_owned()).or_default() += 1;
     }
     runs
-}
-
-impl TestJob {
-    /// The whole records of the journal.
-    pub fn records(&self) -> Vec<serde_json::Value> {
-        let journal = fs::read_to_string(self.result(".mapmill/journal.jsonl"));
-        let journal = journal.expect("a driver begins with its journal");
-        let lines = journal.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let parse = |line| serde_json::from_str::<serde_json::Value>(line).ok();
-        lines.filter_map(parse).map(|line| line["record"].clone()).collect()
-    }
-
-    /// How often the journal says of each task that it is committed.
-    pub fn commits(&self) -> Times {
-        let mut commits = Times::new();
-        for record in self.records() {
-            let phase = match record["kind"].as_str() {
-                Some("map") => "m",
-                Some("reduce") => "r",
-                Some(_) | None => continue,
-            };
-            *commits.entry(format!("{phase}{}", record["task"])).or_default() += 1;
-        }
-        commits
-    }
 }
 
 impl Ended {
