@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use rpc::message::{Failure, Outcome, Running};
-use scheduler::{AttemptId, Phase, Time, WorkerId};
+use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
 use store::{Digest, StoreError};
 
 use crate::journal::JournalError;
@@ -101,7 +101,8 @@ struct Beat {
 /// # Invariants
 ///
 /// * `emitted[b]` is the sum of the words of bucket `b` over `maps`.
-/// * `live_map` and `live_reduce` are the sums over `running`.
+/// * `live_map` and `live_reduce` are the sums over `running`: of two attempts at a task, the one
+///   that has read more.
 #[derive(Debug)]
 pub(crate) struct Book {
     maps: Vec<Option<MapCommit>>,
@@ -186,11 +187,7 @@ impl Book {
             None if running.progress == 0 => None,
             Some(_) | None => Some(now),
         };
-        self.settle(attempt);
-        let live = self.live_mut(attempt.task.phase);
-        live.bytes = live.bytes.wrapping_add(running.bytes);
-        live.words = live.words.wrapping_add(running.words);
-        self.running.insert(attempt, Beat { running, advanced });
+        self.set_running(attempt, Some(Beat { running, advanced }));
     }
 
     /// When a live attempt was last seen to make progress, if it ever was.
@@ -201,11 +198,30 @@ impl Book {
     /// `attempt` is not live any more: what it said of itself no longer counts. Returns how much
     /// it had read, if it said so.
     pub(crate) fn settle(&mut self, attempt: AttemptId) -> Option<u64> {
-        let Beat { running, .. } = self.running.remove(&attempt)?;
+        let last = self.set_running(attempt, None)?;
+        Some(last.running.bytes)
+    }
+
+    /// Returns what was known of it before.
+    fn set_running(&mut self, attempt: AttemptId, beat: Option<Beat>) -> Option<Beat> {
+        let before = self.furthest(attempt.task);
+        let last = match beat {
+            Some(beat) => self.running.insert(attempt, beat),
+            None => self.running.remove(&attempt),
+        };
+        let after = self.furthest(attempt.task);
         let live = self.live_mut(attempt.task.phase);
-        live.bytes = live.bytes.wrapping_sub(running.bytes);
-        live.words = live.words.wrapping_sub(running.words);
-        Some(running.bytes)
+        live.bytes = live.bytes.wrapping_sub(before.bytes).wrapping_add(after.bytes);
+        live.words = live.words.wrapping_sub(before.words).wrapping_add(after.words);
+        last
+    }
+
+    /// What the live attempt at `task` that has read most said of itself.
+    fn furthest(&self, task: TaskId) -> Live {
+        let all = AttemptId { task, number: 0 }..=AttemptId { task, number: u32::MAX };
+        let furthest = self.running.range(all).map(|(_, beat)| beat.running);
+        let furthest = furthest.max_by_key(|running| running.bytes);
+        furthest.map_or(Live::default(), |Running { bytes, words, .. }| Live { bytes, words })
     }
 
     fn live_mut(&mut self, phase: Phase) -> &mut Live {
@@ -318,4 +334,37 @@ impl Book {
 /// The wire's digest as the store has it.
 pub(crate) fn digest(digest: rpc::message::Digest) -> Digest {
     Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_attempts_at_a_task_the_one_that_has_read_more_counts() {
+        let mut book = Book::new(2, 1);
+        let attempt = |index, number| AttemptId { task: TaskId::map(index), number };
+        let running = |attempt: AttemptId, bytes| Running {
+            attempt: rpc::message::Attempt {
+                phase: rpc::message::Phase::Map,
+                task: attempt.task.index,
+                number: attempt.number,
+            },
+            progress: bytes,
+            bytes,
+            words: bytes / 10,
+        };
+        let (first, backup, other) = (attempt(0, 0), attempt(0, 1), attempt(1, 0));
+        for (attempt, bytes, live) in
+            [(other, 1000, 1000), (first, 50, 1050), (backup, 20, 1050), (backup, 70, 1070)]
+        {
+            book.beat(Time::default(), attempt, running(attempt, bytes));
+            let expected = Live { bytes: live, words: live / 10 };
+            assert_eq!(book.live(Phase::Map), expected, "{attempt}");
+        }
+        for (attempt, bytes) in [(backup, 1050), (first, 1000), (first, 1000), (other, 0)] {
+            book.settle(attempt);
+            assert_eq!(book.live(Phase::Map), Live { bytes, words: bytes / 10 }, "{attempt}");
+        }
+    }
 }

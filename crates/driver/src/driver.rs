@@ -413,6 +413,7 @@ impl Driver {
         let beat = running.map(|running| Beat {
             attempt: attempt_id(running.attempt),
             progress: running.progress,
+            bytes: running.bytes,
         });
         let order = self.sched.handle_heartbeat(now, worker, beat);
         match order {

@@ -33,6 +33,10 @@ pub struct Snapshot {
     pub attempts_failed: u64,
     /// Attempts lost with their worker.
     pub attempts_lost: u64,
+    /// Attempts begun to race one that was far behind.
+    pub backups_started: u64,
+    /// Those of them that won.
+    pub backups_won: u64,
     /// Reports that came too late to count.
     pub stale_reports: u64,
 }

@@ -33,6 +33,11 @@ pub struct Span {
 pub enum Ending {
     /// The job ended first.
     Abandoned,
+    /// Another attempt at its task was the first to report.
+    Beaten {
+        /// Whether that had been started to race it; if not, it was started to race that.
+        by_backup: bool,
+    },
     /// It counted another number of words than the map tasks had emitted.
     Conservation {
         /// The bucket.
@@ -234,6 +239,7 @@ impl Ending {
             Self::Failed { failure: FailureKind::DiskFull, .. } => Some(DiskFault::Full),
             Self::NotCommitted { disk, .. } | Self::Rejected { disk, .. } => *disk,
             Self::Abandoned
+            | Self::Beaten { .. }
             | Self::Conservation { .. }
             | Self::Died(_)
             | Self::Failed { .. }
@@ -267,6 +273,7 @@ impl Ending {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Abandoned => "not needed any more",
+            Self::Beaten { .. } => "beaten",
             Self::Conservation { .. } => "words lost",
             Self::Died(_) => "worker died",
             Self::Failed { failure, .. } => failure.name(),
@@ -321,6 +328,10 @@ impl fmt::Display for Ending {
         let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
         match self {
             Self::Abandoned => f.write_str("not needed any more: the job ended first"),
+            Self::Beaten { by_backup: true } => f.write_str("beaten by its backup"),
+            Self::Beaten { by_backup: false } => {
+                f.write_str("beaten by the attempt it was to race")
+            }
             &Self::Conservation { bucket, emitted, counted } => {
                 Cause::Conservation { bucket, emitted, counted }.fmt(f)
             }

@@ -193,6 +193,13 @@ struct SchedulingFlags {
     #[arg(long, value_name = "COUNT", default_value = "4", help_heading = "Scheduling")]
     #[arg(value_parser = |text: &str| parse_count(text, 1000))]
     attempts: NonZeroU32,
+
+    /// Do not race slow workers with idle ones
+    ///
+    /// Otherwise, when no task waits, an idle worker begins the task that would be done last once
+    /// more, if its worker is far behind the others; the first to report wins.
+    #[arg(long, help_heading = "Scheduling")]
+    no_backup: bool,
 }
 
 #[derive(Args, Debug)]
@@ -455,6 +462,7 @@ fn driver_config(
             task_timeout: scheduling.task_timeout,
             worker_timeout: scheduling.worker_timeout,
             failures_max: scheduling.attempts,
+            backups: !scheduling.no_backup,
             ..driver::Limits::default()
         },
         listen,

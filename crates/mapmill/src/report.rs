@@ -48,6 +48,8 @@ struct AttemptsReport {
     started: u64,
     failed: u64,
     lost: u64,
+    backups: u64,
+    backups_won: u64,
     stale_reports: u64,
 }
 
@@ -116,6 +118,8 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
             started: snapshot.attempts_started,
             failed: snapshot.attempts_failed,
             lost: snapshot.attempts_lost,
+            backups: snapshot.backups_started,
+            backups_won: snapshot.backups_won,
             stale_reports: snapshot.stale_reports,
         },
         files: name(&summary.files),
@@ -127,10 +131,17 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
 fn text(summary: &Summary, frequent: &[Frequent]) -> String {
     let snapshot = &summary.snapshot;
     let input = snapshot.map.bytes_total;
-    let attempts = format!(
+    let mut attempts = format!(
         "{} started, {} failed, {} lost",
         snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
     );
+    if snapshot.backups_started > 0 {
+        let won = snapshot.backups_won;
+        attempts += &format!(
+            "; {}, {won} of them faster",
+            plural(snapshot.backups_started, "backup", "backups")
+        );
+    }
     let mut lines = match summary.elapsed {
         Duration::ZERO => "mapmill: done before; nothing was left to do\n".to_owned(),
         elapsed => format!("mapmill: done in {} ({})\n", seconds(elapsed), rate(input, elapsed)),

@@ -85,7 +85,7 @@ fn libfaketime() -> Option<PathBuf> {
 
 #[test]
 fn clocks_that_jump_while_a_job_runs_change_nothing() {
-    let job = TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2"]);
+    let job = TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2", "--no-backup"]);
     let Some((clock, job)) = Clock::of(job.flags(["--task-timeout", "2"])) else { return };
     let mut cluster = job.drive();
     for _ in 0..2 {

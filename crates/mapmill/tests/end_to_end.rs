@@ -313,7 +313,7 @@ fn worker_without_the_token_is_refused() {
 #[test]
 fn run_replaces_a_worker_process_that_is_killed() {
     let job = TestJob::new().sample().workers(2).flags(["--throttle", "400K"]);
-    let job = job.flags(["--worker-timeout", "2"]);
+    let job = job.flags(["--worker-timeout", "2", "--no-backup"]);
     let mut run = job.start_run();
     let line = run.wait_for("register w1");
     let pid =

@@ -24,9 +24,14 @@ const SLACK: Duration = Duration::from_millis(1500);
 const QUICK: [&str; 2] = ["--worker-timeout", "2"];
 const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A job that gives nothing away but what a worker has lost: backups would often be faster.
+fn patient() -> TestJob {
+    TestJob::new().flags(["--no-backup"])
+}
+
 /// A job of `bytes` bytes that gives up silent workers quickly.
 fn job(bytes: usize) -> TestJob {
-    TestJob::new().input(text(bytes)).flags(QUICK)
+    patient().input(text(bytes)).flags(QUICK)
 }
 
 /// Words with all kinds of first letters.
@@ -77,7 +82,7 @@ fn worker_killed_in_a_reduce_task_is_replaced() {
 
 #[test]
 fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
-    let mut cluster = TestJob::new().sample().drive();
+    let mut cluster = patient().sample().drive();
     let slow = ["--throttle", "60K"];
     let (victim, sleeper) = (cluster.worker(&slow), cluster.worker(&slow));
     let lost = [cluster.running(Phase::Map, victim), cluster.running(Phase::Map, sleeper)];
@@ -109,7 +114,7 @@ fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
 #[test]
 fn worker_that_is_told_to_stop_hands_its_task_back_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut cluster = TestJob::new().input(text(20_000)).map_tasks(1).drive();
+        let mut cluster = patient().input(text(20_000)).map_tasks(1).drive();
         let leaver = cluster.worker(&["--throttle", "1000"]);
         let attempt = cluster.running(Phase::Map, leaver);
         let other = cluster.worker(&["--throttle", "100K"]);
@@ -187,7 +192,7 @@ fn worker_that_sleeps_through_the_end_changes_nothing() {
 
 #[test]
 fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
-    let job = TestJob::new().input(text(20_000)).map_tasks(2).flags(["--task-timeout", "1"]);
+    let job = patient().input(text(20_000)).map_tasks(2).flags(["--task-timeout", "1"]);
     let mut cluster = job.drive();
     let sleeper = cluster.worker(&["--throttle", "5K"]);
     let attempt = cluster.running(Phase::Map, sleeper);

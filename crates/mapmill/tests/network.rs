@@ -21,12 +21,13 @@ use util::process::Process;
 use util::proxy::{Cut, Proxy, Way};
 
 /// Some words, and two tasks a phase, so that what follows a fault is seen too. With the timeouts
-/// that users have.
+/// that users have. Nothing is raced, so that attempts can be counted.
 fn job() -> TestJob {
     TestJob::new()
         .input("over the network and back again ".repeat(625))
         .map_tasks(2)
         .reduce_tasks(2)
+        .flags(["--no-backup"])
 }
 
 /// A worker at this speed has its share in a second.

@@ -33,8 +33,9 @@ struct Poison {
 const ATTEMPTS: usize = 4;
 const LOSSES: usize = 16;
 
-/// Losing a worker takes so long; sixteen of them may.
-const QUICK: &[&str] = &["--worker-timeout", "0.5"];
+/// Losing a worker takes so long; sixteen of them may. Nothing is raced, so that attempts can be
+/// counted.
+const QUICK: &[&str] = &["--worker-timeout", "0.5", "--no-backup"];
 
 #[test]
 fn map_task_that_panics_ends_the_job_and_no_worker() {
@@ -94,7 +95,7 @@ fn task_that_never_ends_ends_the_job() {
     let log = check(Poison {
         place: "worker::map@5=return(hang)",
         task: "m5",
-        flags: &["--task-timeout", "1"],
+        flags: &["--task-timeout", "1", "--no-backup"],
         attempts: ATTEMPTS,
         parts: &["m5 failed too often", "stuck: the worker was heard of, but the attempt made no"],
         memory_max: None,

@@ -87,7 +87,7 @@ fn killed_worker_of_run_loses_its_task_at_once_and_the_signal_is_told() {
 
 #[test]
 fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
-    let flags = ["--worker-timeout", "2", "--task-timeout", "10"];
+    let flags = ["--worker-timeout", "2", "--task-timeout", "10", "--no-backup"];
     let mut cluster = TestJob::new().input(text(40_000)).map_tasks(2).flags(flags).drive();
     let victim = cluster.worker(&["--throttle", "1000"]);
     let killed = cluster.running(Phase::Map, victim);

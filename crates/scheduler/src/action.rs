@@ -35,6 +35,8 @@ pub enum Action {
         attempt: AttemptId,
         /// Who does it.
         worker: WorkerId,
+        /// Whether it is to race another attempt of its task.
+        backup: bool,
     },
 }
 
@@ -45,6 +47,8 @@ pub struct Beat {
     pub attempt: AttemptId,
     /// How far it is, in any unit that only grows while work is done. It starts at 0.
     pub progress: u64,
+    /// How many bytes of its task it has read: by that it is told who is slow.
+    pub bytes: u64,
 }
 
 /// The answer to a heartbeat.
@@ -80,7 +84,10 @@ impl fmt::Display for Action {
             Self::Discard { attempt } => write!(f, "discard {attempt}"),
             Self::Exit { worker } => write!(f, "exit {worker}"),
             Self::Publish { attempt } => write!(f, "publish {attempt}"),
-            Self::Start { attempt, worker } => write!(f, "start {attempt} on {worker}"),
+            Self::Start { attempt, worker, backup } => {
+                let role = if *backup { " as backup" } else { "" };
+                write!(f, "start {attempt} on {worker}{role}")
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Due {
     Worker(WorkerId),
     /// The attempt must have made progress.
     Progress(AttemptId),
+    /// An attempt may be so late by then that another should race it.
+    Backup,
 }
 
 /// All deadlines of the job, soonest first.

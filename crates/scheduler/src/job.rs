@@ -32,6 +32,8 @@ pub struct Limits {
     pub losses_max: NonZeroU32,
     /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
     pub worker_failures_max: NonZeroU32,
+    /// Whether idle workers race attempts that are far behind: `backup.rs` says which.
+    pub backups: bool,
 }
 
 /// How the job ended. It never changes.
@@ -85,6 +87,7 @@ impl Default for Limits {
             failures_max: FAILURES_MAX,
             losses_max: LOSSES_MAX,
             worker_failures_max: WORKER_FAILURES_MAX,
+            backups: true,
         }
     }
 }

@@ -27,7 +27,7 @@
 //! let mut started = Vec::new();
 //! while let Some(action) = scheduler.poll_action() {
 //!     match action {
-//!         Action::Start { attempt, worker } => {
+//!         Action::Start { attempt, worker, .. } => {
 //!             // Tell the worker; some time later it reports.
 //!             started.push(attempt.to_string());
 //!             assert_eq!(scheduler.handle_done(now, worker, attempt), Verdict::Publishing);
@@ -59,6 +59,12 @@
 //! A deadline has passed when `now` has reached it. Everything due is expired before an event is
 //! looked at, so a report at the deadline is late even if nobody had noticed yet.
 //!
+//! # A race
+//!
+//! A *slow* attempt gets on, but would hold the job up. When nothing waits and somebody is idle,
+//! such an attempt is raced by one more, its *backup*; the first to report wins, the other is
+//! beaten. `backup.rs` says who is slow; [`Limits::backups`] is the switch.
+//!
 //! # A second life
 //!
 //! A caller that keeps a journal of what it published, and is started again, says so right after
@@ -69,11 +75,11 @@
 //! # What is absent, on purpose
 //!
 //! Where data is, what is in it and how it travels; logging (the caller logs events and actions,
-//! which print as the transcripts write them); hash maps, whose order is random. Backup attempts
-//! will come; a running task has a list of leases so that they can.
+//! which print as the transcripts write them); hash maps, whose order is random.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod backup;
 mod deadlines;
 mod id;
 mod job;

@@ -8,12 +8,14 @@
 //! # Invariants
 //!
 //! * A live attempt is held by exactly one worker, which is alive, and the worker holds no other.
-//! * The alive workers and the live attempts have a deadline, and nothing else has.
+//! * The alive workers and the live attempts have a deadline, and nothing else has but the next
+//!   look for attempts that are far behind.
 //! * After the job has ended no attempt is live, nobody is idle, and the outcome never changes.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::action::{Action, Beat, Order, Verdict};
+use crate::backup::{Backups, Choice};
 use crate::deadlines::{Deadlines, Due};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
@@ -38,7 +40,8 @@ use crate::workers::Workers;
 ///
 /// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
 /// sizes that it brings. Only the end of the job looks at every worker, and only a map task that is
-/// recalled, or committed again, at every reduce task.
+/// recalled, or committed again, at every reduce task; and the tasks that run are looked at when
+/// one of them may be far behind, nothing waits, and somebody is idle.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -49,6 +52,9 @@ pub struct Scheduler {
     tasks: Tasks,
     workers: Workers,
     deadlines: Deadlines,
+    backups: Backups,
+    /// Whether something has happened since the last look for attempts that are far behind.
+    look: bool,
     /// What the caller has not polled yet, oldest first.
     actions: VecDeque<Action>,
     /// `None` while the job runs.
@@ -74,6 +80,8 @@ impl Scheduler {
             tasks: Tasks::new(job),
             workers: Workers::new(limits.worker_failures_max.get()),
             deadlines: Deadlines::default(),
+            backups: Backups::new(limits.worker_timeout),
+            look: false,
             actions: VecDeque::new(),
             outcome: None,
             attempt_counts: AttemptCounts::default(),
@@ -151,9 +159,11 @@ impl Scheduler {
                 return;
             }
             if let Some(attempt) = this.workers.attempt(worker) {
-                this.actions.push_back(Action::Start { attempt, worker });
+                let backup = this.tasks.record(attempt).backup;
+                this.actions.push_back(Action::Start { attempt, worker, backup });
             } else {
                 this.workers.enqueue(worker);
+                this.look = true;
             }
         });
     }
@@ -185,17 +195,15 @@ impl Scheduler {
 
     /// `worker` says that `attempt` is done and its output staged.
     ///
-    /// The first report of a live attempt wins and causes an [`Action::Publish`]. May be repeated:
-    /// the answer is [`Verdict::Publishing`] until the output is published, then
-    /// [`Verdict::Accepted`].
+    /// The first report of a live attempt wins and causes an [`Action::Publish`]. An attempt that
+    /// raced it is beaten, whatever comes of the publication. May be repeated: the answer is
+    /// [`Verdict::Publishing`] until the output is published, then [`Verdict::Accepted`].
     pub fn handle_done(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) -> Verdict {
         self.handle(now, |this| {
             this.hear(worker);
             match this.tasks.status_for(worker, attempt) {
                 Some(Status::Live) => {
-                    this.tasks.change(attempt.task, |task| task.report(attempt));
-                    this.release(worker, attempt);
-                    this.actions.push_back(Action::Publish { attempt });
+                    this.win(worker, attempt);
                     Verdict::Publishing
                 }
                 Some(Status::Publishing) => Verdict::Publishing,
@@ -412,12 +420,22 @@ impl Scheduler {
 
         let workers = self.workers.alive().map(Due::Worker);
         let expected: BTreeSet<Due> = workers.chain(live.into_iter().map(Due::Progress)).collect();
-        let actual: BTreeSet<Due> = self.deadlines.all().collect();
+        let actual: BTreeSet<Due> =
+            self.deadlines.all().filter(|&due| due != Due::Backup).collect();
         assert_eq!(actual, expected, "the wrong things have a deadline");
         assert!(self.deadlines.next().is_none_or(|time| time > self.now), "a deadline was missed");
 
         let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
         assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
+        if self.limits.backups && self.outcome.is_none() && self.may_back_up() {
+            let Choice::Wait(until) = self.backups.choose(self.now, &self.tasks, &self.workers)
+            else {
+                panic!("an attempt is far behind, and a worker idles");
+            };
+            let look = self.deadlines.of(Due::Backup);
+            let in_time = until.is_none_or(|until| look.is_some_and(|look| look <= until));
+            assert!(in_time, "nobody looks after those who are behind by {until:?}");
+        }
         if self.outcome.is_some() {
             assert!(held.is_empty(), "{held:?} are live after the end");
             assert_eq!(self.workers.next(None), None, "a worker still waits after the end");
@@ -435,6 +453,7 @@ impl Scheduler {
             match due {
                 Due::Worker(worker) => self.forget(worker, End::Lost),
                 Due::Progress(attempt) => self.expire(time, attempt),
+                Due::Backup => self.look = true,
             }
         }
         let answer = event(self);
@@ -487,26 +506,92 @@ impl Scheduler {
             };
             let now = self.now;
             let attempt = self.tasks.change(task, |task| task.grant(now, worker));
-            self.workers.occupy(worker, attempt);
-            self.expect_progress(attempt);
-            self.attempt_counts.started += 1;
-            self.actions.push_back(Action::Start { attempt, worker });
+            self.start(worker, attempt, false);
+        }
+        self.back_up();
+    }
+
+    /// Nothing waits: have those who are idle race the attempts that are far behind.
+    fn back_up(&mut self) {
+        while self.limits.backups && self.look && self.may_back_up() {
+            match self.backups.choose(self.now, &self.tasks, &self.workers) {
+                Choice::Start { task, worker } => {
+                    let now = self.now;
+                    let attempt = self.tasks.change(task, |task| task.back_up(now, worker));
+                    self.attempt_counts.backups += 1;
+                    self.start(worker, attempt, true);
+                }
+                Choice::Wait(until) => {
+                    self.look = false;
+                    match until {
+                        Some(until) => self.deadlines.set(Due::Backup, until),
+                        None => self.deadlines.clear(Due::Backup),
+                    }
+                }
+            }
         }
     }
 
+    fn may_back_up(&self) -> bool {
+        self.tasks.next().is_none() && self.workers.idle_in_good_standing().next().is_some()
+    }
+
+    /// `attempt` of a task was granted to `worker`.
+    fn start(&mut self, worker: WorkerId, attempt: AttemptId, backup: bool) {
+        self.workers.occupy(worker, attempt);
+        self.expect_progress(attempt);
+        self.look = true;
+        self.attempt_counts.started += 1;
+        self.actions.push_back(Action::Start { attempt, worker, backup });
+    }
+
     /// The answer to a heartbeat of `worker` that names an attempt.
-    fn follow(&mut self, worker: WorkerId, Beat { attempt, progress }: Beat) -> Order {
+    fn follow(&mut self, worker: WorkerId, Beat { attempt, progress, bytes }: Beat) -> Order {
+        let now = self.now;
         match self.tasks.status_for(worker, attempt) {
             Some(Status::Live) => {
-                if self.tasks.change(attempt.task, |task| task.advance(attempt, progress)) {
+                let advance = |task: &mut Task| task.advance(now, attempt, progress, bytes);
+                if self.tasks.change(attempt.task, advance) {
                     self.expect_progress(attempt);
                 }
+                self.reconsider(attempt.task);
                 Order::Continue
             }
             // The report has overtaken the heartbeat. To abandon would be to delete what is being
             // published.
             Some(Status::Publishing | Status::Ended(End::Committed)) => Order::Continue,
             Some(Status::Ended(_)) | None => Order::Abandon,
+        }
+    }
+
+    /// More is known of how `task` gets on. Only that is looked at, unless it is behind: this comes
+    /// with every heartbeat.
+    fn reconsider(&mut self, task: TaskId) {
+        if !self.limits.backups || self.look || !self.may_back_up() {
+            return;
+        }
+        let task =
+            self.tasks.find(task).filter(|task| task.id().phase == self.tasks.present_phase());
+        let Some(due) = task.and_then(|task| self.backups.due(self.now, task)) else { return };
+        if due <= self.now {
+            self.look = true;
+        } else if self.deadlines.of(Due::Backup).is_none_or(|before| due < before) {
+            self.deadlines.set(Due::Backup, due);
+        }
+    }
+
+    /// `attempt` is the first of its task to report: it is published, and another is beaten.
+    fn win(&mut self, worker: WorkerId, attempt: AttemptId) {
+        let now = self.now;
+        if let Some(task) = self.tasks.find(attempt.task) {
+            self.backups.learn(now, task, attempt);
+        }
+        let beaten = self.tasks.change(attempt.task, |task| task.report(now, attempt));
+        self.release(worker, attempt);
+        self.actions.push_back(Action::Publish { attempt });
+        if let Some(beaten) = beaten {
+            self.release(self.tasks.worker(beaten), beaten);
+            self.actions.push_back(Action::Discard { attempt: beaten });
         }
     }
 
@@ -523,6 +608,9 @@ impl Scheduler {
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
+        self.attempt_counts.backups_won += u64::from(self.tasks.record(attempt).backup);
+        // The phase may be another one now.
+        self.look = true;
         self.finish_if_done();
     }
 
@@ -565,7 +653,12 @@ impl Scheduler {
         match end {
             End::Failed | End::Rejected => self.attempt_counts.failed += 1,
             End::Lost | End::Stuck => self.attempt_counts.lost += 1,
-            End::Abandoned | End::Committed | End::Left | End::Starved | End::Undelivered => {}
+            End::Abandoned
+            | End::Beaten { .. }
+            | End::Committed
+            | End::Left
+            | End::Starved
+            | End::Undelivered => {}
         }
     }
 
@@ -573,6 +666,7 @@ impl Scheduler {
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
         self.workers.release(worker, attempt);
         self.deadlines.clear(Due::Progress(attempt));
+        self.look = true;
     }
 
     fn give_up_if_exhausted(&mut self, task: TaskId) {
@@ -600,6 +694,7 @@ impl Scheduler {
             return;
         }
         self.outcome = Some(outcome);
+        self.deadlines.clear(Due::Backup);
         for attempt in self.workers.attempts() {
             self.end(attempt, End::Abandoned);
         }

@@ -56,6 +56,10 @@ pub struct AttemptCounts {
     pub failed: u64,
     /// Taken away: the worker was lost or the attempt was stuck.
     pub lost: u64,
+    /// Begun to race another attempt of their task.
+    pub backups: u64,
+    /// Those of them that won.
+    pub backups_won: u64,
 }
 
 impl fmt::Display for Snapshot {
@@ -63,8 +67,11 @@ impl fmt::Display for Snapshot {
         writeln!(f, "map {}", self.map)?;
         writeln!(f, "reduce {}", self.reduce)?;
         writeln!(f, "workers alive={} excluded={}", self.workers.alive, self.workers.excluded)?;
-        let AttemptCounts { started, failed, lost } = self.attempts;
+        let AttemptCounts { started, failed, lost, backups, backups_won } = self.attempts;
         writeln!(f, "attempts started={started} failed={failed} lost={lost}")?;
+        if backups > 0 {
+            writeln!(f, "backups started={backups} won={backups_won}")?;
+        }
         writeln!(f, "maps recalled={}", self.maps_recalled)?;
         write!(f, "reports stale={}", self.stale_reports)
     }

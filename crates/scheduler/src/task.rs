@@ -4,8 +4,7 @@
 //! below that take `&mut self` are all there is. Each asserts that it is called in the right state,
 //! because a task that is won twice is a wrong count for ever.
 //!
-//! A running task holds its leases in a list, so that a backup attempt can race the first. Until
-//! backup attempts exist, the list has one entry.
+//! A running task has one lease, and a second while a backup attempt races the first.
 //!
 //! # Invariants
 //!
@@ -14,10 +13,12 @@
 //! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`,
 //!   add up to `recalls`, and to one more while the task is committed.
 //! * A committed task never changes but by a recall, and only map tasks are recalled.
-//! * `failures` and `losses` count the attempts whose end says so.
+//! * `failures`, `spared` and `losses` count the attempts whose end says so. A failure is spared if
+//!   another attempt went on.
 
 use std::fmt;
 
+use crate::backup::Course;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Limits, Reason};
 use crate::time::Time;
@@ -30,6 +31,8 @@ pub struct AttemptRecord {
     pub worker: WorkerId,
     /// When it was granted.
     pub started: Time,
+    /// Whether it was begun to race another attempt.
+    pub backup: bool,
     /// When and how it ended; `None` while it runs or is being published.
     pub ended: Option<(Time, End)>,
 }
@@ -39,6 +42,11 @@ pub struct AttemptRecord {
 pub enum End {
     /// The job ended without it.
     Abandoned,
+    /// Another attempt, of this number, was the first to report.
+    Beaten {
+        /// Its number.
+        by: u32,
+    },
     /// It won: its output is the task's output. A map task may win again later, because what it
     /// left was lost; this stays the end of the attempt that won before.
     Committed,
@@ -68,6 +76,8 @@ pub(crate) struct Task {
     state: State,
     attempts: Vec<AttemptRecord>,
     failures: u32,
+    /// Failures that cost the task nothing, because another attempt went on.
+    spared: u32,
     losses: u32,
     /// How often what the task left was lost, and the task with it.
     recalls: u32,
@@ -98,10 +108,12 @@ pub(crate) enum Status {
 }
 
 /// ```text
-///            grant               report                  commit
+///                     back_up
+///                     ┌───┐
+///            grant    │   ▼      report                  commit
 ///  Waiting ─────────► Running ────────────► Publishing ─────────► Committed
 ///  │  ▲ ▲                │                       │                  ▲  │
-///  │  │ ├───── end ──────┘                       │                  │  │
+///  │  │ ├─ end (last) ───┘                       │                  │  │
 ///  │  │ └───── end (rejected) ───────────────────┘                  │  │
 ///  │  └─────── recall (map tasks only) ─────────────────────────────┼──┘
 ///  └────────── restore (before the first attempt) ──────────────────┘
@@ -110,7 +122,7 @@ pub(crate) enum Status {
 enum State {
     /// No attempt may report.
     Waiting,
-    /// Whoever holds one of `leases` may report; the first to do so is published. Never empty.
+    /// Whoever holds one of `leases` may report; the first to do so is published. One or two.
     Running { leases: Vec<Lease> },
     /// `winner` reported first and the caller is publishing its output.
     Publishing { winner: AttemptId },
@@ -125,6 +137,10 @@ struct Lease {
     attempt: AttemptId,
     /// The highest progress heard of, in a unit of the worker's choosing; `None` before any.
     progress: Option<u64>,
+    /// When a heartbeat named it last; when it was granted, if none has.
+    heard: Time,
+    /// The most bytes it said it had read.
+    bytes: u64,
 }
 
 impl Task {
@@ -135,6 +151,7 @@ impl Task {
             state: State::Waiting,
             attempts: Vec::new(),
             failures: 0,
+            spared: 0,
             losses: 0,
             recalls: 0,
             recalls_before: 0,
@@ -171,26 +188,55 @@ impl Task {
         let State::Waiting = self.state else {
             panic!("granted {} while {:?}", self.id, self.state);
         };
-        let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
-        let attempt = AttemptId { task: self.id, number };
-        self.attempts.push(AttemptRecord { worker, started: now, ended: None });
-        self.state = State::Running { leases: vec![Lease { attempt, progress: None }] };
+        let lease = self.begin(now, worker, false);
+        let attempt = lease.attempt;
+        self.state = State::Running { leases: vec![lease] };
         attempt
     }
 
-    /// Note the progress of a live attempt; says whether it grew.
-    pub(crate) fn advance(&mut self, attempt: AttemptId, progress: u64) -> bool {
+    /// Start a second attempt on `worker`, which races the first. The task must be running, with
+    /// one attempt.
+    pub(crate) fn back_up(&mut self, now: Time, worker: WorkerId) -> AttemptId {
+        assert_eq!(self.leases().len(), 1, "backed up {} while {:?}", self.id, self.state);
+        let lease = self.begin(now, worker, true);
+        let attempt = lease.attempt;
+        self.leases_mut().push(lease);
+        attempt
+    }
+
+    fn begin(&mut self, now: Time, worker: WorkerId, backup: bool) -> Lease {
+        let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
+        self.attempts.push(AttemptRecord { worker, started: now, backup, ended: None });
+        let attempt = AttemptId { task: self.id, number };
+        Lease { attempt, progress: None, heard: now, bytes: 0 }
+    }
+
+    /// Note how far a live attempt is; says whether its progress grew.
+    pub(crate) fn advance(
+        &mut self,
+        now: Time,
+        attempt: AttemptId,
+        progress: u64,
+        bytes: u64,
+    ) -> bool {
         let lease = self.leases_mut().iter_mut().find(|lease| lease.attempt == attempt);
         let lease = lease.unwrap_or_else(|| panic!("{attempt} advanced without a lease"));
         let grew = progress > lease.progress.unwrap_or(0);
         lease.progress = lease.progress.max(Some(progress));
+        (lease.heard, lease.bytes) = (now, lease.bytes.max(bytes));
         grew
     }
 
-    /// A live attempt is done, and its output is to be published. Its lease ends.
-    pub(crate) fn report(&mut self, attempt: AttemptId) {
+    /// A live attempt is done, and its output is to be published. Its lease ends, and so does the
+    /// other attempt, if there is one: that is handed back.
+    pub(crate) fn report(&mut self, now: Time, attempt: AttemptId) -> Option<AttemptId> {
         assert_eq!(self.status(attempt), Some(Status::Live), "{attempt} reported without a lease");
+        let beaten = self.live().find(|&live| live != attempt);
+        if let Some(beaten) = beaten {
+            self.close(now, beaten, End::Beaten { by: attempt.number });
+        }
         self.state = State::Publishing { winner: attempt };
+        beaten
     }
 
     /// The attempt that was being published has won.
@@ -213,7 +259,9 @@ impl Task {
     }
 
     /// A live or publishing attempt ended without winning. The task waits again if it was the last.
+    /// If it was not, the task has not failed: a backup must not end a job that does without it.
     pub(crate) fn end(&mut self, now: Time, attempt: AttemptId, end: End) {
+        let goes_on = self.live().any(|live| live != attempt);
         match self.status(attempt) {
             Some(Status::Live) => self.leases_mut().retain(|lease| lease.attempt != attempt),
             Some(Status::Publishing) => self.state = State::Waiting,
@@ -226,9 +274,11 @@ impl Task {
         }
         self.close(now, attempt, end);
         match end {
+            End::Failed | End::Rejected | End::Stuck if goes_on => self.spared += 1,
             End::Failed | End::Rejected | End::Stuck => self.failures += 1,
             End::Lost => self.losses += 1,
             End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
+            End::Beaten { .. } => panic!("{attempt} was beaten: that is `report`, not `end`"),
             End::Committed => panic!("{attempt} won: that is `commit`, not `end`"),
         }
     }
@@ -273,12 +323,22 @@ impl Task {
         match last.ended?.1 {
             End::Failed | End::Rejected | End::Stuck => Some(last.worker),
             End::Abandoned
+            | End::Beaten { .. }
             | End::Committed
             | End::Left
             | End::Lost
             | End::Starved
             | End::Undelivered => None,
         }
+    }
+
+    /// Whether an attempt on `worker` has failed.
+    pub(crate) fn has_failed_on(&self, worker: WorkerId) -> bool {
+        self.attempts.iter().any(|attempt| {
+            let end = attempt.ended.map(|(_, end)| end);
+            attempt.worker == worker
+                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck))
+        })
     }
 
     /// Whether the task was committed by `time`, and has been ever since.
@@ -325,6 +385,23 @@ impl Task {
         self.leases().iter().map(|lease| lease.attempt)
     }
 
+    /// How the live attempts get on.
+    pub(crate) fn courses(&self) -> impl Iterator<Item = Course> {
+        self.leases().iter().map(|lease| {
+            let AttemptRecord { worker, started, .. } =
+                self.attempts[lease.attempt.number as usize];
+            let (attempt, bytes, heard) = (lease.attempt, self.bytes, lease.heard);
+            Course { attempt, worker, bytes, started, heard, bytes_read: lease.bytes }
+        })
+    }
+
+    /// How the only live attempt gets on, if a backup may race it: none has failed to before.
+    pub(crate) fn single_course(&self) -> Option<Course> {
+        let mut courses = self.courses();
+        let single = courses.next().filter(|_| courses.next().is_none());
+        single.filter(|_| self.spared == 0)
+    }
+
     /// Recompute what can be recomputed from the attempts, and compare.
     pub(crate) fn assert_consistent(&self) {
         let ended = |ends: &[End]| {
@@ -335,7 +412,8 @@ impl Task {
             u32::try_from(ends.count()).expect("a task has fewer than 2^32 tries")
         };
         let id = self.id;
-        assert_eq!(self.failures, ended(&[End::Failed, End::Rejected, End::Stuck]), "{id}");
+        let failed = ended(&[End::Failed, End::Rejected, End::Stuck]);
+        assert_eq!(self.failures + self.spared, failed, "{id}");
         assert_eq!(self.losses, ended(&[End::Lost]), "{id}");
 
         let won = ended(&[End::Committed]) + u32::from(self.restored);
@@ -344,19 +422,21 @@ impl Task {
         assert_eq!(won, expected, "{id} is won too often, or not at all: {:?}", self.attempts);
         assert!(self.recalls == 0 || id.phase == Phase::Map, "{id} was recalled");
 
-        let open = self.attempts.iter().rposition(|attempt| attempt.ended.is_none());
-        let number = |attempt: AttemptId| Some(attempt.number as usize);
+        let open = (0..).zip(&self.attempts).filter(|(_, attempt)| attempt.ended.is_none());
+        let open: Vec<u32> = open.map(|(number, _)| number).collect();
         match &self.state {
-            State::Waiting => assert_eq!(open, None, "{id}"),
+            State::Waiting => assert!(open.is_empty(), "{id}"),
             State::Running { leases } => {
-                assert_eq!(leases.len(), 1, "{id} has one lease until backup attempts exist");
-                assert_eq!(open, number(leases[0].attempt), "{id}");
+                let held: Vec<u32> = leases.iter().map(|lease| lease.attempt.number).collect();
+                assert_eq!(open, held, "{id}");
+                assert!((1..=2).contains(&held.len()), "{id} is attempted by {held:?}");
             }
-            State::Publishing { winner } => assert_eq!(open, number(*winner), "{id}"),
+            State::Publishing { winner } => assert_eq!(open, [winner.number], "{id}"),
             State::Committed { winner } => {
-                assert_eq!(open, None, "{id}");
-                let last = self.attempts.len().checked_sub(1);
-                assert_eq!(winner.and_then(number), last, "{id} was attempted after it was won");
+                assert!(open.is_empty(), "{id}");
+                let won = winner.and_then(|winner| self.record(winner)?.ended);
+                let last = self.attempts.iter().map(|attempt| attempt.started).max();
+                assert!(last <= won.map(|(at, _)| at), "{id} was attempted after it was won");
             }
         }
     }
@@ -388,6 +468,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Abandoned => "abandoned",
+            Self::Beaten { by } => return write!(f, "beaten by a{by}"),
             Self::Committed => "committed",
             Self::Failed => "failed",
             Self::Left => "left",

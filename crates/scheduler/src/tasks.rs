@@ -8,6 +8,7 @@
 //!
 //! * `waiting` holds exactly the tasks that wait and may start: all waiting map tasks, and the
 //!   waiting reduce tasks once every map task is committed.
+//! * `running` holds exactly the tasks that run.
 //! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
 //!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the
 //!   indexes in step; whoever opens or closes the reduce phase puts its waiting tasks in, or takes
@@ -30,6 +31,7 @@ pub(crate) struct Tasks {
     map_counts: PhaseCounts,
     reduce_counts: PhaseCounts,
     waiting: BTreeSet<Turn>,
+    running: BTreeSet<TaskId>,
     maps_recalled: u64,
 }
 
@@ -52,6 +54,7 @@ impl Tasks {
             reduces: (0..job.reduce_tasks).map(reduce).collect(),
             map_counts: all_waiting(map_tasks),
             reduce_counts: all_waiting(job.reduce_tasks),
+            running: BTreeSet::new(),
             maps_recalled: 0,
         }
     }
@@ -75,6 +78,11 @@ impl Tasks {
         *count_mut(counts, task.standing()) -= 1;
         let result = transition(task);
         *count_mut(counts, task.standing()) += 1;
+        if task.standing() == Standing::Running {
+            self.running.insert(id);
+        } else {
+            self.running.remove(&id);
+        }
         if may_start && task.standing() == Standing::Waiting {
             self.waiting.insert(turn(task));
         }
@@ -139,6 +147,17 @@ impl Tasks {
         }
     }
 
+    /// The phase whose tasks are started now: maps while any of them is not committed, be it again.
+    pub(crate) fn present_phase(&self) -> Phase {
+        if self.may_start(Phase::Reduce) { Phase::Reduce } else { Phase::Map }
+    }
+
+    /// The tasks of a phase that run.
+    pub(crate) fn running(&self, phase: Phase) -> impl Iterator<Item = &Task> {
+        let all = TaskId { phase, index: 0 }..=TaskId { phase, index: u32::MAX };
+        self.running.range(all).filter_map(|&id| self.find(id))
+    }
+
     pub(crate) fn counts(&self, phase: Phase) -> PhaseCounts {
         match phase {
             Phase::Map => self.map_counts,
@@ -162,6 +181,7 @@ impl Tasks {
     /// Recompute the indexes from the tasks and compare.
     pub(crate) fn assert_consistent(&self) {
         let mut waiting = BTreeSet::new();
+        let mut running = BTreeSet::new();
         let mut map_counts = PhaseCounts::default();
         let mut reduce_counts = PhaseCounts::default();
         let mut recalls = 0;
@@ -177,11 +197,15 @@ impl Tasks {
             if task.standing() == Standing::Waiting && self.may_start(task.id().phase) {
                 waiting.insert(turn(task));
             }
+            if task.standing() == Standing::Running {
+                running.insert(task.id());
+            }
         }
         assert_eq!(self.map_counts, map_counts, "the map tasks are counted wrongly");
         assert_eq!(self.reduce_counts, reduce_counts, "the reduce tasks are counted wrongly");
         assert_eq!(self.maps_recalled, recalls, "the recalls are counted wrongly");
         assert_eq!(self.waiting, waiting, "the wrong tasks are waiting for a worker");
+        assert_eq!(self.running, running, "the wrong tasks are taken to run");
     }
 
     fn may_start(&self, phase: Phase) -> bool {

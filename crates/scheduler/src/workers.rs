@@ -96,6 +96,11 @@ impl Workers {
         if Some(first) == avoid { eligible.next().or(Some(first)) } else { Some(first) }
     }
 
+    /// Who is idle and may be given more than must be done, in the order they asked.
+    pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = WorkerId> {
+        self.queue.iter().take_while(|&&(excluded, _, _)| !excluded).map(|&(_, _, worker)| worker)
+    }
+
     /// Everybody who is idle leaves the queue.
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
         let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, worker)| worker).collect();

@@ -141,7 +141,7 @@ fn start(scheduler: &mut Scheduler) {
     scheduler.handle_register(at(0), WORKER);
     scheduler.handle_idle(at(0), WORKER);
     let action = scheduler.poll_action();
-    assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER }));
+    assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER, backup: false }));
 }
 
 fn report(scheduler: &mut Scheduler) {

@@ -12,6 +12,7 @@
 //! `scenarios/`; there is no file of regressions beside the code, because seeds die with the next
 //! strategy.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,7 +93,7 @@ fn an_attempt_starts_only_on_a_worker_that_asked_and_holds_no_other() {
             }
             for action in &reaction.actions {
                 match *action {
-                    Action::Start { attempt, worker } => {
+                    Action::Start { attempt, worker, .. } => {
                         assert!(asking.remove(&worker), "{worker} was given work unasked");
                         assert!(world.live_on(worker).eq([attempt]), "{attempt} is not alone");
                     }
@@ -118,6 +119,74 @@ fn no_reduce_starts_before_every_map_is_committed() {
                 let repeated = !started.insert(attempt);
                 assert!(repeated || snapshot.map.committed == snapshot.map.tasks, "{attempt}");
             }
+        });
+    });
+}
+
+#[test]
+fn a_backup_races_one_old_attempt_of_the_phase_when_nothing_waits() {
+    check(|case| {
+        let mut seen: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, _, _| {
+            let new = |(attempt, _): &(AttemptId, &AttemptRecord)| !seen.contains(attempt);
+            for (attempt, record) in world.attempts().filter(new) {
+                let rivals: Vec<_> =
+                    world.live_of(attempt.task).filter(|&other| other != attempt).collect();
+                if !record.backup {
+                    assert!(rivals.is_empty(), "{attempt} is no backup, but {rivals:?} live");
+                    continue;
+                }
+                assert!(case.limits.backups, "{attempt}");
+                let [rival] = rivals[..] else { panic!("{attempt} races {rivals:?}") };
+                let rival = world.record(rival).expect("what is live exists");
+                assert_ne!(rival.worker, record.worker, "{attempt}");
+                let age = record.started.0 - rival.started.0;
+                assert!(age >= Duration::from_secs(1), "{attempt} after {age:?}");
+                let may_start = |task: &&TaskId| task.phase <= attempt.task.phase;
+                let mut first = world.script.tasks().iter().filter(may_start);
+                assert!(!first.any(|&task| world.is_waiting(task)), "{attempt} goes before others");
+                if is_reduce(attempt) {
+                    let snapshot = world.script.scheduler.snapshot();
+                    assert_eq!(snapshot.map.committed, snapshot.map.tasks, "{attempt}");
+                }
+            }
+            seen = world.attempts().map(|(attempt, _)| attempt).collect();
+        });
+    });
+}
+
+#[test]
+fn the_first_of_a_task_to_report_beats_the_other_and_nothing_else_does() {
+    check(|case| {
+        let mut live: BTreeSet<AttemptId> = BTreeSet::new();
+        let mut beaten: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, event, reaction| {
+            let mut expected = None;
+            if let Event::Done { attempt, .. } = *event
+                && reaction.actions.contains(&Action::Publish { attempt })
+            {
+                let is_rival =
+                    |other: &&AttemptId| other.task == attempt.task && **other != attempt;
+                let rival = live
+                    .iter()
+                    .find(is_rival)
+                    .and_then(|&rival| Some((rival, world.record(rival)?)));
+                // It may have expired with this very event.
+                expected = rival.filter(|(_, record)| {
+                    matches!(record.ended, Some((_, End::Beaten { by })) if by == attempt.number)
+                });
+                let still = world.live_of(attempt.task).count();
+                assert_eq!(still, 0, "{attempt} is published while another goes on");
+            }
+            let now_beaten = world
+                .attempts()
+                .filter(|(_, record)| matches!(record.ended, Some((_, End::Beaten { .. }))));
+            let news: Vec<AttemptId> = now_beaten
+                .map(|(attempt, _)| attempt)
+                .filter(|&attempt| beaten.insert(attempt))
+                .collect();
+            assert_eq!(news, expected.map(|(rival, _)| rival).into_iter().collect::<Vec<_>>());
+            live = world.script.tasks().iter().flat_map(|&task| world.live_of(task)).collect();
         });
     });
 }
@@ -219,15 +288,13 @@ fn an_attempt_is_discarded_once_exactly_if_it_ended_without_winning() {
 fn the_job_fails_when_a_bound_is_reached_and_not_before() {
     check(|case| {
         let Limits { failures_max, losses_max, .. } = case.limits;
+        let mut failures = Failures::default();
         play(case, |world, _, _| {
+            failures.follow(world);
             let count = |task: TaskId, ends: &[End]| {
                 let attempts = world.script.scheduler.attempts(task).iter();
                 let ended = attempts.filter_map(|attempt| attempt.ended);
                 ended.filter(|(_, end)| ends.contains(end)).count()
-            };
-            let too_many_failures = |task| {
-                let failed = [End::Failed, End::Rejected, End::Stuck];
-                count(task, &failed) >= failures_max.get() as usize
             };
             let too_many_losses = |task| count(task, &[End::Lost]) >= losses_max.get() as usize;
             let too_many_recalls = |task| {
@@ -236,12 +303,15 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
             match world.script.scheduler.outcome() {
                 None => {
                     for &task in world.script.tasks() {
-                        assert!(!too_many_failures(task) && !too_many_losses(task), "{task}");
+                        let (least, _) = failures.of(task);
+                        assert!(least < failures_max.get() && !too_many_losses(task), "{task}");
                         assert!(!too_many_recalls(task), "{task}");
                     }
                 }
                 Some(Outcome::Failed(failure)) => match failure.reason {
-                    Reason::Failures => assert!(too_many_failures(failure.task)),
+                    Reason::Failures => {
+                        assert!(failures.of(failure.task).1 >= failures_max.get());
+                    }
                     Reason::Losses => assert!(too_many_losses(failure.task)),
                     Reason::Recalls => assert!(too_many_recalls(failure.task)),
                     Reason::Fatal => {
@@ -257,6 +327,27 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
             }
         });
     });
+}
+
+#[test]
+fn random_cases_have_races_that_end_in_every_way() {
+    let config = Config { cases: 700, rng_seed: RngSeed::Fixed(1), ..Config::default() };
+    let config = Config { failure_persistence: None, ..config };
+    let ends = RefCell::new(BTreeMap::<String, u32>::new());
+    let result = TestRunner::new(config).run(&cases(), |case| {
+        let world = play(&case, |_, _, _| {});
+        let backups = world.attempts().filter(|(_, record)| record.backup);
+        for (_, end) in backups.filter_map(|(_, record)| record.ended) {
+            let end = if let End::Beaten { .. } = end { "beaten".into() } else { end.to_string() };
+            *ends.borrow_mut().entry(end).or_default() += 1;
+        }
+        Ok(())
+    });
+    assert!(result.is_ok(), "nothing was asserted");
+    let ends = ends.into_inner();
+    for end in ["beaten", "committed", "failed", "left", "lost", "starved", "undelivered"] {
+        assert!(ends.contains_key(end), "no backup was {end}: {ends:?}");
+    }
 }
 
 #[test]
@@ -346,7 +437,7 @@ impl World {
         }
         for action in &reaction.actions {
             match *action {
-                Action::Start { attempt, worker } => self.started.push((attempt, worker)),
+                Action::Start { attempt, worker, .. } => self.started.push((attempt, worker)),
                 Action::Publish { attempt } => self.publications.push((attempt, None)),
                 Action::Discard { .. } | Action::Exit { .. } => {}
             }
@@ -390,9 +481,9 @@ impl World {
             Choice::Ask(worker) if self.script.scheduler.knows(worker) => Event::Idle { worker },
             Choice::Ask(worker) => Event::Register { worker },
             Choice::Event(ref event) => event.clone(),
-            Choice::Beat { recent, by, progress } => {
+            Choice::Beat { recent, by, progress, bytes } => {
                 let (attempt, worker) = self.recently_started(recent, by)?;
-                Event::Beat { worker, running: Some(Beat { attempt, progress }) }
+                Event::Beat { worker, running: Some(Beat { attempt, progress, bytes }) }
             }
             Choice::Done { recent, by } => {
                 let (attempt, worker) = self.recently_started(recent, by)?;
@@ -467,6 +558,15 @@ impl World {
         open.map(|(attempt, _)| attempt).filter(move |&attempt| !reported(attempt))
     }
 
+    /// The attempts at `task` that have neither ended nor been reported.
+    fn live_of(&self, task: TaskId) -> impl Iterator<Item = AttemptId> {
+        let reported = |attempt| self.publications.iter().any(|&(other, _)| other == attempt);
+        let attempts = (0..).zip(self.script.scheduler.attempts(task));
+        let open = attempts.filter(|(_, record)| record.ended.is_none());
+        open.map(move |(number, _)| AttemptId { task, number })
+            .filter(move |&attempt| !reported(attempt))
+    }
+
     fn started_by(&self, reaction: &Reaction) -> impl Iterator<Item = AttemptId> {
         reaction.actions.iter().filter_map(|action| match *action {
             Action::Start { attempt, .. } => Some(attempt),
@@ -475,8 +575,8 @@ impl World {
     }
 
     fn is_waiting(&self, task: TaskId) -> bool {
-        let last = self.script.scheduler.attempts(task).last();
-        !self.committed.contains_key(&task) && last.is_none_or(|last| last.ended.is_some())
+        let mut attempts = self.script.scheduler.attempts(task).iter();
+        !self.committed.contains_key(&task) && attempts.all(|attempt| attempt.ended.is_some())
     }
 
     fn bytes(&self, task: TaskId) -> u64 {
@@ -484,6 +584,41 @@ impl World {
             Phase::Map => self.map_bytes[task.index as usize],
             Phase::Reduce => self.reduce_bytes[task.index as usize],
         }
+    }
+}
+
+/// How many failures of a task count: none while another attempt goes on.
+#[derive(Default)]
+struct Failures {
+    /// By task, at least and at most: when both attempts end at once, it depends on the order.
+    counts: BTreeMap<TaskId, (u32, u32)>,
+    ended: BTreeSet<AttemptId>,
+    live: BTreeSet<AttemptId>,
+}
+
+impl Failures {
+    fn of(&self, task: TaskId) -> (u32, u32) {
+        self.counts.get(&task).copied().unwrap_or_default()
+    }
+
+    /// Once after each event.
+    fn follow(&mut self, world: &World) {
+        let live: BTreeSet<AttemptId> =
+            world.script.tasks().iter().flat_map(|&task| world.live_of(task)).collect();
+        for (attempt, record) in world.attempts() {
+            let Some((_, end)) = record.ended else { continue };
+            if !self.ended.insert(attempt)
+                || !matches!(end, End::Failed | End::Rejected | End::Stuck)
+            {
+                continue;
+            }
+            let is_rival = |other: &&AttemptId| other.task == attempt.task && **other != attempt;
+            let rival = self.live.iter().find(is_rival);
+            let (least, most) = self.counts.entry(attempt.task).or_default();
+            *least += u32::from(rival.is_none());
+            *most += u32::from(rival.is_none_or(|rival| !live.contains(rival)));
+        }
+        self.live = live;
     }
 }
 

@@ -31,18 +31,18 @@ impl Driver {
                     }
                 }
                 Action::Publish { attempt } => self.publish(attempt),
-                Action::Start { attempt, worker } => self.start(attempt, worker),
+                Action::Start { attempt, worker, .. } => self.start(&action, attempt, worker),
             }
         }
     }
 
-    fn start(&mut self, attempt: AttemptId, worker: WorkerId) {
+    fn start(&mut self, action: &Action, attempt: AttemptId, worker: WorkerId) {
         let now = self.now();
         self.span_mut(attempt.task.phase).began.get_or_insert(now);
         let answer = TaskAnswer::Task(self.describe(attempt));
         let poll = self.polls.remove(&worker);
         if poll.is_some_and(|poll| poll.send(answer).is_ok()) {
-            tracing::info!("start {attempt} on {worker}");
+            tracing::info!("{action}");
             self.note_start(attempt, worker);
         } else {
             // The worker's call was cut off: perhaps it has died while it waited. If it lives it

@@ -95,6 +95,7 @@ impl Driver {
             (End::Abandoned | End::Committed | End::Failed | End::Rejected | End::Starved, _) => {
                 Ending::Abandoned
             }
+            (End::Beaten { by }, _) => Ending::Beaten { by_backup: by > attempt.number },
             (End::Left, _) => Ending::Left,
             (End::Lost, _) => match self.crew.death(record.worker) {
                 Some(death) => Ending::Died(death),

@@ -52,6 +52,8 @@ impl Driver {
             attempts_started: counts.attempts.started,
             attempts_failed: counts.attempts.failed,
             attempts_lost: counts.attempts.lost,
+            backups_started: counts.attempts.backups,
+            backups_won: counts.attempts.backups_won,
             stale_reports: counts.stale_reports,
         }
     }

@@ -275,6 +275,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         any::<(u32, u64, u64)>().prop_map(|(bucket, emitted, counted)| {
             Ending::Conservation { bucket, emitted, counted }
         }),
+        any::<bool>().prop_map(|by_backup| Ending::Beaten { by_backup }),
         any::<i32>().prop_map(|exit_code| Ending::Died(Death::Exited { exit_code })),
         any::<i32>().prop_map(|signal| Ending::Died(Death::Signalled { signal })),
         (failure, any::<Option<String>>(), text())

@@ -204,6 +204,7 @@ impl Cluster {
         self.driver.wait_until(&what, |log| {
             let on = format!(" on w{worker}");
             let started = log.lines().rev().find_map(|line| {
+                let line = line.strip_suffix(AS_BACKUP).unwrap_or(line);
                 let attempt = line.split_once(": start ")?.1.strip_suffix(&on)?;
                 Attempt::parse(attempt).filter(|attempt| attempt.phase == phase)
             })?;
@@ -215,6 +216,7 @@ impl Cluster {
     #[track_caller]
     pub fn heir(&mut self, attempt: Attempt) -> usize {
         let line = self.driver.wait_for(&format!(": start {} on w", attempt.next()));
+        let line = line.strip_suffix(AS_BACKUP).unwrap_or(&line);
         let number = line.rsplit_once('w').map(|(_, number)| number.parse());
         number.expect("a line that was asked for").expect("the number of a worker")
     }
@@ -275,6 +277,9 @@ impl Ended {
         assert!(!self.log.contains(&format!(" {attempt}: publishing")), "{attempt} was reported");
     }
 }
+
+/// How the line of an attempt ends that races another.
+const AS_BACKUP: &str = " as backup";
 
 /// Whether the attempt was reported or given up.
 fn is_over(log: &str, attempt: Attempt) -> bool {

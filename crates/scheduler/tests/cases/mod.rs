@@ -38,7 +38,7 @@ pub enum Choice {
     /// An event that names nothing the scheduler chose.
     Event(Event),
     /// The worker of a recent attempt, or somebody else, says that it is alive and working on it.
-    Beat { recent: usize, by: Option<WorkerId>, progress: u64 },
+    Beat { recent: usize, by: Option<WorkerId>, progress: u64, bytes: u64 },
     /// ... that it is done.
     Done { recent: usize, by: Option<WorkerId> },
     /// ... that it failed.
@@ -53,13 +53,21 @@ pub enum Choice {
 
 pub fn cases() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(any::<u64>().prop_map(step), 1..STEPS_MAX);
-    (jobs(), limits(), any::<u64>(), steps).prop_map(|(job, limits, number, mut steps)| {
+    (jobs(), limits(), any::<u64>(), steps).prop_map(|(mut job, mut limits, number, mut steps)| {
         let mut dice = Dice(number);
-        let restored = restored(&job, &mut dice);
-        if dice.roll(2) == 0 {
+        match dice.roll(6) {
             // A calm case, in which little expires: some stories take many steps of one attempt.
-            steps.iter_mut().for_each(|step| step.pause /= 100);
+            0 | 1 => steps.iter_mut().for_each(|step| step.pause /= 100),
+            // A race: few tasks, idle workers, and attempts that grow old.
+            2 | 3 => {
+                job.map_bytes = job.map_bytes.iter().take(3).map(|bytes| 1 + bytes).collect();
+                (limits.worker_timeout, limits.task_timeout) = (TIMEOUT_MAX, TIMEOUT_MAX);
+                let steady = |pause: Duration| Duration::from_millis(300) + pause / 20;
+                steps.iter_mut().for_each(|step| step.pause = steady(step.pause));
+            }
+            _ => {}
         }
+        let restored = restored(&job, &mut dice);
         Case { job, limits, restored, steps }
     })
 }
@@ -91,13 +99,17 @@ fn jobs() -> impl Strategy<Value = Job> {
 fn limits() -> impl Strategy<Value = Limits> {
     let timeout = || (1..=TIMEOUT_MAX.as_secs()).prop_map(Duration::from_secs);
     let count = || prop_oneof![1..4_u32, Just(100)].prop_map(|n| NonZeroU32::new(n).expect("> 0"));
-    (timeout(), timeout(), count(), count(), count()).prop_map(
-        |(worker_timeout, task_timeout, failures_max, losses_max, worker_failures_max)| Limits {
-            worker_timeout,
-            task_timeout,
-            failures_max,
-            losses_max,
-            worker_failures_max,
+    let backups = prop::bool::weighted(0.9);
+    (timeout(), timeout(), count(), count(), count(), backups).prop_map(
+        |(worker_timeout, task_timeout, failures_max, losses_max, worker_failures_max, backups)| {
+            Limits {
+                worker_timeout,
+                task_timeout,
+                failures_max,
+                losses_max,
+                worker_failures_max,
+                backups,
+            }
         },
     )
 }
@@ -130,7 +142,8 @@ fn choice(dice: &mut Dice) -> Choice {
         410..430 => Choice::Event(Event::Tick),
         430..431 => Choice::Event(Event::Cancel),
         431..540 => {
-            Choice::Beat { recent: dice.recent(), by: dice.by(), progress: dice.progress() }
+            let (recent, by, progress) = (dice.recent(), dice.by(), dice.progress());
+            Choice::Beat { recent, by, progress, bytes: dice.roll(4) }
         }
         540..690 => Choice::Done { recent: dice.recent(), by: dice.by() },
         690..720 => {

@@ -9,6 +9,7 @@
 //! idle w1 at 0s                        snapshot           the job in numbers
 //! beat w1 at 1s                        attempts m0        the story of a task
 //! beat w1 m0.a0 5 at 2s
+//! beat w1 m0.a0 5 300 at 2s            (of which 300 bytes are read)
 //! done w1 m0.a0 at 3s
 //! published m0.a0 3,4 at 3s            (`published r0.a0 at 3s` for a reduce)
 //! publish-failed m0.a0 transient at 3s
@@ -21,7 +22,8 @@
 //! tick at 10s
 //! ```
 //!
-//! A job may also set `worker_failures`; what it does not set is as in `Limits::default`. Between
+//! A job may also set `worker_failures` and `backups`; what it does not set is as in
+//! `Limits::default`. Between
 //! the job and the first event may stand what an earlier life had committed: `restore m0 3,4`,
 //! `restore r0`, and how often what a map left was lost: `restore m0 recalled=2`.
 //!
@@ -178,7 +180,8 @@ impl Script {
     fn story(&self, task: TaskId) -> Vec<String> {
         let attempts = (0..).zip(self.scheduler.attempts(task)).map(|(number, record)| {
             let attempt = AttemptId { task, number };
-            let started = format!("{attempt} on {} from {}", record.worker, record.started);
+            let role = if record.backup { " as backup" } else { "" };
+            let started = format!("{attempt} on {}{role} from {}", record.worker, record.started);
             let ended = record.ended.map(|(time, end)| format!(" to {time}: {end}"));
             started + &ended.unwrap_or_default()
         });
@@ -264,8 +267,11 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Beat { worker, running: None } => write!(f, "beat {worker}"),
-            Self::Beat { worker, running: Some(Beat { attempt, progress }) } => {
+            Self::Beat { worker, running: Some(Beat { attempt, progress, bytes: 0 }) } => {
                 write!(f, "beat {worker} {attempt} {progress}")
+            }
+            Self::Beat { worker, running: Some(Beat { attempt, progress, bytes }) } => {
+                write!(f, "beat {worker} {attempt} {progress} {bytes}")
             }
             Self::Cancel => f.write_str("cancel"),
             Self::Died { worker } => write!(f, "died {worker}"),
@@ -310,9 +316,10 @@ impl FromStr for Event {
         let words: Vec<&str> = line.split(' ').collect();
         Ok(match words[..] {
             ["beat", worker] => Self::Beat { worker: parse_worker(worker), running: None },
-            ["beat", worker, attempt, progress] => {
+            ["beat", worker, attempt, progress, ref bytes @ ..] => {
                 let progress = progress.parse().expect("progress is a number");
-                let running = Some(Beat { attempt: parse_attempt(attempt), progress });
+                let bytes = bytes.first().map_or(0, |bytes| bytes.parse().expect("so are bytes"));
+                let running = Some(Beat { attempt: parse_attempt(attempt), progress, bytes });
                 Self::Beat { worker: parse_worker(worker), running }
             }
             ["cancel"] => Self::Cancel,
@@ -373,7 +380,7 @@ impl fmt::Display for Answer {
 pub fn format_job(job: &Job, limits: &Limits) -> String {
     format!(
         "job maps={} reduces={} worker_timeout={} task_timeout={} failures={} losses={} \
-         worker_failures={}",
+         worker_failures={} backups={}",
         list(&job.map_bytes),
         job.reduce_tasks,
         Time(limits.worker_timeout),
@@ -381,6 +388,7 @@ pub fn format_job(job: &Job, limits: &Limits) -> String {
         limits.failures_max,
         limits.losses_max,
         limits.worker_failures_max,
+        if limits.backups { "on" } else { "off" },
     )
 }
 
@@ -399,6 +407,7 @@ pub fn parse_job(line: &str) -> (Job, Limits) {
             "task_timeout" => limits.task_timeout = parse_duration(value),
             "failures" => limits.failures_max = count(),
             "losses" => limits.losses_max = count(),
+            "backups" => limits.backups = value == "on",
             "worker_failures" => limits.worker_failures_max = count(),
             _ => panic!("no such setting: {setting}"),
         }
