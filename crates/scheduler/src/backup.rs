@@ -71,6 +71,8 @@ pub(crate) struct Course {
     pub(crate) heard: Time,
     /// How many bytes it had read by then.
     pub(crate) bytes_read: u64,
+    /// When a heartbeat named it before that, and how many bytes it had read by then.
+    pub(crate) before: (Time, u64),
 }
 
 impl Backups {
@@ -183,7 +185,7 @@ impl Course {
         Some(overdue.max(silent).max(ripe))
     }
 
-    /// How much longer it takes, at the rate it had on the whole.
+    /// How much longer it takes.
     fn remaining(&self, now: Time, silence_max: Duration) -> Duration {
         let (age, total) = (self.age(now), self.total());
         let moving = age.min(self.age(self.heard + silence_max));
@@ -193,9 +195,17 @@ impl Course {
         scale(age, total.as_nanos(), moving.as_nanos()).saturating_sub(age)
     }
 
-    /// How long it takes in all, at the rate it had when it was heard of.
+    /// How long it takes in all: at the rate it had on the whole, or at its latest if that is
+    /// better. On a busy machine an attempt may stand still for a moment, most of all at first.
     fn total(&self) -> Duration {
-        scale(self.age(self.heard), u128::from(self.bytes), u128::from(self.bytes_read))
+        let age = self.age(self.heard);
+        let on_the_whole = scale(age, u128::from(self.bytes), u128::from(self.bytes_read));
+        let (before, read_before) = self.before;
+        let lately = self.heard.0.saturating_sub(before.0);
+        let left = self.bytes.saturating_sub(self.bytes_read);
+        let read_lately = self.bytes_read.saturating_sub(read_before);
+        let rest = scale(lately, u128::from(left), u128::from(read_lately));
+        on_the_whole.min(age.saturating_add(rest))
     }
 }
 
@@ -339,6 +349,7 @@ mod tests {
             started: Time::default(),
             heard,
             bytes_read,
+            before: (Time::default(), 0),
         };
         let ends = [Time::default(), Time(AGE_MIN), Time(Duration::MAX)];
         let durations = [Duration::ZERO, AGE_MIN, Duration::MAX];

@@ -141,6 +141,8 @@ struct Lease {
     heard: Time,
     /// The most bytes it said it had read.
     bytes: u64,
+    /// When the heartbeat before that came, and the bytes it told.
+    before: (Time, u64),
 }
 
 impl Task {
@@ -208,7 +210,7 @@ impl Task {
         let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
         self.attempts.push(AttemptRecord { worker, started: now, backup, ended: None });
         let attempt = AttemptId { task: self.id, number };
-        Lease { attempt, progress: None, heard: now, bytes: 0 }
+        Lease { attempt, progress: None, heard: now, bytes: 0, before: (now, 0) }
     }
 
     /// Note how far a live attempt is; says whether its progress grew.
@@ -223,6 +225,9 @@ impl Task {
         let lease = lease.unwrap_or_else(|| panic!("{attempt} advanced without a lease"));
         let grew = progress > lease.progress.unwrap_or(0);
         lease.progress = lease.progress.max(Some(progress));
+        if now > lease.heard {
+            lease.before = (lease.heard, lease.bytes);
+        }
         (lease.heard, lease.bytes) = (now, lease.bytes.max(bytes));
         grew
     }
@@ -390,8 +395,8 @@ impl Task {
         self.leases().iter().map(|lease| {
             let AttemptRecord { worker, started, .. } =
                 self.attempts[lease.attempt.number as usize];
-            let (attempt, bytes, heard) = (lease.attempt, self.bytes, lease.heard);
-            Course { attempt, worker, bytes, started, heard, bytes_read: lease.bytes }
+            let Lease { attempt, heard, bytes: bytes_read, before, .. } = *lease;
+            Course { attempt, worker, bytes: self.bytes, started, heard, bytes_read, before }
         })
     }
 
