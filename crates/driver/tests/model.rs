@@ -26,8 +26,9 @@
 //!
 //! Not modelled, because others look at it: disks that are full or fail (`committer/tests.rs`),
 //! torn and damaged records (`journal.rs`), intermediates that are lost, and their map task's
-//! second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), backup attempts
-//! (there are none yet), jobs that failed and are resumed.
+//! second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), jobs that failed
+//! and are resumed; and which of two attempts wins that race each other (the scheduler's
+//! `backup_*.txt`): the one that is beaten is as one whose lease was taken away.
 //!
 //! Bounds: two workers, two lives of the driver, and what stands at the tests. A run that has
 //! become too large ends at a number of worlds: the checker looks at its time limit only when it
