@@ -6,6 +6,7 @@
 mod util;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -120,6 +121,9 @@ fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
         let discarded = raced.log.matches(&format!(": discard {task}.a")).count();
         assert_eq!(discarded, 1, "one attempt of {task} is beaten");
     }
+    let log =
+        fs::read_to_string(raced.job.path("logs/w0.stderr")).expect("its log is in the folder");
+    assert!(log.contains(" is not wanted any more; leaving it"), "the straggler was not told");
     assert_eq!((attempts(&raced, "failed"), attempts(&raced, "lost")), (0, 0), "nobody is blamed");
 }
 
