@@ -16,7 +16,7 @@ pub use auth::{Token, TokenError};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]
 pub use wire::fuzz;
-pub use wire::server::{Driver, Gone, ServeError, serve};
+pub use wire::server::{Driver, Gone, ServeError, serve, serve_on};
 
 /// The version of the protocol that this build speaks. Driver and worker must agree on it exactly.
 pub const PROTOCOL: u32 = 1;

@@ -1,7 +1,14 @@
 //! The worker's end: one call at a time, each with a deadline.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::codegen::Service;
+use tonic::codegen::http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -127,29 +134,38 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, token: Option<&Token>) -> Result<Self, AddressError> {
-        let bad = |source| AddressError { address: address.to_owned(), source };
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|source| bad(Some(source)))?;
-        // Without a port it would be that of web servers, and a worker would wait there for ever.
-        let authority = endpoint.uri().authority();
-        if !authority.is_some_and(|it| it.as_str() == address && it.port_u16().is_some()) {
-            return Err(bad(None));
-        }
-        let endpoint = endpoint
-            .connect_timeout(limits::CONNECT_DEADLINE)
-            .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+        Ok(Self::over(endpoint(address)?.connect_lazy(), token))
+    }
+
+    /// As [`new`](Self::new), over what `connect` makes of the address: a simulated network has no
+    /// sockets of the operating system.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn connected_by<IO, Connecting>(
+        address: &str,
+        token: Option<&Token>,
+        connect: impl Fn(String) -> Connecting + Send + 'static,
+    ) -> Result<Self, AddressError>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        Connecting: Future<Output = io::Result<IO>> + Send + 'static,
+    {
+        let connector = Connector { address: address.to_owned(), connect };
+        Ok(Self::over(endpoint(address)?.connect_with_connector_lazy(connector), token))
+    }
+
+    fn over(channel: Channel, token: Option<&Token>) -> Self {
         let token = token.map(|token| {
             let mut header: MetadataValue<Ascii> =
                 token.header().parse().expect("a token is printable ASCII, see Token::parse");
             header.set_sensitive(true);
             header
         });
-        let inner = DriverClient::with_interceptor(endpoint.connect_lazy(), Show(token))
+        let inner = DriverClient::with_interceptor(channel, Show(token))
             .max_decoding_message_size(limits::RESPONSE_BYTES_MAX);
-        Ok(Self { inner })
+        Self { inner }
     }
 
     /// Presents this worker.
@@ -210,6 +226,50 @@ impl Client {
     pub async fn status(&mut self) -> Result<Status, CallError> {
         let request = within(limits::CALL_DEADLINE, pb::StatusRequest {})?;
         Ok(status(self.inner.status(request).await?.into_inner())?)
+    }
+}
+
+/// Where a driver at `address` is called.
+fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
+    let bad = |source| AddressError { address: address.to_owned(), source };
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(|source| bad(Some(source)))?;
+    // Without a port it would be that of web servers, and a worker would wait there for ever.
+    let authority = endpoint.uri().authority();
+    if !authority.is_some_and(|it| it.as_str() == address && it.port_u16().is_some()) {
+        return Err(bad(None));
+    }
+    Ok(endpoint
+        .connect_timeout(limits::CONNECT_DEADLINE)
+        .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true))
+}
+
+/// Makes a connection whenever there is none.
+struct Connector<Connect> {
+    address: String,
+    connect: Connect,
+}
+
+impl<IO, Connect, Connecting> Service<Uri> for Connector<Connect>
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    Connect: Fn(String) -> Connecting,
+    Connecting: Future<Output = io::Result<IO>> + Send + 'static,
+{
+    type Response = TokioIo<IO>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connecting = (self.connect)(self.address.clone());
+        Box::pin(async { Ok(TokioIo::new(connecting.await?)) })
     }
 }
 

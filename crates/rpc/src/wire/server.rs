@@ -2,12 +2,17 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::tokio_stream::{Stream, StreamExt};
 use tonic::service::InterceptorLayer;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::{Request, Response};
 
 use super::pb::driver_server::DriverServer;
@@ -83,6 +88,38 @@ pub async fn serve(
     token: Option<Token>,
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    answer(incoming, driver, token, Some(ended)).await
+}
+
+/// As [`serve`], on connections that come from elsewhere: a simulated network has no sockets of the
+/// operating system. Ends when it is dropped, and then without a word to anyone: tonic tells its
+/// connections of an end in an order that it leaves to chance, which no seed can reach.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub async fn serve_on<IO>(
+    connections: mpsc::Receiver<IO>,
+    driver: Arc<impl Driver>,
+    token: Option<Token>,
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let incoming = ReceiverStream::new(connections).map(|accepted| Ok(Elsewhere(accepted)));
+    answer(incoming, driver, token, None::<std::future::Pending<()>>).await
+}
+
+async fn answer<IO>(
+    incoming: impl Stream<Item = io::Result<IO>>,
+    driver: Arc<impl Driver>,
+    token: Option<Token>,
+    ended: Option<impl Future<Output = ()>>,
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+{
     let service = DriverServer::new(Adapter(driver))
         .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
         .max_encoding_message_size(limits::RESPONSE_BYTES_MAX);
@@ -93,7 +130,7 @@ pub async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<DriverServer<Adapter<NoDriver>>>().await;
 
-    tonic::transport::Server::builder()
+    let router = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(limits::KEEP_ALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEP_ALIVE_TIMEOUT))
         .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
@@ -103,13 +140,49 @@ pub async fn serve(
         .add_service(service)
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
-        .serve_with_incoming_shutdown(
-            unhurried(TcpIncoming::from(listener).with_nodelay(Some(true))),
-            ended,
-        )
-        .await
-        .map_err(ServeError::Transport)
+        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
+    let served = match ended {
+        Some(ended) => router.serve_with_incoming_shutdown(unhurried(incoming), ended).await,
+        None => router.serve_with_incoming(unhurried(incoming)).await,
+    };
+    served.map_err(ServeError::Transport)
+}
+
+/// A connection that tells nothing of its other end.
+struct Elsewhere<IO>(IO);
+
+impl<IO> Connected for Elsewhere<IO> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Elsewhere<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Elsewhere<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 /// Pauses after a connection that could not be accepted. When there are no file handles left the
