@@ -56,35 +56,44 @@ pub(crate) struct Committer {
 impl Committer {
     /// Runs errands until nobody can send any.
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
+        let _alarm = Alarm(self.events.clone());
+        while let Ok(errand) = errands.recv() {
+            self.work_off(errand, errands);
+        }
+        self.leave();
+    }
+
+    /// Runs `first` and all that waits behind it.
+    pub(crate) fn work_off(&mut self, first: Errand, errands: &Receiver<Errand>) {
         /// Bounds how long the first of a batch waits for the others.
         const BATCH_MAX: usize = 256;
 
-        let _alarm = Alarm(self.events.clone());
         let (mut batch, mut notes) = (Vec::new(), Vec::new());
-        while let Ok(errand) = errands.recv() {
-            let mut next = Ok(errand);
-            loop {
-                match next {
-                    Ok(Errand::Commit(commit)) => batch.push(commit),
-                    Ok(Errand::Discard(staging)) => self.discard(&staging),
-                    Ok(Errand::Note(note)) => notes.push(note),
-                    Ok(Errand::Finish { outcome, leftovers }) => {
-                        self.note(&mut notes);
-                        self.commit(&mut batch);
-                        self.finish(outcome, &leftovers);
-                    }
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        let mut next = Ok(first);
+        loop {
+            match next {
+                Ok(Errand::Commit(commit)) => batch.push(commit),
+                Ok(Errand::Discard(staging)) => self.discard(&staging),
+                Ok(Errand::Note(note)) => notes.push(note),
+                Ok(Errand::Finish { outcome, leftovers }) => {
+                    self.note(&mut notes);
+                    self.commit(&mut batch);
+                    self.finish(outcome, &leftovers);
                 }
-                if batch.len() + notes.len() >= BATCH_MAX {
-                    break;
-                }
-                next = errands.try_recv();
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
-            self.note(&mut notes);
-            self.commit(&mut batch);
+            if batch.len() + notes.len() >= BATCH_MAX {
+                break;
+            }
+            next = errands.try_recv();
         }
-        // A worker that had its task and not yet its staging folder when the job ended has made one
-        // since. By now everybody was told.
+        self.note(&mut notes);
+        self.commit(&mut batch);
+    }
+
+    /// A worker that had its task and not yet its staging folder when the job ended has made one
+    /// since. By now everybody was told.
+    pub(crate) fn leave(&self) {
         if let Err(error) = self.store.sweep() {
             tracing::warn!(error = sentence(&error), "staging is left behind");
         }

@@ -22,7 +22,7 @@ pub(crate) use harmless::{arm, reach, refuse, tear};
 #[cfg(feature = "faults")]
 mod armed {
     use std::fmt::Display;
-    use std::io::{self, Write};
+    use std::io;
     use std::sync::Once;
 
     use rustix::process::{Signal, getpid, kill_process};
@@ -54,11 +54,11 @@ mod armed {
     pub(crate) fn tear(
         place: &str,
         whom: impl Display,
-        file: &mut impl Write,
+        write: impl FnOnce(&[u8]) -> io::Result<()>,
         bytes: &[u8],
     ) -> io::Result<()> {
         strike(place, whom, || {
-            let half = file.write_all(&bytes[..bytes.len() / 2]);
+            let half = write(&bytes[..bytes.len() / 2]);
             half.expect("the fault is ours, not the disk's");
         })
     }
@@ -92,7 +92,7 @@ mod armed {
 #[cfg(not(feature = "faults"))]
 mod harmless {
     use std::fmt::Display;
-    use std::io::{self, Write};
+    use std::io;
 
     #[inline]
     pub(crate) fn arm() {}
@@ -106,7 +106,12 @@ mod harmless {
     }
 
     #[inline]
-    pub(crate) fn tear(_: &str, _: impl Display, _: &mut impl Write, _: &[u8]) -> io::Result<()> {
+    pub(crate) fn tear(
+        _: &str,
+        _: impl Display,
+        _: impl FnOnce(&[u8]) -> io::Result<()>,
+        _: &[u8],
+    ) -> io::Result<()> {
         Ok(())
     }
 }

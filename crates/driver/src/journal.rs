@@ -22,8 +22,7 @@ pub mod fuzz;
 mod possible;
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::Digest;
 
+use crate::disk::{Disk, DiskFile, ThisMachine};
 use crate::faults;
 use crate::status::DiskFault;
 pub use crate::story::{Death, Ending, FailureKind, Span};
@@ -289,7 +289,7 @@ impl JournalError {
 /// A journal open for appending.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     /// The length of what was written well.
     whole_bytes: u64,
@@ -305,34 +305,48 @@ impl Journal {
     ///
     /// When the operating system refuses; the old journal is then untouched.
     pub fn create(path: &Path, records: &[Record]) -> Result<Self, JournalError> {
-        Self::put(path, &lines_of(records))
+        Self::create_on(&ThisMachine, path, records)
     }
 
-    fn put(path: &Path, lines: &[u8]) -> Result<Self, JournalError> {
+    pub(crate) fn create_on(
+        disk: &dyn Disk,
+        path: &Path,
+        records: &[Record],
+    ) -> Result<Self, JournalError> {
+        Self::put(disk, path, &lines_of(records))
+    }
+
+    fn put(disk: &dyn Disk, path: &Path, lines: &[u8]) -> Result<Self, JournalError> {
         let fresh = path.with_extension("new");
-        let put = Self::try_put(path, &fresh, lines);
+        let put = Self::try_put(disk, path, &fresh, lines);
         if put.is_err() {
             // A half is of no use, and takes room.
-            let _ = fs::remove_file(&fresh);
+            let _ = disk.remove(&fresh);
         }
         put
     }
 
-    fn try_put(path: &Path, fresh: &Path, lines: &[u8]) -> Result<Self, JournalError> {
+    fn try_put(
+        disk: &dyn Disk,
+        path: &Path,
+        fresh: &Path,
+        lines: &[u8],
+    ) -> Result<Self, JournalError> {
         let error = |operation, path: &Path| {
             let path = path.to_owned();
             move |source| JournalError::Io { operation, path, source }
         };
         faults::reach("driver::begin", "");
-        let mut file = File::create(fresh).map_err(error("create", fresh))?;
-        faults::tear("driver::begin-torn", "", &mut file, lines).map_err(error("write", fresh))?;
-        file.write_all(lines).map_err(error("write", fresh))?;
-        file.sync_all().map_err(error("sync", fresh))?;
+        let mut file = disk.create(fresh).map_err(error("create", fresh))?;
+        faults::tear("driver::begin-torn", "", |half| file.write(half), lines)
+            .map_err(error("write", fresh))?;
+        file.write(lines).map_err(error("write", fresh))?;
+        file.sync().map_err(error("sync", fresh))?;
         faults::reach("driver::begin-written", "");
-        fs::rename(fresh, path).map_err(error("replace", path))?;
+        disk.rename(fresh, path).map_err(error("replace", path))?;
         faults::reach("driver::begin-renamed", "");
         let folder = path.parent().expect("a journal lies in a folder");
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync", folder))?;
+        disk.sync_folder(folder).map_err(error("sync", folder))?;
         faults::reach("driver::begun", "");
         let whole_bytes = lines.len() as u64;
         Ok(Self { file, path: path.to_owned(), whole_bytes, is_broken: false })
@@ -349,16 +363,23 @@ impl Journal {
     ///
     /// When the operating system refuses; the old journal is then untouched.
     pub fn resume(path: &Path, history: &History, record: &Record) -> Result<Self, JournalError> {
-        let mut lines = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(history.whole_bytes).read_to_end(&mut lines))
-            .map_err(|source| JournalError::Io {
-                operation: "read",
-                path: path.to_owned(),
-                source,
-            })?;
+        Self::resume_on(&ThisMachine, path, history, record)
+    }
+
+    pub(crate) fn resume_on(
+        disk: &dyn Disk,
+        path: &Path,
+        history: &History,
+        record: &Record,
+    ) -> Result<Self, JournalError> {
+        let mut lines = disk.read(path).map_err(|source| JournalError::Io {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        lines.truncate(history.whole_bytes as usize);
         write_record(&mut lines, record);
-        Self::put(path, &lines)
+        Self::put(disk, path, &lines)
     }
 
     /// Appends `records` and syncs them, all with one sync.
@@ -391,18 +412,12 @@ impl Journal {
             path: self.path.clone(),
             source,
         };
-        let Err(refused) = self.file.write_all(&lines).map_err(error) else {
+        let Err(refused) = self.file.write(&lines).map_err(error) else {
             self.whole_bytes += lines.len() as u64;
             return Ok(());
         };
-        self.is_broken = self.cut_off().is_err();
+        self.is_broken = self.file.cut(self.whole_bytes).is_err();
         Err(refused)
-    }
-
-    /// Goes back behind what was written well.
-    fn cut_off(&mut self) -> io::Result<()> {
-        self.file.set_len(self.whole_bytes)?;
-        self.file.seek(SeekFrom::Start(self.whole_bytes)).map(|_| ())
     }
 
     fn try_append(&mut self, records: &[Record]) -> Result<(), JournalError> {
@@ -412,10 +427,11 @@ impl Journal {
             |operation| move |source| JournalError::Io { operation, path: path.clone(), source };
         let kind = records.first().map_or("", Record::kind);
         faults::reach("driver::append", kind);
-        faults::tear("driver::torn", kind, &mut self.file, &lines).map_err(error("append to"))?;
-        self.file.write_all(&lines).map_err(error("append to"))?;
+        faults::tear("driver::torn", kind, |half| self.file.write(half), &lines)
+            .map_err(error("append to"))?;
+        self.file.write(&lines).map_err(error("append to"))?;
         faults::refuse("driver::appended", kind).map_err(error("sync"))?;
-        self.file.sync_data().map_err(error("sync"))?;
+        self.file.sync().map_err(error("sync"))?;
         self.whole_bytes += lines.len() as u64;
         faults::reach("driver::recorded", kind);
         Ok(())
@@ -449,9 +465,12 @@ pub struct History {
 ///
 /// When the file cannot be read, or a line before the last is damaged.
 pub fn read(path: &Path) -> Result<History, JournalError> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Ok(_) => {
+    read_on(&ThisMachine, path)
+}
+
+fn read_on(disk: &dyn Disk, path: &Path) -> Result<History, JournalError> {
+    match disk.read(path) {
+        Ok(bytes) => {
             parse(&bytes).map_err(|line| JournalError::Damaged { path: path.to_owned(), line })
         }
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(History::default()),
@@ -466,7 +485,11 @@ pub fn read(path: &Path) -> Result<History, JournalError> {
 ///
 /// As [`read`], or when a line is whole and no driver can have written it there.
 pub fn read_job(path: &Path) -> Result<History, JournalError> {
-    let history = read(path)?;
+    read_job_on(&ThisMachine, path)
+}
+
+pub(crate) fn read_job_on(disk: &dyn Disk, path: &Path) -> Result<History, JournalError> {
+    let history = read_on(disk, path)?;
     match possible::possible(&history.records) {
         Ok(()) => Ok(history),
         Err(line) => Err(JournalError::Damaged { path: path.to_owned(), line }),
@@ -559,7 +582,8 @@ impl Journal {
     /// A journal on a full disk.
     pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
-        let file = File::options().write(true).open(&path).expect("every Linux has /dev/full");
+        let file = std::fs::File::options().write(true).open(&path);
+        let file = Box::new(file.expect("every Linux has /dev/full"));
         Self { file, path, whole_bytes: 0, is_broken: false }
     }
 }

@@ -11,6 +11,7 @@
 mod book;
 mod committer;
 mod crew;
+mod disk;
 mod driver;
 mod faults;
 mod history;
@@ -19,6 +20,7 @@ mod life;
 mod plan;
 mod recovery;
 mod service;
+pub mod simulation;
 mod start;
 mod status;
 mod story;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::committer::Committer;
+use crate::committer::{Committer, Errand};
 use crate::driver::{Driver, Ended, Event, Terms};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
@@ -28,14 +29,19 @@ pub struct Prepared {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) token: Option<Token>,
+    /// Held until the job is over.
+    pub(crate) lock: FolderLock,
+    pub(crate) replaces_results: bool,
+    pub(crate) life: Life,
+}
+
+/// A job that has begun in its journal, whatever it runs on: a machine, or a simulation of one.
+pub(crate) struct Life {
     pub(crate) plan: Plan,
     pub(crate) terms: Terms,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
-    /// Held until the job is over.
-    pub(crate) lock: FolderLock,
-    pub(crate) replaces_results: bool,
     /// What an earlier life of the same job has committed.
     pub(crate) recovered: Option<Recovered>,
     /// How long the driver answers at least.
@@ -60,6 +66,9 @@ impl Witness {
     }
 }
 
+/// Ready when the server has nothing more to do.
+pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl Prepared {
     /// Where the driver listens.
     pub fn address(&self) -> SocketAddr {
@@ -68,32 +77,32 @@ impl Prepared {
 
     /// `N`.
     pub fn map_tasks(&self) -> u32 {
-        self.plan.map_tasks().get()
+        self.life.plan.map_tasks().get()
     }
 
     /// `M`.
     pub fn reduce_tasks(&self) -> u32 {
-        self.terms.reduce_tasks
+        self.life.terms.reduce_tasks
     }
 
     /// How many files will be read.
     pub fn input_files(&self) -> usize {
-        self.plan.inputs().len()
+        self.life.plan.inputs().len()
     }
 
     /// How many bytes they have.
     pub fn input_bytes(&self) -> u64 {
-        self.plan.bytes()
+        self.life.plan.bytes()
     }
 
     /// The real path of the results folder.
     pub fn files(&self) -> &Path {
-        &self.terms.files
+        &self.life.terms.files
     }
 
     /// Every folder that a worker must be allowed to use.
     pub fn folders(&self) -> &[PathBuf] {
-        &self.terms.folders
+        &self.life.terms.folders
     }
 
     /// Whether the folder holds the results of an earlier job, which this one will replace file by
@@ -105,13 +114,13 @@ impl Prepared {
     /// How many map and reduce tasks an earlier life of this job has committed, if it is resumed.
     pub fn resumes(&self) -> Option<(u32, u32)> {
         let count = |length| u32::try_from(length).unwrap_or(u32::MAX);
-        let recovered = self.recovered.as_ref()?;
+        let recovered = self.life.recovered.as_ref()?;
         Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
     /// For whoever starts workers of this job.
     pub fn witness(&self) -> Witness {
-        Witness { events: self.events.clone() }
+        Witness { events: self.life.events.clone() }
     }
 
     /// Workers may have been started first: they look for the driver now and then, and a small job
@@ -120,7 +129,7 @@ impl Prepared {
     pub fn expecting_workers(self) -> Self {
         /// Twice the longest time between two looks of a worker.
         const STAY: Duration = Duration::from_secs(1);
-        Self { stay: STAY, ..self }
+        Self { life: Life { stay: STAY, ..self.life }, ..self }
     }
 
     /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
@@ -135,33 +144,52 @@ impl Prepared {
         snapshots: watch::Sender<Snapshot>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Summary, JobError> {
-        let system = |operation| move |source| JobError::System { operation, source };
         let listener = tokio::net::TcpListener::from_std(self.listener)
             .map_err(system("listen on the address that was bound"))?;
+        let token = self.token;
+        let serve = |service, ended| rpc::serve(listener, service, token, ended);
+        let result = self.life.run(serve, on_a_thread, snapshots, interrupted).await;
+        drop(self.lock);
+        result
+    }
+}
+
+impl Life {
+    /// Runs the job to its end: `serve` answers calls, `commit` has the committer carry out what it
+    /// is sent and is ready when nothing more can come.
+    pub(crate) async fn run<Serving, Committing>(
+        self,
+        serve: impl FnOnce(Arc<Service>, Closing) -> Serving,
+        commit: impl FnOnce(Committer, std_mpsc::Receiver<Errand>) -> Result<Committing, JobError>,
+        snapshots: watch::Sender<Snapshot>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Summary, JobError>
+    where
+        Serving: Future<Output = Result<(), ServeError>> + Send + 'static,
+        Committing: Future<Output = ()>,
+    {
         let (events, inbox) = (self.events, self.inbox);
         let (errands, orders) = std_mpsc::channel();
         let committer =
             Committer { store: self.store, journal: self.journal, events: events.clone() };
-        let committer = std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || committer.run(&orders))
-            .map_err(system("start a thread"))?;
+        let committing = commit(committer, orders)?;
 
         let (end, ended) = oneshot::channel::<()>();
         let (serving, served) = oneshot::channel::<Infallible>();
-        let service = Arc::new(Service { events });
+        let ended = async {
+            // An error means that the sender is gone, which is the end as well.
+            let _ = ended.await;
+        };
+        let answering = serve(Arc::new(Service { events }), Box::pin(ended));
         let server = tokio::spawn(async move {
             let _serving = serving;
-            let ended = async {
-                // An error means that the sender is gone, which is the end as well.
-                let _ = ended.await;
-            };
-            rpc::serve(listener, service, self.token, ended).await
+            answering.await
         });
         // Without a server no worker can report, and the loop would wait for ever.
         let interrupted = async {
             // Cancel safe: both are waited for once.
             tokio::select! {
+                biased;
                 () = interrupted => {}
                 Err(_) = served => tracing::error!("the server ended before the job"),
             }
@@ -180,16 +208,33 @@ impl Prepared {
         // The receiver is gone if the server has broken.
         let _ = end.send(());
         let served = stop(server).await;
-        if let Err(panic) = committer.join() {
-            std::panic::resume_unwind(panic);
-        }
-        drop(self.lock);
+        committing.await;
         match (conclude(ended, &plan, files), served) {
             // That is why.
             (Err(JobError::Cancelled), Err(broken)) => Err(broken),
             (result, _) => result,
         }
     }
+}
+
+/// Disks may take their time, and the loop has none: the committer works on a thread of its own.
+fn on_a_thread(
+    committer: Committer,
+    orders: std_mpsc::Receiver<Errand>,
+) -> Result<impl Future<Output = ()>, JobError> {
+    let thread = std::thread::Builder::new()
+        .name("committer".to_owned())
+        .spawn(move || committer.run(&orders))
+        .map_err(system("start a thread"))?;
+    Ok(async {
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    })
+}
+
+fn system(operation: &'static str) -> impl FnOnce(io::Error) -> JobError {
+    move |source| JobError::System { operation, source }
 }
 
 /// The job ran and did not come to a good end.

@@ -19,12 +19,13 @@ use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
+use crate::disk::{Disk, ThisMachine};
 use crate::driver::Terms;
 use crate::faults;
 use crate::journal::{self, History, Journal, JournalError, Record};
-use crate::life::{EVENTS_MAX, Prepared};
+use crate::life::{EVENTS_MAX, Life, Prepared};
 use crate::plan::Plan;
-use crate::recovery;
+use crate::recovery::{self, Recovered};
 use crate::status::DiskFault;
 
 /// What the user asked for.
@@ -267,62 +268,97 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     // Once more: while the folder was not ours yet, another driver may have come to its end here.
     let survey = inspect_files(&files, plan.inputs())?;
 
-    let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
-    let journal_path = files.join(layout::journal().as_str());
-    let history = match journal::read_job(&journal_path) {
-        // The new job's random id alone keeps its attempts apart from whatever there was.
-        Err(JournalError::Damaged { .. }) if config.fresh => History::default(),
-        history => history.map_err(StartError::Journal)?,
-    };
-    store.sweep().map_err(in_files)?;
-    faults::reach("driver::swept", "");
-    let epoch = 1 + recovery::last_epoch(&history.records);
-    let unfinished = recovery::unfinished_job(&history.records, &plan, reduce_tasks, config.rules);
-    let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {
-        Some(job) => {
-            let recovered = recovery::recover(&history.records, &store).map_err(in_files)?;
-            let build = rpc::BUILD.to_owned();
-            let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
-            let journal = Journal::resume(&journal_path, &history, &resume);
-            (job.to_owned(), journal, Some(recovered))
-        }
-        None => {
-            let (job, rules) = (random_id()?, config.rules);
-            let records =
-                recovery::describe(&plan, reduce_tasks, rules, epoch, &job, unix_seconds());
-            let journal = Journal::create(&journal_path, &records);
-            (job, journal, None)
-        }
-    };
-    let journal = journal.map_err(StartError::Journal)?;
+    let Beginning { session, journal, recovered } =
+        begin(&ThisMachine, &store, &config, &plan, &files, random_id)?;
 
-    let terms = Terms {
-        session: Session(format!("{job}-e{epoch}")),
-        rules: config.rules,
-        reduce_tasks,
-        folders: folders(&files, &config.inputs, plan.inputs()),
-        files,
-        heartbeat: heartbeat(&config.limits),
-        leftovers: survey.outside(map_tasks, reduce_tasks),
-        worker_wait: config.worker_wait,
-    };
+    let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
+    let mut terms = terms(&config, &plan, files, session);
+    terms.leftovers = survey.outside(map_tasks, reduce_tasks);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     Ok(Prepared {
         listener,
         address,
         token: config.token,
-        plan,
-        terms,
-        limits: config.limits,
-        store: Arc::new(store),
-        journal,
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
-        recovered,
-        stay: Duration::ZERO,
-        events,
-        inbox,
+        life: Life {
+            plan,
+            limits: config.limits,
+            store: Arc::new(store),
+            journal,
+            terms,
+            recovered,
+            stay: Duration::ZERO,
+            events,
+            inbox,
+        },
     })
+}
+
+/// What the journal says of earlier lives, and this life's place in it.
+pub(crate) struct Beginning {
+    pub(crate) session: Session,
+    pub(crate) journal: Journal,
+    pub(crate) recovered: Option<Recovered>,
+}
+
+/// Goes on with the job that the journal tells of, if it is this one, or begins a new one.
+pub(crate) fn begin(
+    disk: &dyn Disk,
+    store: &dyn Store,
+    config: &Config,
+    plan: &Plan,
+    files: &Path,
+    random_id: impl FnOnce() -> Result<String, StartError>,
+) -> Result<Beginning, StartError> {
+    let (path, reduce_tasks, rules) =
+        (journal_path(files), config.reduce_tasks.get(), config.rules);
+    let history = match journal::read_job_on(disk, &path) {
+        // The new job's random id alone keeps its attempts apart from whatever there was.
+        Err(JournalError::Damaged { .. }) if config.fresh => History::default(),
+        history => history.map_err(StartError::Journal)?,
+    };
+    let in_files = |source| StartError::Files { path: files.to_owned(), source };
+    store.sweep().map_err(in_files)?;
+    faults::reach("driver::swept", "");
+    let epoch = 1 + recovery::last_epoch(&history.records);
+    let unfinished = recovery::unfinished_job(&history.records, plan, reduce_tasks, rules);
+    let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {
+        Some(job) => {
+            let recovered = recovery::recover(&history.records, store).map_err(in_files)?;
+            let build = rpc::BUILD.to_owned();
+            let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
+            let journal = Journal::resume_on(disk, &path, &history, &resume);
+            (job.to_owned(), journal, Some(recovered))
+        }
+        None => {
+            let job = random_id()?;
+            let records =
+                recovery::describe(plan, reduce_tasks, rules, epoch, &job, unix_seconds());
+            let journal = Journal::create_on(disk, &path, &records);
+            (job, journal, None)
+        }
+    };
+    let journal = journal.map_err(StartError::Journal)?;
+    Ok(Beginning { session: Session(format!("{job}-e{epoch}")), journal, recovered })
+}
+
+pub(crate) fn journal_path(files: &Path) -> PathBuf {
+    files.join(layout::journal().as_str())
+}
+
+/// What the loop needs to know of a job in a folder without leftovers.
+pub(crate) fn terms(config: &Config, plan: &Plan, files: PathBuf, session: Session) -> Terms {
+    Terms {
+        session,
+        rules: config.rules,
+        reduce_tasks: config.reduce_tasks.get(),
+        folders: folders(&files, &config.inputs, plan.inputs()),
+        files,
+        heartbeat: heartbeat(&config.limits),
+        leftovers: Vec::new(),
+        worker_wait: config.worker_wait,
+    }
 }
 
 fn random_id() -> Result<String, StartError> {
@@ -364,7 +400,7 @@ fn real_path(input: Input) -> Result<Input, StartError> {
     }
 }
 
-fn unusable_input(error: InputError) -> StartError {
+pub(crate) fn unusable_input(error: InputError) -> StartError {
     StartError::Input(UnusableInput(error))
 }
 

@@ -1,0 +1,113 @@
+//! The few things that the journal asks of a disk.
+//!
+//! A trait, because what a missing sync costs is only seen when the power fails: the simulation
+//! puts a disk in its place that forgets whatever was not synced.
+
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Files by their paths.
+pub trait Disk: Debug + Send + Sync {
+    /// All that is in a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such file, or whatever the disk says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// A new and empty file, in the place of the one that is there, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name, in the place of the file that has it, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such file, or whatever the disk says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder survive a power failure.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A file open for writing.
+pub trait DiskFile: Debug + Send {
+    /// Writes all of `bytes` behind what is there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says; then any part of them may have been written.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Goes back to the first `bytes` bytes: what is behind them is gone.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says; then where the next bytes would go is not known.
+    fn cut(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Makes what was written survive a power failure.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says; what was written is lost then.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThisMachine;
+
+impl Disk for ThisMachine {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)?;
+        self.seek(SeekFrom::Start(bytes)).map(|_| ())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        // With the length, which is all of the metadata that counts.
+        self.sync_data()
+    }
+}
