@@ -5,6 +5,7 @@ use std::io;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rpc::message::{Failure, Outcome, Task, Work, sentence};
 use store::{Input, InputError, Local, Modified, Staging, Store, StoreError};
@@ -17,7 +18,7 @@ use crate::{map, reduce};
 
 /// What all attempts of a job have in common.
 pub(crate) struct Job {
-    pub(crate) store: Local,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: words::Rules,
     pub(crate) buckets: NonZeroU32,
     pub(crate) roots: Vec<PathBuf>,
@@ -87,7 +88,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Opens the results folder, if it lies below the roots.
-pub(crate) fn open_store(roots: &[PathBuf], files: &Path) -> Result<Local, Failure> {
+pub(crate) fn open_store(roots: &[PathBuf], files: &Path) -> Result<Arc<dyn Store>, Failure> {
     let real = std::fs::canonicalize(files).map_err(|source| Failure::Io {
         path: files.to_owned(),
         operation: "find".to_owned(),
@@ -95,7 +96,7 @@ pub(crate) fn open_store(roots: &[PathBuf], files: &Path) -> Result<Local, Failu
         detail: source.to_string(),
     })?;
     require_below(roots, files, &real)?;
-    Local::open(files).map_err(store_failure)
+    Ok(Arc::new(Local::open(files).map_err(store_failure)?))
 }
 
 /// Opens an input as the plan knows it, if it lies below the roots.

@@ -6,20 +6,20 @@
 //! attempt gets a new one. A thread cannot be ended from outside; it ends with the process.
 
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::attempt::{self, Job, Stop};
 use crate::config::WorkerError;
+use crate::machine::TextThread;
 use crate::progress::Progress;
 use crate::worker::describe;
 use rpc::message::{Outcome, Task};
 
 /// The end of the thread that speaks with the driver. One attempt at a time.
-#[derive(Default)]
 pub(crate) struct Desk {
+    start_thread: TextThread,
     /// To the text thread; `None` before the first attempt, and when the last one hangs.
     orders: Option<mpsc::Sender<Order>>,
     /// The attempt that lies on the desk.
@@ -33,14 +33,28 @@ struct Busy {
     outcome: oneshot::Receiver<Result<Outcome, Stop>>,
 }
 
-struct Order {
+/// An attempt to execute.
+pub(crate) struct Order {
     job: Arc<Job>,
     task: Task,
     progress: Arc<Progress>,
     done: oneshot::Sender<Result<Outcome, Stop>>,
 }
 
+impl Order {
+    pub(crate) fn execute(self) {
+        let Self { job, task, progress, done } = self;
+        let outcome = attempt::execute(&job, &task, &progress);
+        // Nobody waits if the worker is ending.
+        let _ = done.send(outcome);
+    }
+}
+
 impl Desk {
+    pub(crate) fn new(start_thread: TextThread) -> Self {
+        Self { start_thread, orders: None, busy: None, hanging: Vec::new() }
+    }
+
     /// Has an attempt executed. Dropping the future does not stop it: see [`clear`](Self::clear).
     ///
     /// # Errors
@@ -110,20 +124,9 @@ impl Desk {
             return Err(WorkerError::Hanging { attempts: self.hanging.len() });
         }
         let (orders, taken) = mpsc::channel();
-        thread::Builder::new()
-            .name("text".to_owned())
-            .spawn(move || execute_all(taken))
+        (self.start_thread)(taken)
             .map_err(|source| WorkerError::System { operation: "start a thread", source })?;
         Ok(orders)
-    }
-}
-
-/// Executes what comes, until the other end is dropped.
-fn execute_all(orders: mpsc::Receiver<Order>) {
-    for Order { job, task, progress, done } in orders {
-        let outcome = attempt::execute(&job, &task, &progress);
-        // Nobody waits if the worker is ending.
-        let _ = done.send(outcome);
     }
 }
 

@@ -15,12 +15,14 @@ mod config;
 mod desk;
 mod faults;
 mod heartbeat;
+mod machine;
 mod map;
 mod notice;
 mod pace;
 mod patience;
 mod progress;
 mod reduce;
+pub mod simulation;
 mod worker;
 
 pub use config::{Config, RootError, Stop, WorkerError, real_roots};
@@ -39,7 +41,7 @@ pub fn run(config: Config) -> Result<(), WorkerError> {
         .enable_all()
         .build()
         .map_err(|source| WorkerError::System { operation: "start a runtime", source })?;
-    let worked = runtime.block_on(worker::drive(config, desk::Desk::default()));
+    let worked = runtime.block_on(worker::drive(config, machine::Machine::this()));
     // Not to wait for a disk that does not answer: nobody wants what is asked of it.
     runtime.shutdown_background();
     worked

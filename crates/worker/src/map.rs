@@ -1,7 +1,7 @@
 //! A map attempt: splits in, one staged file for each bucket out.
 
 use rpc::message::{Bucket, Digest, Outcome, Split};
-use store::{Durability, InputFile, StagedObject, Staging, Store, layout};
+use store::{Durability, InputFile, StagedObject, Staging, layout};
 use words::Tokenizer;
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, input_failure, open_input, store_failure};
@@ -159,9 +159,10 @@ const BEYOND_BYTES: u64 = 4 << 10;
 mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
+    use std::sync::Arc;
 
     use rpc::message::{Attempt, Phase};
-    use store::Local;
+    use store::{Local, Store};
 
     use super::*;
 
@@ -174,7 +175,7 @@ mod tests {
             let staging = layout::staging("job", "m0.a0");
             store.stage(&staging).unwrap();
             let job = Job {
-                store,
+                store: Arc::new(store),
                 rules: words::Rules::default(),
                 buckets: NonZeroU32::new(buckets).unwrap(),
                 roots: Vec::new(),

@@ -7,6 +7,7 @@ use rpc::CallError;
 use tokio::time::Instant;
 
 use crate::config::{Config, WorkerError};
+use crate::machine::Random;
 use crate::notice::Notice;
 
 /// Shared by everything that calls the driver: an answer to one call is news for all.
@@ -100,17 +101,28 @@ impl Patience {
 
 /// Waits longer after each failure, and never as long as another worker: a thousand that lost their
 /// driver together must not come back together.
-#[derive(Debug, Default)]
 pub(crate) struct BackOff {
     failures: u32,
+    random: Random,
 }
 
 impl BackOff {
+    pub(crate) fn new(random: &Random) -> Self {
+        Self { failures: 0, random: Arc::clone(random) }
+    }
+
+    /// It was of use to try again.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
     pub(crate) async fn wait(&mut self) {
         let longest = BACK_OFF_FIRST.saturating_mul(1 << self.failures.min(8)).min(BACK_OFF_MAX);
         self.failures += 1;
         // Without random numbers everybody waits the longest: slower, but right.
-        let share = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+        let mut random = [u8::MAX; 4];
+        let _ = (self.random)(&mut random);
+        let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
         tokio::time::sleep(longest.mul_f64(0.5 + share / 2.0)).await;
     }
 }
@@ -201,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_and_stay_short() {
-        let mut back_off = BackOff::default();
+        let mut back_off = BackOff::new(&crate::machine::random());
         for failures in 0..100 {
             let began = Instant::now();
             back_off.wait().await;

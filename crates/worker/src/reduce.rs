@@ -1,7 +1,7 @@
 //! A reduce attempt: the intermediates of one bucket in, one sorted output out.
 
 use rpc::message::{Digest, Failure, Outcome};
-use store::{Durability, Staging, Store, StoreError, VerifiedReader, layout};
+use store::{Durability, Staging, StoreError, VerifiedReader, layout};
 use words::{Counter, write_line};
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};

@@ -19,6 +19,7 @@ use crate::config::{Config, WorkerError, is_below};
 use crate::desk::Desk;
 use crate::faults;
 use crate::heartbeat;
+use crate::machine::Machine;
 use crate::notice::Notice;
 use crate::patience::{BackOff, Patience};
 use crate::progress::{Current, Progress};
@@ -35,12 +36,14 @@ pub(crate) enum Parting {
 }
 
 /// Works for a driver until its job is over.
-pub(crate) async fn drive(config: Config, mut desk: Desk) -> Result<(), WorkerError> {
-    let mut worker = Worker::new(config)?;
+pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), WorkerError> {
+    let mut desk = Desk::new(Arc::clone(&machine.text_thread));
+    let mut worker = Worker::new(config, machine)?;
     let stop = worker.config.stop.clone();
     loop {
         // Both branches are cancel safe: a registration that nobody waits for is forgotten.
         let registered = tokio::select! {
+            biased;
             registered = worker.register() => registered?,
             () = stop.requested() => return Err(WorkerError::Stopped),
         };
@@ -75,22 +78,20 @@ fn caller(registered: &Registered) -> Caller {
 
 struct Worker {
     config: Config,
+    machine: Machine,
     client: Client,
     instance: [u8; 16],
     patience: Patience,
 }
 
 impl Worker {
-    fn new(config: Config) -> Result<Self, WorkerError> {
-        let client =
-            Client::new(&config.driver, config.token.as_ref()).map_err(WorkerError::Address)?;
+    fn new(config: Config, machine: Machine) -> Result<Self, WorkerError> {
+        let client = (machine.connect)(&config).map_err(WorkerError::Address)?;
         let mut instance = [0; 16];
-        getrandom::fill(&mut instance).map_err(|error| WorkerError::System {
-            operation: "get random numbers",
-            source: std::io::Error::other(error.to_string()),
-        })?;
+        (machine.random)(&mut instance)
+            .map_err(|source| WorkerError::System { operation: "get random numbers", source })?;
         let patience = Patience::new(&config);
-        Ok(Self { config, client, instance, patience })
+        Ok(Self { config, machine, client, instance, patience })
     }
 
     /// Presents this worker until a driver answers. `None`: the job is over.
@@ -102,7 +103,7 @@ impl Worker {
             name: self.config.name.clone(),
             roots: self.config.roots.clone(),
         };
-        let mut back_off = BackOff::default();
+        let mut back_off = BackOff::new(&self.machine.random);
         let answer = loop {
             match self.client.register(&register).await {
                 Ok(answer) => break answer,
@@ -165,7 +166,7 @@ impl Worker {
         desk: &mut Desk,
     ) -> Result<Parting, WorkerError> {
         let mut job = None;
-        let mut back_off = BackOff::default();
+        let mut back_off = BackOff::new(&self.machine.random);
         loop {
             let answer = match self.client.next_task(caller).await {
                 Ok(answer) => answer,
@@ -176,7 +177,7 @@ impl Worker {
                 }
             };
             self.patience.heard();
-            back_off = BackOff::default();
+            back_off.reset();
             match answer {
                 TaskAnswer::Exit => return Ok(Parting::JobOver),
                 TaskAnswer::Register => return Ok(Parting::Forgotten),
@@ -198,7 +199,7 @@ impl Worker {
                     if let (Verdict::Stale, Some(job), true) = (verdict, job.clone(), is_ours) {
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
-                        elsewhere(move || attempt::discard(&job, &staging)).await;
+                        self.machine.elsewhere(move || attempt::discard(&job, &staging)).await;
                     }
                     current.set(None);
                 }
@@ -218,8 +219,9 @@ impl Worker {
             return Ok(Arc::clone(job));
         }
         let (roots, files) = (self.config.roots.clone(), registered.files.clone());
+        let open_store = Arc::clone(&self.machine.open_store);
         let opened = Arc::new(Job {
-            store: elsewhere(move || attempt::open_store(&roots, &files)).await?,
+            store: self.machine.elsewhere(move || open_store(&roots, &files)).await?,
             rules: rules(registered.rules),
             buckets: NonZeroU32::new(registered.buckets)
                 .expect("checked on arrival, see rpc::wire"),
@@ -246,7 +248,7 @@ impl Worker {
                 Outcome::Failed(failure)
             }
         };
-        let mut back_off = BackOff::default();
+        let mut back_off = BackOff::new(&self.machine.random);
         loop {
             match self.client.report(caller, attempt, outcome.clone()).await {
                 Ok(verdict) => {
@@ -268,12 +270,6 @@ impl Worker {
             back_off.wait().await;
         }
     }
-}
-
-/// Does what may wait for a disk on another thread: the heartbeats are on this one.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// For people: `map task 3, attempt 0`.

@@ -163,7 +163,7 @@ fn attempt_is_executed_once_and_its_staging_is_not_touched_again() {
     execute(&bench.job, &task, &progress()).unwrap();
 
     assert_eq!(bench.failure(&task), Failure::StagingExists);
-    let staged = bench.job.store.root().join(&task.staging).join("mr-0-0");
+    let staged = bench.path("files").join(&task.staging).join("mr-0-0");
     assert_eq!(fs::read(staged).unwrap(), b"one\n");
 }
 
@@ -211,10 +211,10 @@ fn results_folder_outside_the_roots_is_not_opened() {
 
     assert!(open_store(&roots, &bench.path("files")).is_ok());
     for folder in [elsewhere.path().to_owned(), link] {
-        let failure = open_store(&roots, &folder).unwrap_err();
+        let failure = open_store(&roots, &folder).err().unwrap();
         assert_eq!(failure, Failure::OutsideRoots { folder });
     }
-    let failure = open_store(&roots, &bench.path("missing")).unwrap_err();
+    let failure = open_store(&roots, &bench.path("missing")).err().unwrap();
     assert!(matches!(failure, Failure::Io { os_error: 2, .. }), "{failure:?}");
 }
 
@@ -332,7 +332,7 @@ impl Bench {
         let root = fs::canonicalize(folder.path()).unwrap();
         fs::write(root.join("input"), text).unwrap();
         let job = Job {
-            store: Local::create(&root.join("files")).unwrap(),
+            store: Arc::new(Local::create(&root.join("files")).unwrap()),
             rules: words::Rules::default(),
             buckets: NonZeroU32::new(buckets).unwrap(),
             roots: vec![root],
@@ -429,7 +429,7 @@ impl Bench {
     }
 
     fn is_staged(&self, task: &Task) -> bool {
-        self.job.store.root().join(&task.staging).exists()
+        self.path("files").join(&task.staging).exists()
     }
 
     /// Cuts the input, maps every piece, reduces every bucket, and compares each file.
