@@ -1,8 +1,8 @@
 //! The contract of every store, and `Local` held to it.
 //!
 //! Each clause is a function over any [`Store`]; the list at the end runs them, each on a fresh
-//! store. A new store adds a list there. Damage is done through the trait as well, by publishing
-//! other bytes under the same name.
+//! store. The store of the simulation, which lives in memory, is held to the same list. Damage is
+//! done through the trait as well, by publishing other bytes under the same name.
 
 use std::ffi::OsString;
 
@@ -397,13 +397,18 @@ fn check_content(store: &dyn Store, name: &Name, bytes: &[u8]) {
     assert_eq!(read(store, name, Digest::of(bytes)).unwrap(), bytes);
 }
 
-/// Every clause as a test of its own, on a fresh store each.
-macro_rules! hold_to_the_contract {
-    ($store:ident, $run:expr; $($clause:ident)*) => {
-        mod $store {
+/// Every clause as a test of its own for [`Local`], on a fresh store each; and all of them in a
+/// list, for a store that lives in another crate and includes this file.
+macro_rules! clauses {
+    ($($clause:ident)*) => {
+        #[allow(dead_code, reason = "here nobody needs the list")]
+        pub(crate) const CLAUSES: &[(&str, fn(&dyn Store))] =
+            &[$((stringify!($clause), $clause)),*];
+
+        mod local {
             $(#[test]
             fn $clause() {
-                $run(super::$clause);
+                super::run_on_local(super::$clause);
             })*
         }
     };
@@ -414,7 +419,7 @@ fn run_on_local(clause: fn(&dyn Store)) {
     clause(&Local::create(root.path()).unwrap());
 }
 
-hold_to_the_contract! { local, super::run_on_local;
+clauses! {
     a_check_is_as_close_as_asked_for
     a_discarded_attempt_leaves_nothing
     a_list_is_sorted_bytewise

@@ -41,11 +41,13 @@ const ALONE: [(&str, &[&str]); 3] =
     [("scheduler", &[]), ("store", &["cfg-if", "crc32fast"]), ("words", &[])];
 
 /// Which crates of ours a crate may use, in code, tests and build script.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("driver", &["rpc", "scheduler", "store"]),
     ("mapmill", &["driver", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
+    // Tests alone; and nobody may use it.
+    ("simulation", &["driver", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
     ("worker", &["rpc", "store", "words"]),

@@ -1,0 +1,51 @@
+//! What must be true of the folder when the job is done.
+
+use store::layout;
+
+use crate::oracle;
+use crate::world::World;
+
+/// Whatever is wrong with the results.
+pub fn results(world: &World) -> Vec<String> {
+    let plan = &world.plan;
+    let (map_tasks, reduce_tasks) = (plan.map_tasks.get(), plan.reduce_tasks.get());
+    let mut objects = world.shelf.objects();
+    let damaged = world.shelf.damaged();
+    let mut findings = Vec::new();
+    let expected = oracle::buckets(&plan.texts, plan.rules, reduce_tasks);
+    for (bucket, words) in (0..).zip(&expected) {
+        let name = layout::output(bucket);
+        match objects.remove(&name) {
+            Some(bytes) if bytes == oracle::output(words) => {}
+            Some(bytes) => findings.push(format!(
+                "{name} is wrong:\n{}\ninstead of\n{}",
+                String::from_utf8_lossy(&bytes),
+                String::from_utf8_lossy(&oracle::output(words))
+            )),
+            None => findings.push(format!("{name} is missing")),
+        }
+        let mut emitted = Vec::new();
+        let mut whole = true;
+        for map in 0..map_tasks {
+            let name = layout::intermediate(map, bucket);
+            let bytes = objects.remove(&name);
+            if damaged.contains(&name) {
+                whole = false;
+            } else if let Some(bytes) = bytes {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                emitted.extend(text.lines().map(str::to_owned));
+            } else {
+                findings.push(format!("{name} is missing"));
+            }
+        }
+        emitted.sort_unstable();
+        if whole && emitted != *words {
+            findings.push(format!("the intermediates of bucket {bucket} are wrong: {emitted:?}"));
+        }
+    }
+    let strangers = objects.into_keys().filter(|name| !damaged.contains(name));
+    findings.extend(strangers.map(|name| format!("{name} is not of this job")));
+    let behind = world.shelf.left_behind();
+    findings.extend(behind.into_iter().map(|staging| format!("{staging} was left behind")));
+    findings
+}

@@ -1,0 +1,245 @@
+//! The driver's disk: what was not synced is lost when the power fails.
+//!
+//! At least as strict as a real one: bytes and names are lost independently of each other, wholly
+//! or in part, nothing becomes durable by itself, and what a sync has failed to write no later sync
+//! writes. A process that dies loses nothing but the second half of the write it was at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use driver::simulation::{Disk, DiskFile};
+use store::layout;
+
+use crate::lockstep;
+use crate::random::Random;
+use crate::world::FILES;
+
+/// A call that makes something durable. Each can be left out, to see what it is good for.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Sync {
+    /// Of the new journal, before it gets its name.
+    File,
+    /// Of the folder, after it has it.
+    Folder,
+    /// Of what was appended.
+    Append,
+}
+
+/// Shared by all lives of the driver.
+#[derive(Clone, Debug)]
+pub struct SimulatedDisk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    random: Random,
+    names: BTreeMap<PathBuf, Inode>,
+    durable_names: BTreeMap<PathBuf, Inode>,
+    files: Vec<Content>,
+    /// The next so many writes and syncs fail.
+    failures: u32,
+    /// How many did.
+    failed: u64,
+    left_out: BTreeSet<Sync>,
+    findings: Vec<String>,
+}
+
+type Inode = usize;
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    /// From here on a failed sync has given up: it can be read, and no later sync writes it.
+    forgotten_from: Option<usize>,
+}
+
+impl SimulatedDisk {
+    pub fn new(random: &Random, left_out: BTreeSet<Sync>) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            random: random.fork(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            files: Vec::new(),
+            failures: 0,
+            failed: 0,
+            left_out,
+            findings: Vec::new(),
+        })))
+    }
+
+    /// From now on the next `count` writes and syncs fail.
+    pub fn fail(&self, count: u32) {
+        self.state().failures = count;
+    }
+
+    /// How many calls have failed.
+    pub fn failed(&self) -> u64 {
+        self.state().failed
+    }
+
+    pub fn findings(&self) -> Vec<String> {
+        self.state().findings.clone()
+    }
+
+    /// All that was not synced is lost, or some of it.
+    pub fn power_failure(&self) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let paths: BTreeSet<_> =
+            state.names.keys().chain(state.durable_names.keys()).cloned().collect();
+        for path in paths {
+            let (now, durable) = (state.names.get(&path), state.durable_names.get(&path).copied());
+            if now.copied() != durable && state.random.percent(75) {
+                match durable {
+                    Some(inode) => state.names.insert(path, inode),
+                    None => state.names.remove(&path),
+                };
+            }
+        }
+        state.durable_names = state.names.clone();
+        for content in &mut state.files {
+            if content.now == content.durable {
+                continue;
+            }
+            // Nothing is ever overwritten: of what was appended any part may have reached the disk,
+            // often none.
+            let kept = content.durable.len();
+            if content.forgotten_from.is_none() && state.random.percent(25) {
+                let torn = state.random.between(kept, content.now.len());
+                content.now.truncate(torn);
+            } else {
+                content.now.clone_from(&content.durable);
+            }
+            content.durable.clone_from(&content.now);
+        }
+        // It gets its name in one step: before, the old one has it.
+        let journal = Path::new(FILES).join(layout::journal().as_str());
+        if let Some(&inode) = state.names.get(&journal)
+            && !state.files[inode].now.ends_with(b"\n")
+            && !state.files[inode].now.contains(&b'\n')
+        {
+            state.findings.push("the journal has its name and not its first record".to_owned());
+        }
+    }
+
+    /// Before any call: time passes, in which the driver may be crashed.
+    fn pause(&self) {
+        let pause = self.state().random.millis(0, 12);
+        lockstep::pause(pause);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn fails(&mut self) -> io::Result<()> {
+        if self.failures == 0 {
+            return Ok(());
+        }
+        self.failures -= 1;
+        self.failed += 1;
+        Err(io::Error::from_raw_os_error(EIO))
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.pause();
+        let state = self.state();
+        let inode = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.files[*inode].now.clone())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.pause();
+        let mut state = self.state();
+        let inode = state.files.len();
+        state.files.push(Content::default());
+        state.names.insert(path.to_owned(), inode);
+        Ok(Box::new(OpenFile { disk: self.clone(), inode, sync: Sync::File }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.pause();
+        let mut state = self.state();
+        let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.pause();
+        self.state().names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.pause();
+        let mut state = self.state();
+        state.fails()?;
+        if !state.left_out.contains(&Sync::Folder) {
+            let inside = |path: &Path| path.parent() == Some(folder);
+            let State { names, durable_names, .. } = &mut *state;
+            durable_names.retain(|path, _| !inside(path));
+            let now = names.iter().filter(|(path, _)| inside(path));
+            durable_names.extend(now.map(|(path, inode)| (path.clone(), *inode)));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    disk: SimulatedDisk,
+    inode: Inode,
+    /// What the next sync is.
+    sync: Sync,
+}
+
+impl DiskFile for OpenFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.pause();
+        let half = self.disk.state().random.below(bytes.len() + 1);
+        let (first, second) = bytes.split_at(half);
+        self.disk.state().files[self.inode].now.extend_from_slice(first);
+        self.disk.pause();
+        let mut state = self.disk.state();
+        state.fails()?;
+        state.files[self.inode].now.extend_from_slice(second);
+        Ok(())
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.pause();
+        let bytes = usize::try_from(bytes).expect("it is in memory");
+        let mut state = self.disk.state();
+        let content = &mut state.files[self.inode];
+        assert!(bytes >= content.durable.len(), "what is committed would be cut off");
+        content.now.truncate(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.pause();
+        let mut state = self.disk.state();
+        let failed = state.fails();
+        let sync = std::mem::replace(&mut self.sync, Sync::Append);
+        let is_left_out = state.left_out.contains(&sync);
+        let content = &mut state.files[self.inode];
+        if failed.is_err() {
+            content.forgotten_from.get_or_insert(content.durable.len());
+        } else if !is_left_out {
+            content.durable.clone_from(&content.now);
+            if let Some(from) = content.forgotten_from {
+                let to = content.durable.len();
+                content.durable[from.min(to)..].fill(0);
+            }
+        }
+        failed
+    }
+}
+
+const EIO: i32 = 5;

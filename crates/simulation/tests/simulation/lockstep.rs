@@ -1,0 +1,102 @@
+//! Blocking code in simulated time: a thread that runs only while the simulation waits for it.
+//!
+//! Attempts and commits are plain blocking code, and in a real process they have threads. Here they
+//! have one too, so that other hosts can do things between any two of their calls of the store; but
+//! it and the simulation take turns, and never run at once. So the same seed gives the same order.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::panics;
+
+type Ended = Result<(), Box<dyn Any + Send>>;
+
+thread_local! {
+    /// This thread's turns, if it takes any.
+    static TURNS: RefCell<Option<Turns>> = const { RefCell::new(None) };
+}
+
+struct Turns {
+    pauses: mpsc::SyncSender<Duration>,
+    /// Gives the turn back; broken when the host has crashed.
+    turns: mpsc::Receiver<()>,
+}
+
+/// How a thread ends whose host has crashed.
+struct Crashed;
+
+/// Lets `duration` pass. Does not return if the host crashes meanwhile. Outside of [`run`] no time
+/// passes.
+pub fn pause(duration: Duration) {
+    let goes_on = TURNS.with_borrow(|turns| {
+        let Some(Turns { pauses, turns }) = turns else { return true };
+        pauses.send(duration).is_ok() && turns.recv().is_ok()
+    });
+    if !goes_on && !std::thread::panicking() {
+        panic::resume_unwind(Box::new(Crashed));
+    }
+}
+
+/// Does `work` on a thread of its own that takes turns with the caller. Dropping the future ends it
+/// at its next pause.
+pub fn run(work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let mut worker = Worker::start(work);
+        while let Ok(pause) = worker.pauses.recv() {
+            tokio::time::sleep(pause).await;
+            worker.go_on();
+        }
+        worker.end();
+    })
+}
+
+struct Worker {
+    pauses: mpsc::Receiver<Duration>,
+    turns: Option<mpsc::SyncSender<()>>,
+    thread: Option<JoinHandle<Ended>>,
+}
+
+impl Worker {
+    fn start(work: Box<dyn FnOnce() + Send>) -> Self {
+        let (pauses, pauses_seen) = mpsc::sync_channel(1);
+        let (turns, turns_seen) = mpsc::sync_channel(1);
+        let seed = panics::seed();
+        let work = move || {
+            panics::set_seed(seed);
+            TURNS.set(Some(Turns { pauses, turns: turns_seen }));
+            let ended = panic::catch_unwind(AssertUnwindSafe(work));
+            TURNS.set(None);
+            ended
+        };
+        let thread = std::thread::spawn(work);
+        Self { pauses: pauses_seen, turns: Some(turns), thread: Some(thread) }
+    }
+
+    fn go_on(&self) {
+        let turns = self.turns.as_ref().expect("the turns are there until the worker is dropped");
+        turns.send(()).expect("the thread waits for its turn");
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let ended = thread.join().expect("the thread catches all panics");
+        if let Err(panic) = ended
+            && !panic.is::<Crashed>()
+            && !std::thread::panicking()
+        {
+            panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.turns = None;
+        self.end();
+    }
+}

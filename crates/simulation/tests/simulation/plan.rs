@@ -1,0 +1,122 @@
+//! What a seed means: a job, a fleet, and what goes wrong when.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use driver::{Limits, WordRule, WordRules};
+
+use crate::random::Random;
+use crate::report::Fault;
+
+/// One simulation, before it runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub texts: Vec<String>,
+    pub map_tasks: NonZeroU32,
+    pub reduce_tasks: NonZeroU32,
+    pub rules: WordRules,
+    pub limits: Limits,
+    pub workers: usize,
+    /// How long a call of the store takes at most.
+    pub call_millis_max: usize,
+    /// In order of time.
+    pub events: Vec<Planned>,
+}
+
+/// Something goes wrong at a time, for a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    pub at: Duration,
+    pub lasts: Duration,
+    pub fault: Fault,
+    /// Which worker, if it is about one.
+    pub worker: usize,
+}
+
+/// After so long nothing goes wrong any more, and the job has to end.
+pub const HEALED_AFTER: Duration = Duration::from_secs(45);
+
+impl Plan {
+    pub fn new(random: &Random, faults: &[Fault]) -> Self {
+        let workers = random.between(1, 5);
+        let texts = (0..random.between(1, 3)).map(|_| text(random)).collect();
+        let mut events: Vec<Planned> = Vec::new();
+        if !faults.is_empty() {
+            for _ in 0..random.between(3, 16) {
+                events.push(Planned {
+                    at: random.millis(0, 30_000),
+                    lasts: random.millis(50, *random.pick(&[500, 5_000, 15_000, 30_000])),
+                    fault: *random.pick(faults),
+                    worker: random.below(workers),
+                });
+            }
+        }
+        for event in &mut events {
+            event.lasts = event.lasts.min(HEALED_AFTER - event.at);
+        }
+        events.sort_by_key(|event| event.at);
+        Self {
+            texts,
+            map_tasks: number(random, 8),
+            reduce_tasks: number(random, 5),
+            rules: WordRules {
+                rule: *random.pick(&[WordRule::Letters, WordRule::Letters, WordRule::Whitespace]),
+                ignore_case: random.percent(30),
+            },
+            limits: limits(random),
+            workers,
+            call_millis_max: *random.pick(&[20, 100, 400, 1_500]),
+            events,
+        }
+    }
+}
+
+/// Half of the jobs give up as easily as they do by default, and are started again then.
+fn limits(random: &Random) -> Limits {
+    let timeout = random.millis(4_000, 12_000);
+    let usual = Limits { worker_timeout: timeout, task_timeout: timeout, ..Limits::default() };
+    if random.percent(50) {
+        return usual;
+    }
+    let patience = NonZeroU32::new(1000).expect("not zero");
+    Limits { failures_max: patience, losses_max: patience, ..usual }
+}
+
+fn number(random: &Random, most: usize) -> NonZeroU32 {
+    NonZeroU32::new(random.between(1, most) as u32).expect("at least one")
+}
+
+fn text(random: &Random) -> String {
+    let words = random.between(0, *random.pick(&[3, 40, 600]));
+    let mut text = String::new();
+    for _ in 0..words {
+        text.push_str(random.pick::<&str>(&WORDS));
+        text.push_str(random.pick::<&str>(&GAPS));
+    }
+    text
+}
+
+const WORDS: [&str; 20] = [
+    "a",
+    "A",
+    "the",
+    "The",
+    "zebra",
+    "naïve",
+    "Straße",
+    "ÉCOLE",
+    "école",
+    "слово",
+    "Слово",
+    "言葉",
+    "don't",
+    "2nd",
+    "x1y",
+    "word",
+    "Word",
+    "İstanbul",
+    "ǅ",
+    "supercalifragilisticexpialidocious",
+];
+
+const GAPS: [&str; 7] = [" ", "\n", ", ", "  ", " \u{2014} ", "\t", "."];

@@ -1,0 +1,148 @@
+//! What a simulation did, and what was wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Something that goes wrong in the simulated world.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fault {
+    /// A worker's process is killed and started again.
+    CrashedWorker,
+    /// The driver's process is killed and started again.
+    CrashedDriver,
+    /// The driver's machine loses its power; the folder is on another.
+    CutPower,
+    /// A published file is cut short.
+    CutFile,
+    /// The disk refuses to take the journal.
+    FailingJournal,
+    /// A call of the store ends with EIO.
+    FailingStore,
+    /// A bit of a published file changes.
+    FlippedByte,
+    /// A call of the store ends with ENOSPC.
+    FullStore,
+    /// Packets of a link wait.
+    HeldPackets,
+    /// Packets of a link take long.
+    Latency,
+    /// A published file is gone.
+    LostFile,
+    /// Packets from one host to another are dropped.
+    OneWayPartition,
+    /// Packets between two hosts are dropped.
+    Partition,
+    /// The power fails everywhere.
+    PowerFailure,
+    /// Calls of the store take long.
+    SlowStore,
+    /// A worker is asked to stop, and is started again.
+    StoppedWorker,
+}
+
+/// How often each fault struck.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Strikes(pub BTreeMap<Fault, u64>);
+
+impl Strikes {
+    pub fn count(&mut self, fault: Fault) {
+        self.add(fault, 1);
+    }
+
+    pub fn add(&mut self, fault: Fault, times: u64) {
+        if times > 0 {
+            *self.0.entry(fault).or_default() += times;
+        }
+    }
+
+    pub fn add_all(&mut self, others: &Self) {
+        for (&fault, &times) in &others.0 {
+            self.add(fault, times);
+        }
+    }
+}
+
+impl fmt::Display for Strikes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (fault, times)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{fault:?} {times}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One simulated job.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub seed: u64,
+    /// Of everything that driver, workers and network did, in order.
+    pub trace: u64,
+    pub virtual_time: Duration,
+    /// Lives of drivers.
+    pub lives: u64,
+    pub attempts: u64,
+    pub stale_reports: u64,
+    pub strikes: Strikes,
+    /// Promises that were broken; none in a good run.
+    pub findings: Vec<String>,
+    /// The last things that driver and workers said.
+    pub story: Vec<String>,
+}
+
+impl Report {
+    /// For a person who has to find out why.
+    pub fn tell(&self) -> String {
+        let mut text = format!("seed {}:\n", self.seed);
+        for finding in &self.findings {
+            text.push_str(&format!("  FOUND {finding}\n"));
+        }
+        text.push_str(&format!("  faults: {}\n", self.strikes));
+        for line in &self.story {
+            text.push_str(&format!("    {line}\n"));
+        }
+        text
+    }
+}
+
+/// Many simulated jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Total {
+    /// Of all traces, in order of their seeds.
+    pub trace: u64,
+    pub jobs: u64,
+    pub virtual_time: Duration,
+    pub lives: u64,
+    pub attempts: u64,
+    pub stale_reports: u64,
+    pub strikes: Strikes,
+}
+
+impl Total {
+    pub fn of<'reports>(reports: impl IntoIterator<Item = &'reports Report>) -> Self {
+        let mut total = Self::default();
+        for report in reports {
+            total.trace = total.trace.rotate_left(1) ^ report.trace;
+            total.jobs += 1;
+            total.virtual_time += report.virtual_time;
+            total.lives += report.lives;
+            total.attempts += report.attempts;
+            total.stale_reports += report.stale_reports;
+            total.strikes.add_all(&report.strikes);
+        }
+        total
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.virtual_time.as_secs_f64() / 3600.0;
+        let Self { trace, jobs, lives, attempts, stale_reports, strikes, .. } = self;
+        write!(
+            f,
+            "{jobs} jobs, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
+             {stale_reports} stale reports refused, trace {trace:016x}; faults that struck: {strikes}"
+        )
+    }
+}

@@ -1,0 +1,554 @@
+//! The shared results folder: a store in memory whose calls take time, fail, and lose things.
+//!
+//! It outlives the hosts that use it, as a file server does. Beside that it watches: what must
+//! never happen to the folder, whatever the results look like afterwards, is noted as a finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use store::{
+    Check, Digest, Digester, Durability, Folder, Name, Object, Operation, StagedObject, Staging,
+    Store, StoreError, VerifiedReader, layout,
+};
+
+use crate::lockstep;
+use crate::random::Random;
+use crate::report::{Fault, Strikes};
+
+/// The folder itself.
+#[derive(Clone, Debug)]
+pub struct Shelf(Arc<Mutex<State>>);
+
+/// Who uses the folder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Who {
+    Driver,
+    Worker,
+}
+
+/// What calls have to expect at present.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// So many calls of a hundred fail with EIO.
+    pub failing_percent: usize,
+    /// There is no room.
+    pub full: bool,
+    /// Calls take so much longer.
+    pub slow: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    random: Random,
+    weather: Weather,
+    /// How long a call takes at most.
+    call_millis_max: usize,
+    staged: BTreeMap<Staging, BTreeMap<String, Bytes>>,
+    objects: BTreeMap<Name, Shelved>,
+    /// Every attempt that was ever begun.
+    begun: BTreeSet<Staging>,
+    /// Attempts that the driver has thrown away.
+    discarded: BTreeSet<Staging>,
+    /// Objects that were damaged and not published again since.
+    damaged: BTreeSet<Name>,
+    /// What is staged may be created again: a mistake, for the simulation to find.
+    truncates: bool,
+    /// The driver is about to publish something.
+    publishing: bool,
+    /// The driver could not clean up when it last tried.
+    unswept: bool,
+    strikes: Strikes,
+    findings: Vec<String>,
+}
+
+type Bytes = Arc<Mutex<Inode>>;
+
+#[derive(Debug, Default)]
+struct Inode {
+    bytes: Vec<u8>,
+    /// So many of them survive a power failure.
+    durable_bytes: usize,
+    /// Its writer has said that it is complete.
+    finished: bool,
+    /// The driver has begun to read it for its check: what happens to it later is as what happens
+    /// to it in a year, and nobody's to notice.
+    checked: bool,
+}
+
+#[derive(Debug)]
+struct Shelved {
+    inode: Bytes,
+    /// The name survives a power failure.
+    settled: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shelf {
+    pub fn new(random: &Random, call_millis_max: usize, truncates: bool) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            random: random.fork(),
+            weather: Weather::default(),
+            call_millis_max,
+            staged: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            discarded: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            truncates,
+            publishing: false,
+            unswept: false,
+            strikes: Strikes::default(),
+            findings: Vec::new(),
+        })))
+    }
+
+    /// The folder as `who` sees it.
+    pub fn seen_by(&self, who: Who) -> Arc<dyn Store> {
+        Arc::new(Hand { shelf: self.clone(), who })
+    }
+
+    pub fn set_weather(&self, weather: Weather) {
+        self.state().weather = weather;
+    }
+
+    /// From now on nothing goes wrong, and nothing takes long.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.weather = Weather::default();
+        state.call_millis_max = 20;
+    }
+
+    /// Damages one published intermediate, or something staged. Says whether there was any.
+    pub fn damage(&self, fault: Fault) -> bool {
+        let mut state = self.state();
+        let intermediate = |name: &&Name| name.as_str().starts_with(Folder::Intermediate.as_str());
+        let names: Vec<Name> = state.objects.keys().filter(intermediate).cloned().collect();
+        let names: Vec<Name> =
+            names.into_iter().filter(|name| !state.objects[name].inode_is_empty()).collect();
+        if names.is_empty() {
+            return false;
+        }
+        let name = state.random.pick(&names).clone();
+        let inode = Arc::clone(&state.objects[&name].inode);
+        let mut inode = lock(&inode);
+        let length = inode.bytes.len();
+        let at = state.random.below(length);
+        if fault == Fault::CutFile {
+            inode.bytes.truncate(at);
+        } else if fault == Fault::FlippedByte {
+            inode.bytes[at] ^= 1 << state.random.below(8);
+        } else {
+            assert_eq!(fault, Fault::LostFile, "the others do no damage");
+            state.objects.remove(&name);
+        }
+        state.damaged.insert(name);
+        state.strikes.count(fault);
+        true
+    }
+
+    /// Changes a bit of an output that is complete and not published. Says whether there was any.
+    pub fn flip_staged(&self) -> bool {
+        let mut state = self.state();
+        let staged = state.staged.values().flatten();
+        let outputs = staged.filter(|(file, _)| layout::parse_output(file).is_some());
+        let is_whole = |inode: &&Bytes| {
+            let inode = lock(inode);
+            inode.finished && !inode.checked && !inode.bytes.is_empty()
+        };
+        let Some(inode) = outputs.map(|(_, inode)| inode).find(is_whole).map(Arc::clone) else {
+            return false;
+        };
+        let mut inode = lock(&inode);
+        let at = state.random.below(inode.bytes.len());
+        inode.bytes[at] ^= 1 << state.random.below(8);
+        state.strikes.count(Fault::FlippedByte);
+        true
+    }
+
+    /// Whether the driver is about to publish something.
+    pub fn is_publishing(&self) -> bool {
+        self.state().publishing
+    }
+
+    /// One output is gone, while no driver runs. Says whether there was any.
+    pub fn lose_output(&self) -> bool {
+        let mut state = self.state();
+        let output = |name: &&Name| name.as_str().starts_with(Folder::Output.as_str());
+        let names: Vec<Name> = state.objects.keys().filter(output).cloned().collect();
+        if names.is_empty() {
+            return false;
+        }
+        let name = state.random.pick(&names).clone();
+        state.objects.remove(&name);
+        state.strikes.count(Fault::LostFile);
+        true
+    }
+
+    /// What was not synced is lost, or some of it.
+    pub fn power_failure(&self) {
+        let mut state = self.state();
+        let random = state.random.clone();
+        let inodes = state.objects.values().map(|shelved| Arc::clone(&shelved.inode));
+        let staged = state.staged.values().flat_map(BTreeMap::values).map(Arc::clone);
+        for inode in inodes.chain(staged) {
+            let inode = &mut *lock(&inode);
+            if inode.durable_bytes < inode.bytes.len() && random.percent(50) {
+                let kept = random.between(inode.durable_bytes, inode.bytes.len());
+                if random.percent(50) {
+                    inode.bytes.truncate(kept);
+                } else {
+                    // The length was written, and the bytes were not.
+                    inode.bytes[kept..].fill(0);
+                }
+            }
+            inode.durable_bytes = inode.bytes.len();
+        }
+        // Intermediates are made again by whoever misses them; after the last reader nobody does.
+        let is_durable = |name: &Name| name.as_str().starts_with(Folder::Output.as_str());
+        let unsafe_names: Vec<Name> =
+            state.objects.keys().filter(|name| !is_durable(name)).cloned().collect();
+        state.damaged.extend(unsafe_names);
+        state.objects.retain(|_, shelved| shelved.settled || random.percent(50));
+        state.objects.values_mut().for_each(|shelved| shelved.settled = true);
+    }
+
+    pub fn strikes(&self) -> Strikes {
+        self.state().strikes.clone()
+    }
+
+    pub fn findings(&self) -> Vec<String> {
+        self.state().findings.clone()
+    }
+
+    /// Attempts that are still staged, unless cleaning up was made impossible.
+    pub fn left_behind(&self) -> Vec<String> {
+        let state = self.state();
+        if state.unswept {
+            Vec::new()
+        } else {
+            state.staged.keys().map(ToString::to_string).collect()
+        }
+    }
+
+    /// Objects that are not as they were published, through no fault of the job.
+    pub fn damaged(&self) -> BTreeSet<Name> {
+        self.state().damaged.clone()
+    }
+
+    /// All final objects.
+    pub fn objects(&self) -> BTreeMap<Name, Vec<u8>> {
+        let state = self.state();
+        let bytes = |shelved: &Shelved| lock(&shelved.inode).bytes.clone();
+        state.objects.iter().map(|(name, shelved)| (name.clone(), bytes(shelved))).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+}
+
+impl Shelved {
+    fn inode_is_empty(&self) -> bool {
+        lock(&self.inode).bytes.is_empty()
+    }
+}
+
+/// The folder as one user sees it.
+struct Hand {
+    shelf: Shelf,
+    who: Who,
+}
+
+impl Hand {
+    /// Before any call: time passes, in which the host may be crashed; then the call may fail.
+    fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
+        self.shelf.begin(operation)
+    }
+
+    fn verify(&self, object: Box<dyn Object>, expected: Digest) -> Result<(), StoreError> {
+        let mut block = [0; 4096];
+        VerifiedReader::new(object, expected, &mut block)?.verify()
+    }
+}
+
+impl Shelf {
+    fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
+        let pause = {
+            let mut state = self.state();
+            state.publishing |= operation == Operation::Publish;
+            state.random.millis(0, state.call_millis_max) + state.weather.slow
+        };
+        lockstep::pause(pause);
+        let mut state = self.state();
+        state.publishing &= operation != Operation::Publish;
+        let weather = state.weather;
+        if !weather.slow.is_zero() {
+            state.strikes.count(Fault::SlowStore);
+        }
+        let path = PathBuf::from("/simulated");
+        if state.random.percent(weather.failing_percent) {
+            state.strikes.count(Fault::FailingStore);
+            let source = io::Error::from_raw_os_error(EIO);
+            return Err(StoreError::Io { operation, path, source });
+        }
+        if weather.full && matches!(operation, Operation::Append | Operation::Create) {
+            state.strikes.count(Fault::FullStore);
+            let source = io::Error::from_raw_os_error(ENOSPC);
+            return Err(StoreError::Full { operation, path, source });
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    /// Nobody has reported what is not complete, so nobody has a reason to look at it.
+    fn require_finished(&mut self, inode: &Bytes, name: &Name) {
+        if !lock(inode).finished {
+            self.findings.push(format!("{name} was to be published before it was complete"));
+        }
+    }
+
+    fn staged(&self, staging: &Staging, name: &Name) -> Result<Bytes, StoreError> {
+        let inode = self.staged.get(staging).and_then(|files| files.get(name.file()));
+        let missing = || StoreError::NotStaged { name: layout::staged(staging, name) };
+        inode.map(Arc::clone).ok_or_else(missing)
+    }
+}
+
+impl Store for Hand {
+    fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError> {
+        let state = self.begin(Operation::List)?;
+        let inside = |name: &Name| name.as_str().strip_prefix(folder.as_str()).map(OsString::from);
+        let mut names: Vec<OsString> = state
+            .objects
+            .keys()
+            .filter(|name| inside(name).is_some())
+            .map(|name| OsString::from(name.file()))
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
+        let state = self.begin(Operation::Open)?;
+        let shelved = state.objects.get(name);
+        let shelved = shelved.ok_or_else(|| StoreError::Missing { name: name.clone() })?;
+        Ok(self.shelf.opened(name.clone(), &shelved.inode))
+    }
+
+    fn stage(&self, staging: &Staging) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Create)?;
+        if state.staged.contains_key(staging) {
+            return Err(StoreError::AlreadyStaged { name: staging.name().clone() });
+        }
+        if !state.begun.insert(staging.clone()) {
+            state.findings.push(format!("{staging} was begun twice"));
+        }
+        state.staged.insert(staging.clone(), BTreeMap::new());
+        Ok(())
+    }
+
+    fn create(
+        &self,
+        staging: &Staging,
+        name: &Name,
+        durability: Durability,
+    ) -> Result<Box<dyn StagedObject>, StoreError> {
+        let mut state = self.begin(Operation::Create)?;
+        let staged = layout::staged(staging, name);
+        let truncates = state.truncates;
+        let Some(files) = state.staged.get_mut(staging) else {
+            return Err(StoreError::NotStaged { name: staged });
+        };
+        let inode = match files.get(name.file()) {
+            Some(_) if !truncates => return Err(StoreError::AlreadyStaged { name: staged }),
+            Some(inode) => Arc::clone(inode),
+            None => Bytes::default(),
+        };
+        *lock(&inode) = Inode::default();
+        files.insert(name.file().to_owned(), Arc::clone(&inode));
+        drop(state);
+        let (staging, name) = (staging.clone(), name.clone());
+        Ok(Box::new(StagedBytes {
+            shelf: self.shelf.clone(),
+            staging,
+            name,
+            inode,
+            durability,
+            digester: Digester::new(),
+            released: false,
+        }))
+    }
+
+    fn verify_staged(
+        &self,
+        staging: &Staging,
+        name: &Name,
+        expected: Digest,
+        check: Check,
+    ) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Open)?;
+        let inode = state.staged(staging, name)?;
+        state.require_finished(&inode, name);
+        lock(&inode).checked = true;
+        drop(state);
+        let object = self.shelf.opened(layout::staged(staging, name), &inode);
+        match check {
+            Check::Checksum => self.verify(object, expected),
+            Check::Length => {
+                let mut block = [0];
+                VerifiedReader::new(object, expected, &mut block).map(drop)
+            }
+        }
+    }
+
+    fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Publish)?;
+        if self.who != Who::Driver {
+            state.findings.push(format!("a worker published {name}"));
+        }
+        if state.discarded.contains(staging) {
+            state.findings.push(format!("{name} was to be published after {staging} was given up"));
+        }
+        let Ok(inode) = state.staged(staging, name) else {
+            let missing = StoreError::NotStaged { name: layout::staged(staging, name) };
+            let Some(shelved) = state.objects.get(name) else { return Err(missing) };
+            let object = self.shelf.opened(name.clone(), &shelved.inode);
+            drop(state);
+            return match self.verify(object, expected) {
+                Err(StoreError::Corrupt { .. } | StoreError::WrongLength { .. }) => Err(missing),
+                answer => answer,
+            };
+        };
+        state.require_finished(&inode, name);
+        let found_bytes = lock(&inode).bytes.len() as u64;
+        if found_bytes != expected.bytes {
+            let (name, expected_bytes) = (layout::staged(staging, name), expected.bytes);
+            return Err(StoreError::WrongLength { name, expected_bytes, found_bytes });
+        }
+        if let Some(files) = state.staged.get_mut(staging) {
+            files.remove(name.file());
+        }
+        state.objects.insert(name.clone(), Shelved { inode, settled: false });
+        state.damaged.remove(name);
+        Ok(())
+    }
+
+    fn settle(&self, folder: Folder) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Sync)?;
+        for (name, shelved) in &mut state.objects {
+            shelved.settled |= name.as_str().starts_with(folder.as_str());
+        }
+        Ok(())
+    }
+
+    fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Discard)?;
+        if self.who == Who::Driver {
+            state.discarded.insert(staging.clone());
+        }
+        state.staged.remove(staging);
+        Ok(())
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
+        self.shelf.state().unswept = true;
+        let mut state = self.begin(Operation::Discard)?;
+        state.unswept = false;
+        let swept = std::mem::take(&mut state.staged);
+        Ok(swept.len() as u64)
+    }
+
+    fn remove(&self, name: &Name) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Remove)?;
+        state.objects.remove(name);
+        Ok(())
+    }
+}
+
+impl Shelf {
+    fn opened(&self, name: Name, inode: &Bytes) -> Box<dyn Object> {
+        let bytes = lock(inode).bytes.len() as u64;
+        Box::new(OpenBytes { shelf: self.clone(), name, inode: Arc::clone(inode), bytes, at: 0 })
+    }
+}
+
+struct OpenBytes {
+    shelf: Shelf,
+    name: Name,
+    inode: Bytes,
+    bytes: u64,
+    at: usize,
+}
+
+impl Object for OpenBytes {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&mut self, block: &mut [u8]) -> Result<usize, StoreError> {
+        drop(self.shelf.begin(Operation::Read)?);
+        let inode = lock(&self.inode);
+        let left = inode.bytes.get(self.at..).unwrap_or_default();
+        let length = left.len().min(block.len());
+        block[..length].copy_from_slice(&left[..length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+struct StagedBytes {
+    shelf: Shelf,
+    staging: Staging,
+    name: Name,
+    inode: Bytes,
+    durability: Durability,
+    digester: Digester,
+    /// It has to be opened again, and is found only if it is still there.
+    released: bool,
+}
+
+impl StagedObject for StagedBytes {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let state = self.shelf.begin(Operation::Append)?;
+        if self.released {
+            let inode = state.staged(&self.staging, &self.name)?;
+            if !Arc::ptr_eq(&inode, &self.inode) {
+                let name = layout::staged(&self.staging, &self.name);
+                return Err(StoreError::NotStaged { name });
+            }
+        }
+        self.released = false;
+        lock(&self.inode).bytes.extend_from_slice(bytes);
+        self.digester.update(bytes);
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        self.released = true;
+    }
+
+    fn finish(self: Box<Self>) -> Result<Digest, StoreError> {
+        drop(self.shelf.begin(Operation::Sync)?);
+        let mut inode = lock(&self.inode);
+        inode.finished = true;
+        if self.durability == Durability::Durable {
+            inode.durable_bytes = inode.bytes.len();
+        }
+        Ok(self.digester.digest())
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;

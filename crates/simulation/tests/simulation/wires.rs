@@ -1,0 +1,139 @@
+//! The connections of a host, which can be cut all at once.
+//!
+//! A runtime that is dropped drops its tasks in an order that depends on how many tasks there ever
+//! were in the process, and each of them says goodbye on its connection: the same seed would not
+//! give the same packets. So before a host crashes it cuts its connections itself, in the order in
+//! which they were made, or forgets them without a word, as a machine without power does.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use turmoil::net::TcpStream;
+
+/// How a host dies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Death {
+    /// Its process is killed: the machine says so on every connection.
+    Loud,
+    /// The machine is gone, and nobody says anything.
+    Silent,
+}
+
+/// The connections of one life of a host.
+#[derive(Clone, Debug)]
+pub struct Wires {
+    death: watch::Sender<Option<Death>>,
+    made: Arc<Mutex<Vec<Weak<Inner>>>>,
+}
+
+type Inner = Mutex<Option<TcpStream>>;
+
+/// One of them. Shared with [`Wires`], which can take it away.
+#[derive(Debug)]
+pub struct Wire(Arc<Inner>);
+
+impl Default for Wires {
+    fn default() -> Self {
+        Self { death: watch::Sender::new(None), made: Arc::default() }
+    }
+}
+
+impl Wires {
+    /// Has the host die before its next step is over.
+    pub fn request(&self, death: Death) {
+        self.death.send_replace(Some(death));
+    }
+
+    /// Does `life` until the host is to die; then cuts everything, and does nothing any more.
+    pub async fn live<T>(&self, life: impl Future<Output = T>) -> T {
+        let mut death = self.death.subscribe();
+        // Cancel safe: whatever is cut off is meant to be.
+        let death = tokio::select! {
+            biased;
+            death = death.wait_for(Option::is_some) => *death.expect("its sender is `self`"),
+            lived = life => return lived,
+        };
+        for stream in self.take_all() {
+            if death == Some(Death::Silent) {
+                std::mem::forget(stream);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Ends all connections.
+    pub fn cut(&self) {
+        self.take_all().for_each(drop);
+    }
+
+    /// In the order in which they were made.
+    fn take_all(&self) -> impl Iterator<Item = TcpStream> {
+        let made = std::mem::take(&mut *lock(&self.made));
+        made.into_iter().filter_map(|made| lock(&*made.upgrade()?).take())
+    }
+
+    /// Takes a connection under control.
+    pub fn wire(&self, stream: TcpStream) -> Wire {
+        let is_dead = self.death.borrow().is_some();
+        let inner = Arc::new(Mutex::new((!is_dead).then_some(stream)));
+        let mut made = lock(&self.made);
+        made.retain(|wire| wire.strong_count() > 0);
+        made.push(Arc::downgrade(&inner));
+        Wire(inner)
+    }
+
+    pub async fn connect(&self, address: String) -> io::Result<Wire> {
+        if self.death.borrow().is_some() {
+            std::future::pending::<()>().await;
+        }
+        Ok(self.wire(TcpStream::connect(address).await?))
+    }
+}
+
+impl Wire {
+    fn with<T>(
+        &self,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match lock(&self.0).as_mut() {
+            Some(stream) => poll(Pin::new(stream)),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(context))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,350 @@
+//! One simulated job: a driver, workers, a network, a folder, and a seed that says what happens.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use driver::Snapshot;
+use tokio::sync::{mpsc, watch};
+use turmoil::net::TcpListener;
+use worker::Notice;
+
+use crate::check;
+use crate::disk::{SimulatedDisk, Sync};
+use crate::faults::Faults;
+use crate::plan::{HEALED_AFTER, Plan};
+use crate::random::Random;
+use crate::report::{Fault, Report, Strikes};
+use crate::shelf::{Shelf, Who};
+use crate::trace::{self, Trace};
+use crate::wires::Wires;
+use crate::{lockstep, panics};
+
+/// What to simulate, beside the seed.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// What may go wrong.
+    pub faults: Vec<Fault>,
+    /// Syncs of the journal that are left out.
+    pub left_out: BTreeSet<Sync>,
+    /// Whether a staged file can be created twice.
+    pub truncates: bool,
+}
+
+/// What all hosts and the simulation share.
+pub struct World {
+    pub plan: Plan,
+    pub shelf: Shelf,
+    pub disk: SimulatedDisk,
+    pub random: Random,
+    inputs: tempfile::TempDir,
+    progress: Mutex<Progress>,
+}
+
+/// How far the job is.
+#[derive(Default)]
+pub struct Progress {
+    pub lives: u64,
+    /// How the last life that was not crashed ended.
+    pub done: bool,
+    /// Of each life, as far as it got.
+    pub snapshots: Vec<watch::Receiver<Snapshot>>,
+    /// Of each worker, the means to stop it.
+    pub stops: Vec<worker::Stop>,
+    /// The connections of the driver's life, and of each worker's.
+    pub driver_wires: Wires,
+    pub worker_wires: Vec<Wires>,
+    /// Which workers need nothing more.
+    pub resting: Vec<bool>,
+    /// Tasks that are committed, as this life and the ones before it said.
+    committed: u32,
+    /// All of them are.
+    was_done: bool,
+    /// The lives whose beginning was looked at.
+    looked_at: usize,
+    findings: Vec<String>,
+}
+
+impl Progress {
+    /// What a life has committed, the next one begins with: unless something else than the driver
+    /// took it away.
+    fn look_at_commits(&mut self, can_be_lost: bool) {
+        let Some(snapshot) = self.snapshots.last() else { return };
+        let committed = snapshot.borrow().map.committed + snapshot.borrow().reduce.committed;
+        if snapshot.borrow().map.tasks == 0 {
+            // It has not begun.
+        } else if self.looked_at < self.snapshots.len() {
+            self.looked_at = self.snapshots.len();
+            // A job that is done is not gone on with: it begins anew.
+            if committed < self.committed && !self.was_done && !can_be_lost {
+                let before = self.committed;
+                self.findings
+                    .push(format!("{before} tasks were committed, and {committed} are left"));
+            }
+            self.committed = committed;
+        } else {
+            self.committed = committed;
+            self.was_done =
+                committed == snapshot.borrow().map.tasks + snapshot.borrow().reduce.tasks;
+        }
+    }
+}
+
+impl World {
+    fn new(plan: Plan, random: &Random, setting: &Setting) -> Self {
+        let inputs = tempfile::tempdir().expect("the machine has a folder for temporary files");
+        for (index, text) in plan.texts.iter().enumerate() {
+            let path = inputs.path().join(format!("{index}.txt"));
+            std::fs::write(&path, text).expect("the folder for temporary files can be written");
+            let file = std::fs::File::options().write(true).open(&path).expect("it is there");
+            // The journal keeps it: the same seed has the same journal.
+            file.set_modified(EPOCH).expect("the time of an own file can be set");
+        }
+        let workers = plan.workers;
+        Self {
+            shelf: Shelf::new(random, plan.call_millis_max, setting.truncates),
+            disk: SimulatedDisk::new(random, setting.left_out.clone()),
+            random: random.fork(),
+            progress: Mutex::new(Progress {
+                stops: vec![worker::Stop::default(); workers],
+                worker_wires: vec![Wires::default(); workers],
+                resting: vec![false; workers],
+                ..Progress::default()
+            }),
+            plan,
+            inputs,
+        }
+    }
+
+    pub fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn driver_config(&self) -> driver::Config {
+        let inputs = std::fs::canonicalize(self.inputs.path()).expect("the folder is there");
+        driver::Config {
+            inputs: vec![inputs],
+            files: PathBuf::from(FILES),
+            map_tasks: Some(self.plan.map_tasks),
+            reduce_tasks: self.plan.reduce_tasks,
+            rules: self.plan.rules,
+            limits: self.plan.limits.clone(),
+            listen: String::new(),
+            token: None,
+            insecure: false,
+            worker_wait: None,
+            fresh: false,
+        }
+    }
+
+    fn worker_config(self: &Arc<Self>, index: usize) -> worker::Config {
+        let inputs = std::fs::canonicalize(self.inputs.path()).expect("the folder is there");
+        let stop = worker::Stop::default();
+        self.progress().stops[index] = stop.clone();
+        let world = Arc::clone(self);
+        worker::Config {
+            driver: format!("{DRIVER}:{PORT}"),
+            roots: vec![inputs, PathBuf::from(FILES)],
+            name: worker_name(index),
+            driver_timeout: Duration::from_secs(30),
+            token: None,
+            throttle: None,
+            notify: Arc::new(move |notice| world.noticed(index, &notice)),
+            stop,
+        }
+    }
+}
+
+impl World {
+    fn noticed(&self, worker: usize, notice: &Notice) {
+        trace::tell(&format!("w{worker}: {notice:?}"));
+        // Whoever waits for a first driver does so as long as it takes, and none comes any more.
+        let mut progress = self.progress();
+        progress.resting[worker] = progress.done && matches!(notice, Notice::Waiting { .. });
+    }
+}
+
+/// Runs the simulation of `seed`. All that is wrong is in the report's findings.
+pub fn simulate(seed: u64, setting: &Setting) -> Report {
+    panics::set_seed(seed);
+    let trace = Trace::begin();
+    let random = Random::new(seed);
+    let plan = Plan::new(&random, &setting.faults);
+    let world = Arc::new(World::new(plan, &random, setting));
+    let mut strikes = Strikes::default();
+
+    let mut network = turmoil::Builder::new();
+    network
+        .rng_seed(random.next())
+        .epoch(EPOCH)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(100_000))
+        .min_message_latency(TICK)
+        .max_message_latency(TICK)
+        .tcp_capacity(4096)
+        .enable_random_order();
+    let mut sim = network.build();
+    let shared = Arc::clone(&world);
+    sim.host(DRIVER, move || {
+        let (world, wires) = (Arc::clone(&shared), Wires::default());
+        world.progress().driver_wires = wires.clone();
+        async move { wires.live(live(world, wires.clone())).await }
+    });
+    for index in 0..world.plan.workers {
+        let shared = Arc::clone(&world);
+        sim.host(worker_name(index), move || {
+            let (world, wires) = (Arc::clone(&shared), Wires::default());
+            world.progress().worker_wires[index] = wires.clone();
+            async move { wires.live(work(world, index, wires.clone())).await }
+        });
+    }
+
+    let mut faults = Faults::new(&world);
+    let can_be_lost = world.plan.events.iter().any(|event| LOSSES.contains(&event.fault));
+    let ended = loop {
+        let now = sim.elapsed();
+        trace.borrow_mut().set_now(now);
+        faults.strike(&mut sim, &world, &mut strikes);
+        faults.vary_latency(&sim, &world);
+        if let Err(error) = sim.step() {
+            break Err(format!("a host ended with {error}"));
+        }
+        let mut progress = world.progress();
+        progress.look_at_commits(can_be_lost);
+        if progress.done && progress.resting.iter().all(|&resting| resting) {
+            break Ok(());
+        }
+        if now > HEALED_AFTER + LIVENESS && !progress.done {
+            break Err("the job does not end".to_owned());
+        }
+        if now > HEALED_AFTER + LIVENESS + REST {
+            break Err("the workers do not end".to_owned());
+        }
+    };
+    conclude(seed, &world, &trace, strikes, sim.elapsed(), ended)
+}
+
+fn conclude(
+    seed: u64,
+    world: &World,
+    trace: &Rc<RefCell<Trace>>,
+    mut strikes: Strikes,
+    virtual_time: Duration,
+    ended: Result<(), String>,
+) -> Report {
+    let mut findings = panics::take(seed);
+    findings.extend(world.shelf.findings());
+    findings.extend(world.disk.findings());
+    findings.extend(world.progress().findings.clone());
+    match ended {
+        Ok(()) => findings.extend(check::results(world)),
+        Err(finding) => findings.push(finding),
+    }
+    strikes.add_all(&world.shelf.strikes());
+    strikes.add(Fault::FailingJournal, world.disk.failed());
+    let progress = world.progress();
+    let snapshots = || progress.snapshots.iter().map(|snapshot| snapshot.borrow());
+    Report {
+        seed,
+        trace: trace.borrow().hash(),
+        virtual_time,
+        lives: progress.lives,
+        attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
+        stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
+        strikes,
+        findings,
+        story: trace.borrow().story(),
+    }
+}
+
+/// The driver's host: one life after the other, until the job is done.
+async fn live(world: Arc<World>, wires: Wires) -> turmoil::Result {
+    loop {
+        let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+        let (sender, connections) = mpsc::channel(16);
+        let own_wires = wires.clone();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if sender.send(own_wires.wire(stream)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (snapshots, seen) = watch::channel(Snapshot::default());
+        let surroundings = {
+            let mut progress = world.progress();
+            progress.lives += 1;
+            progress.snapshots.push(seen);
+            driver::simulation::Surroundings {
+                store: world.shelf.seen_by(Who::Driver),
+                disk: Arc::new(world.disk.clone()),
+                elsewhere: Arc::new(lockstep::run),
+                job_id: format!("{:016x}", world.random.next()),
+            }
+        };
+        let config = world.driver_config();
+        let ended = driver::simulation::run(config, surroundings, connections, snapshots).await;
+        accepting.abort();
+        wires.cut();
+        match ended {
+            Ok(_) => {
+                trace::tell("the job is done");
+                world.progress().done = true;
+                return Ok(());
+            }
+            // Whoever started it reads why, and starts it again.
+            Err(error) => trace::remark(&format!("this life ended: {error}")),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A worker's host: one process after the other, until there is nothing more to do.
+async fn work(world: Arc<World>, index: usize, wires: Wires) -> turmoil::Result {
+    world.progress().resting[index] = false;
+    loop {
+        let (random, wires) = (world.random.fork(), wires.clone());
+        let surroundings = worker::simulation::Surroundings {
+            store: world.shelf.seen_by(Who::Worker),
+            connect: move |address| {
+                let wires = wires.clone();
+                async move { wires.connect(address).await }
+            },
+            elsewhere: Arc::new(lockstep::run),
+            random: Arc::new(move |bytes| random.fill(bytes)),
+        };
+        let ended = worker::simulation::run(world.worker_config(index), surroundings).await;
+        trace::tell(&format!("w{index} ended: {ended:?}"));
+        // A job that failed is started again, and so are its workers.
+        if world.progress().done {
+            world.progress().resting[index] = true;
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+pub fn worker_name(index: usize) -> String {
+    format!("worker{index}")
+}
+
+pub const DRIVER: &str = "driver";
+const PORT: u16 = 50_051;
+pub const FILES: &str = "/simulated/files";
+const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// What can take away what is committed. A crashed driver may find an output gone.
+const LOSSES: [Fault; 4] =
+    [Fault::CrashedDriver, Fault::CutFile, Fault::LostFile, Fault::PowerFailure];
+
+/// Everything on one host within this time happens before anything on the next.
+const TICK: Duration = Duration::from_millis(10);
+
+/// So long after everything is healed the job may take.
+const LIVENESS: Duration = Duration::from_secs(60);
+
+/// So long after the job's end a worker may take to hear of it, or to give up.
+const REST: Duration = Duration::from_secs(90);
