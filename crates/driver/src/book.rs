@@ -9,6 +9,7 @@ use rpc::message::{Failure, Outcome, Running};
 use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
 use store::{Digest, StoreError};
 
+use crate::faults;
 use crate::journal::JournalError;
 use crate::recovery::{MapCommit, ReduceCommit};
 use crate::status::DiskFault;
@@ -244,7 +245,7 @@ impl Book {
     /// Whether as many words were counted in the bucket as were emitted into it.
     pub(crate) fn check_conservation(&self, bucket: u32, counted: u64) -> Result<(), Cause> {
         let emitted = self.emitted[bucket as usize];
-        if emitted == counted {
+        if emitted == counted || faults::is_wrong("driver::no-conservation") {
             Ok(())
         } else {
             Err(Cause::Conservation { bucket, emitted, counted })

@@ -15,9 +15,9 @@
 //! `panic`, chances) is as the crate `fail` has it.
 
 #[cfg(feature = "faults")]
-pub(crate) use armed::{arm, reach, refuse, tear};
+pub(crate) use armed::{arm, is_wrong, reach, refuse, tear};
 #[cfg(not(feature = "faults"))]
-pub(crate) use harmless::{arm, reach, refuse, tear};
+pub(crate) use harmless::{arm, is_wrong, reach, refuse, tear};
 
 #[cfg(feature = "faults")]
 mod armed {
@@ -74,6 +74,11 @@ mod armed {
         Err(io::Error::from_raw_os_error(code))
     }
 
+    /// Whether the code at `place` is to make the mistake that is planted there.
+    pub(crate) fn is_wrong(place: &str) -> bool {
+        planted(place).is_some()
+    }
+
     /// What the test says the place should return.
     fn planted(name: &str) -> Option<String> {
         fail::fail_point!(name, |text: Option<String>| Some(text.unwrap_or_default()));
@@ -96,6 +101,11 @@ mod harmless {
 
     #[inline]
     pub(crate) fn arm() {}
+
+    #[inline]
+    pub(crate) fn is_wrong(_: &str) -> bool {
+        false
+    }
 
     #[inline]
     pub(crate) fn reach(_: &str, _: impl Display) {}

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::attempt::{self, Job, Stop};
 use crate::config::WorkerError;
+use crate::faults;
 use crate::machine::TextThread;
 use crate::progress::Progress;
 use crate::worker::describe;
@@ -47,6 +48,9 @@ impl Order {
         let outcome = attempt::execute(&job, &task, &progress);
         // Nobody waits if the worker is ending.
         let _ = done.send(outcome);
+        if faults::is_wrong("worker::again") {
+            let _ = attempt::execute(&job, &task, &progress);
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Driver {
     }
 
     /// The scheduler took a report: have its objects published, unless the count is wrong.
-    fn publish(&mut self, attempt: AttemptId) {
+    pub(super) fn publish(&mut self, attempt: AttemptId) {
         let span = self.span_of(attempt);
         let (worker, outcome) = self
             .book

@@ -12,6 +12,7 @@ mod lockstep;
 mod oracle;
 mod panics;
 mod plan;
+mod planted;
 mod random;
 mod report;
 mod shelf;
