@@ -1,5 +1,6 @@
 //! What a seed means: a job, a fleet, and what goes wrong when.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -40,17 +41,7 @@ impl Plan {
     pub fn new(random: &Random, faults: &[Fault]) -> Self {
         let workers = random.between(1, 5);
         let texts = (0..random.between(1, 3)).map(|_| text(random)).collect();
-        let mut events: Vec<Planned> = Vec::new();
-        if !faults.is_empty() {
-            for _ in 0..random.between(3, 16) {
-                events.push(Planned {
-                    at: random.millis(0, 30_000),
-                    lasts: random.millis(50, *random.pick(&[500, 5_000, 15_000, 30_000])),
-                    fault: *random.pick(faults),
-                    worker: random.below(workers),
-                });
-            }
-        }
+        let mut events = events(random, faults, workers);
         for event in &mut events {
             event.lasts = event.lasts.min(HEALED_AFTER - event.at);
         }
@@ -70,6 +61,34 @@ impl Plan {
         }
     }
 }
+
+/// So many kinds as there are, up to [`KINDS_MIN`], come early; then whatever comes.
+fn events(random: &Random, faults: &[Fault], workers: usize) -> Vec<Planned> {
+    let event = |fault, at| Planned {
+        at,
+        lasts: random.millis(50, *random.pick(&[500, 5_000, 15_000, 30_000])),
+        fault,
+        worker: random.below(workers),
+    };
+    let mut events = Vec::new();
+    let mut kinds: Vec<Fault> = BTreeSet::from_iter(faults.iter().copied()).into_iter().collect();
+    while events.len() < KINDS_MIN && !kinds.is_empty() {
+        let kind = kinds.swap_remove(random.below(kinds.len()));
+        events.push(event(kind, random.millis(0, EARLY_MILLIS)));
+    }
+    if !faults.is_empty() {
+        for _ in 0..random.between(0, 12) {
+            events.push(event(*random.pick(faults), random.millis(0, 30_000)));
+        }
+    }
+    events
+}
+
+/// Of so many kinds of faults each job has one at least, if there are so many.
+pub const KINDS_MIN: usize = 6;
+
+/// When most jobs still run.
+const EARLY_MILLIS: usize = 2_000;
 
 /// Half of the jobs give up as easily as they do by default, and are started again then.
 fn limits(random: &Random) -> Limits {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::plan::KINDS_MIN;
+
 /// Something that goes wrong in the simulated world.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Fault {
@@ -112,6 +114,8 @@ pub struct Total {
     /// Of all traces, in order of their seeds.
     pub trace: u64,
     pub jobs: u64,
+    /// Jobs that were struck by so many kinds of faults as each has in its plan.
+    pub struck: u64,
     pub virtual_time: Duration,
     pub lives: u64,
     pub attempts: u64,
@@ -125,6 +129,7 @@ impl Total {
         for report in reports {
             total.trace = total.trace.rotate_left(1) ^ report.trace;
             total.jobs += 1;
+            total.struck += u64::from(report.strikes.0.len() >= KINDS_MIN);
             total.virtual_time += report.virtual_time;
             total.lives += report.lives;
             total.attempts += report.attempts;
@@ -138,10 +143,10 @@ impl Total {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs_f64() / 3600.0;
-        let Self { trace, jobs, lives, attempts, stale_reports, strikes, .. } = self;
+        let Self { trace, jobs, struck, lives, attempts, stale_reports, strikes, .. } = self;
         write!(
             f,
-            "{jobs} jobs, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
+            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
              {stale_reports} stale reports refused, trace {trace:016x}; faults that struck: {strikes}"
         )
     }
