@@ -45,7 +45,5 @@ pub fn results(world: &World) -> Vec<String> {
     }
     let strangers = objects.into_keys().filter(|name| !damaged.contains(name));
     findings.extend(strangers.map(|name| format!("{name} is not of this job")));
-    let behind = world.shelf.left_behind();
-    findings.extend(behind.into_iter().map(|staging| format!("{staging} was left behind")));
     findings
 }

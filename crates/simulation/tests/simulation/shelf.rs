@@ -228,13 +228,9 @@ impl Shelf {
     }
 
     /// Attempts that are still staged, unless cleaning up was made impossible.
-    pub fn left_behind(&self) -> Vec<String> {
+    pub fn left_behind(&self) -> bool {
         let state = self.state();
-        if state.unswept {
-            Vec::new()
-        } else {
-            state.staged.keys().map(ToString::to_string).collect()
-        }
+        !state.unswept && !state.staged.is_empty()
     }
 
     /// Objects that are not as they were published, through no fault of the job.
