@@ -227,7 +227,7 @@ impl Shelf {
         self.state().findings.clone()
     }
 
-    /// Attempts that are still staged, unless cleaning up was made impossible.
+    /// Whether anything is still staged, unless cleaning up was made impossible.
     pub fn left_behind(&self) -> bool {
         let state = self.state();
         !state.unswept && !state.staged.is_empty()
