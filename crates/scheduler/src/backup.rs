@@ -120,6 +120,11 @@ impl Backups {
         let mut last = None;
         let mut wait: Option<Time> = None;
         for course in courses {
+            let task = tasks.find(course.attempt.task).expect("a task that runs exists");
+            let helps =
+                |worker: &WorkerId| !self.slow.contains(worker) && !task.has_failed_on(*worker);
+            // Whoever asks next, or is not slow any more, is looked at then.
+            let Some(worker) = workers.idle_in_good_standing().find(helps) else { continue };
             let expected = usual.over(course.bytes);
             let Some(due) = course.due(now, expected, self.silence_max) else { continue };
             if due > now {
@@ -127,12 +132,7 @@ impl Backups {
                 continue;
             }
             let remaining = course.remaining(now, self.silence_max);
-            let task = tasks.find(course.attempt.task).expect("a task that runs exists");
-            let helps =
-                |worker: &WorkerId| !self.slow.contains(worker) && !task.has_failed_on(*worker);
-            if let Some(worker) = workers.idle_in_good_standing().find(helps) {
-                last = last.max(Some((remaining, Reverse(course.attempt.task), worker)));
-            }
+            last = last.max(Some((remaining, Reverse(course.attempt.task), worker)));
         }
         match last {
             Some((_, Reverse(task), worker)) => Choice::Start { task, worker },
