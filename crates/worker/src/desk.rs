@@ -13,25 +13,36 @@ use tokio::sync::oneshot;
 use crate::attempt::{self, Job, Stop};
 use crate::config::WorkerError;
 use crate::faults;
-use crate::machine::TextThread;
+use crate::machine::{Elsewhere, Machine, TextThread};
 use crate::progress::Progress;
 use crate::worker::describe;
 use rpc::message::{Outcome, Task};
 
 /// The end of the thread that speaks with the driver. One attempt at a time.
 pub(crate) struct Desk {
+    elsewhere: Elsewhere,
     start_thread: TextThread,
     /// To the text thread; `None` before the first attempt, and when the last one hangs.
     orders: Option<mpsc::Sender<Order>>,
     /// The attempt that lies on the desk.
     busy: Option<Busy>,
+    /// What the last attempt has staged, as long as it may have to be discarded.
+    staged: Option<Staged>,
     /// Attempts that did not look up, each on a thread of its own.
     hanging: Vec<Busy>,
 }
 
 struct Busy {
     progress: Arc<Progress>,
+    staged: Staged,
     outcome: oneshot::Receiver<Result<Outcome, Stop>>,
+}
+
+/// What an attempt stages, or has staged.
+#[derive(Clone)]
+struct Staged {
+    job: Arc<Job>,
+    staging: String,
 }
 
 /// An attempt to execute.
@@ -55,8 +66,15 @@ impl Order {
 }
 
 impl Desk {
-    pub(crate) fn new(start_thread: TextThread) -> Self {
-        Self { start_thread, orders: None, busy: None, hanging: Vec::new() }
+    pub(crate) fn new(machine: &Machine) -> Self {
+        Self {
+            elsewhere: Arc::clone(&machine.elsewhere),
+            start_thread: Arc::clone(&machine.text_thread),
+            orders: None,
+            busy: None,
+            staged: None,
+            hanging: Vec::new(),
+        }
     }
 
     /// Has an attempt executed. Dropping the future does not stop it: see [`clear`](Self::clear).
@@ -76,7 +94,8 @@ impl Desk {
             None => self.start_thread()?,
         };
         let (done, outcome) = oneshot::channel();
-        self.busy = Some(Busy { progress: Arc::clone(&progress), outcome });
+        let staged = Staged { job: Arc::clone(&job), staging: task.staging.clone() };
+        self.busy = Some(Busy { progress: Arc::clone(&progress), staged, outcome });
         self.orders
             .insert(orders)
             .send(Order { job, task, progress, done })
@@ -84,7 +103,22 @@ impl Desk {
         Ok(self.wait().await)
     }
 
-    /// Abandons what lies on the desk, and waits until its staging is removed; but not for ever.
+    /// What was staged is the driver's: it has published it.
+    pub(crate) fn hand_over(&mut self) {
+        self.staged = None;
+    }
+
+    /// Removes what the last attempt has staged, unless it was handed over. A future that is
+    /// dropped has perhaps not done so; it can be called again.
+    pub(crate) async fn discard(&mut self) {
+        if let Some(staged) = self.staged.clone() {
+            (self.elsewhere)(Box::new(move || attempt::discard(&staged.job, &staged.staging)))
+                .await;
+            self.staged = None;
+        }
+    }
+
+    /// Abandons what lies on the desk, and waits until it has stopped; but not for ever.
     pub(crate) async fn clear(&mut self) {
         if let Some(busy) = &self.busy {
             busy.progress.abandon();
@@ -94,7 +128,8 @@ impl Desk {
     }
 
     async fn wait(&mut self) -> Result<Outcome, Stop> {
-        let Busy { progress, outcome } = self.busy.as_mut().expect("something lies on the desk");
+        let Busy { progress, outcome, .. } =
+            self.busy.as_mut().expect("something lies on the desk");
         let hangs = async {
             progress.abandoned().await;
             tokio::time::sleep(LOOK_UP_MAX).await;
@@ -108,6 +143,9 @@ impl Desk {
             () = hangs => None,
         };
         let busy = self.busy.take().expect("something lies on the desk");
+        // One that failed has discarded what was its own.
+        let is_staged = outcome.as_ref().is_none_or(Result::is_ok);
+        self.staged = is_staged.then(|| busy.staged.clone());
         outcome.unwrap_or_else(|| {
             let attempt = describe(busy.progress.attempt());
             tracing::warn!("{attempt} does not stop; going on without its thread");

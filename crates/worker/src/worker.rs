@@ -7,14 +7,15 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, Failure, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer,
-    Verdict, WordRule, WordRules,
+    Attempt, Caller, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer, Verdict,
+    WordRule, WordRules,
 };
 use rpc::{CallError, Client};
 
-use crate::attempt::{self, Job, Stop};
+use crate::attempt::{Job, Stop};
 use crate::config::{Config, WorkerError, is_below};
 use crate::desk::Desk;
 use crate::faults;
@@ -37,7 +38,7 @@ pub(crate) enum Parting {
 
 /// Works for a driver until its job is over.
 pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), WorkerError> {
-    let mut desk = Desk::new(Arc::clone(&machine.text_thread));
+    let mut desk = Desk::new(&machine);
     let mut worker = Worker::new(config, machine)?;
     let stop = worker.config.stop.clone();
     loop {
@@ -52,8 +53,18 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
             return Ok(());
         };
         let parting = worker.work(&registered, &mut desk).await;
-        // Whatever the reason: nothing goes on, and nothing of ours stays staged.
+        // Whatever the reason: nothing goes on.
         desk.clear().await;
+        if matches!(parting, Ok(Parting::Stopped))
+            && worker.client.leave(&caller(&registered)).await.is_ok()
+        {
+            // Perhaps it is publishing what we have reported. The rest it discards itself.
+            return Err(WorkerError::Stopped);
+        }
+        // Nobody else may know of it: a driver that has gone on without us, or is gone, has swept
+        // before we staged it. If one has heard our report after all, it has the task done again.
+        // A disk that does not answer keeps nobody here.
+        let _ = tokio::time::timeout(DISCARD_MAX, desk.discard()).await;
         match parting? {
             Parting::Forgotten => {
                 let driver = worker.config.driver.clone();
@@ -63,11 +74,8 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
                 (worker.config.notify)(Notice::JobOver);
                 return Ok(());
             }
-            Parting::Stopped => {
-                // What is not heard costs the driver a timeout, and us nothing.
-                let _ = worker.client.leave(&caller(&registered)).await;
-                return Err(WorkerError::Stopped);
-            }
+            // That it was not heard costs the driver a timeout, and us nothing.
+            Parting::Stopped => return Err(WorkerError::Stopped),
         }
     }
 }
@@ -186,20 +194,18 @@ impl Worker {
                     let progress = Progress::new(attempt);
                     current.set(Some(Arc::clone(&progress)));
                     (self.config.notify)(Notice::Executing { attempt: describe(attempt) });
-                    let staging = task.staging.clone();
                     let outcome = match self.job(&mut job, registered).await {
                         Ok(job) => desk.execute(job, task, progress).await?,
                         Err(stop) => Err(stop),
                     };
-                    // Then it is that of an earlier execution, and perhaps being published.
-                    let is_ours = outcome != Err(Stop::Failed(Failure::StagingExists));
                     faults::reach("worker::report", phase_name(attempt.phase));
                     let verdict = self.report(caller, attempt, outcome).await?;
                     faults::reach("worker::answered", phase_name(attempt.phase));
-                    if let (Verdict::Stale, Some(job), true) = (verdict, job.clone(), is_ours) {
+                    match verdict {
+                        Verdict::Accepted => desk.hand_over(),
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
-                        self.machine.elsewhere(move || attempt::discard(&job, &staging)).await;
+                        Verdict::Stale => desk.discard().await,
                     }
                     current.set(None);
                 }
@@ -271,6 +277,9 @@ impl Worker {
         }
     }
 }
+
+/// How long a worker that has nothing more to do here waits for its disk.
+const DISCARD_MAX: Duration = Duration::from_secs(10);
 
 /// For people: `map task 3, attempt 0`.
 pub(crate) fn describe(attempt: Attempt) -> String {

@@ -79,6 +79,50 @@ fn report_is_repeated_until_it_is_answered() {
     assert!(reports.iter().all(|report| *report == reports[0]));
 }
 
+/// It was staged, and the report of it never answered: nobody else may know that it is there.
+#[test]
+fn staging_of_an_unheard_report_is_removed_when_the_registration_ends() {
+    for order in [Some(Order::Exit), Some(Order::Register), None] {
+        let mut bench = Bench::new(b"one two");
+        bench.driver_timeout = Duration::from_millis(300);
+        let mut script = Script::new([bench.task(0)]);
+        script.answers_no_report = true;
+        script.order_when_reported = order;
+        let server = Server::start(&bench, script, None);
+        let worker = bench.start(&server.address);
+        while server.heard().reports.is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if order.is_none() {
+            assert!(bench.is_staged(0));
+            drop(server);
+        }
+
+        let ended = in_time(worker);
+
+        assert_eq!(ended.is_ok(), order.is_some(), "{ended:?}");
+        assert!(!bench.is_staged(0), "after {order:?}");
+    }
+}
+
+/// The driver that hears the farewell knows what was reported. Perhaps it is publishing it.
+#[test]
+fn worker_that_is_told_to_stop_leaves_what_it_has_reported_to_the_driver() {
+    let bench = Bench::new(b"one two");
+    let mut script = Script::new([bench.task(0)]);
+    script.answers_no_report = true;
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    while server.heard().reports.is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    bench.stop.request();
+
+    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
+    assert_eq!(server.heard().farewells, 1);
+    assert!(bench.is_staged(0));
+}
+
 #[test]
 fn failure_is_reported_and_the_worker_goes_on() {
     let bench = Bench::new(b"one two");
@@ -307,6 +351,9 @@ struct Script {
     /// To heartbeats that name an attempt.
     orders: VecDeque<Order>,
     verdicts: VecDeque<Result<Verdict, Gone>>,
+    answers_no_report: bool,
+    /// To heartbeats, once there was a report.
+    order_when_reported: Option<Order>,
     refusal: Option<RegisterAnswer>,
     /// Instead of the real folder.
     files: Option<PathBuf>,
@@ -375,12 +422,20 @@ impl rpc::Driver for Scripted {
         heard.running.extend(running);
         let mut script = self.script.lock().unwrap();
         let order = running.and_then(|_| script.orders.pop_front());
+        let is_reported = !heard.reports.is_empty();
+        let order = order.or(script.order_when_reported.filter(|_| is_reported));
         Ok(order.unwrap_or(Order::Continue))
     }
 
     async fn report(&self, _: Caller, of: Attempt, outcome: Outcome) -> Result<Verdict, Gone> {
         self.heard.lock().unwrap().reports.push((of, outcome));
-        let verdict = self.script.lock().unwrap().verdicts.pop_front();
+        let (verdict, is_silent) = {
+            let mut script = self.script.lock().unwrap();
+            (script.verdicts.pop_front(), script.answers_no_report)
+        };
+        if is_silent {
+            std::future::pending::<()>().await;
+        }
         verdict.unwrap_or(Ok(Verdict::Accepted))
     }
 

@@ -45,5 +45,7 @@ pub fn results(world: &World) -> Vec<String> {
     }
     let strangers = objects.into_keys().filter(|name| !damaged.contains(name));
     findings.extend(strangers.map(|name| format!("{name} is not of this job")));
+    let left = world.shelf.left_behind().into_iter();
+    findings.extend(left.map(|staging| format!("{staging} was left behind")));
     findings
 }

@@ -56,7 +56,6 @@ fn no_fault_costs_a_word_or_the_end_of_the_job() {
         }
         assert!(total.stale_reports > 0, "no worker ever came back too late");
         assert!(total.lives > total.jobs, "no driver ever went on with a job");
-        assert!(100 * total.left_behind <= total.jobs, "staging is left behind too often: {total}");
         assert!(total.struck >= STRUCK_MIN, "most jobs were over before much went wrong: {total}");
     }
 }

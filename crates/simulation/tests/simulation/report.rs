@@ -87,9 +87,6 @@ pub struct Report {
     pub attempts: u64,
     pub stale_reports: u64,
     pub strikes: Strikes,
-    /// Whether something stayed staged. A worker that is cut off until its driver has swept and
-    /// gone stages what nobody wants; the next job in the folder sweeps it.
-    pub left_behind: bool,
     /// Promises that were broken; none in a good run.
     pub findings: Vec<String>,
     /// The last things that driver and workers said.
@@ -123,8 +120,6 @@ pub struct Total {
     pub lives: u64,
     pub attempts: u64,
     pub stale_reports: u64,
-    /// Jobs that left something staged.
-    pub left_behind: u64,
     pub strikes: Strikes,
 }
 
@@ -139,7 +134,6 @@ impl Total {
             total.lives += report.lives;
             total.attempts += report.attempts;
             total.stale_reports += report.stale_reports;
-            total.left_behind += u64::from(report.left_behind);
             total.strikes.add_all(&report.strikes);
         }
         total
@@ -150,11 +144,10 @@ impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs_f64() / 3600.0;
         let Self { trace, jobs, struck, lives, attempts, stale_reports, strikes, .. } = self;
-        let left = self.left_behind;
         write!(
             f,
             "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
-             {stale_reports} stale reports refused, {left} jobs that left something staged, trace {trace:016x}; faults that struck: {strikes}"
+             {stale_reports} stale reports refused, trace {trace:016x}; faults that struck: {strikes}"
         )
     }
 }

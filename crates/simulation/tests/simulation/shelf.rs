@@ -61,6 +61,8 @@ struct State {
     publishing: bool,
     /// The driver could not clean up when it last tried.
     unswept: bool,
+    /// What its own worker could not throw away when it tried.
+    refused: BTreeSet<Staging>,
     strikes: Strikes,
     findings: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl Shelf {
             truncates,
             publishing: false,
             unswept: false,
+            refused: BTreeSet::new(),
             strikes: Strikes::default(),
             findings: Vec::new(),
         })))
@@ -227,10 +230,14 @@ impl Shelf {
         self.state().findings.clone()
     }
 
-    /// Whether anything is still staged, unless cleaning up was made impossible.
-    pub fn left_behind(&self) -> bool {
+    /// Attempts that are still staged, unless cleaning up was made impossible.
+    pub fn left_behind(&self) -> Vec<String> {
         let state = self.state();
-        !state.unswept && !state.staged.is_empty()
+        if state.unswept {
+            return Vec::new();
+        }
+        let left = state.staged.keys().filter(|staging| !state.refused.contains(*staging));
+        left.map(ToString::to_string).collect()
     }
 
     /// Objects that are not as they were published, through no fault of the job.
@@ -446,10 +453,14 @@ impl Store for Hand {
     }
 
     fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
-        let mut state = self.begin(Operation::Discard)?;
-        if self.who == Who::Driver {
-            state.discarded.insert(staging.clone());
+        if self.who == Who::Worker {
+            self.shelf.state().refused.insert(staging.clone());
         }
+        let mut state = self.begin(Operation::Discard)?;
+        match self.who {
+            Who::Driver => state.discarded.insert(staging.clone()),
+            Who::Worker => state.refused.remove(staging),
+        };
         state.staged.remove(staging);
         Ok(())
     }

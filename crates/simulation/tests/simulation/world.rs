@@ -251,7 +251,6 @@ fn conclude(
         seed,
         trace: trace.borrow().hash(),
         virtual_time,
-        left_behind: world.shelf.left_behind(),
         lives: progress.lives,
         attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
