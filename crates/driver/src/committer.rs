@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use rpc::message::sentence;
 use scheduler::AttemptId;
-use store::{Check, Digest, Folder, Name, Staging, Store, StoreError};
+use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
 use crate::book::Cause;
@@ -50,6 +50,8 @@ pub(crate) struct Commit {
 pub(crate) struct Committer {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
+    /// Whether the journal names no object yet.
+    pub(crate) is_new_job: bool,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -57,6 +59,7 @@ impl Committer {
     /// Runs errands until nobody can send any.
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let _alarm = Alarm(self.events.clone());
+        self.arrive();
         while let Ok(errand) = errands.recv() {
             self.work_off(errand, errands);
         }
@@ -89,6 +92,26 @@ impl Committer {
         }
         self.note(&mut notes);
         self.commit(&mut batch);
+    }
+
+    /// Removes the intermediates of an earlier job, which no journal names any more. To rename files
+    /// over them would be right as well, and slow: ext4 writes out at once what is renamed over
+    /// another file (`auto_da_alloc`), and then the next sync of the journal waits for all of it.
+    pub(crate) fn arrive(&self) {
+        let remove_all = || -> Result<(), StoreError> {
+            for file in self.store.list(Folder::Intermediate)? {
+                if let Some((map, bucket)) = layout::parse_intermediate(&file) {
+                    self.store.remove(&layout::intermediate(map, bucket))?;
+                }
+            }
+            Ok(())
+        };
+        if self.is_new_job
+            && let Err(error) = remove_all()
+        {
+            // What stays is replaced, or removed at the end.
+            tracing::warn!(error = sentence(&error), "old intermediates cannot be removed");
+        }
     }
 
     /// A worker that had its task and not yet its staging folder when the job ended has made one

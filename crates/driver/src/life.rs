@@ -170,8 +170,12 @@ impl Life {
     {
         let (events, inbox) = (self.events, self.inbox);
         let (errands, orders) = std_mpsc::channel();
-        let committer =
-            Committer { store: self.store, journal: self.journal, events: events.clone() };
+        let committer = Committer {
+            store: self.store,
+            journal: self.journal,
+            is_new_job: self.recovered.is_none(),
+            events: events.clone(),
+        };
         let committing = commit(committer, orders)?;
 
         let (end, ended) = oneshot::channel::<()>();

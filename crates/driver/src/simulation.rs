@@ -107,6 +107,11 @@ where
 
 /// As [`Committer::run`], without a thread.
 async fn carry_out(elsewhere: Elsewhere, mut committer: Committer, mut errands: Receiver<Errand>) {
+    committer = done(&elsewhere, move || {
+        committer.arrive();
+        committer
+    })
+    .await;
     loop {
         match errands.try_recv() {
             Ok(errand) => {

@@ -85,6 +85,30 @@ async fn interrupted_job_tells_who_waits_and_ends() {
     assert_eq!(folder.recorded(), "begin input end(cancelled)");
 }
 
+/// Nobody reads what another job has made for its own reduce tasks, and the disk is slow to replace
+/// it. What the same job has made is all that its next life has.
+#[tokio::test]
+async fn old_intermediates_are_removed_by_another_job_and_kept_by_the_same() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path().join("files/intermediate")).unwrap();
+    fs::write(folder.path().join("files/intermediate/mr-9-0"), "old").unwrap();
+    let mut job = folder.start(2, 1);
+    let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
+    let task = worker.task().await;
+    assert_eq!(worker.stage_and_report(&task).await, Verdict::Accepted);
+    job.interrupt();
+    assert!(matches!(job.ended().await, Err(JobError::Cancelled)));
+    let made = [format!("mr-{}-0", task.attempt.task)];
+    assert_eq!(folder.names("files/intermediate"), made);
+
+    let mut job = folder.start(2, 1);
+    let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
+    assert_ne!(worker.task().await.attempt.task, task.attempt.task);
+    job.interrupt();
+    assert!(matches!(job.ended().await, Err(JobError::Cancelled)));
+    assert_eq!(folder.names("files/intermediate"), made);
+}
+
 #[tokio::test]
 async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_workers() {
     let folder = Folder::new();

@@ -163,6 +163,24 @@ fn end_leaves_only_what_belongs_there() {
     assert_eq!(bench.staged(), 0);
 }
 
+#[test]
+fn intermediates_of_an_earlier_job_are_gone_before_the_first_commit() {
+    let mut bench = Bench::new();
+    let old = [layout::intermediate(0, 0), layout::intermediate(9, 9), layout::output(0)];
+    for name in &old {
+        fs::write(bench.local.path(name), "of an earlier job").unwrap();
+    }
+    let first = Errand::Commit(bench.stage_map(0, "one\n"));
+
+    assert_eq!(bench.run([first]), ["m0.a0 published"]);
+
+    let log = bench.log();
+    let expected = ["remove intermediate/mr-0-0", "remove intermediate/mr-9-9", "publish"];
+    assert!(log.iter().zip(expected).all(|(line, begin)| line.starts_with(begin)), "{log:?}");
+    assert_eq!(bench.final_text(&old[0]), "one\n");
+    assert_eq!(old.map(|name| bench.exists(&name)), [true, false, true]);
+}
+
 /// A worker that had its task and not yet its folder when the job was cancelled makes one later.
 #[test]
 fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
@@ -224,7 +242,7 @@ impl Bench {
         };
         let journal = self.journal.take();
         let journal = journal.unwrap_or_else(|| Journal::create(&path, &[]).unwrap());
-        Committer { store: Arc::new(store), journal, events }
+        Committer { store: Arc::new(store), journal, is_new_job: true, events }
     }
 
     /// All errands at once; returns what the loop is told.
@@ -409,6 +427,7 @@ impl Store for Faulty {
     }
 
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
+        self.call(Operation::Remove, &format!("remove {name}"))?;
         self.local.remove(name)
     }
 }
