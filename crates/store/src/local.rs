@@ -208,7 +208,12 @@ impl Store for Local {
     }
 
     fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
-        bury(&self.path(staging.name()))
+        let folder = self.path(staging.name());
+        match fs::remove_dir(&folder) {
+            // As a rule: everything in it was published.
+            Ok(()) => Ok(()),
+            Err(_) => bury(&folder),
+        }
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {
