@@ -2,13 +2,19 @@
 //!
 //! One thread, one queue, so that what it does to the folder and to the journal has one order. It
 //! waits for disks so that the loop does not have to: heartbeats are answered while gigabytes are
-//! synced. Commits that arrive while it is busy are recorded together, with one sync.
+//! synced.
+//!
+//! A sync costs the disk much more than a record does, so commits are recorded together: those that
+//! arrive while it is busy, and, as long as nobody waits for one of them, those that arrive within
+//! a moment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
 
 use rpc::message::sentence;
-use scheduler::AttemptId;
+use scheduler::{AttemptId, TaskId};
 use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
@@ -45,6 +51,8 @@ pub(crate) struct Commit {
     /// is checked in full, because nobody does it later, and made durable.
     pub(crate) check: Check,
     pub(crate) record: Record,
+    /// Somebody waits for it: its worker, or those who have nothing else to do.
+    pub(crate) is_awaited: bool,
 }
 
 pub(crate) struct Committer {
@@ -53,6 +61,42 @@ pub(crate) struct Committer {
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
     pub(crate) events: mpsc::Sender<Event>,
+    /// How long a commit that nobody waits for does without its record, that others may share its
+    /// sync.
+    pub(crate) company_wait: Duration,
+    /// Staging of commits that nobody waited for: removed when there is nothing else to do, and
+    /// all of it at the end.
+    pub(crate) litter: Vec<Staging>,
+}
+
+/// What is recorded with one sync.
+#[derive(Default)]
+struct Batch {
+    /// Published, and in the order of `records`.
+    commits: Vec<Published>,
+    records: Vec<Record>,
+    notes: Vec<Record>,
+    /// Until when the commits may wait for company.
+    until: Option<Instant>,
+}
+
+/// An attempt whose objects have their final names.
+struct Published {
+    attempt: AttemptId,
+    staging: Staging,
+    check: Check,
+    is_awaited: bool,
+}
+
+impl Batch {
+    /// For how long another errand may be waited for.
+    fn patience(&self) -> Duration {
+        self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_full(&self) -> bool {
+        self.commits.len() + self.notes.len() >= BATCH_MAX
+    }
 }
 
 impl Committer {
@@ -60,43 +104,85 @@ impl Committer {
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let _alarm = Alarm(self.events.clone());
         self.arrive();
-        while let Ok(errand) = errands.recv() {
-            self.work_off(errand, errands);
+        loop {
+            let errand = match errands.try_recv() {
+                Err(TryRecvError::Empty) if self.tidy_one() => continue,
+                Err(TryRecvError::Empty) => errands.recv().ok(),
+                errand => errand.ok(),
+            };
+            let Some(errand) = errand else { break };
+            self.work_off(errand, |this, batch| {
+                loop {
+                    let patience = batch.patience();
+                    match errands.try_recv() {
+                        Err(TryRecvError::Empty) if patience.is_zero() => return None,
+                        Err(TryRecvError::Empty) if this.tidy_one() => {}
+                        Err(TryRecvError::Empty) => return errands.recv_timeout(patience).ok(),
+                        errand => return errand.ok(),
+                    }
+                }
+            });
         }
         self.leave();
     }
 
-    /// Runs `first` and all that waits behind it.
-    pub(crate) fn work_off(&mut self, first: Errand, errands: &Receiver<Errand>) {
-        /// Bounds how long the first of a batch waits for the others.
-        const BATCH_MAX: usize = 256;
-
-        let (mut batch, mut notes) = (Vec::new(), Vec::new());
-        let mut next = Ok(first);
-        loop {
-            match next {
-                Ok(Errand::Commit(commit)) => batch.push(commit),
-                Ok(Errand::Discard(staging)) => self.discard(&staging),
-                Ok(Errand::Note(note)) => notes.push(note),
-                Ok(Errand::Finish { outcome, leftovers }) => {
-                    self.note(&mut notes);
-                    self.commit(&mut batch);
-                    self.finish(outcome, &leftovers);
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
-            if batch.len() + notes.len() >= BATCH_MAX {
-                break;
-            }
-            next = errands.try_recv();
-        }
-        self.note(&mut notes);
-        self.commit(&mut batch);
+    /// Runs `first` and all that waits behind it, and does not wait for more.
+    pub(crate) fn work_off_waiting(&mut self, first: Errand, errands: &Receiver<Errand>) {
+        self.work_off(first, |_, _| errands.try_recv().ok());
+        while self.tidy_one() {}
     }
 
-    /// Removes the intermediates of an earlier job, which no journal names any more. To rename files
-    /// over them would be right as well, and slow: ext4 writes out at once what is renamed over
-    /// another file (`auto_da_alloc`), and then the next sync of the journal waits for all of it.
+    fn work_off(
+        &mut self,
+        first: Errand,
+        mut next: impl FnMut(&mut Self, &Batch) -> Option<Errand>,
+    ) {
+        let mut batch = Batch::default();
+        self.take(&mut batch, first);
+        while !batch.is_full()
+            && let Some(errand) = next(self, &batch)
+        {
+            self.take(&mut batch, errand);
+        }
+        self.record(batch);
+    }
+
+    fn take(&mut self, batch: &mut Batch, errand: Errand) {
+        match errand {
+            Errand::Commit(commit) => self.take_commit(batch, commit),
+            Errand::Discard(staging) => self.discard(&staging),
+            Errand::Note(note) => batch.notes.push(note),
+            Errand::Finish { outcome, leftovers } => {
+                self.record(std::mem::take(batch));
+                self.finish(outcome, &leftovers);
+            }
+        }
+    }
+
+    /// Publishes at once what is recorded a little later: a record says that its objects have their
+    /// names.
+    fn take_commit(&mut self, batch: &mut Batch, commit: Commit) {
+        if faults::is_wrong("driver::journal-first") {
+            let _ = self.journal.append(std::slice::from_ref(&commit.record));
+        }
+        match self.publish(&commit) {
+            Ok(()) => {
+                let Commit { attempt, staging, check, record, is_awaited, objects: _ } = commit;
+                let now = Instant::now();
+                match is_awaited {
+                    true => batch.until = Some(now),
+                    false => batch.until = batch.until.or(Some(now + self.company_wait)),
+                }
+                batch.commits.push(Published { attempt, staging, check, is_awaited });
+                batch.records.push(record);
+            }
+            Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
+        }
+    }
+
+    /// Removes the intermediates of an earlier job, which no journal names any more. To rename
+    /// files over them would be right as well, and slow: ext4 writes out at once what is renamed
+    /// over another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
     pub(crate) fn arrive(&self) {
         let remove_all = || -> Result<(), StoreError> {
             for file in self.store.list(Folder::Intermediate)? {
@@ -124,52 +210,44 @@ impl Committer {
 
     /// Write what happened between the commits. Before the commits of the same batch: a map task
     /// that is recalled and committed again is committed.
-    fn note(&mut self, notes: &mut Vec<Record>) {
+    fn note(&mut self, notes: &[Record]) {
         if !notes.is_empty()
             && let Err(error) = self.journal.note(notes)
         {
             tracing::debug!(error = sentence(&error), "a part of the story is not in the journal");
         }
-        notes.clear();
     }
 
-    /// Publish each, record all that worked, then tell. In this order: a record says that its
-    /// objects have their names.
-    fn commit(&mut self, batch: &mut Vec<Commit>) {
-        if batch.is_empty() {
+    /// Record all that was published, then tell.
+    fn record(&mut self, batch: Batch) {
+        let Batch { commits, records, mut notes, until: _ } = batch;
+        // A commit's record says when its attempt began. Where there is little room, notes that
+        // say no more than that must not take it from the records.
+        let committed: BTreeSet<AttemptId> = commits.iter().map(|commit| commit.attempt).collect();
+        notes.retain(|note| start_of(note).is_none_or(|attempt| !committed.contains(&attempt)));
+        self.note(&notes);
+        if commits.is_empty() {
             return;
         }
-        if faults::is_wrong("driver::journal-first") {
-            let records: Vec<Record> = batch.iter().map(|commit| commit.record.clone()).collect();
-            let _ = self.journal.append(&records);
-        }
-        let mut published = Vec::new();
-        for commit in batch.drain(..) {
-            match self.publish(&commit) {
-                Ok(()) => published.push(commit),
-                Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
-            }
-        }
-        if published.is_empty() {
-            return;
-        }
-        let durable = published.iter().any(|commit| commit.check == Check::Checksum);
+        let durable = commits.iter().any(|commit| commit.check == Check::Checksum);
         if durable && let Err(error) = self.settle() {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
             tracing::error!(error = sentence(&error), "outputs cannot be made durable");
             let mut error = Some(error);
-            for commit in published {
+            for commit in commits {
                 let cause = error.take().map_or(Cause::Abandoned, Cause::NotDurable);
                 self.tell(commit.attempt, Err(cause));
             }
             return;
         }
-        let records: Vec<Record> = published.iter().map(|commit| commit.record.clone()).collect();
         let recorded = self.journal.append(&records);
-        for commit in published {
+        for commit in commits {
             faults::reach("driver::discard", commit.attempt.task.phase);
-            self.discard(&commit.staging);
+            match commit.is_awaited {
+                true => self.discard(&commit.staging),
+                false => self.litter.push(commit.staging),
+            }
             faults::reach("driver::answer", commit.attempt.task.phase);
             self.tell(
                 commit.attempt,
@@ -201,6 +279,12 @@ impl Committer {
         Ok(())
     }
 
+    /// Removes a piece of litter, if there is one.
+    fn tidy_one(&mut self) -> bool {
+        let staging = self.litter.pop();
+        staging.inspect(|staging| self.discard(staging)).is_some()
+    }
+
     fn discard(&self, staging: &Staging) {
         if let Err(error) = self.store.discard(staging) {
             // It is swept at the end of the job, and again at the start of the next.
@@ -210,6 +294,8 @@ impl Committer {
 
     fn finish(&mut self, outcome: &'static str, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
+        // It is swept with everything else.
+        self.litter.clear();
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
                 error = sentence(&error),
@@ -244,6 +330,12 @@ impl Committer {
     }
 }
 
+/// The attempt that was given to its worker, if it is that which is noted.
+fn start_of(note: &Record) -> Option<AttemptId> {
+    let &Record::Started { phase, task: index, attempt: number, .. } = note else { return None };
+    Some(AttemptId { task: TaskId { phase: phase.into(), index }, number })
+}
+
 /// Tells the loop when the committer panics: it would wait for an answer for ever.
 struct Alarm(mpsc::Sender<Event>);
 
@@ -255,6 +347,13 @@ impl Drop for Alarm {
         }
     }
 }
+
+/// Bounds what is told in one go.
+const BATCH_MAX: usize = 256;
+
+/// A driver that dies in between has to have the task done again. A hundred syncs a second are
+/// little to a disk: each takes 0.2 to 2 ms (ext4 on a virtual disk).
+pub(crate) const COMPANY_WAIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests;

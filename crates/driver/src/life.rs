@@ -15,7 +15,7 @@ use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::committer::{Committer, Errand};
+use crate::committer::{COMPANY_WAIT, Committer, Errand};
 use crate::driver::{Driver, Ended, Event, Terms};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
@@ -175,6 +175,8 @@ impl Life {
             journal: self.journal,
             is_new_job: self.recovered.is_none(),
             events: events.clone(),
+            company_wait: COMPANY_WAIT,
+            litter: Vec::new(),
         };
         let committing = commit(committer, orders)?;
 

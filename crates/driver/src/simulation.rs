@@ -116,7 +116,7 @@ async fn carry_out(elsewhere: Elsewhere, mut committer: Committer, mut errands: 
         match errands.try_recv() {
             Ok(errand) => {
                 (committer, errands) = done(&elsewhere, move || {
-                    committer.work_off(errand, &errands);
+                    committer.work_off_waiting(errand, &errands);
                     (committer, errands)
                 })
                 .await;

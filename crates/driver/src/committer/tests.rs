@@ -1,16 +1,20 @@
 //! Publish, record, tell: in this order, and nothing of it for what failed.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::sync::Mutex;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex};
 
-use scheduler::TaskId;
 use store::{Durability, Local, Object, Operation, StagedObject, layout};
 
 use super::*;
+use crate::disk::{Disk, DiskFile, ThisMachine};
 use crate::journal;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn commit_is_published_then_recorded_then_told() {
@@ -69,6 +73,57 @@ fn commits_that_wait_are_recorded_together() {
     assert_eq!(told, ["r0.a0 published", "r1.a0 published", "r2.a0 published"]);
     assert_eq!(bench.recorded(), ["r0.a0", "r1.a0", "r2.a0"]);
     assert_eq!(bench.log().iter().filter(|line| line.starts_with("settle")).count(), 1);
+}
+
+/// Group commit: what a sync costs is shared by all that wait for one.
+#[test]
+fn hundreds_of_commits_take_a_handful_of_syncs() {
+    let mut bench = Bench::new();
+    let syncs = bench.count_syncs();
+    let commits: Vec<_> =
+        (0..600).map(|task| Errand::Commit(bench.stage_map(task, "one\n"))).collect();
+
+    assert_eq!(bench.run(commits).len(), 600);
+
+    assert_eq!(bench.recorded().len(), 600);
+    // In batches of 256.
+    assert_eq!(syncs.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
+    let mut bench = Bench::new();
+    let syncs = bench.count_syncs();
+    let patient = |commit| Commit { is_awaited: false, ..commit };
+    let [first, second] = [0, 1].map(|task| patient(bench.stage_map(task, "one\n")));
+    let third = bench.stage_map(2, "one\n");
+    let (events, mut told) = mpsc::channel(16);
+    let committer = Committer { company_wait: 600 * SECOND, ..bench.committer(events) };
+    let (errands, orders) = std_mpsc::channel();
+    let thread = std::thread::spawn(move || committer.run(&orders));
+
+    for (task, commit) in [(0, first), (1, second)] {
+        errands.send(Errand::Commit(commit)).unwrap();
+        // It has its name at once, and no record.
+        let name = layout::intermediate(task, 0);
+        let began = Instant::now();
+        while !bench.exists(&name) {
+            assert!(began.elapsed() < 60 * SECOND, "{name} is not published");
+            std::thread::yield_now();
+        }
+    }
+    assert!(told.try_recv().is_err());
+    assert!(bench.recorded().is_empty());
+    errands.send(Errand::Commit(third)).unwrap();
+    let all = std::iter::from_fn(|| told.blocking_recv().map(|event| describe(&event)));
+    let all: Vec<_> = all.take(3).collect();
+
+    assert_eq!(all, ["m0.a0 published", "m1.a0 published", "m2.a0 published"]);
+    assert_eq!(bench.recorded(), ["m0.a0", "m1.a0", "m2.a0"]);
+    assert_eq!(syncs.load(Ordering::Relaxed), 1);
+    drop(errands);
+    thread.join().unwrap();
+    assert_eq!(bench.staged(), 0);
 }
 
 #[test]
@@ -134,6 +189,21 @@ fn notes_come_before_the_commits_that_wait_with_them() {
     bench.run([first, Errand::Note(recalled)]);
 
     assert_eq!(bench.recorded(), ["recalled m1", "m0.a0"]);
+}
+
+/// The record says when it began.
+#[test]
+fn start_of_an_attempt_is_not_noted_beside_its_commit() {
+    let mut bench = Bench::new();
+    let first = Errand::Commit(bench.stage_map(0, "one\n"));
+    let started = |task, attempt| {
+        let (phase, worker) = (journal::Phase::Map, "w0".to_owned());
+        Errand::Note(Record::Started { phase, task, attempt, worker, at_ms: 1 })
+    };
+
+    bench.run([started(0, 0), started(0, 1), first, started(1, 0)]);
+
+    assert_eq!(bench.recorded(), ["note", "note", "m0.a0"]);
 }
 
 /// It is told nobody, and nobody waits for it.
@@ -233,6 +303,15 @@ impl Bench {
         Self { _folder: folder, local, faults, log, journal: None }
     }
 
+    /// How often the journal will be synced.
+    fn count_syncs(&mut self) -> Arc<AtomicUsize> {
+        let syncs = Arc::default();
+        let path = self.local.path(&layout::journal());
+        self.journal = Some(Journal::create_on(&Counting(Arc::clone(&syncs)), &path, &[]).unwrap());
+        syncs.store(0, Ordering::Relaxed);
+        syncs
+    }
+
     fn committer(&mut self, events: mpsc::Sender<Event>) -> Committer {
         let path = self.local.path(&layout::journal());
         let store = Faulty {
@@ -242,7 +321,14 @@ impl Bench {
         };
         let journal = self.journal.take();
         let journal = journal.unwrap_or_else(|| Journal::create(&path, &[]).unwrap());
-        Committer { store: Arc::new(store), journal, is_new_job: true, events }
+        Committer {
+            store: Arc::new(store),
+            journal,
+            is_new_job: true,
+            events,
+            company_wait: Duration::ZERO,
+            litter: Vec::new(),
+        }
     }
 
     /// All errands at once; returns what the loop is told.
@@ -250,7 +336,7 @@ impl Bench {
         let (sender, orders) = std_mpsc::channel();
         errands.into_iter().for_each(|errand| sender.send(errand).unwrap());
         drop(sender);
-        let (events, mut inbox) = mpsc::channel(100);
+        let (events, mut inbox) = mpsc::channel(1000);
         self.committer(events).run(&orders);
         std::iter::from_fn(|| inbox.try_recv().ok()).map(|event| describe(&event)).collect()
     }
@@ -260,7 +346,14 @@ impl Bench {
         let name = layout::intermediate(task, 0);
         let digest = self.write(&staging, &name, text);
         let record = Record::map(task, 0, "w0", None, &[(digest, 1)], 0);
-        Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Length, record }
+        Commit {
+            attempt,
+            staging,
+            objects: vec![(name, digest)],
+            check: Check::Length,
+            record,
+            is_awaited: true,
+        }
     }
 
     fn stage_output(&self, task: u32, text: &str) -> Commit {
@@ -272,7 +365,14 @@ impl Bench {
         let (words, distinct_words, span) = (1, 1, None);
         let record =
             Record::Reduce { task, attempt: 0, worker, span, bytes, crc32, words, distinct_words };
-        Commit { attempt, staging, objects: vec![(name, digest)], check: Check::Checksum, record }
+        Commit {
+            attempt,
+            staging,
+            objects: vec![(name, digest)],
+            check: Check::Checksum,
+            record,
+            is_awaited: true,
+        }
     }
 
     fn attempt(&self, task: TaskId) -> (AttemptId, Staging) {
@@ -429,5 +529,53 @@ impl Store for Faulty {
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
         self.call(Operation::Remove, &format!("remove {name}"))?;
         self.local.remove(name)
+    }
+}
+
+/// The disk of this machine, whose files count how often they are synced.
+#[derive(Debug)]
+struct Counting(Arc<AtomicUsize>);
+
+#[derive(Debug)]
+struct CountingFile {
+    file: Box<dyn DiskFile>,
+    syncs: Arc<AtomicUsize>,
+}
+
+impl Disk for Counting {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        ThisMachine.read(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let (file, syncs) = (ThisMachine.create(path)?, Arc::clone(&self.0));
+        Ok(Box::new(CountingFile { file, syncs }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        ThisMachine.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        ThisMachine.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        ThisMachine.sync_folder(folder)
+    }
+}
+
+impl DiskFile for CountingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write(bytes)
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.cut(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync()
     }
 }

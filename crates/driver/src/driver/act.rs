@@ -89,6 +89,7 @@ impl Driver {
         let (index, worker) = (attempt.task.index, self.crew.describe(*worker));
         let span = Some(span);
         let staging = self.staging(attempt);
+        let is_awaited = self.is_awaited(attempt);
         let commit = match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
                 let buckets: Vec<_> =
@@ -109,6 +110,7 @@ impl Driver {
                         &buckets,
                         *invalid_bytes,
                     ),
+                    is_awaited,
                 }
             }
             Outcome::Reduced { output, words, distinct_words } => {
@@ -132,11 +134,29 @@ impl Driver {
                         words: *words,
                         distinct_words: *distinct_words,
                     },
+                    is_awaited,
                 }
             }
             Outcome::Failed(_) => unreachable!("a failure is never taken for publication"),
         };
         self.run_errand(Errand::Commit(commit));
+    }
+
+    /// Whether somebody waits until the attempt is committed: who has reported it, or everybody,
+    /// because little else is left to do in its phase.
+    fn is_awaited(&self, attempt: AttemptId) -> bool {
+        self.answers.contains_key(&attempt) || !self.has_much_to_do(attempt.task.phase)
+    }
+
+    /// Whether so many tasks are left to do in `phase` that haste pays. Everybody waits for the
+    /// last of them.
+    pub(super) fn has_much_to_do(&self, phase: Phase) -> bool {
+        let counts = self.sched.snapshot();
+        let counts = match phase {
+            Phase::Map => counts.map,
+            Phase::Reduce => counts.reduce,
+        };
+        counts.waiting + counts.running >= MUCH_TO_DO
     }
 
     pub(super) fn run_errand(&self, errand: Errand) {
@@ -223,3 +243,6 @@ pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
         | Cause::Unfit => scheduler::Failure::Transient,
     }
 }
+
+/// Tasks left in a phase, waiting or running. Chosen by eye.
+pub(super) const MUCH_TO_DO: u32 = 4;
