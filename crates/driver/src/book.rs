@@ -242,6 +242,11 @@ impl Book {
         self.reported.get(&attempt)
     }
 
+    /// How many attempts are being published.
+    pub(crate) fn publishing(&self) -> usize {
+        self.reported.len()
+    }
+
     /// Whether as many words were counted in the bucket as were emitted into it.
     pub(crate) fn check_conservation(&self, bucket: u32, counted: u64) -> Result<(), Cause> {
         let emitted = self.emitted[bucket as usize];

@@ -77,6 +77,9 @@ pub(crate) enum Event {
         attempt: Attempt,
         outcome: Outcome,
         reply: oneshot::Sender<Verdict>,
+        /// The caller asks for its next task as well, unless the answer is stale; and will not
+        /// wait for the disk.
+        next: Option<oneshot::Sender<TaskAnswer>>,
     },
     Status {
         reply: oneshot::Sender<Status>,
@@ -115,7 +118,7 @@ pub(crate) struct Driver {
     /// Calls for a task that wait for one.
     polls: BTreeMap<WorkerId, oneshot::Sender<TaskAnswer>>,
     /// Reports that wait for their attempt to be published, by attempt.
-    answers: BTreeMap<AttemptId, Vec<oneshot::Sender<Verdict>>>,
+    answers: BTreeMap<AttemptId, Vec<Reporter>>,
     /// The attempts that were given to a worker and are not over.
     begun: BTreeSet<AttemptId>,
     errands: std_mpsc::Sender<Errand>,
@@ -129,6 +132,12 @@ pub(crate) struct Driver {
     alone_since: Option<Time>,
     /// The job was ended because no worker was there for so long.
     deserted: Option<Duration>,
+}
+
+/// Who waits for what becomes of its report.
+struct Reporter {
+    verdict: oneshot::Sender<Verdict>,
+    next: Option<(WorkerId, oneshot::Sender<TaskAnswer>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -332,8 +341,15 @@ impl Driver {
             Event::Register { register, reply } => {
                 let _ = reply.send(self.handle_register(now, register));
             }
-            Event::Report { caller, attempt, outcome, reply } => {
-                self.handle_report(now, &caller, attempt, outcome, reply);
+            Event::Report { caller, attempt, outcome, reply, next } => {
+                if let Some(worker) = self.member(now, &caller) {
+                    let next = next.map(|next| (worker, next));
+                    let reporter = Reporter { verdict: reply, next };
+                    self.handle_report(now, worker, attempt_id(attempt), outcome, reporter);
+                } else {
+                    tracing::info!("stale report of {} from another session", attempt_id(attempt));
+                    let _ = reply.send(Verdict::Stale);
+                }
             }
             Event::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -386,6 +402,10 @@ impl Driver {
             let _ = reply.send(TaskAnswer::Register);
             return;
         };
+        self.give_task(now, worker, reply);
+    }
+
+    fn give_task(&mut self, now: Time, worker: WorkerId, reply: oneshot::Sender<TaskAnswer>) {
         tracing::debug!("idle {worker}");
         self.sched.handle_idle(now, worker);
         if self.sched.outcome().is_some() {
@@ -444,17 +464,11 @@ impl Driver {
     fn handle_report(
         &mut self,
         now: Time,
-        caller: &Caller,
-        attempt: Attempt,
+        worker: WorkerId,
+        attempt: AttemptId,
         outcome: Outcome,
-        reply: oneshot::Sender<Verdict>,
+        reporter: Reporter,
     ) {
-        let attempt = attempt_id(attempt);
-        let Some(worker) = self.member(now, caller) else {
-            tracing::info!("stale report of {attempt} from another session");
-            let _ = reply.send(Verdict::Stale);
-            return;
-        };
         let verdict = match outcome {
             Outcome::Failed(failure) => {
                 tracing::warn!("failed {worker} {attempt}: {failure}");
@@ -478,19 +492,48 @@ impl Driver {
                 } else if verdict == scheduler::Verdict::Publishing {
                     self.book.keep_report(attempt, worker, outcome);
                     faults::reach("driver::decided", attempt.task.phase);
-                    let waiting = self.answers.entry(attempt).or_default();
-                    // Whoever repeats its report has given up the call before.
-                    waiting.retain(|reply| !reply.is_closed());
-                    waiting.push(reply);
+                    self.answer_decided(now, attempt, reporter);
                     return;
                 }
                 verdict
             }
         };
-        let _ = reply.send(match verdict {
+        let verdict = match verdict {
             scheduler::Verdict::Accepted => Verdict::Accepted,
             scheduler::Verdict::Publishing | scheduler::Verdict::Stale => Verdict::Stale,
-        });
+        };
+        self.answer(now, reporter, verdict);
+    }
+
+    /// The attempt won, and is about to be published. Who asks for its next task need not wait for
+    /// that, as long as there is enough to do; but if too much is to be published already.
+    fn answer_decided(&mut self, now: Time, attempt: AttemptId, mut reporter: Reporter) {
+        let files = match attempt.task.phase {
+            Phase::Map => self.terms.reduce_tasks as usize,
+            Phase::Reduce => 1,
+        };
+        let keeps_up = self.book.publishing().saturating_mul(files) <= PUBLISHING_FILES_MAX;
+        if reporter.next.is_some() && keeps_up && self.has_much_to_do(attempt.task.phase) {
+            self.answer(now, reporter, Verdict::Taken);
+        } else {
+            // It asks when it has the answer.
+            reporter.next = None;
+            let waiting = self.answers.entry(attempt).or_default();
+            // Whoever repeats its report has given up the call before.
+            waiting.retain(|reporter| !reporter.verdict.is_closed());
+            waiting.push(reporter);
+        }
+    }
+
+    fn answer(&mut self, now: Time, reporter: Reporter, verdict: Verdict) {
+        let is_stale = verdict == Verdict::Stale;
+        // Who has gone reports again, if it lives, and asks then.
+        if reporter.verdict.send(verdict).is_ok()
+            && !is_stale
+            && let Some((worker, next)) = reporter.next
+        {
+            self.give_task(now, worker, next);
+        }
     }
 
     fn fail_reported(
@@ -537,8 +580,8 @@ impl Driver {
                 Verdict::Stale
             }
         };
-        for reply in self.answers.remove(&attempt).unwrap_or_default() {
-            let _ = reply.send(verdict);
+        for reporter in self.answers.remove(&attempt).unwrap_or_default() {
+            self.answer(now, reporter, verdict);
         }
     }
 
@@ -566,6 +609,10 @@ async fn sleep_or_forever(wait: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+/// Files that wait for the committer, before workers wait for it as well: it has to keep some 100
+/// bytes for each of them.
+const PUBLISHING_FILES_MAX: usize = 100_000;
 
 /// How long the driver stays after the end for workers that were not told yet. A healthy one asks
 /// at least once in a heartbeat, which is a second; the promise is that everything has ended two

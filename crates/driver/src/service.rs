@@ -29,17 +29,7 @@ impl rpc::Driver for Service {
     }
 
     async fn next_task(&self, caller: Caller) -> Result<TaskAnswer, Gone> {
-        // Giving up the wait loses nothing: an attempt that was granted meanwhile is the answer to
-        // the next call.
-        match tokio::time::timeout(
-            NEXT_TASK_WAIT,
-            self.ask(|reply| Event::NextTask { caller, reply }),
-        )
-        .await
-        {
-            Ok(answer) => answer,
-            Err(_elapsed) => Ok(TaskAnswer::Wait),
-        }
+        task_in_time(self.ask(|reply| Event::NextTask { caller, reply })).await
     }
 
     async fn heartbeat(&self, caller: Caller, running: Option<Running>) -> Result<Order, Gone> {
@@ -52,7 +42,21 @@ impl rpc::Driver for Service {
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<Verdict, Gone> {
-        self.ask(|reply| Event::Report { caller, attempt, outcome, reply }).await
+        self.ask(|reply| Event::Report { caller, attempt, outcome, reply, next: None }).await
+    }
+
+    async fn report_and_ask(
+        &self,
+        caller: Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> Result<(Verdict, Option<TaskAnswer>), Gone> {
+        let (next, answer) = oneshot::channel();
+        let next = Some(next);
+        let report = |reply| Event::Report { caller, attempt, outcome, reply, next };
+        let verdict = self.ask(report).await?;
+        // The loop lets go of the other end if it takes the question for too early.
+        Ok((verdict, task_in_time(answer).await.ok()))
     }
 
     async fn leave(&self, caller: Caller) -> Result<(), Gone> {
@@ -61,5 +65,16 @@ impl rpc::Driver for Service {
 
     async fn status(&self) -> Result<Status, Gone> {
         self.ask(|reply| Event::Status { reply }).await
+    }
+}
+
+/// Giving up the wait loses nothing: an attempt that was granted meanwhile is the answer to the
+/// next call.
+async fn task_in_time<E>(
+    answer: impl Future<Output = Result<TaskAnswer, E>>,
+) -> Result<TaskAnswer, Gone> {
+    match tokio::time::timeout(NEXT_TASK_WAIT, answer).await {
+        Ok(answer) => answer.map_err(|_dropped| Gone),
+        Err(_elapsed) => Ok(TaskAnswer::Wait),
     }
 }

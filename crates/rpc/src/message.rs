@@ -371,6 +371,9 @@ pub enum Verdict {
     Accepted,
     /// Nothing of the attempt counts.
     Stale,
+    /// A success that counts as soon as it is published and recorded. Said only to a worker that
+    /// has asked for its next task as well, and so does not wait for that.
+    Taken,
 }
 
 /// How the job stands.

@@ -484,16 +484,38 @@ impl From<Verdict> for pb::Verdict {
         match verdict {
             Verdict::Accepted => Self::Accepted,
             Verdict::Stale => Self::Stale,
+            Verdict::Taken => Self::Taken,
         }
     }
 }
 
-fn verdict(response: &pb::ReportResponse) -> Result<Verdict, Malformed> {
-    match response.verdict() {
-        pb::Verdict::Accepted => Ok(Verdict::Accepted),
-        pb::Verdict::Stale => Ok(Verdict::Stale),
-        pb::Verdict::Unspecified => Err(Malformed("no verdict")),
+fn report_request(
+    caller: &Caller,
+    attempt: Attempt,
+    outcome: Outcome,
+    ask_next: bool,
+) -> pb::ReportRequest {
+    pb::ReportRequest {
+        session: caller.session.0.clone(),
+        worker: caller.worker,
+        attempt: Some(attempt.into()),
+        outcome: Some(outcome.into()),
+        ask_next,
     }
+}
+
+fn report_response(verdict: Verdict, next: Option<TaskAnswer>) -> pb::ReportResponse {
+    pb::ReportResponse { verdict: pb::Verdict::from(verdict).into(), next: next.map(Into::into) }
+}
+
+fn report_answer(response: pb::ReportResponse) -> Result<(Verdict, Option<TaskAnswer>), Malformed> {
+    let verdict = match response.verdict() {
+        pb::Verdict::Accepted => Verdict::Accepted,
+        pb::Verdict::Stale => Verdict::Stale,
+        pb::Verdict::Taken => Verdict::Taken,
+        pb::Verdict::Unspecified => return Err(Malformed("no verdict")),
+    };
+    Ok((verdict, response.next.map(task_answer).transpose()?))
 }
 
 // ---- Status ----

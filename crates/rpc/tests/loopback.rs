@@ -39,6 +39,8 @@ async fn every_call_arrives_and_is_answered() {
     assert_eq!(client.heartbeat(&caller(), None).await.unwrap(), Order::Continue);
     let verdict = client.report(&caller(), ATTEMPT, outcome()).await.unwrap();
     assert_eq!(verdict, Verdict::Accepted);
+    let (verdict, next) = client.report_and_ask(&caller(), ATTEMPT, outcome()).await.unwrap();
+    assert_eq!((verdict, next), (Verdict::Accepted, Some(TaskAnswer::Task(task()))));
     client.leave(&caller()).await.unwrap();
     assert_eq!(client.status().await.unwrap(), status());
 

@@ -202,7 +202,7 @@ impl Worker {
                     let verdict = self.report(caller, attempt, outcome).await?;
                     faults::reach("worker::answered", phase_name(attempt.phase));
                     match verdict {
-                        Verdict::Accepted => desk.hand_over(),
+                        Verdict::Accepted | Verdict::Taken => desk.hand_over(),
                         // The driver has removed it when it gave the attempt up; perhaps before we
                         // began.
                         Verdict::Stale => desk.discard().await,

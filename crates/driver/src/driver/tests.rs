@@ -14,6 +14,7 @@ use super::*;
 use crate::committer::Commit;
 use crate::journal::{Ending, Record};
 
+mod ahead;
 mod notes;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -570,7 +571,19 @@ impl Bench {
         outcome: Outcome,
     ) -> oneshot::Receiver<Verdict> {
         let caller = caller.clone();
-        self.ask(|reply| Event::Report { caller, attempt, outcome, reply }).await
+        self.ask(|reply| Event::Report { caller, attempt, outcome, reply, next: None }).await
+    }
+
+    async fn report_and_ask(
+        &self,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> (oneshot::Receiver<Verdict>, oneshot::Receiver<TaskAnswer>) {
+        let (caller, (next, answer)) = (caller.clone(), oneshot::channel());
+        let next = Some(next);
+        let report = |reply| Event::Report { caller, attempt, outcome, reply, next };
+        (self.ask(report).await, answer)
     }
 
     async fn status(&self) -> Status {

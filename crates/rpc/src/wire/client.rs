@@ -16,7 +16,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use super::pb::driver_client::DriverClient;
-use super::{Malformed, order, pb, register_answer, status, task_answer, verdict};
+use super::{
+    Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
+};
 use crate::auth::Token;
 use crate::limits;
 use crate::message::{
@@ -204,14 +206,24 @@ impl Client {
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<Verdict, CallError> {
-        let message = pb::ReportRequest {
-            session: caller.session.0.clone(),
-            worker: caller.worker,
-            attempt: Some(attempt.into()),
-            outcome: Some(outcome.into()),
-        };
+        let message = report_request(caller, attempt, outcome, false);
         let request = within(limits::REPORT_DEADLINE, message)?;
-        Ok(verdict(self.inner.report(request).await?.get_ref())?)
+        let (verdict, _) = report_answer(self.inner.report(request).await?.into_inner())?;
+        Ok(verdict)
+    }
+
+    /// As [`report`](Self::report) and [`next_task`](Self::next_task) in one call, which does not
+    /// wait until the attempt is published and recorded. `None`: the driver did not take the
+    /// question; it has to be asked for with [`next_task`](Self::next_task).
+    pub async fn report_and_ask(
+        &mut self,
+        caller: &Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> Result<(Verdict, Option<TaskAnswer>), CallError> {
+        let message = report_request(caller, attempt, outcome, true);
+        let request = within(limits::REPORT_DEADLINE, message)?;
+        Ok(report_answer(self.inner.report(request).await?.into_inner())?)
     }
 
     /// Says that this worker goes away for good.

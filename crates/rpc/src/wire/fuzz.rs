@@ -11,8 +11,8 @@ use prost::Message;
 
 use super::{
     Attempt, Failure, Malformed, Order, Outcome, RegisterAnswer, Session, TaskAnswer, Verdict,
-    Work, attempt, caller, order, outcome, pb, printable, register, register_answer, running,
-    status, task_answer, verdict,
+    Work, attempt, caller, order, outcome, pb, printable, register, register_answer, report_answer,
+    report_request, report_response, running, status, task_answer,
 };
 use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX};
 use crate::message::{Caller, Running};
@@ -173,13 +173,12 @@ fn an_order(bytes: &[u8]) {
 fn a_report(bytes: &[u8]) {
     let read = |message: pb::ReportRequest| {
         let caller = caller(message.session, message.worker);
-        Ok((caller, attempt(message.attempt)?, outcome(message.outcome)?))
+        let attempt = attempt(message.attempt)?;
+        Ok((caller, attempt, outcome(message.outcome)?, message.ask_next))
     };
-    let sent = |(caller, attempt, outcome): (Caller, Attempt, Outcome)| pb::ReportRequest {
-        session: caller.session.0,
-        worker: caller.worker,
-        attempt: Some(attempt.into()),
-        outcome: Some(outcome.into()),
+    let sent = |report: (Caller, Attempt, Outcome, bool)| {
+        let (caller, attempt, outcome, ask_next) = report;
+        report_request(&caller, attempt, outcome, ask_next)
     };
     let shown = |message: pb::ReportRequest| {
         use pb::report_request::Outcome as Wire;
@@ -189,7 +188,7 @@ fn a_report(bytes: &[u8]) {
         });
         pb::ReportRequest { outcome, ..message }
     };
-    if let Some((_, _, Outcome::Failed(failure))) = there_and_back(bytes, read, sent, shown) {
+    if let Some((_, _, Outcome::Failed(failure), _)) = there_and_back(bytes, read, sent, shown) {
         look_at(&failure);
     }
 }
@@ -201,8 +200,8 @@ fn a_failure(bytes: &[u8]) {
 }
 
 fn a_verdict(bytes: &[u8]) {
-    let read = |message: pb::ReportResponse| verdict(&message);
-    let sent = |verdict: Verdict| pb::ReportResponse { verdict: pb::Verdict::from(verdict).into() };
+    let read = |message: pb::ReportResponse| report_answer(message);
+    let sent = |(verdict, next): (Verdict, Option<TaskAnswer>)| report_response(verdict, next);
     there_and_back(bytes, read, sent, as_it_is);
 }
 

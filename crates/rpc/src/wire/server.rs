@@ -16,7 +16,7 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::{Request, Response};
 
 use super::pb::driver_server::DriverServer;
-use super::{Malformed, caller, outcome, pb, register, running};
+use super::{Malformed, caller, outcome, pb, register, report_response, running};
 use crate::auth::Token;
 use crate::limits;
 use crate::message::{
@@ -54,6 +54,24 @@ pub trait Driver: Send + Sync + 'static {
         attempt: Attempt,
         outcome: Outcome,
     ) -> impl Future<Output = Result<Verdict, Gone>> + Send;
+
+    /// An attempt has ended, and unless nothing of it counts its worker asks for the next. The
+    /// answer need not wait until the attempt is recorded.
+    fn report_and_ask(
+        &self,
+        caller: Caller,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> impl Future<Output = Result<(Verdict, Option<TaskAnswer>), Gone>> + Send {
+        async move {
+            let verdict = self.report(caller.clone(), attempt, outcome).await?;
+            let next = match verdict {
+                Verdict::Accepted | Verdict::Taken => Some(self.next_task(caller).await?),
+                Verdict::Stale => None,
+            };
+            Ok((verdict, next))
+        }
+    }
 
     /// A worker goes away for good.
     fn leave(&self, caller: Caller) -> impl Future<Output = Result<(), Gone>> + Send;
@@ -263,8 +281,11 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         let request = request.into_inner();
         let (attempt, outcome) = (super::attempt(request.attempt)?, outcome(request.outcome)?);
         let caller = caller(request.session, request.worker);
-        let verdict = self.0.report(caller, attempt, outcome).await?;
-        Ok(Response::new(pb::ReportResponse { verdict: pb::Verdict::from(verdict).into() }))
+        let (verdict, next) = match request.ask_next {
+            true => self.0.report_and_ask(caller, attempt, outcome).await?,
+            false => (self.0.report(caller, attempt, outcome).await?, None),
+        };
+        Ok(Response::new(report_response(verdict, next)))
     }
 
     async fn leave(

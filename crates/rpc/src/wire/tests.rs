@@ -135,9 +135,11 @@ fn orders_and_verdicts_round_trip() {
         let response = pb::HeartbeatResponse { order: pb::Order::from(sent).into() };
         assert_eq!(order(&response), Ok(sent));
     }
-    for sent in [Verdict::Accepted, Verdict::Stale] {
-        let response = pb::ReportResponse { verdict: pb::Verdict::from(sent).into() };
-        assert_eq!(verdict(&response), Ok(sent));
+    for verdict in [Verdict::Accepted, Verdict::Stale, Verdict::Taken] {
+        for next in [None, Some(TaskAnswer::Wait), Some(TaskAnswer::Exit)] {
+            let response = report_response(verdict, next.clone());
+            assert_eq!(report_answer(response), Ok((verdict, next)));
+        }
     }
 }
 
@@ -177,7 +179,12 @@ fn missing_parts_are_malformed() {
     assert!(running(pb::Running::default()).is_err());
     assert!(order(&pb::HeartbeatResponse::default()).is_err());
     assert!(order(&pb::HeartbeatResponse { order: 99 }).is_err());
-    assert!(verdict(&pb::ReportResponse::default()).is_err());
+    assert!(report_answer(pb::ReportResponse::default()).is_err());
+    let next = Some(pb::NextTaskResponse::default());
+    assert!(
+        report_answer(pb::ReportResponse { next, ..report_response(Verdict::Taken, None) })
+            .is_err()
+    );
     assert!(register(pb::RegisterRequest::default()).is_err());
     assert!(register_answer(pb::RegisterResponse::default()).is_err());
     assert!(task_answer(pb::NextTaskResponse::default()).is_err());
@@ -207,6 +214,7 @@ fn largest_job_has_messages_that_are_taken() {
         worker: u64::MAX,
         attempt: Some(ATTEMPT.into()),
         outcome: Some(Outcome::Mapped { buckets, invalid_bytes: u64::MAX }.into()),
+        ask_next: true,
     };
     assert!(report.encoded_len() < REQUEST_BYTES_MAX / 2, "{} bytes", report.encoded_len());
 
