@@ -2,8 +2,10 @@
 //! over.
 //!
 //! ```text
-//! (Register (NextTask (execute Report)?)*)*     and beside it, after each Register: Heartbeat*
+//! (Register (NextTask (execute Report)*)*)*     and beside it, after each Register: Heartbeat*
 //! ```
+//!
+//! The answer to a report may bring the next task with it, and spares asking for it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -175,8 +177,14 @@ impl Worker {
     ) -> Result<Parting, WorkerError> {
         let mut job = None;
         let mut back_off = BackOff::new(&self.machine.random);
+        // What came with the answer to the last report.
+        let mut next = None;
         loop {
-            let answer = match self.client.next_task(caller).await {
+            let answer = match next.take() {
+                Some(answer) => Ok(answer),
+                None => self.client.next_task(caller).await,
+            };
+            let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
                     self.patience.silence(&error)?;
@@ -199,7 +207,8 @@ impl Worker {
                         Err(stop) => Err(stop),
                     };
                     faults::reach("worker::report", phase_name(attempt.phase));
-                    let verdict = self.report(caller, attempt, outcome).await?;
+                    let verdict;
+                    (verdict, next) = self.report(caller, attempt, outcome).await?;
                     faults::reach("worker::answered", phase_name(attempt.phase));
                     match verdict {
                         Verdict::Accepted | Verdict::Taken => desk.hand_over(),
@@ -238,16 +247,17 @@ impl Worker {
         Ok(opened)
     }
 
-    /// Reports until the driver has heard, and returns what it said.
+    /// Reports until the driver has heard, and returns what it said, and what to do next if it
+    /// said that as well.
     async fn report(
         &mut self,
         caller: &Caller,
         attempt: Attempt,
         outcome: Result<Outcome, Stop>,
-    ) -> Result<Verdict, WorkerError> {
+    ) -> Result<(Verdict, Option<TaskAnswer>), WorkerError> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(Stop::Abandoned) => return Ok(Verdict::Stale),
+            Err(Stop::Abandoned) => return Ok((Verdict::Stale, None)),
             Err(Stop::Failed(failure)) => {
                 let (attempt, cause) = (describe(attempt), failure.to_string());
                 (self.config.notify)(Notice::Failed { attempt, cause });
@@ -256,20 +266,20 @@ impl Worker {
         };
         let mut back_off = BackOff::new(&self.machine.random);
         loop {
-            match self.client.report(caller, attempt, outcome.clone()).await {
-                Ok(verdict) => {
+            match self.client.report_and_ask(caller, attempt, outcome.clone()).await {
+                Ok((verdict, next)) => {
                     self.patience.heard();
                     if verdict == Verdict::Stale {
                         (self.config.notify)(Notice::Abandoned { attempt: describe(attempt) });
                     }
-                    return Ok(verdict);
+                    return Ok((verdict, next));
                 }
                 Err(error @ CallError::Protocol { .. })
                     if matches!(outcome, Outcome::Failed(_)) =>
                 {
                     // Saying why it failed is not worth the worker's life.
                     tracing::warn!(%error, "the driver does not understand a failure");
-                    return Ok(Verdict::Stale);
+                    return Ok((Verdict::Stale, None));
                 }
                 Err(error) => self.patience.silence(&error)?,
             }
