@@ -255,6 +255,12 @@ impl Driver {
                     let event = event.expect("the service holds a sender as long as the loop runs");
                     self.leave_out_pause(wait);
                     self.handle(event);
+                    // Those who wait with it share what is done once in a turn.
+                    for _ in 1..EVENTS_IN_A_TURN {
+                        let Ok(event) = events.try_recv() else { break };
+                        self.act();
+                        self.handle(event);
+                    }
                 }
                 () = sleep_or_forever(wait) => {
                     self.leave_out_pause(wait);
@@ -609,6 +615,9 @@ async fn sleep_or_forever(wait: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+/// So many events are dealt with before the loop looks at the clock, and at the user.
+const EVENTS_IN_A_TURN: usize = 64;
 
 /// Files that wait for the committer, before workers wait for it as well: it has to keep some 100
 /// bytes for each of them.
