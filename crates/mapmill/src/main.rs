@@ -131,10 +131,13 @@ async fn execute(
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
-    let progress = tokio::spawn(progress::show(watcher, prepared.address(), show.verbosity));
+    let (running, over) = oneshot::channel();
+    let progress = progress::show(watcher, over, prepared.address(), show.verbosity);
+    let progress = tokio::spawn(progress);
     let files = prepared.files().to_owned();
     let result = prepared.run(snapshots, interrupted).await;
-    // The sender is gone, so the progress has come to its end.
+    // The progress comes to its end with this, and shows it.
+    drop(running);
     let _ = progress.await;
     match result {
         Ok(summary) => report::print(&summary, show),

@@ -1,19 +1,22 @@
 //! The running job on a terminal: one line, and one more for each phase that has ended.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use driver::{PhaseSnapshot, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::flags::Verbosity;
 use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 
-/// Shows snapshots until their sender is gone. Workers are expected at `address`.
+/// Shows snapshots until the job is over, which is when the sender of `over` is gone. Workers are
+/// expected at `address`.
 pub(crate) async fn show(
     mut snapshots: watch::Receiver<Snapshot>,
+    mut over: oneshot::Receiver<Infallible>,
     address: SocketAddr,
     verbosity: Verbosity,
 ) {
@@ -31,11 +34,16 @@ pub(crate) async fn show(
         shown.call_for_workers(&snapshot, address);
         // Rates and times go on while nothing happens. Cancel safe: a change is seen in the next
         // turn.
-        match tokio::time::timeout(REDRAW, snapshots.changed()).await {
-            Ok(Ok(())) | Err(_) => {}
-            Ok(Err(_gone)) => break,
+        let turn = async {
+            // An error means that the job is over.
+            let _ = tokio::time::timeout(REDRAW, snapshots.changed()).await;
+            tokio::time::sleep(REDRAW_MIN).await;
+        };
+        tokio::select! {
+            biased;
+            _ = &mut over => break,
+            () = turn => {}
         }
-        tokio::time::sleep(REDRAW_MIN).await;
     }
     let last = snapshots.borrow().clone();
     shown.update(&bar, &last);
