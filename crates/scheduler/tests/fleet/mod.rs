@@ -1,0 +1,316 @@
+//! A fleet that does a large job, in virtual time: what it says to the scheduler, in batches.
+//!
+//! Workers register, ask, say once a second how far they are, report, and wait until they are
+//! answered. One in a hundred is five times as slow as the others; one attempt in a hundred fails,
+//! and after one in two thousand its worker leaves and another comes. Everything follows from the
+//! size of the job, so that a batch can be told to another scheduler, which answers the same.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use scheduler::{
+    Action, AttemptId, Beat, Failure, Job, Limits, Order, Phase, Scheduler, Time, Verdict, WorkerId,
+};
+
+/// How many workers do how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub workers: u32,
+    pub maps: u32,
+    pub reduces: u32,
+}
+
+/// Something that the caller of a scheduler tells it.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    Beat { worker: WorkerId, running: Option<Beat> },
+    Done { worker: WorkerId, attempt: AttemptId },
+    Failed { worker: WorkerId, attempt: AttemptId },
+    Idle { worker: WorkerId },
+    Leave { worker: WorkerId },
+    Published { attempt: AttemptId },
+    Register { worker: WorkerId },
+    Timeout,
+}
+
+/// What a scheduler answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    None,
+    Order(Order),
+    Verdict(Verdict),
+}
+
+/// A job under way.
+pub struct Fleet {
+    job: Job,
+    scheduler: Scheduler,
+    hands: Vec<Hand>,
+    agenda: BinaryHeap<Reverse<(Time, u64, Plan)>>,
+    /// How many plans were made: tells apart those for the same time.
+    plans: u64,
+    /// How many workers ever came.
+    came: u64,
+    /// What every map leaves.
+    buckets: Vec<u64>,
+}
+
+/// A place for one worker.
+#[derive(Clone, Copy)]
+struct Hand {
+    worker: WorkerId,
+    running: Option<Running>,
+    gone: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    attempt: AttemptId,
+    started: Time,
+    takes: Duration,
+    bytes: u64,
+}
+
+/// What a hand, by its number, is going to do.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Plan {
+    Ask(usize),
+    Beat(usize),
+    Come(usize),
+    /// The caller has published what it did.
+    Publish(usize, AttemptId),
+    Report(usize, AttemptId),
+}
+
+impl Size {
+    pub fn tasks(self) -> u32 {
+        self.maps + self.reduces
+    }
+
+    pub fn job(self) -> Job {
+        let bytes = |index| 500_000 + random(u64::from(index)) % 5_000_000;
+        Job { map_bytes: (0..self.maps).map(bytes).collect(), reduce_tasks: self.reduces }
+    }
+}
+
+impl Fleet {
+    pub fn new(size: Size) -> Self {
+        let job = size.job();
+        let mut fleet = Self {
+            scheduler: Scheduler::new(&job, limits()),
+            hands: Vec::with_capacity(size.workers as usize),
+            agenda: BinaryHeap::with_capacity(4 * size.workers as usize),
+            plans: 0,
+            came: 0,
+            buckets: vec![BUCKET_BYTES; size.reduces as usize],
+            job,
+        };
+        for hand in 0..size.workers {
+            fleet.hands.push(Hand { worker: WorkerId(0), running: None, gone: false });
+            fleet.plan(Time(Duration::from_micros(50) * hand), Plan::Come(hand as usize));
+        }
+        fleet
+    }
+
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    pub fn buckets(&self) -> &[u64] {
+        &self.buckets
+    }
+
+    /// Go on until `batch` is full or the job is over; says whether anything happened.
+    pub fn go_on(&mut self, batch: &mut Vec<(Time, Event)>) -> bool {
+        batch.clear();
+        while batch.len() + 2 < batch.capacity() && self.scheduler.outcome().is_none() {
+            let Some(&Reverse((time, _, plan))) = self.agenda.peek() else { break };
+            if let Some(timeout) = self.scheduler.poll_timeout().filter(|&timeout| timeout <= time)
+            {
+                self.tell(timeout, Event::Timeout, batch);
+                continue;
+            }
+            self.agenda.pop();
+            self.act(time, plan, batch);
+        }
+        !batch.is_empty()
+    }
+
+    fn act(&mut self, now: Time, plan: Plan, batch: &mut Vec<(Time, Event)>) {
+        match plan {
+            Plan::Ask(hand) => {
+                let worker = self.hands[hand].worker;
+                self.tell(now, Event::Idle { worker }, batch);
+            }
+            Plan::Beat(hand) => self.beat(now, hand, batch),
+            Plan::Come(hand) => {
+                self.came += 1;
+                let worker = WorkerId(self.came * self.hands.len() as u64 + hand as u64);
+                self.hands[hand] = Hand { worker, running: None, gone: false };
+                self.tell(now, Event::Register { worker }, batch);
+                self.plan(now, Plan::Ask(hand));
+                self.plan(now + SECOND, Plan::Beat(hand));
+            }
+            Plan::Publish(hand, attempt) => {
+                self.tell(now, Event::Published { attempt }, batch);
+                self.plan(now, Plan::Ask(hand));
+            }
+            Plan::Report(hand, attempt) => self.report(now, hand, attempt, batch),
+        }
+    }
+
+    fn beat(&mut self, now: Time, hand: usize, batch: &mut Vec<(Time, Event)>) {
+        let Hand { worker, running, gone } = self.hands[hand];
+        if gone {
+            return;
+        }
+        let running = running.map(|Running { attempt, started, takes, bytes }| {
+            let (age, takes) = (now.0 - started.0, takes.as_micros());
+            let bytes = (u128::from(bytes) * age.as_micros() / takes) as u64;
+            Beat { attempt, progress: bytes, bytes }
+        });
+        let answer = self.tell(now, Event::Beat { worker, running }, batch);
+        if answer == Answer::Order(Order::Abandon) {
+            self.hands[hand].running = None;
+            self.plan(now, Plan::Ask(hand));
+        } else {
+            assert_eq!(answer, Answer::Order(Order::Continue), "{worker} was heard from");
+        }
+        self.plan(now + SECOND, Plan::Beat(hand));
+    }
+
+    fn report(
+        &mut self,
+        now: Time,
+        hand: usize,
+        attempt: AttemptId,
+        batch: &mut Vec<(Time, Event)>,
+    ) {
+        let Hand { worker, running, .. } = self.hands[hand];
+        if running.is_none_or(|running| running.attempt != attempt) {
+            return;
+        }
+        self.hands[hand].running = None;
+        let chance = chance(attempt) % 10_000;
+        if chance < 5 {
+            self.hands[hand].gone = true;
+            self.tell(now, Event::Leave { worker }, batch);
+            self.plan(now + 2 * SECOND, Plan::Come(hand));
+        } else if chance < 105 {
+            self.tell(now, Event::Failed { worker, attempt }, batch);
+            self.plan(now, Plan::Ask(hand));
+        } else {
+            let answer = self.tell(now, Event::Done { worker, attempt }, batch);
+            if answer == Answer::Verdict(Verdict::Publishing) {
+                self.plan(now + PUBLISHING, Plan::Publish(hand, attempt));
+            } else {
+                self.plan(now, Plan::Ask(hand));
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Time, event: Event, batch: &mut Vec<(Time, Event)>) -> Answer {
+        let answer = tell(&mut self.scheduler, now, event, &self.buckets);
+        while let Some(action) = self.scheduler.poll_action() {
+            match action {
+                Action::Start { attempt, worker, .. } => self.start(now, worker, attempt),
+                // The worker is told at its next heartbeat. One that reports is asked before.
+                Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => {}
+            }
+        }
+        batch.push((now, event));
+        answer
+    }
+
+    fn start(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
+        let hand = (worker.0 % self.hands.len() as u64) as usize;
+        let bytes = match attempt.task.phase {
+            Phase::Map => self.job.map_bytes[attempt.task.index as usize],
+            Phase::Reduce => BUCKET_BYTES * self.job.map_bytes.len() as u64,
+        };
+        let usual = match attempt.task.phase {
+            Phase::Map => Duration::from_micros(bytes),
+            Phase::Reduce => 3 * SECOND,
+        };
+        let slowness = if hand % 100 == 99 { 5 } else { 1 };
+        let takes = usual * slowness * (80 + (chance(attempt) / 10_000 % 40) as u32) / 100;
+        self.hands[hand].running = Some(Running { attempt, started: now, takes, bytes });
+        self.plan(now + takes, Plan::Report(hand, attempt));
+    }
+
+    fn plan(&mut self, time: Time, plan: Plan) {
+        self.plans += 1;
+        self.agenda.push(Reverse((time, self.plans, plan)));
+    }
+}
+
+/// Tell a scheduler everything in `batch`, and ask what a caller would ask; returns the number of
+/// actions.
+#[inline(never)]
+pub fn replay(scheduler: &mut Scheduler, batch: &[(Time, Event)], buckets: &[u64]) -> u64 {
+    let mut actions = 0;
+    for &(now, event) in batch {
+        tell(scheduler, now, event, buckets);
+        while scheduler.poll_action().is_some() {
+            actions += 1;
+        }
+        actions += u64::from(scheduler.poll_timeout().is_some_and(|time| time < now));
+    }
+    actions
+}
+
+/// Nothing is given up because of bad luck among so many.
+pub fn limits() -> Limits {
+    let never = std::num::NonZeroU32::MAX;
+    Limits {
+        failures_max: never,
+        losses_max: never,
+        worker_failures_max: never,
+        ..Limits::default()
+    }
+}
+
+fn tell(scheduler: &mut Scheduler, now: Time, event: Event, buckets: &[u64]) -> Answer {
+    match event {
+        Event::Beat { worker, running } => {
+            return Answer::Order(scheduler.handle_heartbeat(now, worker, running));
+        }
+        Event::Done { worker, attempt } => {
+            return Answer::Verdict(scheduler.handle_done(now, worker, attempt));
+        }
+        Event::Failed { worker, attempt } => {
+            let verdict = scheduler.handle_failed(now, worker, attempt, Failure::Transient);
+            return Answer::Verdict(verdict);
+        }
+        Event::Idle { worker } => scheduler.handle_idle(now, worker),
+        Event::Leave { worker } => scheduler.handle_leave(now, worker),
+        Event::Published { attempt } => {
+            let buckets = if attempt.task.phase == Phase::Map { buckets } else { &[] };
+            scheduler.handle_published(now, attempt, buckets);
+        }
+        Event::Register { worker } => scheduler.handle_register(now, worker),
+        Event::Timeout => scheduler.handle_timeout(now),
+    }
+    Answer::None
+}
+
+fn chance(attempt: AttemptId) -> u64 {
+    random(
+        u64::from(attempt.task.index) << 20
+            ^ u64::from(attempt.number) << 4
+            ^ attempt.task.phase as u64,
+    )
+}
+
+/// SplitMix64.
+fn random(number: u64) -> u64 {
+    let mut state = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    state = (state ^ state >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ state >> 31
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const PUBLISHING: Duration = Duration::from_millis(2);
+const BUCKET_BYTES: u64 = 1000;
