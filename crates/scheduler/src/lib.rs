@@ -79,6 +79,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod attempts;
 mod backup;
 mod deadlines;
 mod id;

@@ -18,6 +18,7 @@
 
 use std::fmt;
 
+use crate::attempts::Attempts;
 use crate::backup::Course;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Limits, Reason};
@@ -74,7 +75,7 @@ pub(crate) struct Task {
     /// waits for the map phase to end.
     bytes: u64,
     state: State,
-    attempts: Vec<AttemptRecord>,
+    attempts: Attempts,
     failures: u32,
     /// Failures that cost the task nothing, because another attempt went on.
     spared: u32,
@@ -151,7 +152,7 @@ impl Task {
             id,
             bytes,
             state: State::Waiting,
-            attempts: Vec::new(),
+            attempts: Attempts::None,
             failures: 0,
             spared: 0,
             losses: 0,
@@ -427,7 +428,7 @@ impl Task {
         assert_eq!(won, expected, "{id} is won too often, or not at all: {:?}", self.attempts);
         assert!(self.recalls == 0 || id.phase == Phase::Map, "{id} was recalled");
 
-        let open = (0..).zip(&self.attempts).filter(|(_, attempt)| attempt.ended.is_none());
+        let open = (0..).zip(self.attempts.iter()).filter(|(_, attempt)| attempt.ended.is_none());
         let open: Vec<u32> = open.map(|(number, _)| number).collect();
         match &self.state {
             State::Waiting => assert!(open.is_empty(), "{id}"),
