@@ -6,18 +6,20 @@
 //!
 //! # Invariants
 //!
-//! * `waiting` holds exactly the tasks that wait and may start: all waiting map tasks, and the
-//!   waiting reduce tasks once every map task is committed.
+//! * `waiting_maps` holds exactly the map tasks that wait. `waiting_reduces` is empty until every map
+//!   task has been committed once, and holds exactly the reduce tasks that wait from then on; they
+//!   start while no map task has to be done again.
 //! * `running` holds exactly the tasks that run.
 //! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
 //!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the
-//!   indexes in step; whoever opens or closes the reduce phase puts its waiting tasks in, or takes
-//!   them out.
-//! * A reduce task is as large as all maps together left it the first time. What a map leaves when
-//!   it runs again is the same words, and is not added twice.
+//!   indexes in step.
+//! * A reduce task is as large as all maps together left it the first time. Until all have, `left`
+//!   adds up how much that is; then it is empty. What a map leaves when it runs again is the same
+//!   words, and is not added twice.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::mem;
 
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::Job;
@@ -30,13 +32,16 @@ pub(crate) struct Tasks {
     reduces: Vec<Task>,
     map_counts: PhaseCounts,
     reduce_counts: PhaseCounts,
-    waiting: BTreeSet<Turn>,
+    waiting_maps: BTreeSet<Turn>,
+    waiting_reduces: BTreeSet<Turn>,
+    /// How much all maps have left for each reduce task, until all have left something.
+    left: Vec<u64>,
     running: BTreeSet<TaskId>,
     maps_recalled: u64,
 }
 
-/// When a waiting task is started: maps first, then the largest, then the lowest index.
-type Turn = (Phase, Reverse<u64>, u32);
+/// When a waiting task of a phase is started: the largest first, then the lowest index.
+type Turn = (Reverse<u64>, u32);
 
 impl Tasks {
     pub(crate) fn new(job: &Job) -> Self {
@@ -49,7 +54,9 @@ impl Tasks {
         let reduce = |index| Task::new(TaskId::reduce(index), 0);
         let all_waiting = |tasks| PhaseCounts { tasks, waiting: tasks, ..PhaseCounts::default() };
         Self {
-            waiting: maps.iter().map(turn).collect(),
+            waiting_maps: maps.iter().map(turn).collect(),
+            waiting_reduces: BTreeSet::new(),
+            left: vec![0; job.reduce_tasks as usize],
             maps,
             reduces: (0..job.reduce_tasks).map(reduce).collect(),
             map_counts: all_waiting(map_tasks),
@@ -61,36 +68,47 @@ impl Tasks {
 
     /// The task that should start next.
     pub(crate) fn next(&self) -> Option<TaskId> {
-        self.waiting.first().map(|&(phase, _, index)| TaskId { phase, index })
+        if let Some(&(_, index)) = self.waiting_maps.first() {
+            return Some(TaskId::map(index));
+        }
+        let reduce = self.waiting_reduces.first().filter(|_| self.may_start(Phase::Reduce))?;
+        Some(TaskId::reduce(reduce.1))
     }
 
     /// Apply `transition` to a task and keep the indexes in step with it.
     pub(crate) fn change<R>(&mut self, id: TaskId, transition: impl FnOnce(&mut Task) -> R) -> R {
-        let may_start = self.may_start(id.phase);
-        let (tasks, counts) = match id.phase {
-            Phase::Map => (&mut self.maps, &mut self.map_counts),
-            Phase::Reduce => (&mut self.reduces, &mut self.reduce_counts),
+        let has_size = id.phase == Phase::Map || self.left.is_empty();
+        let (tasks, counts, waiting) = match id.phase {
+            Phase::Map => (&mut self.maps, &mut self.map_counts, &mut self.waiting_maps),
+            Phase::Reduce => {
+                (&mut self.reduces, &mut self.reduce_counts, &mut self.waiting_reduces)
+            }
         };
         let task = &mut tasks[id.index as usize];
-        if task.standing() == Standing::Waiting {
-            self.waiting.remove(&turn(task));
-        }
-        *count_mut(counts, task.standing()) -= 1;
+        let before = task.standing();
         let result = transition(task);
-        *count_mut(counts, task.standing()) += 1;
-        if task.standing() == Standing::Running {
-            self.running.insert(id);
-        } else {
+        let after = task.standing();
+        if before == after {
+            return result;
+        }
+        *count_mut(counts, before) -= 1;
+        *count_mut(counts, after) += 1;
+        // A transition changes no size, and so no turn.
+        if before == Standing::Waiting {
+            waiting.remove(&turn(task));
+        } else if before == Standing::Running {
             self.running.remove(&id);
         }
-        if may_start && task.standing() == Standing::Waiting {
-            self.waiting.insert(turn(task));
+        if after == Standing::Waiting && has_size {
+            waiting.insert(turn(task));
+        } else if after == Standing::Running {
+            self.running.insert(id);
         }
         result
     }
 
     /// A map task is committed by `transition`, and has left `bucket_bytes` for the reduce tasks.
-    /// The last one opens the reduce phase, or opens it again.
+    /// When all have, it is known how large those are.
     pub(crate) fn commit_map(
         &mut self,
         id: TaskId,
@@ -99,15 +117,18 @@ impl Tasks {
     ) {
         let (buckets, reduces) = (bucket_bytes.len(), self.reduces.len());
         assert_eq!(buckets, reduces, "{id} left {buckets} buckets for {reduces} reduce tasks");
-        if self.find(id).is_some_and(|task| task.recalls() == 0) {
-            for (reduce, &bytes) in self.reduces.iter_mut().zip(bucket_bytes) {
-                reduce.grow(bytes);
-            }
+        for (left, &bytes) in self.left.iter_mut().zip(bucket_bytes) {
+            // A hint for the order, and never worth a panic.
+            *left = left.saturating_add(bytes);
         }
         self.change(id, transition);
         if self.may_start(Phase::Reduce) {
-            let waiting = self.reduces.iter().filter(|task| task.standing() == Standing::Waiting);
-            self.waiting.extend(waiting.map(turn));
+            for (reduce, bytes) in self.reduces.iter_mut().zip(mem::take(&mut self.left)) {
+                reduce.grow(bytes);
+                if reduce.standing() == Standing::Waiting {
+                    self.waiting_reduces.insert(turn(reduce));
+                }
+            }
         }
     }
 
@@ -115,7 +136,6 @@ impl Tasks {
     /// to go on waiting for it.
     pub(crate) fn recall(&mut self, id: TaskId) {
         self.change(id, Task::recall);
-        self.waiting.retain(|&(phase, _, _)| phase == Phase::Map);
         self.maps_recalled += 1;
     }
 
@@ -180,7 +200,8 @@ impl Tasks {
 
     /// Recompute the indexes from the tasks and compare.
     pub(crate) fn assert_consistent(&self) {
-        let mut waiting = BTreeSet::new();
+        let mut waiting_maps = BTreeSet::new();
+        let mut waiting_reduces = BTreeSet::new();
         let mut running = BTreeSet::new();
         let mut map_counts = PhaseCounts::default();
         let mut reduce_counts = PhaseCounts::default();
@@ -194,8 +215,11 @@ impl Tasks {
             counts.tasks += 1;
             recalls += u64::from(task.recalls());
             *count_mut(counts, task.standing()) += 1;
-            if task.standing() == Standing::Waiting && self.may_start(task.id().phase) {
-                waiting.insert(turn(task));
+            if task.standing() == Standing::Waiting {
+                match task.id().phase {
+                    Phase::Map => waiting_maps.insert(turn(task)),
+                    Phase::Reduce => self.left.is_empty() && waiting_reduces.insert(turn(task)),
+                };
             }
             if task.standing() == Standing::Running {
                 running.insert(task.id());
@@ -204,7 +228,10 @@ impl Tasks {
         assert_eq!(self.map_counts, map_counts, "the map tasks are counted wrongly");
         assert_eq!(self.reduce_counts, reduce_counts, "the reduce tasks are counted wrongly");
         assert_eq!(self.maps_recalled, recalls, "the recalls are counted wrongly");
-        assert_eq!(self.waiting, waiting, "the wrong tasks are waiting for a worker");
+        assert_eq!(self.waiting_maps, waiting_maps, "the wrong map tasks wait");
+        assert_eq!(self.waiting_reduces, waiting_reduces, "the wrong reduce tasks wait");
+        let opened = recalls > 0 || self.may_start(Phase::Reduce);
+        assert_eq!(self.left.is_empty(), opened, "it is taken to be known how large reduces are");
         assert_eq!(self.running, running, "the wrong tasks are taken to run");
     }
 
@@ -217,7 +244,7 @@ impl Tasks {
 }
 
 fn turn(task: &Task) -> Turn {
-    (task.id().phase, Reverse(task.bytes()), task.id().index)
+    (Reverse(task.bytes()), task.id().index)
 }
 
 fn count_mut(counts: &mut PhaseCounts, standing: Standing) -> &mut u32 {

@@ -178,14 +178,14 @@ impl Workers {
 
     /// Change what an alive worker does, and the queue with it. Changes nothing if it is gone.
     fn set(&mut self, worker: WorkerId, to: Worker) {
-        if let Some(place) = self.place(worker) {
-            self.queue.remove(&place);
+        let excluded = self.is_excluded(worker);
+        let Some(state) = self.alive.get_mut(&worker) else { return };
+        if let Worker::Idle { ticket } = *state {
+            self.queue.remove(&(excluded, ticket, worker));
         }
-        if let Some(state) = self.alive.get_mut(&worker) {
-            *state = to;
-        }
-        if let Some(place) = self.place(worker) {
-            self.queue.insert(place);
+        *state = to;
+        if let Worker::Idle { ticket } = to {
+            self.queue.insert((excluded, ticket, worker));
         }
     }
 
