@@ -24,13 +24,21 @@
 //! It is begun on a worker that is idle, in good standing, has not failed the task, and was not
 //! slow itself with the latest attempt by which it could be measured.
 //!
+//! # What it costs
+//!
+//! An index of who deserves one next would have to move with the median, which every report moves.
+//! Instead all attempts of the phase that run are looked at, and all that are far behind are raced
+//! at once. Of more than [`FEW`] that is done only every [`PAUSE`]: each of them is heard from about
+//! once a second, so that looking comes to a few steps an event however many there are, and a backup
+//! that begins so much later still ends long before what it races.
+//!
 //! # Invariants
 //!
 //! * `maps` and `reduces` hold the pace of every attempt that was reported, unless its task is
 //!   empty.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
@@ -48,13 +56,15 @@ pub(crate) struct Backups {
     reduces: Paces,
     /// Workers that were slow with the latest attempt by which they could be measured.
     slow: BTreeSet<WorkerId>,
+    /// When everything that runs was looked at last.
+    looked: Option<Time>,
 }
 
 /// What to do about those who are behind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Choice {
-    /// Begin the task once more, on this worker.
-    Start { task: TaskId, worker: WorkerId },
+    /// Begin these tasks once more, each on this worker. At least one.
+    Start(Vec<(TaskId, WorkerId)>),
     /// Look again at this time, if nothing happens before; never, if `None`.
     Wait(Option<Time>),
 }
@@ -82,6 +92,7 @@ impl Backups {
             maps: Paces::default(),
             reduces: Paces::default(),
             slow: BTreeSet::new(),
+            looked: None,
         }
     }
 
@@ -108,36 +119,56 @@ impl Backups {
         }
     }
 
-    /// The backup to start now, if there is one: of the attempt that would end last. Looks at every
-    /// task of the phase that runs, so ask only when nothing waits and somebody is idle.
+    /// Until when nothing is looked at, because so much runs and was looked at a moment ago.
+    pub(crate) fn rests_until(&self, now: Time, tasks: &Tasks) -> Option<Time> {
+        let running = tasks.counts(tasks.present_phase()).running;
+        let until = self.looked.filter(|_| running > FEW)? + PAUSE;
+        Some(until).filter(|&until| now < until)
+    }
+
+    /// What to do now. Looks at every task of the phase that runs, so ask only when nothing waits,
+    /// somebody is idle, and there is no rest to be taken.
+    pub(crate) fn look(&mut self, now: Time, tasks: &Tasks, workers: &Workers) -> Choice {
+        self.looked = Some(now);
+        self.choose(now, tasks, workers)
+    }
+
+    /// The same, without having looked.
     pub(crate) fn choose(&self, now: Time, tasks: &Tasks, workers: &Workers) -> Choice {
-        let courses: Vec<Course> =
-            tasks.running(tasks.present_phase()).filter_map(Task::single_course).collect();
-        let usual = self.paces(tasks.present_phase()).median();
-        let Some(usual) = usual.or_else(|| Paces::so_far(&courses).median()) else {
+        let phase = tasks.present_phase();
+        let courses =
+            || tasks.running(phase).filter_map(|task| Some((task, task.single_course()?)));
+        let so_far = || Paces::so_far(courses().map(|(_, course)| course)).median();
+        let Some(usual) = self.paces(phase).median().or_else(so_far) else {
             return Choice::Wait(None);
         };
-        let mut last = None;
+        let mut helpers: VecDeque<WorkerId> =
+            workers.idle_in_good_standing().filter(|worker| !self.slow.contains(worker)).collect();
+        let mut behind = Vec::new();
         let mut wait: Option<Time> = None;
-        for course in courses {
-            let task = tasks.find(course.attempt.task).expect("a task that runs exists");
-            let helps =
-                |worker: &WorkerId| !self.slow.contains(worker) && !task.has_failed_on(*worker);
+        for (task, course) in courses() {
             // Whoever asks next, or is not slow any more, is looked at then.
-            let Some(worker) = workers.idle_in_good_standing().find(helps) else { continue };
+            if helpers.iter().all(|&worker| task.has_failed_on(worker)) {
+                continue;
+            }
             let expected = usual.over(course.bytes);
             let Some(due) = course.due(now, expected, self.silence_max) else { continue };
             if due > now {
                 wait = Some(wait.map_or(due, |wait| wait.min(due)));
-                continue;
+            } else {
+                behind.push((Reverse(course.remaining(now, self.silence_max)), task));
             }
-            let remaining = course.remaining(now, self.silence_max);
-            last = last.max(Some((remaining, Reverse(course.attempt.task), worker)));
         }
-        match last {
-            Some((_, Reverse(task), worker)) => Choice::Start { task, worker },
-            None => Choice::Wait(wait),
+        // Who would end last goes first, and takes who asked first.
+        behind.sort_unstable_by_key(|&(remaining, task)| (remaining, task.id()));
+        let mut starts = Vec::new();
+        for (_, task) in behind {
+            let place = helpers.iter().position(|&worker| !task.has_failed_on(worker));
+            if let Some(worker) = place.and_then(|place| helpers.remove(place)) {
+                starts.push((task.id(), worker));
+            }
         }
+        if starts.is_empty() { Choice::Wait(wait) } else { Choice::Start(starts) }
     }
 
     /// When `task` may deserve a backup if nothing more is heard; never, if `None`.
@@ -210,13 +241,20 @@ impl Course {
 }
 
 /// The time for one byte, in picoseconds: a nanosecond would be too coarse.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 struct Pace(u64);
 
 impl Pace {
     fn of(took: Duration, bytes: u64) -> Option<Self> {
         let pace = took.as_nanos().saturating_mul(1000).checked_div(u128::from(bytes))?;
         Some(Self(u64::try_from(pace).unwrap_or(u64::MAX)))
+    }
+
+    /// Its first six binary digits.
+    fn rounded(self) -> Self {
+        let digits = u64::BITS - self.0.leading_zeros();
+        let dropped = digits.saturating_sub(6);
+        Self(self.0 >> dropped << dropped)
     }
 
     /// The time for so many bytes.
@@ -231,26 +269,35 @@ impl Pace {
 /// By bytes, because what a task costs beside reading (opening files, syncing one) makes many small
 /// ones look slow, and with a bucket for each letter most tasks are small.
 ///
+/// Paces that differ by a thirtieth count as one, the slowest of them: that is near enough, and takes
+/// no more room or time for a million attempts than for a hundred.
+///
 /// # Invariants
 ///
-/// * No pace in `fast` is slower than one in `slow`.
-/// * `fast` holds at least half of the bytes, and without its slowest less than half.
+/// * `bytes` is the sum over all groups, and `faster` over those before `middle`.
+/// * `faster` is less than half of `bytes`, and with the group of `middle` at least half.
 #[derive(Debug, Default)]
 struct Paces {
-    fast: BTreeSet<Sample>,
-    slow: BTreeSet<Sample>,
-    fast_bytes: u128,
+    /// By their paces, rounded.
+    groups: BTreeMap<Pace, Group>,
+    bytes: u128,
+    /// Where the median is.
+    middle: Pace,
+    faster: u128,
+}
+
+/// Paces that are almost the same.
+#[derive(Debug)]
+struct Group {
+    slowest: Pace,
     bytes: u128,
 }
 
-/// A pace, the bytes read at it, and a number that tells it from others.
-type Sample = (Pace, u64, usize);
-
 impl Paces {
     /// Those of attempts under way.
-    fn so_far(courses: &[Course]) -> Self {
+    fn so_far(courses: impl Iterator<Item = Course>) -> Self {
         let mut paces = Self::default();
-        for course in courses.iter().filter(|course| course.is_told()) {
+        for course in courses.filter(Course::is_told) {
             if let Some(pace) = Pace::of(course.age(course.heard), course.bytes_read) {
                 paces.add(pace, course.bytes_read);
             }
@@ -259,32 +306,30 @@ impl Paces {
     }
 
     fn add(&mut self, pace: Pace, bytes: u64) {
-        let number = self.fast.len() + self.slow.len();
-        let sample = (pace, bytes, number);
-        self.bytes += u128::from(bytes);
-        if self.fast.last().is_some_and(|&slowest| sample < slowest) {
-            self.fast.insert(sample);
-            self.fast_bytes += u128::from(bytes);
-        } else {
-            self.slow.insert(sample);
+        let (bytes, rounded) = (u128::from(bytes), pace.rounded());
+        let group = self.groups.entry(rounded).or_insert(Group { slowest: pace, bytes: 0 });
+        group.slowest = group.slowest.max(pace);
+        group.bytes += bytes;
+        self.bytes += bytes;
+        if rounded < self.middle {
+            self.faster += bytes;
         }
-        while 2 * self.fast_bytes < self.bytes
-            && let Some(sample) = self.slow.pop_first()
+        while 2 * self.faster >= self.bytes
+            && let Some((&before, group)) = self.groups.range(..self.middle).next_back()
         {
-            self.fast_bytes += u128::from(sample.1);
-            self.fast.insert(sample);
+            self.faster -= group.bytes;
+            self.middle = before;
         }
-        while let Some(&sample) = self.fast.last()
-            && 2 * (self.fast_bytes - u128::from(sample.1)) >= self.bytes
+        while let Some((&here, group)) = self.groups.range(self.middle..).next()
+            && 2 * (self.faster + group.bytes) < self.bytes
         {
-            self.fast_bytes -= u128::from(sample.1);
-            self.fast.remove(&sample);
-            self.slow.insert(sample);
+            self.faster += group.bytes;
+            self.middle = Pace(here.0 + 1);
         }
     }
 
     fn median(&self) -> Option<Pace> {
-        self.fast.last().map(|&(pace, _, _)| pace)
+        self.groups.range(self.middle..).next().map(|(_, group)| group.slowest)
     }
 }
 
@@ -308,6 +353,13 @@ const AGE_MIN: Duration = Duration::from_secs(1);
 /// Who takes so many times as long as usual, and not for being done in no time, is no help. Chosen
 /// by eye: above any jitter, and below what gives its own attempts a backup.
 const SLOW: u32 = 2;
+
+/// So many attempts are looked at whenever something happens: what that costs is not noticed.
+const FEW: u32 = 32;
+
+/// How often more are looked at. Heartbeats, by which attempts are told to be slow, come once a
+/// second.
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {

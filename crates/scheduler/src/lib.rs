@@ -84,6 +84,7 @@ mod backup;
 mod deadlines;
 mod id;
 mod job;
+mod line;
 mod scheduler;
 mod snapshot;
 mod task;

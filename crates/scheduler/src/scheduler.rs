@@ -39,9 +39,9 @@ use crate::workers::Workers;
 /// must be true, or it does: a publication that was never asked for is a wrong count in the making.
 ///
 /// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
-/// sizes that it brings. Only the end of the job looks at every worker, and only a map task that is
-/// recalled, or committed again, at every reduce task; and the tasks that run are looked at when
-/// one of them may be far behind, nothing waits, and somebody is idle.
+/// sizes that it brings. Only the end of the job looks at every worker, and only the end of the
+/// first map phase at every reduce task; and the tasks that run are looked at now and then, when
+/// nothing waits and somebody is idle: `backup.rs` says how often.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -141,7 +141,7 @@ impl Scheduler {
     pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| {
             this.workers.add(worker);
-            this.hear(worker);
+            this.deadlines.expect(worker, this.now + this.limits.worker_timeout);
         });
     }
 
@@ -418,21 +418,20 @@ impl Scheduler {
             assert_eq!(self.workers.attempt(self.tasks.worker(attempt)), Some(attempt));
         }
 
-        let workers = self.workers.alive().map(Due::Worker);
-        let expected: BTreeSet<Due> = workers.chain(live.into_iter().map(Due::Progress)).collect();
-        let actual: BTreeSet<Due> =
-            self.deadlines.all().filter(|&due| due != Due::Backup).collect();
-        assert_eq!(actual, expected, "the wrong things have a deadline");
+        let expected = self.workers.alive().map(|worker| (worker, self.workers.attempt(worker)));
+        assert!(self.deadlines.all().eq(expected), "the wrong things have a deadline");
         assert!(self.deadlines.next().is_none_or(|time| time > self.now), "a deadline was missed");
 
         let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
         assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
         if self.limits.backups && self.outcome.is_none() && self.may_back_up() {
-            let Choice::Wait(until) = self.backups.choose(self.now, &self.tasks, &self.workers)
-            else {
-                panic!("an attempt is far behind, and a worker idles");
-            };
-            let look = self.deadlines.of(Due::Backup);
+            let rest = self.backups.rests_until(self.now, &self.tasks).filter(|_| self.look);
+            let until =
+                rest.or_else(|| match self.backups.choose(self.now, &self.tasks, &self.workers) {
+                    Choice::Wait(until) => until,
+                    Choice::Start(missed) => panic!("far behind, with idle workers: {missed:?}"),
+                });
+            let look = self.deadlines.backup();
             let in_time = until.is_none_or(|until| look.is_some_and(|look| look <= until));
             assert!(in_time, "nobody looks after those who are behind by {until:?}");
         }
@@ -452,7 +451,7 @@ impl Scheduler {
         while let Some((time, due)) = self.deadlines.pop(self.now) {
             match due {
                 Due::Worker(worker) => self.forget(worker, End::Lost),
-                Due::Progress(attempt) => self.expire(time, attempt),
+                Due::Progress(worker, attempt) => self.expire(time, worker, attempt),
                 Due::Backup => self.look = true,
             }
         }
@@ -467,9 +466,9 @@ impl Scheduler {
     /// time before the end of its own. Silence is no evidence of being stuck: were it taken for
     /// one, a fleet that is being killed would end the job after `failures_max` deaths instead of
     /// `losses_max`.
-    fn expire(&mut self, time: Time, attempt: AttemptId) {
+    fn expire(&mut self, time: Time, worker: WorkerId, attempt: AttemptId) {
         let silence_max = self.limits.worker_timeout / 2;
-        let heard_until = self.deadlines.of(Due::Worker(self.tasks.worker(attempt)));
+        let heard_until = self.deadlines.of(worker);
         if heard_until.is_some_and(|heard_until| heard_until <= time + silence_max) {
             self.end(attempt, End::Lost);
             self.give_up_if_exhausted(attempt.task);
@@ -480,15 +479,11 @@ impl Scheduler {
 
     /// `worker` gave a sign of life; says whether it is known.
     fn hear(&mut self, worker: WorkerId) -> bool {
-        let known = self.workers.knows(worker);
-        if known {
-            self.deadlines.set(Due::Worker(worker), self.now + self.limits.worker_timeout);
-        }
-        known
+        self.deadlines.renew(worker, self.now + self.limits.worker_timeout)
     }
 
-    fn expect_progress(&mut self, attempt: AttemptId) {
-        self.deadlines.set(Due::Progress(attempt), self.now + self.limits.task_timeout);
+    fn expect_progress(&mut self, worker: WorkerId, attempt: AttemptId) {
+        self.deadlines.expect_progress(worker, attempt, self.now + self.limits.task_timeout);
     }
 
     /// Answer the idle workers for whom there is a task, or all of them if the job is over. A task
@@ -514,21 +509,31 @@ impl Scheduler {
     /// Nothing waits: have those who are idle race the attempts that are far behind.
     fn back_up(&mut self) {
         while self.limits.backups && self.look && self.may_back_up() {
-            match self.backups.choose(self.now, &self.tasks, &self.workers) {
-                Choice::Start { task, worker } => {
+            if let Some(until) = self.backups.rests_until(self.now, &self.tasks) {
+                self.look_by(until);
+                return;
+            }
+            match self.backups.look(self.now, &self.tasks, &self.workers) {
+                Choice::Start(backups) => {
                     let now = self.now;
-                    let attempt = self.tasks.change(task, |task| task.back_up(now, worker));
-                    self.attempt_counts.backups += 1;
-                    self.start(worker, attempt, true);
+                    for (task, worker) in backups {
+                        let attempt = self.tasks.change(task, |task| task.back_up(now, worker));
+                        self.attempt_counts.backups += 1;
+                        self.start(worker, attempt, true);
+                    }
                 }
                 Choice::Wait(until) => {
                     self.look = false;
-                    match until {
-                        Some(until) => self.deadlines.set(Due::Backup, until),
-                        None => self.deadlines.clear(Due::Backup),
-                    }
+                    self.deadlines.set_backup(until);
                 }
             }
+        }
+    }
+
+    /// Look for attempts that are far behind by then, if not before.
+    fn look_by(&mut self, time: Time) {
+        if self.deadlines.backup().is_none_or(|before| time < before) {
+            self.deadlines.set_backup(Some(time));
         }
     }
 
@@ -539,7 +544,7 @@ impl Scheduler {
     /// `attempt` of a task was granted to `worker`.
     fn start(&mut self, worker: WorkerId, attempt: AttemptId, backup: bool) {
         self.workers.occupy(worker, attempt);
-        self.expect_progress(attempt);
+        self.expect_progress(worker, attempt);
         self.look = true;
         self.attempt_counts.started += 1;
         self.actions.push_back(Action::Start { attempt, worker, backup });
@@ -552,7 +557,7 @@ impl Scheduler {
             Some(Status::Live) => {
                 let advance = |task: &mut Task| task.advance(now, attempt, progress, bytes);
                 if self.tasks.change(attempt.task, advance) {
-                    self.expect_progress(attempt);
+                    self.expect_progress(worker, attempt);
                 }
                 self.reconsider(attempt.task);
                 Order::Continue
@@ -575,8 +580,8 @@ impl Scheduler {
         let Some(due) = task.and_then(|task| self.backups.due(self.now, task)) else { return };
         if due <= self.now {
             self.look = true;
-        } else if self.deadlines.of(Due::Backup).is_none_or(|before| due < before) {
-            self.deadlines.set(Due::Backup, due);
+        } else {
+            self.look_by(due);
         }
     }
 
@@ -627,7 +632,7 @@ impl Scheduler {
     /// `worker` is gone, and its live attempt with it.
     fn forget(&mut self, worker: WorkerId, end: End) {
         let attempt = self.workers.forget(worker);
-        self.deadlines.clear(Due::Worker(worker));
+        self.deadlines.forget(worker);
         if let Some(attempt) = attempt {
             self.end(attempt, end);
             self.give_up_if_exhausted(attempt.task);
@@ -665,7 +670,7 @@ impl Scheduler {
     /// `attempt` is not live any more: its worker is free and no deadline applies.
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
         self.workers.release(worker, attempt);
-        self.deadlines.clear(Due::Progress(attempt));
+        self.deadlines.release(worker, attempt);
         self.look = true;
     }
 
@@ -694,7 +699,7 @@ impl Scheduler {
             return;
         }
         self.outcome = Some(outcome);
-        self.deadlines.clear(Due::Backup);
+        self.deadlines.set_backup(None);
         for attempt in self.workers.attempts() {
             self.end(attempt, End::Abandoned);
         }

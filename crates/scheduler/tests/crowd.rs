@@ -1,0 +1,92 @@
+//! What must hold when so many work that not everything is looked at whenever something happens.
+
+use std::time::Duration;
+
+use fleet::{Fleet, Size};
+use scheduler::{Action, AttemptId, Beat, Job, Limits, Outcome, Scheduler, TaskId, Time, WorkerId};
+
+#[expect(dead_code, reason = "shared with the bench, which tells it to another scheduler")]
+mod fleet;
+
+#[test]
+fn every_index_holds_while_a_crowd_does_a_job() {
+    let mut fleet = Fleet::new(Size { workers: 300, maps: 900, reduces: 100 });
+    let mut batch = Vec::with_capacity(200);
+    while fleet.go_on(&mut batch) {
+        fleet.scheduler().assert_consistent();
+    }
+    assert_eq!(fleet.scheduler().outcome(), Some(&Outcome::Done));
+    let attempts = fleet.scheduler().snapshot().attempts;
+    assert!(attempts.failed > 0 && attempts.backups_won > 0, "nothing went wrong: {attempts:?}");
+}
+
+#[test]
+fn one_in_a_crowd_that_is_far_behind_is_raced_a_moment_later() {
+    check_races(1);
+}
+
+#[test]
+fn all_in_a_crowd_who_are_far_behind_are_raced_at_once() {
+    check_races(80);
+}
+
+/// Of 200 attempts, which should take a second each, half are done in that. Of the others `slow`
+/// are ten times as slow, and old enough to be raced after one and a half.
+#[track_caller]
+fn check_races(slow: u32) {
+    let job = Job { map_bytes: vec![100; 200], reduce_tasks: 1 };
+    let mut scheduler = Scheduler::new(&job, Limits::default());
+    for index in 0..200 {
+        scheduler.handle_register(at(0), worker(index));
+        scheduler.handle_idle(at(0), worker(index));
+    }
+    assert_eq!(started(&mut scheduler), (0..200).map(|index| (index, false)).collect::<Vec<_>>());
+
+    for index in 0..200 {
+        if index < 100 {
+            let _ = scheduler.handle_done(at(1000), worker(index), attempt(index));
+            scheduler.handle_published(at(1000), attempt(index), &[1]);
+            scheduler.handle_idle(at(1000), worker(index));
+        } else {
+            let bytes = if index < 200 - slow { 50 } else { 10 };
+            let beat = Beat { attempt: attempt(index), progress: 1, bytes };
+            let _ = scheduler.handle_heartbeat(at(1000), worker(index), Some(beat));
+        }
+        scheduler.assert_consistent();
+    }
+    assert_eq!(started(&mut scheduler), [], "none is old enough yet");
+
+    let mut backups = Vec::new();
+    while backups.is_empty() {
+        let now = scheduler.poll_timeout().expect("workers have deadlines");
+        assert!(now <= at(1700), "those who are far behind are not looked at until {now}");
+        scheduler.handle_timeout(now);
+        scheduler.assert_consistent();
+        backups = started(&mut scheduler);
+        assert!(backups.is_empty() || at(1500) <= now, "raced at {now}");
+    }
+    assert_eq!(backups, (200 - slow..200).map(|index| (index, true)).collect::<Vec<_>>());
+}
+
+/// Which tasks were started since the last time, and whether that was a backup.
+fn started(scheduler: &mut Scheduler) -> Vec<(u32, bool)> {
+    let mut started = Vec::new();
+    while let Some(action) = scheduler.poll_action() {
+        if let Action::Start { attempt, backup, .. } = action {
+            started.push((attempt.task.index, backup));
+        }
+    }
+    started
+}
+
+fn worker(index: u32) -> WorkerId {
+    WorkerId(u64::from(index))
+}
+
+fn attempt(index: u32) -> AttemptId {
+    AttemptId { task: TaskId::map(index), number: 0 }
+}
+
+fn at(milliseconds: u64) -> Time {
+    Time(Duration::from_millis(milliseconds))
+}
