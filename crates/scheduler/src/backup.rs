@@ -28,9 +28,9 @@
 //!
 //! An index of who deserves one next would have to move with the median, which every report moves.
 //! Instead all attempts of the phase that run are looked at, and all that are far behind are raced
-//! at once. Of more than [`FEW`] that is done only every [`PAUSE`]: each of them is heard from about
-//! once a second, so that looking comes to a few steps an event however many there are, and a backup
-//! that begins so much later still ends long before what it races.
+//! at once. Of more than [`FEW`] that is done only every [`PAUSE`]: each of them is heard from
+//! about once a second, so that looking comes to a few steps an event however many there are, and
+//! a backup that begins so much later still ends long before what it races.
 //!
 //! # Invariants
 //!
@@ -269,8 +269,8 @@ impl Pace {
 /// By bytes, because what a task costs beside reading (opening files, syncing one) makes many small
 /// ones look slow, and with a bucket for each letter most tasks are small.
 ///
-/// Paces that differ by a thirtieth count as one, the slowest of them: that is near enough, and takes
-/// no more room or time for a million attempts than for a hundred.
+/// Paces that differ by a thirtieth count as one, the slowest of them: that is near enough, and
+/// takes no more room or time for a million attempts than for a hundred.
 ///
 /// # Invariants
 ///

@@ -6,9 +6,9 @@
 //!
 //! # Invariants
 //!
-//! * `waiting_maps` holds exactly the map tasks that wait. `waiting_reduces` is empty until every map
-//!   task has been committed once, and holds exactly the reduce tasks that wait from then on; they
-//!   start while no map task has to be done again.
+//! * `waiting_maps` holds exactly the map tasks that wait. `waiting_reduces` is empty until every
+//!   map task has been committed once, and holds exactly the reduce tasks that wait from then on;
+//!   they start while no map task has to be done again.
 //! * `running` holds exactly the tasks that run.
 //! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
 //!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the
