@@ -74,6 +74,31 @@ impl Table {
         self.slots.capacity() * size_of::<Slot>() + self.arena.capacity()
     }
 
+    /// The most bytes that it has allocated at any moment while `more_words` words, new or not, of
+    /// which those longer than sixteen bytes have `more_bytes` bytes together, are added. Whoever
+    /// has a budget asks before adding.
+    #[must_use]
+    pub fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
+        let mut slots = self.slots.len();
+        while self.len.saturating_add(more_words) > slots / 4 * 3 {
+            slots = slots.saturating_mul(2).min(usize::MAX / 2);
+            if slots == usize::MAX / 2 {
+                return usize::MAX;
+            }
+        }
+        // While anything grows, the old one is there too.
+        let old_slots = if slots == self.slots.len() { 0 } else { slots / 2 };
+        let lengths = size_of::<usize>().saturating_mul(more_words.min(more_bytes / SHORT));
+        let arena = more_bytes.saturating_add(lengths).saturating_add(self.arena.len());
+        let arena = if arena <= self.arena.capacity() {
+            self.arena.capacity()
+        } else {
+            // Grown from what was just too small, to twice as much.
+            arena.saturating_mul(3).max(8)
+        };
+        (slots + old_slots).saturating_mul(size_of::<Slot>()).saturating_add(arena)
+    }
+
     /// Sort the words, in place. Calls `tick` every few thousand comparisons, so that a caller can
     /// show that something moves.
     #[must_use]
@@ -358,6 +383,26 @@ mod tests {
         assert_eq!(table.len(), 10_000);
         assert!(table.memory_bytes() > 4 * small);
         assert!(table.memory_bytes() >= 10_000 * size_of::<Slot>());
+    }
+
+    #[test]
+    fn peak_is_foreseen() {
+        let mut table = Table::new();
+        assert_eq!(table.peak_bytes(0, 0), table.memory_bytes());
+        assert_eq!(table.peak_bytes(usize::MAX, usize::MAX), usize::MAX);
+        for step in 0..200_usize {
+            let words: Vec<_> = (0..step * 7)
+                .map(|number| format!("{step}-{number}").repeat(1 + number % 4))
+                .collect();
+            let bytes = words.iter().map(String::len).filter(|&len| len > SHORT).sum();
+            let peak = table.peak_bytes(words.len(), bytes);
+            let before = table.slots.len();
+            words.iter().for_each(|word| table.add(word.as_bytes(), 1));
+            assert!(table.memory_bytes() <= peak, "step {step}");
+            if table.slots.len() > before {
+                assert!(peak >= (table.slots.len() + before) * size_of::<Slot>(), "step {step}");
+            }
+        }
     }
 
     #[test]
