@@ -2,14 +2,12 @@
 //!
 //! Looking for the end of a word byte by byte costs a mispredicted branch a word. Here every byte
 //! of a chunk is compared without a branch, and the caller walks the bits. Characters that are not
-//! ASCII only correct the bits, on a cold path. The loops over a chunk are written so that the
-//! compiler can use whole registers; they are the specification for any other version.
+//! ASCII only correct the bits, on a cold path.
 
 use crate::rules::WordRule;
+pub(crate) use crate::simd::CHUNK;
+use crate::simd::{Scalar, Simd};
 use crate::utf8::{Unit, next_unit};
-
-/// Bytes looked at together: one bit of a `u64` each.
-pub(crate) const CHUNK: usize = 64;
 
 /// What [`mark`] found in the next bytes.
 #[derive(Debug, Eq, PartialEq)]
@@ -26,13 +24,13 @@ pub(crate) struct Marks {
 }
 
 /// Mark as many of the first 64 bytes of `text` as are whole units.
-#[inline]
-pub(crate) fn mark(rule: WordRule, text: &[u8]) -> Marks {
+#[inline(always)]
+pub(crate) fn mark<S: Simd>(simd: S, rule: WordRule, text: &[u8]) -> Marks {
     let Some(chunk) = text.first_chunk::<CHUNK>() else {
         return mark_last(rule, text);
     };
-    let ascii_words = word_mask(rule, chunk);
-    let high = high_mask(chunk);
+    let ascii_words = word_mask(simd, rule, chunk);
+    let high = simd.high(chunk);
     if high == 0 {
         return Marks { word: ascii_words, len: CHUNK, high: 0, invalid_bytes: 0 };
     }
@@ -41,7 +39,7 @@ pub(crate) fn mark(rule: WordRule, text: &[u8]) -> Marks {
 
 /// Bit `i` is set when `chunk[i]` is `byte`.
 pub(crate) fn byte_mask(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
-    pack(chunk.map(|other| other == byte))
+    Scalar.equal(byte, chunk)
 }
 
 /// [`mark`] for less than a chunk.
@@ -50,8 +48,8 @@ fn mark_last(rule: WordRule, text: &[u8]) -> Marks {
     let mut chunk = [0; CHUNK];
     chunk[..text.len()].copy_from_slice(text);
     let present = low_bits(text.len());
-    let ascii_words = word_mask(rule, &chunk) & present;
-    let high = high_mask(&chunk);
+    let ascii_words = word_mask(Scalar, rule, &chunk) & present;
+    let high = Scalar.high(&chunk);
     if high == 0 {
         return Marks { word: ascii_words, len: text.len(), high: 0, invalid_bytes: 0 };
     }
@@ -84,37 +82,12 @@ fn mark_high(rule: WordRule, text: &[u8], ascii_words: u64, high: u64) -> Marks 
 }
 
 /// Bit `i` is set when `chunk[i]` is an ASCII character that is part of a word.
-fn word_mask(rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
+#[inline(always)]
+fn word_mask<S: Simd>(simd: S, rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
     match rule {
-        // The twenty-six letters, upper case folded onto lower.
-        WordRule::Letters => pack(chunk.map(|byte| (byte | 0x20).wrapping_sub(b'a') < 26)),
-        // Not 9 to 13 and not 32. Above 127 is not ours to say.
-        WordRule::Whitespace => {
-            pack(chunk.map(|byte| (byte.wrapping_sub(9) >= 5) & (byte != b' ') & (byte < 0x80)))
-        }
+        WordRule::Letters => simd.letters(chunk),
+        WordRule::Whitespace => simd.visible(chunk),
     }
-}
-
-/// Bit `i` is set when `chunk[i]` is above 127.
-fn high_mask(chunk: &[u8; CHUNK]) -> u64 {
-    if chunk.iter().fold(0, |all, &byte| all | byte) < 0x80 {
-        return 0;
-    }
-    pack(chunk.map(|byte| byte >= 0x80))
-}
-
-/// Bit `i` is `flags[i]`.
-#[inline]
-fn pack(flags: [bool; CHUNK]) -> u64 {
-    let flags = flags.map(u8::from);
-    let (groups, _) = flags.as_chunks::<8>();
-    let mut mask = 0;
-    for group in groups.iter().rev() {
-        // Byte i holds bit 8i; multiplied by 2^(56 - 7i) it becomes bit 56 + i. No two of the
-        // other products share a bit, so nothing is carried into these eight.
-        mask = mask << 8 | u64::from_le_bytes(*group).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    }
-    mask
 }
 
 /// A mask of the lowest `len` bits.
@@ -155,16 +128,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn flags_become_bits_in_order() {
-        for at in 0..CHUNK {
-            let mut chunk = [b'.'; CHUNK];
-            chunk[at] = b'\n';
-            chunk[CHUNK - 1 - at] = b'\n';
-            assert_eq!(byte_mask(b'\n', &chunk), 1 << at | 1 << (CHUNK - 1 - at));
-        }
-    }
-
     /// Compare with one unit after the other.
     #[track_caller]
     fn check(rule: WordRule, text: &[u8]) {
@@ -180,6 +143,6 @@ mod tests {
             expected.len += unit.len();
             expected.invalid_bytes += u32::from(matches!(unit, Unit::Byte(_)));
         }
-        assert_eq!(mark(rule, text), expected, "{rule:?} {text:x?}");
+        assert_eq!(mark(Scalar, rule, text), expected, "{rule:?} {text:x?}");
     }
 }

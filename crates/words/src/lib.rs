@@ -40,6 +40,7 @@ mod gaps;
 mod letters;
 mod line;
 mod rules;
+mod simd;
 mod table;
 mod tokenizer;
 mod utf8;
@@ -48,5 +49,7 @@ pub use bucket::{Buckets, bucket_of};
 pub use counter::Counter;
 pub use line::{parse_line, write_line};
 pub use rules::{Rules, WordRule};
+#[doc(hidden)]
+pub use simd::Level;
 pub use table::{Sorted, Table};
 pub use tokenizer::Tokenizer;

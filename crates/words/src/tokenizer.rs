@@ -21,6 +21,7 @@ use crate::bucket::Buckets;
 use crate::gaps::{CHUNK, Marks, mark};
 use crate::letters::lower_of_same_len;
 use crate::rules::Rules;
+use crate::simd::{Kernel, Level, Scalar, Simd};
 use crate::utf8::{Unit, next_unit};
 
 /// Reads splits, one after the other, and puts their words into buckets.
@@ -32,6 +33,7 @@ use crate::utf8::{Unit, next_unit};
 #[derive(Debug)]
 pub struct Tokenizer {
     rules: Rules,
+    level: Level,
     buckets: Buckets,
     invalid_bytes: u64,
     phase: Phase,
@@ -79,8 +81,16 @@ impl Tokenizer {
     /// A tokenizer that has seen nothing.
     #[must_use]
     pub fn new(rules: Rules, buckets: NonZeroU32) -> Self {
+        Self::at_level(Level::best(), rules, buckets)
+    }
+
+    /// The same, with the instructions of `level`: for tests and benches.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at_level(level: Level, rules: Rules, buckets: NonZeroU32) -> Self {
         Self {
             rules,
+            level,
             buckets: Buckets::new(buckets),
             invalid_bytes: 0,
             phase: Phase::Idle,
@@ -115,16 +125,8 @@ impl Tokenizer {
     /// When no split is open, or bytes behind its end have been fed.
     pub fn feed(&mut self, block: &[u8]) {
         assert!(self.phase == Phase::Inside, "split fed while {:?}", self.phase);
-        let mut rest = self.complete_carry(block, true);
-        while !rest.is_empty() {
-            let marks = mark(self.rules.words, rest);
-            if marks.len == 0 {
-                self.carry.hold(rest, true);
-                return;
-            }
-            self.take_marked(rest, &marks);
-            rest = &rest[marks.len..];
-        }
+        let rest = self.complete_carry(block, true);
+        self.level.run(Feed { tokenizer: self, block: rest });
     }
 
     /// Read bytes behind the end of the split, which complete the word or character that it ends
@@ -146,7 +148,7 @@ impl Tokenizer {
         while let Place::Word { bucket } = self.place
             && !rest.is_empty()
         {
-            let marks = mark(self.rules.words, rest);
+            let marks = mark(Scalar, self.rules.words, rest);
             if marks.len == 0 {
                 self.carry.hold(rest, false);
                 break;
@@ -352,6 +354,30 @@ impl Tokenizer {
     fn end_word(&mut self, bucket: u32) {
         self.buckets.append(bucket, b"\n");
         self.place = Place::Gap;
+    }
+}
+
+/// Takes the owned units of a block.
+struct Feed<'a> {
+    tokenizer: &'a mut Tokenizer,
+    block: &'a [u8],
+}
+
+impl Kernel for Feed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { tokenizer, block: mut rest } = self;
+        while !rest.is_empty() {
+            let marks = mark(simd, tokenizer.rules.words, rest);
+            if marks.len == 0 {
+                tokenizer.carry.hold(rest, true);
+                return;
+            }
+            tokenizer.take_marked(rest, &marks);
+            rest = &rest[marks.len..];
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use words::{Rules, Tokenizer, WordRule, bucket_of};
+use words::{Level, Rules, Tokenizer, WordRule, bucket_of};
 
 /// Every rule there is.
 pub const ALL_RULES: [Rules; 4] = [
@@ -16,7 +16,8 @@ pub const ALL_RULES: [Rules; 4] = [
     Rules { words: WordRule::Whitespace, ignore_case: true },
 ];
 
-/// Read `file` in splits that are cut at `cuts`, and compare every one of them with the oracle.
+/// Read `file` in splits that are cut at `cuts`, at every level of instructions that this CPU has,
+/// and compare every one of them with the oracle.
 #[track_caller]
 pub fn check_splits(
     file: &[u8],
@@ -25,11 +26,26 @@ pub fn check_splits(
     rules: Rules,
     buckets: u32,
 ) {
-    let count = NonZeroU32::new(buckets).expect("not zero");
-    let expected = naive_words(file, rules);
-    let mut tokenizer = Tokenizer::new(rules, count);
     cuts.extend([0, file.len()]);
     cuts.sort_unstable();
+    let words = naive_words(file, rules);
+    for level in Level::all() {
+        check_level(level, file, &words, &cuts, blocks, rules, buckets);
+    }
+}
+
+#[track_caller]
+fn check_level(
+    level: Level,
+    file: &[u8],
+    words: &[NaiveWord],
+    cuts: &[usize],
+    blocks: &[usize],
+    rules: Rules,
+    buckets: u32,
+) {
+    let count = NonZeroU32::new(buckets).expect("not zero");
+    let mut tokenizer = Tokenizer::at_level(level, rules, count);
 
     for cut in cuts.windows(2) {
         let split = cut[0]..cut[1];
@@ -38,21 +54,22 @@ pub fn check_splits(
         read_split(&mut tokenizer, file, split.clone(), blocks, &mut found);
 
         let mut lines = vec![Vec::new(); buckets as usize];
-        for word in expected.iter().filter(|word| split.contains(&word.start)) {
+        for word in words.iter().filter(|word| split.contains(&word.start)) {
             let line = &mut lines[(word.first % buckets) as usize];
             line.extend_from_slice(&word.bytes);
             line.push(b'\n');
         }
-        let context = || format!("{split:?} of {file:x?} under {rules:?} in blocks of {blocks:?}");
+        let context =
+            || format!("{split:?} of {file:x?} under {rules:?} in blocks of {blocks:?}, {level:?}");
         assert_eq!(found, lines, "words of {}", context());
         let found = tokenizer.invalid_bytes() - invalid_bytes;
         let expected = naive_invalid_bytes(file, &split);
         assert_eq!(found, expected, "invalid bytes of {}", context());
     }
 
-    assert_eq!(tokenizer.words(), expected.len() as u64);
+    assert_eq!(tokenizer.words(), words.len() as u64);
     for bucket in 0..buckets {
-        let expected = expected.iter().filter(|word| bucket_of(word.first, count) == bucket);
+        let expected = words.iter().filter(|word| bucket_of(word.first, count) == bucket);
         assert_eq!(tokenizer.buckets().words(bucket), expected.count() as u64);
     }
 }

@@ -1,0 +1,221 @@
+//! Which instructions this CPU has, chosen once at run time, and what they tell about 64 bytes.
+//!
+//! A loop that shall be fast is a [`Kernel`], written once over [`Simd`]. [`Level::run`] compiles
+//! it for every level and jumps to the one for this CPU: once a block, so that the question costs
+//! nothing. A level is a token that only detection hands out, which is what makes it sound to
+//! execute its instructions; all the unsafe code of that is in `x86.rs`.
+//!
+//! [`Scalar`] is the specification. What the others say is compared with it for every byte at
+//! every position. It is written so that the compiler can use the registers that every CPU of the
+//! target has: SSE2 on x86-64, NEON on aarch64, where it is all there is. Intrinsics for NEON would
+//! be lines that nobody here has run.
+//!
+//! # Invariants
+//!
+//! * A token of a level exists only where the CPU has all instructions of that level.
+//! * Every level gives the same answers.
+
+use std::fmt::Debug;
+use std::sync::LazyLock;
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "x86_64")]
+use x86::{Avx2, Avx512};
+
+/// Bytes looked at together: one bit of a `u64` each, a cache line.
+pub(crate) const CHUNK: usize = 64;
+
+/// What can be asked about the bytes of a chunk; bit `i` of an answer is about `chunk[i]`.
+pub(crate) trait Simd: Copy + Debug {
+    /// The twenty-six letters of ASCII, in upper and lower case.
+    fn letters(self, chunk: &[u8; CHUNK]) -> u64;
+
+    /// ASCII but for its white space: not 9 to 13, not 32, not above 127.
+    fn visible(self, chunk: &[u8; CHUNK]) -> u64;
+
+    /// Above 127.
+    fn high(self, chunk: &[u8; CHUNK]) -> u64;
+
+    /// The same as `byte`.
+    fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
+}
+
+/// A loop to be compiled for every level.
+pub(crate) trait Kernel {
+    /// What the loop leaves.
+    type Output;
+
+    /// Everything. It must be `#[inline(always)]`, and so must be whatever takes `simd` on from
+    /// here: what is not inlined, a closure included, is compiled without the instructions of the
+    /// level. It is then no less right, but slower than without levels.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Instructions to run a kernel with.
+///
+/// Public for tests and benches, which try all of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Level {
+    /// What the compiler makes of plain code.
+    Scalar,
+    /// 32 bytes at once, and the bit tricks that came with them (BMI): CPUs since 2013.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// 64 bytes at once, among them the permutations of bytes (VBMI2): CPUs since 2019.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// The best that this CPU has.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: LazyLock<Level> =
+            LazyLock::new(|| Level::all().pop().expect("the scalar level is always there"));
+        *BEST
+    }
+
+    /// All that this CPU has, the best last.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        [
+            Some(Self::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Avx512::detect().map(Self::Avx512),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Run `kernel` with the instructions of this level.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            Self::Scalar => kernel.run(Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(level) => level.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(level) => level.run(kernel),
+        }
+    }
+}
+
+/// The specification, for every CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scalar;
+
+impl Simd for Scalar {
+    #[inline(always)]
+    fn letters(self, chunk: &[u8; CHUNK]) -> u64 {
+        // Upper case is folded onto lower.
+        pack(chunk.map(|byte| (byte | 0x20).wrapping_sub(b'a') < 26))
+    }
+
+    #[inline(always)]
+    fn visible(self, chunk: &[u8; CHUNK]) -> u64 {
+        pack(chunk.map(|byte| (byte.wrapping_sub(9) >= 5) & (byte != b' ') & (byte < 0x80)))
+    }
+
+    #[inline(always)]
+    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+        if chunk.iter().fold(0, |all, &byte| all | byte) < 0x80 {
+            return 0;
+        }
+        pack(chunk.map(|byte| byte >= 0x80))
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        pack(chunk.map(|other| other == byte))
+    }
+}
+
+/// Bit `i` is `flags[i]`.
+#[inline(always)]
+fn pack(flags: [bool; CHUNK]) -> u64 {
+    let flags = flags.map(u8::from);
+    let (groups, _) = flags.as_chunks::<8>();
+    let mut mask = 0;
+    for group in groups.iter().rev() {
+        // Byte i holds bit 8i; multiplied by 2^(56 - 7i) it becomes bit 56 + i. No two of the
+        // other products share a bit, so nothing is carried into these eight.
+        mask = mask << 8 | u64::from_le_bytes(*group).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    }
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All answers about one chunk.
+    struct Ask<'a>(&'a [u8; CHUNK]);
+
+    impl Kernel for Ask<'_> {
+        type Output = [u64; 5];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> [u64; 5] {
+            let Self(chunk) = self;
+            [
+                simd.letters(chunk),
+                simd.visible(chunk),
+                simd.high(chunk),
+                simd.equal(b'\n', chunk),
+                simd.equal(0xC3, chunk),
+            ]
+        }
+    }
+
+    #[test]
+    fn scalar_level_says_what_the_bytes_are() {
+        for (at, byte) in every_byte_everywhere() {
+            for background in [b'.', 0x80] {
+                let mut chunk = [background; CHUNK];
+                chunk[at] = byte;
+                let bits = |is: fn(u8) -> bool| {
+                    chunk.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(is(byte)))
+                };
+                let visible = |byte: u8| byte.is_ascii() && !char::from(byte).is_whitespace();
+                let expected = [
+                    bits(|byte| byte.is_ascii_alphabetic()),
+                    bits(visible),
+                    bits(|byte| !byte.is_ascii()),
+                    bits(|byte| byte == b'\n'),
+                    bits(|byte| byte == 0xC3),
+                ];
+                assert_eq!(Level::Scalar.run(Ask(&chunk)), expected, "{byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_says_what_the_scalar_one_does() {
+        let levels = Level::all();
+        for (at, byte) in every_byte_everywhere() {
+            for background in [b'a', b' ', b'\n', 0xC3, 0xFF] {
+                let mut chunk = [background; CHUNK];
+                chunk[at] = byte;
+                let expected = Level::Scalar.run(Ask(&chunk));
+                for level in &levels {
+                    let found = level.run(Ask(&chunk));
+                    assert_eq!(found, expected, "{level:?}: {byte:#x} at {at} in {background:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn best_level_is_the_last() {
+        assert_eq!(Some(&Level::best()), Level::all().last());
+    }
+
+    fn every_byte_everywhere() -> impl Iterator<Item = (usize, u8)> {
+        (0..CHUNK).flat_map(|at| (0..=0xFF).map(move |byte| (at, byte)))
+    }
+}

@@ -1,0 +1,216 @@
+//! The levels of x86-64.
+//!
+//! What is unsafe here is of two kinds: executing instructions that a CPU may lack, which the
+//! token proves that it has, and reading a chunk through a pointer to it.
+
+#![expect(unsafe_code, reason = "instructions that not every CPU has")]
+
+use std::arch::x86_64::*;
+
+use super::{CHUNK, Kernel, Simd};
+
+/// The CPU has AVX2, BMI 1 and 2, LZCNT and POPCNT.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Avx2(());
+
+/// The CPU has what [`Avx2`] says, and AVX-512 F, BW, DQ, VL, VBMI and VBMI2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Avx512(());
+
+impl Avx2 {
+    /// A token, if this CPU deserves it.
+    pub(super) fn detect() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
+        has_all.then_some(Self(()))
+    }
+
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn run<K: Kernel>(level: Avx2, kernel: K) -> K::Output {
+            kernel.run(level)
+        }
+        // SAFETY: the token says that the CPU has these features.
+        unsafe { run(self, kernel) }
+    }
+}
+
+impl Avx512 {
+    /// A token, if this CPU deserves it.
+    pub(super) fn detect() -> Option<Self> {
+        let has_all = Avx2::detect().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512vbmi2");
+        has_all.then_some(Self(()))
+    }
+
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
+        fn run<K: Kernel>(level: Avx512, kernel: K) -> K::Output {
+            kernel.run(level)
+        }
+        // SAFETY: the token says that the CPU has these features.
+        unsafe { run(self, kernel) }
+    }
+}
+
+impl Simd for Avx2 {
+    #[inline(always)]
+    fn letters(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: the token says that the CPU has AVX2. The same goes for the next three.
+        unsafe { letters_avx2(chunk) }
+    }
+
+    #[inline(always)]
+    fn visible(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { visible_avx2(chunk) }
+    }
+
+    #[inline(always)]
+    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { high_avx2(chunk) }
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { equal_avx2(byte, chunk) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn letters_avx2(chunk: &[u8; CHUNK]) -> u64 {
+    let [low, high] = halves(chunk);
+    join32(letters_of_half(low), letters_of_half(high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn letters_of_half(bytes: __m256i) -> __m256i {
+    // There is no unsigned comparison: x < 26 when the lesser of x and 25 is x.
+    let folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+    let letter = _mm256_sub_epi8(folded, _mm256_set1_epi8(b'a' as i8));
+    _mm256_cmpeq_epi8(_mm256_min_epu8(letter, _mm256_set1_epi8(25)), letter)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn visible_avx2(chunk: &[u8; CHUNK]) -> u64 {
+    let [low, high] = halves(chunk);
+    !join32(invisible_of_half(low), invisible_of_half(high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn invisible_of_half(bytes: __m256i) -> __m256i {
+    // As above, for x < 5.
+    let control = _mm256_sub_epi8(bytes, _mm256_set1_epi8(9));
+    let control = _mm256_cmpeq_epi8(_mm256_min_epu8(control, _mm256_set1_epi8(4)), control);
+    let space = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b' ' as i8));
+    // Only the highest bit is looked at, and that of a high byte is set.
+    _mm256_or_si256(_mm256_or_si256(control, space), bytes)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high_avx2(chunk: &[u8; CHUNK]) -> u64 {
+    let [low, high] = halves(chunk);
+    join32(low, high)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equal_avx2(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+    let byte = _mm256_set1_epi8(byte as i8);
+    let [low, high] = halves(chunk);
+    join32(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(chunk: &[u8; CHUNK]) -> [__m256i; 2] {
+    let halves = chunk.as_ptr().cast::<__m256i>();
+    // SAFETY: a chunk is two times 32 bytes, and this load asks for no alignment.
+    unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] }
+}
+
+/// The highest bits of all bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join32(low: __m256i, high: __m256i) -> u64 {
+    u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+}
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    fn letters(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: the token says that the CPU has AVX-512 BW. The same goes for the next three.
+        unsafe { letters_avx512(chunk) }
+    }
+
+    #[inline(always)]
+    fn visible(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { visible_avx512(chunk) }
+    }
+
+    #[inline(always)]
+    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { high_avx512(chunk) }
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { equal_avx512(byte, chunk) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn letters_avx512(chunk: &[u8; CHUNK]) -> u64 {
+    let folded = _mm512_or_si512(whole(chunk), _mm512_set1_epi8(0x20));
+    let letter = _mm512_sub_epi8(folded, _mm512_set1_epi8(b'a' as i8));
+    _mm512_cmplt_epu8_mask(letter, _mm512_set1_epi8(26))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn visible_avx512(chunk: &[u8; CHUNK]) -> u64 {
+    let bytes = whole(chunk);
+    let control = _mm512_sub_epi8(bytes, _mm512_set1_epi8(9));
+    let control = _mm512_cmplt_epu8_mask(control, _mm512_set1_epi8(5));
+    let space = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b' ' as i8));
+    !(control | space | _mm512_movepi8_mask(bytes))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn high_avx512(chunk: &[u8; CHUNK]) -> u64 {
+    _mm512_movepi8_mask(whole(chunk))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn equal_avx512(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+    _mm512_cmpeq_epi8_mask(whole(chunk), _mm512_set1_epi8(byte as i8))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn whole(chunk: &[u8; CHUNK]) -> __m512i {
+    // SAFETY: a chunk is 64 bytes, and this load asks for no alignment.
+    unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) }
+}
