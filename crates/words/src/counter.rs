@@ -1,6 +1,10 @@
 //! Lines of intermediates to a table of counts.
+//!
+//! In two steps for every few KiB: first the ends of all lines, then the words between them. The
+//! first has no branch that depends on the text, the second nearly none, which is what makes both
+//! fast: where words end cannot be foreseen.
 
-use crate::gaps::{CHUNK, byte_mask};
+use crate::simd::{CHUNK, Kernel, Level, Simd};
 use crate::table::Table;
 
 /// Counts lines, whatever blocks they come in: each is one word.
@@ -21,21 +25,24 @@ impl Counter {
         Self::default()
     }
 
+    /// The same, with the instructions of `level`: for tests and benches.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at_level(level: Level) -> Self {
+        Self { table: Table::at_level(level), ..Self::default() }
+    }
+
     /// Count the lines of the next bytes of an intermediate.
     pub fn feed(&mut self, block: &[u8]) {
-        // Where the line that is being read begins.
-        let mut line = 0;
-        let (chunks, last) = block.as_chunks::<CHUNK>();
-        for (index, chunk) in chunks.iter().enumerate() {
-            self.take_lines(block, &mut line, index * CHUNK, byte_mask(b'\n', chunk));
+        let mut text = block;
+        if !self.carry.is_empty() {
+            let Some(end) = text.iter().position(|&byte| byte == b'\n') else {
+                return self.carry.extend_from_slice(text);
+            };
+            self.add_carried(&text[..end]);
+            text = &text[end + 1..];
         }
-        if !last.is_empty() {
-            let mut chunk = [0; CHUNK];
-            chunk[..last.len()].copy_from_slice(last);
-            let at = block.len() - last.len();
-            self.take_lines(block, &mut line, at, byte_mask(b'\n', &chunk));
-        }
-        self.carry.extend_from_slice(&block[line..]);
+        self.take_lines(text);
     }
 
     /// The intermediate is complete; says whether its last line was.
@@ -66,31 +73,77 @@ impl Counter {
         self.table
     }
 
-    /// Count the lines that end in the chunk at `block[at..]`, where `newlines` are.
-    #[inline]
-    fn take_lines(&mut self, block: &[u8], line: &mut usize, at: usize, mut newlines: u64) {
-        self.words += u64::from(newlines.count_ones());
-        while newlines != 0 {
-            let end = at + newlines.trailing_zeros() as usize;
-            if self.carry.is_empty() {
-                self.table.add_run(block, *line..end);
-            } else {
-                self.add_carried(&block[*line..end]);
+    /// Count the lines of `text`, which begins with one, and hold what has no end.
+    fn take_lines(&mut self, mut text: &[u8]) {
+        let mut ends = Ends([0; _]);
+        while !text.is_empty() {
+            let window = &text[..text.len().min(WINDOW)];
+            let count = self.table.level().run(FindEnds { window, ends: &mut ends });
+            let mut line = self.table.add_lines(text, &ends.0[..count]);
+            self.words += count as u64;
+            if count == 0 {
+                let behind = &text[window.len()..];
+                let Some(end) = behind.iter().position(|&byte| byte == b'\n') else {
+                    break;
+                };
+                let end = window.len() + end;
+                self.table.add(&text[..end], 1);
+                self.words += 1;
+                line = end + 1;
             }
-            *line = end + 1;
-            newlines &= newlines - 1;
+            // The next window begins with a line, so that every line lies in one.
+            text = &text[line..];
         }
+        self.carry.extend_from_slice(text);
     }
 
     #[cold]
     fn add_carried(&mut self, end: &[u8]) {
         self.carry.extend_from_slice(end);
         self.table.add(&self.carry, 1);
+        self.words += 1;
         self.carry.clear();
         // One giant word must not stay for the rest of the job.
         self.carry.shrink_to(CARRY_KEPT_BYTES);
     }
 }
+
+/// Where a window of text has newlines.
+struct Ends([u16; WINDOW + CHUNK]);
+
+/// Finds the newlines of a window; returns how many there are.
+struct FindEnds<'a> {
+    window: &'a [u8],
+    ends: &'a mut Ends,
+}
+
+impl Kernel for FindEnds<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> usize {
+        let Self { window, ends: Ends(ends) } = self;
+        let (chunks, last) = window.as_chunks::<CHUNK>();
+        let mut count = 0;
+        let mut base = 0;
+        for chunk in chunks {
+            if let Some(room) = ends[count..].first_chunk_mut() {
+                count += simd.ends(base, chunk, room);
+            }
+            base += CHUNK as u16;
+        }
+        let mut chunk = [0; CHUNK];
+        chunk[..last.len()].copy_from_slice(last);
+        if let Some(room) = ends[count..].first_chunk_mut() {
+            count += simd.ends(base, &chunk, room);
+        }
+        count
+    }
+}
+
+/// Bytes whose line ends are looked for before their words are counted: few enough that all stay
+/// in the first-level cache, with room for the words that matter.
+const WINDOW: usize = 4 << 10;
 
 /// Longer than words are.
 const CARRY_KEPT_BYTES: usize = 4 << 10;

@@ -37,11 +37,6 @@ pub(crate) fn mark<S: Simd>(simd: S, rule: WordRule, text: &[u8]) -> Marks {
     mark_high(rule, text, ascii_words, high)
 }
 
-/// Bit `i` is set when `chunk[i]` is `byte`.
-pub(crate) fn byte_mask(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
-    Scalar.equal(byte, chunk)
-}
-
 /// [`mark`] for less than a chunk.
 #[cold]
 fn mark_last(rule: WordRule, text: &[u8]) -> Marks {

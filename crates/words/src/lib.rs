@@ -5,9 +5,9 @@
 //! feeds intermediates to a [`Counter`] and writes the [`Sorted`] table out with [`write_line`].
 //! Bytes in, bytes out: this is what lets one test try every cut of every awkward text.
 //!
-//! Deliberately absent: files, tasks, async, threads, clocks, and randomness. The hash of the
-//! table is the same in every run; the order of the output does not depend on it. A text written
-//! to make its words collide slows a reduce attempt down and changes nothing else.
+//! Deliberately absent: files, tasks, async, threads, clocks, and chance, but for one thing: where
+//! words lie in a table is different every time, so that nobody can write a text whose words
+//! collide. The order of the output does not depend on it.
 //!
 //! The loop of a map attempt, for every split of its task:
 //!
@@ -37,10 +37,14 @@
 mod bucket;
 mod counter;
 mod gaps;
+mod key;
 mod letters;
 mod line;
+mod long;
 mod rules;
+mod short;
 mod simd;
+mod slots;
 mod table;
 mod tokenizer;
 mod utf8;

@@ -15,20 +15,21 @@
 //! * A token of a level exists only where the CPU has all instructions of that level.
 //! * Every level gives the same answers.
 
-use std::fmt::Debug;
 use std::sync::LazyLock;
+
+use crate::key::Keys;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 #[cfg(target_arch = "x86_64")]
-use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512};
 
 /// Bytes looked at together: one bit of a `u64` each, a cache line.
 pub(crate) const CHUNK: usize = 64;
 
 /// What can be asked about the bytes of a chunk; bit `i` of an answer is about `chunk[i]`.
-pub(crate) trait Simd: Copy + Debug {
+pub(crate) trait Simd: Keys {
     /// The twenty-six letters of ASCII, in upper and lower case.
     fn letters(self, chunk: &[u8; CHUNK]) -> u64;
 

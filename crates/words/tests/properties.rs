@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use words::{Counter, Rules, Table, Tokenizer, WordRule, parse_line, write_line};
+use words::{Counter, Level, Rules, Table, Tokenizer, WordRule, parse_line, write_line};
 
 use naive::{ALL_RULES, check_splits, naive_words, read_split};
 
@@ -58,46 +58,40 @@ proptest! {
     ) {
         let many = many.iter().map(|&n| (n.to_string().repeat(n as usize % 5).into_bytes(), 1));
         let adds: Vec<_> = alike.into_iter().chain(many).collect();
-        let mut table = Table::new();
         let mut expected = BTreeMap::<&[u8], u64>::new();
         for (word, count) in &adds {
-            table.add(word, *count);
             *expected.entry(word).or_default() += count;
         }
-        prop_assert_eq!(table.len(), expected.len());
-        prop_assert_eq!(table.is_empty(), expected.is_empty());
-        let sorted = table.into_sorted(|| ());
-        prop_assert_eq!(sorted.len(), expected.len());
-        prop_assert!(sorted.iter().eq(expected));
+        for level in Level::all() {
+            let mut table = Table::at_level(level);
+            adds.iter().for_each(|(word, count)| table.add(word, *count));
+            prop_assert_eq!(table.len(), expected.len());
+            prop_assert_eq!(table.is_empty(), expected.is_empty());
+            let sorted = table.into_sorted(|| ());
+            prop_assert_eq!(sorted.len(), expected.len());
+            prop_assert!(sorted.iter().eq(expected.clone()));
+        }
     }
 
     #[test]
     fn counter_counts_lines_whatever_the_blocks(
-        objects in vec(vec(select(b"aab\n\n\0\xFFqz".as_slice()), 0..300), 1..4),
+        objects in vec(lines(), 1..4),
         blocks in vec(1_usize..90, 1..5),
     ) {
-        let mut counter = Counter::new();
-        let mut expected = BTreeMap::<&[u8], u64>::new();
-        for object in &objects {
-            let mut rest = object.as_slice();
-            for size in blocks.iter().cycle() {
-                let block;
-                (block, rest) = rest.split_at(rest.len().min(*size));
-                counter.feed(block);
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            let mut lines: Vec<_> = object.split(|&byte| byte == b'\n').collect();
-            let last = lines.pop().unwrap_or_default();
-            prop_assert_eq!(counter.end_object(), last.is_empty());
-            for line in lines {
-                *expected.entry(line).or_default() += 1;
-            }
-        }
-        prop_assert_eq!(counter.words(), expected.values().sum::<u64>());
-        let sorted = counter.into_table().into_sorted(|| ());
-        prop_assert!(sorted.iter().eq(expected));
+        check_lines(&objects, &blocks)?;
+    }
+
+    #[test]
+    fn lines_that_fill_windows_are_counted_as_well(
+        // Some are longer than all that is looked at at once.
+        objects in vec((lines(), 1_usize..60, 0_usize..9000), 1..3),
+        blocks in vec(3000_usize..20_000, 1..3),
+    ) {
+        let objects: Vec<_> = objects
+            .into_iter()
+            .map(|(lines, times, giant)| [lines.repeat(times), vec![b'g'; giant], lines].concat())
+            .collect();
+        check_lines(&objects, &blocks)?;
     }
 
     #[test]
@@ -212,6 +206,43 @@ fn pending_lines_are_never_much_longer_than_their_block() {
             tokenizer.end();
         }
     }
+}
+
+/// Counts objects that come in blocks of these sizes, at every level of instructions.
+fn check_lines(objects: &[Vec<u8>], blocks: &[usize]) -> Result<(), TestCaseError> {
+    let mut expected = BTreeMap::<&[u8], u64>::new();
+    let mut complete = Vec::new();
+    for object in objects {
+        let mut lines: Vec<_> = object.split(|&byte| byte == b'\n').collect();
+        complete.push(lines.pop().unwrap_or_default().is_empty());
+        for line in lines {
+            *expected.entry(line).or_default() += 1;
+        }
+    }
+    for level in Level::all() {
+        let mut counter = Counter::at_level(level);
+        for (object, &complete) in objects.iter().zip(&complete) {
+            let mut rest = object.as_slice();
+            for size in blocks.iter().cycle() {
+                let block;
+                (block, rest) = rest.split_at(rest.len().min(*size));
+                counter.feed(block);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(counter.end_object(), complete);
+        }
+        prop_assert_eq!(counter.words(), expected.values().sum::<u64>());
+        let sorted = counter.into_table().into_sorted(|| ());
+        prop_assert!(sorted.iter().eq(expected.clone()), "{:?}", level);
+    }
+    Ok(())
+}
+
+/// Lines of few different bytes, in which the same words come again.
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    vec(select(b"aab\n\n\0\xFFqz".as_slice()), 0..300)
 }
 
 /// Text in which everything that is awkward about a word is near everything else.

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use super::{CHUNK, Kernel, Simd};
 
-/// The CPU has AVX2, BMI 1 and 2, LZCNT and POPCNT.
+/// The CPU has AES, AVX2, BMI 1 and 2, LZCNT and POPCNT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Avx2(());
 
@@ -21,6 +21,7 @@ impl Avx2 {
     /// A token, if this CPU deserves it.
     pub(super) fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("aes")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
@@ -29,7 +30,7 @@ impl Avx2 {
     }
 
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        #[target_feature(enable = "aes,avx2,bmi1,bmi2,lzcnt,popcnt")]
         fn run<K: Kernel>(level: Avx2, kernel: K) -> K::Output {
             kernel.run(level)
         }
@@ -52,7 +53,7 @@ impl Avx512 {
     }
 
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        #[target_feature(enable = "aes,avx2,bmi1,bmi2,lzcnt,popcnt")]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
         fn run<K: Kernel>(level: Avx512, kernel: K) -> K::Output {
             kernel.run(level)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use words::{Counter, parse_line, write_line};
+use words::{Counter, Level, parse_line, write_line};
 
 /// What stands in front of the lines: two sizes of blocks, and a cut of two bytes.
 const HEAD: usize = 4;
@@ -14,9 +14,23 @@ pub fn check(data: &[u8]) {
     };
     let cut = usize::from(u16::from_le_bytes(*cut)) % (lines.len() + 1);
     let blocks = [1 + usize::from(one), 1 + usize::from(other)];
-    let mut counter = Counter::new();
+    let objects = <[_; 2]>::from(lines.split_at(cut));
+    for level in Level::all() {
+        check_level(level, objects, blocks);
+    }
+    for line in lines.split(|&byte| byte == b'\n') {
+        if let Some((word, count)) = parse_line(line) {
+            let mut written = Vec::new();
+            write_line(&mut written, word, count);
+            assert_eq!(written.strip_suffix(b"\n"), Some(line));
+        }
+    }
+}
+
+fn check_level(level: Level, objects: [&[u8]; 2], blocks: [usize; 2]) {
+    let mut counter = Counter::at_level(level);
     let mut expected = BTreeMap::<&[u8], u64>::new();
-    for object in <[_; 2]>::from(lines.split_at(cut)) {
+    for object in objects {
         let mut rest = object;
         for size in blocks.into_iter().cycle() {
             let block;
@@ -43,12 +57,5 @@ pub fn check(data: &[u8]) {
         write_line(&mut line, word, count);
         assert_eq!(line.pop(), Some(b'\n'));
         assert_eq!(parse_line(&line), Some((word, count)));
-    }
-    for line in lines.split(|&byte| byte == b'\n') {
-        if let Some((word, count)) = parse_line(line) {
-            let mut written = Vec::new();
-            write_line(&mut written, word, count);
-            assert_eq!(written.strip_suffix(b"\n"), Some(line));
-        }
     }
 }
