@@ -1,26 +1,80 @@
 //! What `std` says about the characters that texts are made of, looked up once a process.
 //!
 //! `char::is_alphabetic` and `char::to_lowercase` search tables that are packed for size, at 10 to
-//! 25 ns a character: Russian was read at 65 MB/s. One bit for every character of the Basic
-//! Multilingual Plane (8 KiB) and one lower case for every character of two bytes (4 KiB) are
-//! filled from them in half a millisecond, and agree with them in everything.
+//! 25 ns a character: Russian was read at 65 MB/s. A [`Set`] has a bit for every character of the
+//! first two planes (16 KiB), and the same in shapes that fit into registers; beside it there is
+//! one lower case for every character of two bytes (4 KiB). They are filled from `std` in a
+//! millisecond when a text is not ASCII alone, and agree with it in everything.
 
 use std::sync::LazyLock;
 
-/// The same as `char::is_alphabetic`.
-#[inline]
-pub(crate) fn is_alphabetic(character: char) -> bool {
-    let value = character as usize;
-    match TABLES.alphabetic.get(value / 64) {
-        Some(bits) => bits >> (value % 64) & 1 == 1,
-        None => character.is_alphabetic(),
+/// Some of all characters.
+pub(crate) struct Set {
+    /// Bit `c % 64` of word `c / 64` for the characters below U+20000.
+    bits: [u64; 0x2_0000 / 64],
+    /// For those of two bytes: bit `b % 8` of byte `a * 8 + b / 8`, where `a` is the lower five
+    /// bits of the first byte and `b` the lower six of the second.
+    pub(crate) two: [u8; 256],
+    /// For those of three bytes: all 64 that begin with the same two are in the set.
+    pub(crate) all: [u8; 128],
+    /// The same: some of them are in the set, and some are not.
+    pub(crate) some: [u8; 128],
+    /// For those from U+20000.
+    has: fn(char) -> bool,
+}
+
+impl Set {
+    /// Those with the property Alphabetic.
+    pub(crate) fn letters() -> &'static Self {
+        static LETTERS: LazyLock<Set> = LazyLock::new(|| Set::new(char::is_alphabetic));
+        &LETTERS
+    }
+
+    /// Those without the property `White_Space`.
+    pub(crate) fn visible() -> &'static Self {
+        static VISIBLE: LazyLock<Set> =
+            LazyLock::new(|| Set::new(|character| !character.is_whitespace()));
+        &VISIBLE
+    }
+
+    /// Those that are not their own lower case.
+    pub(crate) fn upper() -> &'static Self {
+        static UPPER: LazyLock<Set> =
+            LazyLock::new(|| Set::new(|character| !character.to_lowercase().eq([character])));
+        &UPPER
+    }
+
+    fn new(has: fn(char) -> bool) -> Self {
+        let mut set =
+            Self { bits: [0; 0x2_0000 / 64], two: [0; 256], all: [0; 128], some: [0; 128], has };
+        for character in '\0'..'\u{2_0000}' {
+            let value = character as usize;
+            set.bits[value / 64] |= u64::from(has(character)) << (value % 64);
+        }
+        for (eight, bits) in set.two.as_chunks_mut::<8>().0.iter_mut().zip(set.bits) {
+            *eight = bits.to_le_bytes();
+        }
+        for (row, &bits) in set.bits[..0x1_0000 / 64].iter().enumerate() {
+            set.all[row / 8] |= u8::from(bits == u64::MAX) << (row % 8);
+            set.some[row / 8] |= u8::from(bits != u64::MAX && bits != 0) << (row % 8);
+        }
+        set
+    }
+
+    /// Whether the character with the scalar value `value` belongs to it.
+    #[inline(always)]
+    pub(crate) fn has(&self, value: u32) -> bool {
+        match self.bits.get(value as usize / 64) {
+            Some(bits) => bits >> (value % 64) & 1 == 1,
+            None => char::from_u32(value).is_some_and(self.has),
+        }
     }
 }
 
 /// The lower case of `character` when it is one character and takes as many bytes.
 #[inline]
 pub(crate) fn lower_of_same_len(character: char) -> Option<char> {
-    match TABLES.lower.get(character as usize) {
+    match LOWER.get(character as usize) {
         Some(lower) => *lower,
         None => find_lower_of_same_len(character),
     }
@@ -32,23 +86,13 @@ fn find_lower_of_same_len(character: char) -> Option<char> {
     if lower.next().is_some() { None } else { first }
 }
 
-struct Tables {
-    /// Bit `c % 64` of word `c / 64` for the characters below U+10000.
-    alphabetic: [u64; 0x1_0000 / 64],
-    /// For the characters below U+0800.
-    lower: [Option<char>; 0x800],
-}
-
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mut tables = Tables { alphabetic: [0; 0x1_0000 / 64], lower: [None; 0x800] };
-    for character in '\0'..'\u{1_0000}' {
-        let value = character as usize;
-        tables.alphabetic[value / 64] |= u64::from(character.is_alphabetic()) << (value % 64);
-    }
-    for (character, lower) in ('\0'..).zip(&mut tables.lower) {
+/// For the characters below U+0800.
+static LOWER: LazyLock<[Option<char>; 0x800]> = LazyLock::new(|| {
+    let mut table = [None; 0x800];
+    for (character, lower) in ('\0'..).zip(&mut table) {
         *lower = find_lower_of_same_len(character);
     }
-    tables
+    table
 });
 
 #[cfg(test)]
@@ -58,8 +102,14 @@ mod tests {
     #[test]
     fn every_character_is_what_std_says() {
         for character in '\0'..=char::MAX {
-            assert_eq!(is_alphabetic(character), character.is_alphabetic(), "{character:?}");
             let lower: Vec<_> = character.to_lowercase().collect();
+            for (set, expected) in [
+                (Set::letters(), character.is_alphabetic()),
+                (Set::visible(), !character.is_whitespace()),
+                (Set::upper(), lower != [character]),
+            ] {
+                assert_eq!(set.has(u32::from(character)), expected, "{character:?}");
+            }
             let expected = match lower[..] {
                 [lower] if lower.len_utf8() == character.len_utf8() => Some(lower),
                 _ => None,

@@ -43,6 +43,7 @@ mod line;
 mod long;
 mod rules;
 mod short;
+mod sieve;
 mod simd;
 mod slots;
 mod table;

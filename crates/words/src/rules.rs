@@ -1,6 +1,6 @@
 //! What a job calls a word.
 
-use crate::letters::is_alphabetic;
+use crate::letters::Set;
 use crate::utf8::Unit;
 
 /// Which units make up a word. A word is a maximal run of them.
@@ -19,11 +19,27 @@ impl WordRule {
     /// Whether `unit` is part of a word.
     #[inline]
     pub(crate) fn takes(self, unit: Unit) -> bool {
-        match (self, unit) {
-            (Self::Letters, Unit::Char(character)) => is_alphabetic(character),
-            (Self::Whitespace, Unit::Char(character)) => !character.is_whitespace(),
-            (Self::Letters, Unit::Byte(_)) => false,
-            (Self::Whitespace, Unit::Byte(_)) => true,
+        match unit {
+            Unit::Byte(_) => self.takes_bytes(),
+            Unit::Char(character) => self.characters().has(u32::from(character)),
+        }
+    }
+
+    /// Whether bytes that are not valid UTF-8 are parts of words.
+    #[inline]
+    pub(crate) fn takes_bytes(self) -> bool {
+        match self {
+            Self::Letters => false,
+            Self::Whitespace => true,
+        }
+    }
+
+    /// The characters that are parts of words.
+    #[inline]
+    pub(crate) fn characters(self) -> &'static Set {
+        match self {
+            Self::Letters => Set::letters(),
+            Self::Whitespace => Set::visible(),
         }
     }
 }

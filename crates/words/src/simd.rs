@@ -18,6 +18,7 @@
 use std::sync::LazyLock;
 
 use crate::key::Keys;
+use crate::letters::Set;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -41,6 +42,61 @@ pub(crate) trait Simd: Keys {
 
     /// The same as `byte`.
     fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
+
+    /// Not less than `byte`.
+    fn at_least(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
+
+    /// Which characters belong to `set`, by the bits of their first bytes; and which must be looked
+    /// up one by one. They are those that begin in `two`, with two bytes each, and in `three`; all
+    /// of them are in the chunk.
+    #[inline(always)]
+    fn find_leads(self, set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+        let _ = (set, chunk);
+        (0, two | three)
+    }
+
+    /// What [`sift`](Self::sift) may give.
+    type Sift: Sift;
+
+    /// The same level, where it moves bytes about faster than words are copied one by one.
+    fn sift(self) -> Option<Self::Sift>;
+}
+
+/// What can be done with all bytes of a chunk together.
+pub(crate) trait Sift: Simd {
+    /// A chunk.
+    type Bytes: Copy;
+
+    fn load(self, chunk: &[u8; CHUNK]) -> Self::Bytes;
+
+    /// `byte` everywhere.
+    fn splat(self, byte: u8) -> Self::Bytes;
+
+    /// The bytes of `table` at the lower six bits of each index.
+    fn look_up(self, table: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
+
+    /// The bytes of `low` at the lower six bits of each index, or of `high` where the seventh is
+    /// set.
+    fn look_up_both(self, low: Self::Bytes, high: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
+
+    /// Each byte is the next one of `bytes`; the last may be anything.
+    fn shift(self, bytes: Self::Bytes) -> Self::Bytes;
+
+    /// Byte by byte, without a carry.
+    fn add(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
+
+    /// Bit `i` is set when byte `i` is `byte`.
+    fn same(self, bytes: Self::Bytes, byte: u8) -> u64;
+
+    /// `bytes` where `mask` is set, `others` elsewhere.
+    fn select(self, mask: u64, bytes: Self::Bytes, others: Self::Bytes) -> Self::Bytes;
+
+    /// ASCII upper case to lower case.
+    fn lower(self, bytes: Self::Bytes) -> Self::Bytes;
+
+    /// Write the bytes where `mask` is set to the start of `to`, without gaps. What is in `to`
+    /// behind them is undefined.
+    fn compress(self, mask: u64, bytes: Self::Bytes, to: &mut [u8; CHUNK]);
 }
 
 /// A loop to be compiled for every level.
@@ -134,7 +190,72 @@ impl Simd for Scalar {
     fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
         pack(chunk.map(|other| other == byte))
     }
+
+    #[inline(always)]
+    fn at_least(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        pack(chunk.map(|other| other >= byte))
+    }
+
+    type Sift = Self;
+
+    #[inline(always)]
+    fn sift(self) -> Option<Self> {
+        None
+    }
 }
+
+impl Sift for Scalar {
+    type Bytes = Block;
+
+    fn load(self, chunk: &Block) -> Block {
+        *chunk
+    }
+
+    fn splat(self, byte: u8) -> Block {
+        [byte; CHUNK]
+    }
+
+    fn look_up(self, table: Block, index: Block) -> Block {
+        index.map(|byte| table[usize::from(byte & 0x3F)])
+    }
+
+    fn look_up_both(self, low: Block, high: Block, index: Block) -> Block {
+        index.map(|byte| {
+            let table = if byte & 0x40 == 0 { low } else { high };
+            table[usize::from(byte & 0x3F)]
+        })
+    }
+
+    fn shift(self, bytes: Block) -> Block {
+        std::array::from_fn(|at| bytes[(at + 1) % CHUNK])
+    }
+
+    fn add(self, left: Block, right: Block) -> Block {
+        std::array::from_fn(|at| left[at].wrapping_add(right[at]))
+    }
+
+    fn same(self, bytes: Block, byte: u8) -> u64 {
+        self.equal(byte, &bytes)
+    }
+
+    fn select(self, mask: u64, bytes: Block, others: Block) -> Block {
+        std::array::from_fn(|at| if mask >> at & 1 == 1 { bytes[at] } else { others[at] })
+    }
+
+    fn lower(self, bytes: Block) -> Block {
+        bytes.map(|byte| byte.to_ascii_lowercase())
+    }
+
+    fn compress(self, mask: u64, bytes: Block, to: &mut Block) {
+        let kept = (0..CHUNK).filter(|at| mask >> at & 1 == 1);
+        for (to, at) in to.iter_mut().zip(kept) {
+            *to = bytes[at];
+        }
+    }
+}
+
+/// A chunk without a register.
+type Block = [u8; CHUNK];
 
 /// Bit `i` is `flags[i]`.
 #[inline(always)]

@@ -18,11 +18,12 @@
 use std::num::NonZeroU32;
 
 use crate::bucket::Buckets;
-use crate::gaps::{CHUNK, Marks, mark};
-use crate::letters::lower_of_same_len;
+use crate::gaps::{CHUNK, Marks, find_leads, mark};
+use crate::letters::{Set, lower_of_same_len};
 use crate::rules::Rules;
-use crate::simd::{Kernel, Level, Scalar, Simd};
-use crate::utf8::{Unit, next_unit};
+use crate::sieve::Sieve;
+use crate::simd::{Kernel, Level, Scalar, Sift, Simd};
+use crate::utf8::{Unit, next_unit, scalar_value};
 
 /// Reads splits, one after the other, and puts their words into buckets.
 ///
@@ -34,6 +35,8 @@ use crate::utf8::{Unit, next_unit};
 pub struct Tokenizer {
     rules: Rules,
     level: Level,
+    /// For few buckets; used where the level can.
+    sieve: Option<Sieve>,
     buckets: Buckets,
     invalid_bytes: u64,
     phase: Phase,
@@ -54,7 +57,7 @@ enum Phase {
 
 /// What the bytes taken so far end in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+pub(crate) enum Place {
     /// A word that starts in another split; it is skipped.
     Foreign,
     /// Something between words.
@@ -91,6 +94,7 @@ impl Tokenizer {
         Self {
             rules,
             level,
+            sieve: Sieve::new(buckets),
             buckets: Buckets::new(buckets),
             invalid_bytes: 0,
             phase: Phase::Idle,
@@ -125,8 +129,7 @@ impl Tokenizer {
     /// When no split is open, or bytes behind its end have been fed.
     pub fn feed(&mut self, block: &[u8]) {
         assert!(self.phase == Phase::Inside, "split fed while {:?}", self.phase);
-        let rest = self.complete_carry(block, true);
-        self.level.run(Feed { tokenizer: self, block: rest });
+        self.level.run(Feed { tokenizer: self, block });
     }
 
     /// Read bytes behind the end of the split, which complete the word or character that it ends
@@ -272,7 +275,7 @@ impl Tokenizer {
     fn take_marked(&mut self, text: &[u8], marks: &Marks) {
         if !self.rules.ignore_case {
             self.take_runs(text, marks);
-        } else if let Some(lower) = lower(text, marks) {
+        } else if let Some(lower) = lower(Scalar, text, marks) {
             self.take_runs(&lower, marks);
         } else {
             self.take_units(text, marks.len);
@@ -282,7 +285,7 @@ impl Tokenizer {
     /// Put the runs of `marks` into their buckets, as they stand in `text`.
     #[inline]
     fn take_runs(&mut self, text: &[u8], marks: &Marks) {
-        self.invalid_bytes += u64::from(marks.invalid_bytes);
+        self.invalid_bytes += u64::from(marks.bare.count_ones());
         let mut word = marks.word;
         if self.place != Place::Gap {
             let run = word.trailing_ones() as usize;
@@ -323,6 +326,29 @@ impl Tokenizer {
             let unit = next_unit(&text[at..]).expect("marked units are whole");
             self.take(unit, true);
             at += unit.len();
+        }
+    }
+
+    /// Take the owned bytes of `block`, through the sieve if `sift` can and buckets are few.
+    #[inline(always)]
+    pub(crate) fn feed_with<S: Simd>(&mut self, simd: S, sift: Option<impl Sift>, block: &[u8]) {
+        let mut rest = self.complete_carry(block, true);
+        while !rest.is_empty() {
+            if let (Some(simd), Some(sieve)) = (sift, &self.sieve) {
+                let few = &rest[..rest.len().min(SIFTED_BYTES)];
+                let sifted = sieve.sift(simd, self.rules, &mut self.buckets, self.place, few);
+                self.invalid_bytes += sifted.invalid_bytes;
+                self.place = sifted.place;
+                rest = &rest[sifted.len..];
+            }
+            // Without a sieve, what it left: less than a chunk, or letters that grow.
+            let marks = mark(simd, self.rules.words, rest);
+            if marks.len == 0 {
+                self.carry.hold(rest, true);
+                return;
+            }
+            self.take_marked(rest, &marks);
+            rest = &rest[marks.len..];
         }
     }
 
@@ -368,16 +394,8 @@ impl Kernel for Feed<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { tokenizer, block: mut rest } = self;
-        while !rest.is_empty() {
-            let marks = mark(simd, tokenizer.rules.words, rest);
-            if marks.len == 0 {
-                tokenizer.carry.hold(rest, true);
-                return;
-            }
-            tokenizer.take_marked(rest, &marks);
-            rest = &rest[marks.len..];
-        }
+        let Self { tokenizer, block } = self;
+        tokenizer.feed_with(simd, simd.sift(), block);
     }
 }
 
@@ -398,29 +416,31 @@ impl Carry {
     }
 }
 
-/// The marked chunk in lower case, with room behind it for copies that look too far. `None` when
-/// a character of it changes its length: then no bit of the marks stays where it is.
-fn lower(text: &[u8], marks: &Marks) -> Option<[u8; CHUNK + 16]> {
+/// The words of the marked chunk in lower case, with room behind it for copies that look too far.
+/// `None` when a character of them changes its length: then no bit of the marks stays where it is.
+#[inline(always)]
+pub(crate) fn lower<S: Simd>(simd: S, text: &[u8], marks: &Marks) -> Option<[u8; CHUNK + 16]> {
     let mut lower = [0; CHUNK + 16];
-    match text.first_chunk::<CHUNK>() {
-        Some(chunk) => lower[..CHUNK].copy_from_slice(&chunk.map(|byte| byte.to_ascii_lowercase())),
-        None => {
-            lower[..text.len()].copy_from_slice(text);
-            lower.make_ascii_lowercase();
-        }
-    }
-    let mut high = marks.high;
-    while high != 0 {
-        let at = high.trailing_zeros() as usize;
-        let unit = next_unit(&text[at..]).expect("marked units are whole");
-        if let Unit::Char(character) = unit {
+    let len = text.len().min(CHUNK);
+    lower[..len].copy_from_slice(&text[..len]);
+    if marks.high != 0 {
+        let chunk = lower.first_chunk().expect("it is a chunk and more");
+        let [two, three, four] = [marks.two, marks.three, marks.four].map(|lead| lead & marks.word);
+        let mut upper = find_leads(simd, Set::upper(), chunk, two, three, four);
+        while upper != 0 {
+            let at = upper.trailing_zeros() as usize;
+            let character = char::from_u32(scalar_value(&lower[at..]));
+            let character = character.expect("marked characters are well-formed");
             lower_of_same_len(character)?.encode_utf8(&mut lower[at..]);
+            upper &= upper - 1;
         }
-        // Nothing is left to shift when the unit is the last of 64 bytes.
-        high &= u64::MAX.checked_shl((at + unit.len()) as u32).unwrap_or(0);
     }
+    lower.make_ascii_lowercase();
     Some(lower)
 }
+
+/// Bytes that go through the sieve before room is made again: each bucket has room for all of them.
+const SIFTED_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

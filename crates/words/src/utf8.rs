@@ -58,6 +58,17 @@ pub(crate) fn next_unit(bytes: &[u8]) -> Option<Unit> {
     Some(Unit::Char(character))
 }
 
+/// The scalar value of the well-formed character at the start of `bytes`, which is not ASCII.
+#[inline(always)]
+pub(crate) fn scalar_value(bytes: &[u8]) -> u32 {
+    let bits = |at: usize| u32::from(bytes[at] & 0x3F);
+    match bytes[0] {
+        ..0xE0 => u32::from(bytes[0] & 0x1F) << 6 | bits(1),
+        0xE0..0xF0 => u32::from(bytes[0] & 0x0F) << 12 | bits(1) << 6 | bits(2),
+        0xF0.. => u32::from(bytes[0] & 0x07) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3),
+    }
+}
+
 /// For a byte that may begin a character: how many bytes follow, and the range of the second.
 fn shape(lead: u8) -> Option<(usize, u8, u8)> {
     match lead {

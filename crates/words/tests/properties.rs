@@ -25,7 +25,7 @@ proptest! {
     fn every_split_has_the_words_that_start_in_it(
         file in text(),
         cuts in vec(any::<Index>(), 0..6),
-        blocks in vec(1_usize..90, 1..5),
+        blocks in blocks(),
         rules in rules(),
         buckets in 1_u32..30,
     ) {
@@ -37,7 +37,7 @@ proptest! {
     fn bytes_without_any_sense_are_split_as_well(
         file in vec(any::<u8>(), 0..200),
         cuts in vec(any::<Index>(), 0..6),
-        blocks in vec(1_usize..90, 1..5),
+        blocks in blocks(),
         rules in rules(),
         buckets in 1_u32..30,
     ) {
@@ -284,6 +284,11 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         // Longer than the 64 bytes that are looked at together.
         1 => (select(vec!["x", "É"]), 30_usize..150).prop_map(|(one, n)| one.repeat(n).into_bytes()),
     ]
+}
+
+/// Sizes on both sides of the 64 bytes that are looked at together, and of several times that.
+fn blocks() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![2 => 1_usize..90, 1 => 90_usize..400], 1..5)
 }
 
 fn rules() -> impl Strategy<Value = Rules> {

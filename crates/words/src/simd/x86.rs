@@ -7,7 +7,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{CHUNK, Kernel, Simd};
+use crate::letters::Set;
+
+use super::{CHUNK, Kernel, Scalar, Sift, Simd};
 
 /// The CPU has AES, AVX2, BMI 1 and 2, LZCNT and POPCNT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +89,19 @@ impl Simd for Avx2 {
         // SAFETY: as above.
         unsafe { equal_avx2(byte, chunk) }
     }
+
+    #[inline(always)]
+    fn at_least(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { at_least_avx2(byte, chunk) }
+    }
+
+    type Sift = Scalar;
+
+    #[inline(always)]
+    fn sift(self) -> Option<Scalar> {
+        None
+    }
 }
 
 #[inline]
@@ -140,6 +155,15 @@ fn equal_avx2(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
+fn at_least_avx2(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+    let byte = _mm256_set1_epi8(byte as i8);
+    let [low, high] =
+        halves(chunk).map(|half| _mm256_cmpeq_epi8(_mm256_max_epu8(half, byte), half));
+    join32(low, high)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
 fn halves(chunk: &[u8; CHUNK]) -> [__m256i; 2] {
     let halves = chunk.as_ptr().cast::<__m256i>();
     // SAFETY: a chunk is two times 32 bytes, and this load asks for no alignment.
@@ -177,6 +201,94 @@ impl Simd for Avx512 {
         // SAFETY: as above.
         unsafe { equal_avx512(byte, chunk) }
     }
+
+    #[inline(always)]
+    fn at_least(self, byte: u8, chunk: &[u8; CHUNK]) -> u64 {
+        // SAFETY: as above.
+        unsafe { _mm512_cmpge_epu8_mask(whole(chunk), _mm512_set1_epi8(byte as i8)) }
+    }
+
+    #[inline(always)]
+    fn find_leads(self, set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+        // SAFETY: as above.
+        unsafe { find_leads_avx512(set, chunk, two, three) }
+    }
+
+    type Sift = Self;
+
+    #[inline(always)]
+    fn sift(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+impl Sift for Avx512 {
+    type Bytes = __m512i;
+
+    #[inline(always)]
+    fn load(self, chunk: &[u8; CHUNK]) -> __m512i {
+        // SAFETY: as above.
+        unsafe { whole(chunk) }
+    }
+
+    #[inline(always)]
+    fn splat(self, byte: u8) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_set1_epi8(byte as i8) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: __m512i, index: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_permutexvar_epi8(index, table) }
+    }
+
+    #[inline(always)]
+    fn look_up_both(self, low: __m512i, high: __m512i, index: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_permutex2var_epi8(low, index, high) }
+    }
+
+    #[inline(always)]
+    fn shift(self, bytes: __m512i) -> __m512i {
+        self.look_up(bytes, self.load(&NEXT))
+    }
+
+    #[inline(always)]
+    fn add(self, left: __m512i, right: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_add_epi8(left, right) }
+    }
+
+    #[inline(always)]
+    fn same(self, bytes: __m512i, byte: u8) -> u64 {
+        // SAFETY: as above.
+        unsafe { _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8)) }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: u64, bytes: __m512i, others: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_mask_blend_epi8(mask, others, bytes) }
+    }
+
+    #[inline(always)]
+    fn lower(self, bytes: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe {
+            let letter = _mm512_sub_epi8(bytes, _mm512_set1_epi8(b'A' as i8));
+            let upper = _mm512_cmplt_epu8_mask(letter, _mm512_set1_epi8(26));
+            _mm512_mask_add_epi8(bytes, upper, bytes, _mm512_set1_epi8(32))
+        }
+    }
+
+    #[inline(always)]
+    fn compress(self, mask: u64, bytes: __m512i, to: &mut [u8; CHUNK]) {
+        // SAFETY: as above.
+        unsafe {
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi8(mask, bytes))
+        }
+    }
 }
 
 #[inline]
@@ -208,6 +320,61 @@ fn high_avx512(chunk: &[u8; CHUNK]) -> u64 {
 fn equal_avx512(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
     _mm512_cmpeq_epi8_mask(whole(chunk), _mm512_set1_epi8(byte as i8))
 }
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn find_leads_avx512(set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+    let bytes = whole(chunk);
+    // Behind the last byte stands the first; no character that is asked about reaches so far.
+    let next = _mm512_permutexvar_epi8(whole(&NEXT), bytes);
+    // Five bits of the first byte and three of the second say which byte of a table, and three
+    // more which bit of it.
+    let index = _mm512_ternarylogic_epi32::<0xCA>(
+        _mm512_set1_epi8(0xF8_u8 as i8),
+        _mm512_slli_epi16::<3>(bytes),
+        _mm512_and_si512(_mm512_srli_epi16::<3>(next), _mm512_set1_epi8(7)),
+    );
+    let bit = _mm512_permutexvar_epi8(_mm512_and_si512(next, _mm512_set1_epi8(7)), whole(&BIT));
+    let look_up = |table: &[u8; 128]| {
+        let (halves, _) = table.as_chunks();
+        _mm512_permutex2var_epi8(whole(&halves[0]), index, whole(&halves[1]))
+    };
+    let (two_tables, _) = set.two.as_chunks();
+    let found = _mm512_mask_blend_epi8(
+        _mm512_movepi8_mask(index),
+        look_up(&two_tables[0]),
+        look_up(&two_tables[1]),
+    );
+    let two_found = _mm512_mask_test_epi8_mask(two, found, bit);
+    if three == 0 {
+        return (two_found, 0);
+    }
+    let three_found = _mm512_mask_test_epi8_mask(three, look_up(&set.all), bit);
+    let three_unsure = _mm512_mask_test_epi8_mask(three, look_up(&set.some), bit);
+    (two_found | three_found, three_unsure)
+}
+
+/// The index of the next byte.
+const NEXT: [u8; CHUNK] = {
+    let mut next = [0; CHUNK];
+    let mut at = 0;
+    while at + 1 < CHUNK {
+        next[at] = at as u8 + 1;
+        at += 1;
+    }
+    next
+};
+
+/// A bit for each index below eight.
+const BIT: [u8; CHUNK] = {
+    let mut bit = [0; CHUNK];
+    let mut at = 0;
+    while at < 8 {
+        bit[at] = 1 << at;
+        at += 1;
+    }
+    bit
+};
 
 #[inline]
 #[target_feature(enable = "avx512f")]
