@@ -180,6 +180,30 @@ mod tests {
     use crate::tokenizer::Tokenizer;
     use crate::{Level, WordRule};
 
+    #[test]
+    fn class_of_every_character_is_its_bucket() {
+        let text: Vec<_> = ('\0'..'\u{1_0000}').collect();
+        for count in (1..=BUCKETS_MAX as u32).filter_map(NonZeroU32::new) {
+            let sieve = Sieve::new(count).expect("there are few");
+            for few in text.chunks(CHUNK / 3) {
+                let mut chunk = [0; CHUNK];
+                let mut starts = Vec::new();
+                let mut at = 0;
+                for character in few {
+                    starts.push(at);
+                    at += character.encode_utf8(&mut chunk[at..]).len();
+                }
+                let marks = mark(Scalar, WordRule::Letters, &chunk);
+                let classes = sieve.classes(Scalar, &marks, chunk);
+                for (character, start) in few.iter().zip(starts) {
+                    let class = u32::from(classes[start]);
+                    assert_eq!(class, bucket_of(u32::from(*character), count), "{character:?}");
+                }
+            }
+        }
+        assert!(Sieve::new(NonZeroU32::new(BUCKETS_MAX as u32 + 1).unwrap()).is_none());
+    }
+
     /// What the naive twin says about the sieve at the levels that use it, this says everywhere.
     #[test]
     fn sieve_keeps_what_walking_finds() {

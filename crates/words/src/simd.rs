@@ -332,6 +332,88 @@ mod tests {
         }
     }
 
+    /// All that a sieve does with chunks: each outcome, and the bits that were found.
+    struct Sieve<'a>(&'a [u8; CHUNK], u64);
+
+    impl Kernel for Sieve<'_> {
+        type Output = Option<([[u8; CHUNK]; 7], u64)>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            simd.sift().map(|simd| sieve(simd, self.0, self.1))
+        }
+    }
+
+    #[inline(always)]
+    fn sieve<S: Sift>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 7], u64) {
+        let low = simd.load(&std::array::from_fn(|at| at as u8 ^ 0x15));
+        let high = simd.load(&std::array::from_fn(|at| at as u8 ^ 0xA7));
+        let bytes = simd.load(chunk);
+        let mut outcomes = [[0; CHUNK]; 7];
+        let [look_up, both, shift, add, select, lower, compress] = &mut outcomes;
+        simd.compress(u64::MAX, simd.look_up(low, bytes), look_up);
+        simd.compress(u64::MAX, simd.look_up_both(low, high, bytes), both);
+        // The last byte may be anything.
+        simd.compress(u64::MAX >> 1, simd.shift(bytes), shift);
+        shift[CHUNK - 1] = 0;
+        simd.compress(u64::MAX, simd.add(bytes, low), add);
+        simd.compress(u64::MAX, simd.select(mask, bytes, simd.splat(7)), select);
+        simd.compress(u64::MAX, simd.lower(bytes), lower);
+        simd.compress(mask, bytes, compress);
+        compress[mask.count_ones() as usize..].fill(0);
+        (outcomes, simd.same(bytes, chunk[0]))
+    }
+
+    #[test]
+    fn every_level_with_a_sieve_does_what_the_scalar_twin_does() {
+        for (at, byte) in every_byte_everywhere() {
+            let mut chunk = std::array::from_fn(|index| (3 * at + 5 * index) as u8);
+            chunk[at] = byte;
+            let mask = u64::from_le_bytes([byte, 0xFF, 0, at as u8, 0x5A, !byte, 0x80, 0x0F]);
+            let expected = sieve(Scalar, &chunk, mask);
+            for level in Level::all() {
+                if let Some(found) = level.run(Sieve(&chunk, mask)) {
+                    assert_eq!(found, expected, "{level:?}: {byte:#x} at {at}");
+                }
+            }
+        }
+    }
+
+    /// Which of the characters of a chunk are letters.
+    struct Find<'a>(&'a [u8; CHUNK], u64, u64);
+
+    impl Kernel for Find<'_> {
+        type Output = (u64, u64);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> (u64, u64) {
+            simd.find_leads(Set::letters(), self.0, self.1, self.2)
+        }
+    }
+
+    #[test]
+    fn every_level_finds_every_character_or_leaves_it_to_others() {
+        let characters: Vec<_> = ('\u{80}'..'\u{1_0000}').collect();
+        for first in 0..3 {
+            for few in characters[first..].chunks(CHUNK / 3) {
+                let mut chunk = [0; CHUNK];
+                let (mut two, mut three, mut expected) = (0, 0, 0);
+                let mut at = 0;
+                for character in few {
+                    let len = character.encode_utf8(&mut chunk[at..]).len();
+                    *(if len == 2 { &mut two } else { &mut three }) |= 1 << at;
+                    expected |= u64::from(character.is_alphabetic()) << at;
+                    at += len;
+                }
+                for level in Level::all() {
+                    let (found, unsure) = level.run(Find(&chunk, two, three));
+                    assert_eq!(found, expected & !unsure, "{level:?}: {few:?}");
+                    assert_eq!(unsure & !(two | three), 0, "{level:?}: {few:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn best_level_is_the_last() {
         assert_eq!(Some(&Level::best()), Level::all().last());
