@@ -99,7 +99,7 @@ impl Buckets {
     }
 
     /// The bucket of a word that begins with the ASCII character `first`, if it is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_ascii(&self, first: u8) -> Option<u32> {
         self.ascii.get(usize::from(first)).copied()
     }
@@ -133,7 +133,7 @@ impl Buckets {
     }
 
     /// Put the whole word `text[run]` into `bucket`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_word(&mut self, bucket: u32, text: &[u8], run: Range<usize>) {
         let bucket = &mut self.buckets[bucket as usize];
         bucket.words += 1;

@@ -272,10 +272,11 @@ impl Tokenizer {
     }
 
     /// Take the units at the start of `text` that `marks` is about.
-    fn take_marked(&mut self, text: &[u8], marks: &Marks) {
+    #[inline(always)]
+    fn take_marked<S: Simd>(&mut self, simd: S, text: &[u8], marks: &Marks) {
         if !self.rules.ignore_case {
             self.take_runs(text, marks);
-        } else if let Some(lower) = lower(Scalar, text, marks) {
+        } else if let Some(lower) = lower(simd, text, marks) {
             self.take_runs(&lower, marks);
         } else {
             self.take_units(text, marks.len);
@@ -283,7 +284,7 @@ impl Tokenizer {
     }
 
     /// Put the runs of `marks` into their buckets, as they stand in `text`.
-    #[inline]
+    #[inline(always)]
     fn take_runs(&mut self, text: &[u8], marks: &Marks) {
         self.invalid_bytes += u64::from(marks.bare.count_ones());
         let mut word = marks.word;
@@ -342,18 +343,21 @@ impl Tokenizer {
                 rest = &rest[sifted.len..];
             }
             // Without a sieve, what it left: less than a chunk, or letters that grow.
-            let marks = mark(simd, self.rules.words, rest);
+            let mut marks = mark(simd, self.rules.words, rest);
             if marks.len == 0 {
                 self.carry.hold(rest, true);
                 return;
             }
-            self.take_marked(rest, &marks);
+            if rest.len() > CHUNK {
+                marks.leave_last_word();
+            }
+            self.take_marked(simd, rest, &marks);
             rest = &rest[marks.len..];
         }
     }
 
     /// The bucket of the word at the start of `text`, which is as it will be written.
-    #[inline]
+    #[inline(always)]
     fn bucket_at(&self, text: &[u8]) -> u32 {
         self.buckets.of_ascii(text[0]).unwrap_or_else(|| self.bucket_at_high(text))
     }
