@@ -150,6 +150,40 @@ fn an_attempt_can_be_discarded_while_its_worker_writes(store: &dyn Store) {
     assert!(store.list(Folder::Intermediate).unwrap().is_empty());
 }
 
+fn an_attempt_reads_again_what_it_has_finished(store: &dyn Store) {
+    let attempt = begin(store, "r0.a0");
+    let (one, other) = (layout::run(0), layout::run(1));
+    let digest = stage_object(store, &attempt, &one, b"sorted\n");
+    check_read(store.open_staged(&attempt, &one).unwrap(), digest, b"sorted\n");
+    // As often as it likes; and from no attempt but its own.
+    check_read(store.open_staged(&attempt, &one).unwrap(), digest, b"sorted\n");
+    let another = begin(store, "r0.a1");
+    for (attempt, name) in [(&attempt, &other), (&another, &one)] {
+        let missing = store.open_staged(attempt, name).err();
+        assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+    }
+    assert!(matches!(store.open(&one), Err(StoreError::Missing { .. })));
+}
+
+fn an_object_that_was_unstaged_is_staged_no_more(store: &dyn Store) {
+    let attempt = begin(store, "r0.a0");
+    let (gone, kept) = (layout::run(0), layout::run(1));
+    let digest = stage_object(store, &attempt, &gone, b"sorted\n");
+    stage_object(store, &attempt, &kept, b"other\n");
+    let opened = store.open_staged(&attempt, &gone).unwrap();
+    store.unstage(&attempt, &gone).unwrap();
+    store.unstage(&attempt, &gone).unwrap();
+
+    let missing = store.open_staged(&attempt, &gone).err();
+    assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+    check_read(opened, digest, b"sorted\n");
+    check_read(store.open_staged(&attempt, &kept).unwrap(), Digest::of(b"other\n"), b"other\n");
+    store.discard(&attempt).unwrap();
+    store.unstage(&attempt, &kept).unwrap();
+    let missing = store.open_staged(&attempt, &kept).err();
+    assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+}
+
 fn the_digest_is_that_of_what_was_appended(store: &dyn Store) {
     let attempt = begin(store, "m0.a0");
     for (bucket, durability) in [(0, Durability::Durable), (1, Durability::Verified)] {
@@ -430,9 +464,11 @@ clauses! {
     a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else
     an_attempt_can_be_discarded_while_its_worker_writes
     an_attempt_is_staged_once
+    an_attempt_reads_again_what_it_has_finished
     an_empty_object_is_an_object
     an_object_cut_short_or_grown_is_noticed_by_the_reader
     an_object_that_was_removed_is_missing
+    an_object_that_was_unstaged_is_staged_no_more
     appending_goes_on_after_a_release
     damage_to_any_byte_is_noticed_by_the_reader
     discarding_keeps_what_was_published

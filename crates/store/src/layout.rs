@@ -6,6 +6,7 @@
 //! .mapmill/journal.jsonl                   the driver's journal
 //! .mapmill/lock                            held by the driver of this folder
 //! .mapmill/staging/<job>/<attempt>/<file>  staged: no reader looks here
+//! .mapmill/staging/<job>/<attempt>/run-<n>  an attempt's own: it is never published
 //! ```
 //!
 //! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are
@@ -161,6 +162,12 @@ pub fn output(bucket: u32) -> Name {
     Name(format!("{OUTPUT}/{OUTPUT_FILE}{bucket}"))
 }
 
+/// What a reduce attempt writes for itself when its memory does not suffice, and reads again: its
+/// run `number`. Hidden, so that no peer can ask for it to be published.
+pub fn run(number: u32) -> Name {
+    Name(format!("{HIDDEN}/run-{number}"))
+}
+
 /// The driver's journal.
 pub fn journal() -> Name {
     Name(format!("{HIDDEN}/journal.jsonl"))
@@ -265,8 +272,11 @@ mod tests {
         assert_eq!(lock().as_str(), ".mapmill/lock");
         let staging = staging("6f1e-2", "m3.a0");
         assert_eq!(staging.as_str(), ".mapmill/staging/6f1e-2/m3.a0");
-        let staged = staged(&staging, &intermediate(3, 1));
+        let staged = super::staged(&staging, &intermediate(3, 1));
         assert_eq!(staged.as_str(), ".mapmill/staging/6f1e-2/m3.a0/mr-3-1");
+        let staged = super::staged(&staging, &run(7));
+        assert_eq!(staged.as_str(), ".mapmill/staging/6f1e-2/m3.a0/run-7");
+        assert!(Name::parse(run(7).as_str()).is_err());
     }
 
     #[test]

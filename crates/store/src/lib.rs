@@ -43,5 +43,5 @@ pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};
 pub use store::{Check, Durability, Object, StagedObject, Store};
-pub use verified::VerifiedReader;
+pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::list_inputs;

@@ -170,6 +170,18 @@ impl Store for Local {
         Ok(Box::new(StagedFile::create(staged, path, durability)?))
     }
 
+    fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
+        match self.open(&layout::staged(staging, name)) {
+            Err(StoreError::Missing { name }) => Err(StoreError::NotStaged { name }),
+            answer => answer,
+        }
+    }
+
+    fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError> {
+        let path = self.path(&layout::staged(staging, name));
+        unless_gone(fs::remove_file(&path)).map_err(refused(Operation::Discard, &path))
+    }
+
     fn verify_staged(
         &self,
         staging: &Staging,

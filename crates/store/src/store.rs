@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! worker: stage, (create, append*, finish)*     then it reports names and digests
+//!         open_staged, unstage                  of what it writes for itself alone
 //! driver: verify_staged, publish, settle        or: discard
 //! worker: open                                  what the driver says was published
 //! ```
 //!
 //! Only the driver publishes. Calls are safe to repeat where a lost answer would make someone
-//! repeat them: publish, settle, discard, sweep, remove. `stage` and `create` are the opposite on
+//! repeat them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the opposite on
 //! purpose: an attempt that could begin twice could truncate what it has already reported.
 
 use std::ffi::OsString;
@@ -37,6 +38,13 @@ pub trait Store: Send + Sync {
         name: &Name,
         durability: Durability,
     ) -> Result<Box<dyn StagedObject>, StoreError>;
+
+    /// Open an object that this attempt has finished, to read it again itself. Like a final object,
+    /// it keeps giving its bytes when it is unstaged meanwhile.
+    fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError>;
+
+    /// Throw away one object of an attempt that goes on without it, if it is there.
+    fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError>;
 
     /// Check that what is staged for `name` is what was reported.
     fn verify_staged(

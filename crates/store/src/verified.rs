@@ -9,61 +9,47 @@ use crate::digest::{Digest, Digester};
 use crate::error::StoreError;
 use crate::store::Object;
 
-/// Reads one object through, block by block.
-pub struct VerifiedReader<'block> {
+/// One object that is read through, into whatever room its reader has.
+///
+/// For a reader that keeps a part of what it has read; all others use [`VerifiedReader`].
+pub struct VerifiedObject {
     object: Box<dyn Object>,
     expected: Digest,
-    /// Of everything handed out so far.
+    /// Of everything read so far.
     digester: Digester,
-    block: &'block mut [u8],
 }
 
-impl<'block> VerifiedReader<'block> {
-    /// Read `object`, which must be `expected`, `block.len()` bytes at a time. A length that
-    /// differs is noticed here, before anything is read.
-    pub fn new(
-        object: Box<dyn Object>,
-        expected: Digest,
-        block: &'block mut [u8],
-    ) -> Result<Self, StoreError> {
-        assert!(
-            !block.is_empty(),
-            "a block of no bytes never gets to the end of {}",
-            object.name()
-        );
-        let reader = Self { object, expected, digester: Digester::new(), block };
-        match reader.object.bytes() {
-            bytes if bytes == expected.bytes => Ok(reader),
-            found_bytes => Err(reader.wrong_length(found_bytes)),
+impl VerifiedObject {
+    /// Read `object`, which must be `expected`. A length that differs is noticed here, before
+    /// anything is read.
+    pub fn new(object: Box<dyn Object>, expected: Digest) -> Result<Self, StoreError> {
+        let object = Self { object, expected, digester: Digester::new() };
+        match object.object.bytes() {
+            bytes if bytes == expected.bytes => Ok(object),
+            found_bytes => Err(object.wrong_length(found_bytes)),
         }
     }
 
-    /// The next bytes, or `None` when all of them were read and are those that were written.
-    pub fn next_block(&mut self) -> Result<Option<&[u8]>, StoreError> {
+    /// Read what comes next to the beginning of `room`. 0: all of it was read, and is what was
+    /// written.
+    pub fn read(&mut self, room: &mut [u8]) -> Result<usize, StoreError> {
+        assert!(!room.is_empty(), "no room to get to the end of {}", self.object.name());
         let left = self.expected.bytes - self.digester.bytes();
         if left == 0 {
-            self.check_end()?;
-            return Ok(None);
+            self.check_end(room)?;
+            return Ok(0);
         }
-        let wanted =
-            usize::try_from(left).map_or(self.block.len(), |left| left.min(self.block.len()));
-        let length = self.object.read(&mut self.block[..wanted])?;
+        let wanted = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
+        let length = self.object.read(&mut room[..wanted])?;
         if length == 0 {
             return Err(self.wrong_length(self.digester.bytes()));
         }
-        let block = &self.block[..length];
-        self.digester.update(block);
-        Ok(Some(block))
+        self.digester.update(&room[..length]);
+        Ok(length)
     }
 
-    /// Read what is left, for nothing but the check.
-    pub fn verify(mut self) -> Result<(), StoreError> {
-        while self.next_block()?.is_some() {}
-        Ok(())
-    }
-
-    fn check_end(&mut self) -> Result<(), StoreError> {
-        let beyond = self.object.read(&mut self.block[..1])?;
+    fn check_end(&mut self, room: &mut [u8]) -> Result<(), StoreError> {
+        let beyond = self.object.read(&mut room[..1])?;
         if beyond > 0 {
             return Err(self.wrong_length(self.expected.bytes + beyond as u64));
         }
@@ -78,6 +64,36 @@ impl<'block> VerifiedReader<'block> {
     fn wrong_length(&self, found_bytes: u64) -> StoreError {
         let name = self.object.name().clone();
         StoreError::WrongLength { name, expected_bytes: self.expected.bytes, found_bytes }
+    }
+}
+
+/// Reads one object through, block by block.
+pub struct VerifiedReader<'block> {
+    object: VerifiedObject,
+    block: &'block mut [u8],
+}
+
+impl<'block> VerifiedReader<'block> {
+    /// Read `object`, which must be `expected`, `block.len()` bytes at a time. A length that
+    /// differs is noticed here, before anything is read.
+    pub fn new(
+        object: Box<dyn Object>,
+        expected: Digest,
+        block: &'block mut [u8],
+    ) -> Result<Self, StoreError> {
+        Ok(Self { object: VerifiedObject::new(object, expected)?, block })
+    }
+
+    /// The next bytes, or `None` when all of them were read and are those that were written.
+    pub fn next_block(&mut self) -> Result<Option<&[u8]>, StoreError> {
+        let length = self.object.read(self.block)?;
+        Ok(if length == 0 { None } else { Some(&self.block[..length]) })
+    }
+
+    /// Read what is left, for nothing but the check.
+    pub fn verify(mut self) -> Result<(), StoreError> {
+        while self.next_block()?.is_some() {}
+        Ok(())
     }
 }
 

@@ -495,6 +495,14 @@ impl Store for Faulty {
         self.local.create(staging, name, durability)
     }
 
+    fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
+        self.local.open_staged(staging, name)
+    }
+
+    fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError> {
+        self.local.unstage(staging, name)
+    }
+
     fn verify_staged(
         &self,
         staging: &Staging,

@@ -390,6 +390,21 @@ impl Store for Hand {
         }))
     }
 
+    fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
+        let state = self.begin(Operation::Open)?;
+        let inode = state.staged(staging, name)?;
+        drop(state);
+        Ok(self.shelf.opened(layout::staged(staging, name), &inode))
+    }
+
+    fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError> {
+        let mut state = self.begin(Operation::Discard)?;
+        if let Some(files) = state.staged.get_mut(staging) {
+            files.remove(name.file());
+        }
+        Ok(())
+    }
+
     fn verify_staged(
         &self,
         staging: &Staging,
