@@ -67,6 +67,24 @@ impl Counter {
         &self.table
     }
 
+    /// The same, to be taken away, and given back empty.
+    pub fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// The line that has begun and not ended.
+    #[must_use]
+    pub fn begun(&self) -> &[u8] {
+        &self.carry
+    }
+
+    /// Give away the line that has begun: whoever takes it counts it, with what is still to come of
+    /// it.
+    #[must_use]
+    pub fn take_begun(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.carry)
+    }
+
     /// What was counted.
     #[must_use]
     pub fn into_table(self) -> Table {

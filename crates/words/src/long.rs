@@ -108,6 +108,19 @@ impl SortedLong {
         self.slots.len()
     }
 
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<LongSlot>() + self.arena.bytes
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+
+    /// An empty table in the room of the slots. The words give theirs back.
+    pub(crate) fn into_table(self, seed: Seed) -> LongTable {
+        LongTable { slots: Slots::in_room(self.slots), arena: Arena::default(), seed }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.slots.iter().map(|slot| (self.arena.word(slot.place), slot.count))
     }

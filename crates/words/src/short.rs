@@ -221,6 +221,19 @@ impl SortedShort {
         self.slots.len()
     }
 
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<ShortSlot>()
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+
+    /// An empty table in the same room.
+    pub(crate) fn into_table(self, level: Level, seed: Seed) -> ShortTable {
+        ShortTable { slots: Slots::in_room(self.slots), level, seed }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.slots.iter().map(|slot| (&slot.key[..usize::from(slot.key[SHORT])], slot.count))
     }

@@ -31,7 +31,15 @@ impl<T: Slot> Slots<T> {
     /// As few as a power of two of at least two can be.
     pub(crate) fn new(count: usize) -> Self {
         assert!(count >= 2 && count.is_power_of_two(), "{count} slots");
-        Self { slots: vec![T::FREE; count], taken: 0, shift: u64::BITS - count.trailing_zeros() }
+        Self::in_room(Vec::with_capacity(count))
+    }
+
+    /// None taken, as many as a power of two can be in the room of `slots`.
+    pub(crate) fn in_room(mut slots: Vec<T>) -> Self {
+        let count = 1 << slots.capacity().max(2).ilog2();
+        slots.clear();
+        slots.resize(count, T::FREE);
+        Self { slots, taken: 0, shift: u64::BITS - count.trailing_zeros() }
     }
 
     /// Slots, free or taken.

@@ -21,6 +21,8 @@ pub struct Table {
 pub struct Sorted {
     short: SortedShort,
     long: SortedLong,
+    /// The instructions that the table counted with.
+    level: Level,
 }
 
 impl Table {
@@ -83,8 +85,9 @@ impl Table {
     /// show that something moves.
     #[must_use]
     pub fn into_sorted(self, mut tick: impl FnMut()) -> Sorted {
+        let level = self.level();
         let short = self.short.into_sorted(&mut tick);
-        Sorted { short, long: self.long.into_sorted(&mut tick) }
+        Sorted { short, long: self.long.into_sorted(&mut tick), level }
     }
 
     /// The instructions it counts with.
@@ -124,6 +127,26 @@ impl Sorted {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes of memory it has allocated.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.short.memory_bytes() + self.long.memory_bytes()
+    }
+
+    /// Give back memory that it does not need.
+    pub fn shrink(&mut self) {
+        self.short.shrink();
+        self.long.shrink();
+    }
+
+    /// An empty table in the room of the slots.
+    #[must_use]
+    pub fn into_table(self) -> Table {
+        let seed = Seed::new();
+        let Self { short, long, level } = self;
+        Table { short: short.into_table(level, seed), long: long.into_table(seed) }
     }
 
     /// Every word with its count, bytewise ascending.
@@ -240,6 +263,23 @@ mod tests {
         assert_eq!(table.len(), 10_000);
         assert!(table.memory_bytes() > 4 * small);
         assert!(table.memory_bytes() >= 10_000 * (SHORT + size_of::<u64>()));
+    }
+
+    #[test]
+    fn emptied_table_keeps_the_room_of_its_slots_and_nothing_else() {
+        // Short words, and long ones.
+        for repeat in [1, 6] {
+            let mut table = Table::new();
+            for number in 0..10_000_u64 {
+                table.add(number.to_string().repeat(repeat).as_bytes(), 1);
+            }
+            let room = table.memory_bytes();
+            let mut again = table.into_sorted(|| ()).into_table();
+            assert!(again.is_empty());
+            assert!((room * 3 / 5..=room).contains(&again.memory_bytes()), "of {room} bytes");
+            again.add(b"7", 3);
+            assert!(again.into_sorted(|| ()).iter().eq([(b"7".as_slice(), 3)]));
+        }
     }
 
     #[test]
