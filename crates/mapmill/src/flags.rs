@@ -14,7 +14,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::messages::{self, Failure};
-use crate::numbers::{parse_bytes, parse_count, parse_seconds};
+use crate::numbers::{self, parse_bytes, parse_count, parse_seconds};
 
 /// Count the words of more text than one machine can hold
 ///
@@ -144,6 +144,14 @@ struct LocalFlags {
     /// To leave the disk to others. Takes units: 500K, 20MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Workers")]
     throttle: Option<NonZeroU64>,
+
+    /// Let each worker use at most BYTES of memory
+    ///
+    /// W workers together use W times as much, at most; few texts have so many words. What does
+    /// not fit is sorted and merged on the disk of DIR, which takes longer. At least 32MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Workers")]
+    #[arg(default_value = "256MiB")]
+    memory: u64,
 }
 
 #[derive(Args, Debug)]
@@ -256,6 +264,14 @@ pub(crate) struct WorkerFlags {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Files")]
     throttle: Option<NonZeroU64>,
 
+    /// Use at most BYTES of memory
+    ///
+    /// Whatever the input, however many words it has and however long they are. What does not fit
+    /// is sorted and merged on the disk of the results, which takes longer. At least 32MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Files")]
+    #[arg(default_value = "256MiB")]
+    memory: u64,
+
     #[command(flatten)]
     verbosity: VerbosityFlags,
 }
@@ -343,6 +359,7 @@ pub(crate) struct RunRequest {
 pub(crate) struct LocalWorkers {
     pub(crate) count: NonZeroU32,
     pub(crate) throttle: Option<NonZeroU64>,
+    pub(crate) memory_bytes: u64,
     pub(crate) token: driver::Token,
     pub(crate) verbosity: Verbosity,
 }
@@ -411,6 +428,7 @@ impl TryFrom<RunFlags> for RunRequest {
         let workers = LocalWorkers {
             count: flags.local.workers.unwrap_or(cores),
             throttle: flags.local.throttle,
+            memory_bytes: flags.local.memory,
             token,
             verbosity: show.verbosity,
         };
@@ -432,6 +450,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             driver_timeout: flags.driver_timeout,
             token: token_from_environment()?,
             throttle: flags.throttle,
+            memory_bytes: flags.memory,
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
             stop: stop.clone(),
         };
@@ -489,6 +508,16 @@ fn parse_address(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("expected HOST:PORT, such as {DEFAULT_ADDRESS}"))
+}
+
+/// What a worker may use; with less than it needs for itself it cannot work.
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let least = worker::MEMORY_BYTES_MIN;
+    let bytes = parse_bytes(text)?.get();
+    if bytes < least {
+        return Err(format!("a worker needs {} at least", numbers::bytes(least)));
+    }
+    Ok(bytes)
 }
 
 fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {

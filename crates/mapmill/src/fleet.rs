@@ -30,6 +30,7 @@ struct Recipe {
     driver: String,
     roots: Vec<PathBuf>,
     throttle: Option<u64>,
+    memory_bytes: u64,
     token: driver::Token,
     verbosity: Verbosity,
 }
@@ -55,6 +56,7 @@ impl Fleet {
             driver: prepared.address().to_string(),
             roots: prepared.folders().to_vec(),
             throttle: workers.throttle.map(std::num::NonZero::get),
+            memory_bytes: workers.memory_bytes,
             token: workers.token.clone(),
             verbosity: workers.verbosity,
         };
@@ -144,6 +146,7 @@ impl Recipe {
         for root in &self.roots {
             command.arg("--root").arg(root);
         }
+        command.arg("--memory").arg(self.memory_bytes.to_string());
         if let Some(throttle) = self.throttle {
             command.arg("--throttle").arg(throttle.to_string());
         }

@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) buckets: NonZeroU32,
     pub(crate) roots: Vec<PathBuf>,
     pub(crate) throttle: Option<NonZeroU64>,
+    /// What this worker may use, for everything.
+    pub(crate) memory_bytes: u64,
 }
 
 /// Why an attempt stopped before its end.

@@ -25,6 +25,9 @@ pub struct Config {
     pub token: Option<Token>,
     /// Read at most so many bytes a second.
     pub throttle: Option<NonZeroU64>,
+    /// Use at most so many bytes of memory; below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN)
+    /// there is no telling.
+    pub memory_bytes: u64,
     /// Who is told what people want to know.
     pub notify: Notify,
     /// Ends the worker early, in an orderly way.

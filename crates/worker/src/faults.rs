@@ -9,6 +9,7 @@
 //! FAILPOINTS='worker::map@3=return(hang)'      it never ends, and does not look up
 //! FAILPOINTS='worker::map@3=return(hoard)'     it takes all memory that it can get
 //! FAILPOINTS='worker::report=return(kill)'     `kill -9`, before the first report
+//! FAILPOINTS='worker::poor=return'             it has no memory for words: all become runs
 //! ```
 
 #[cfg(feature = "faults")]

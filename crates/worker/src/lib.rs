@@ -11,6 +11,7 @@
 //! publishes.
 
 mod attempt;
+mod budget;
 mod config;
 mod desk;
 mod faults;
@@ -25,6 +26,7 @@ mod reduce;
 pub mod simulation;
 mod worker;
 
+pub use budget::MEMORY_BYTES_MIN;
 pub use config::{Config, RootError, Stop, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
 pub use rpc::{AddressError, Token, TokenError};

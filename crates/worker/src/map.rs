@@ -180,6 +180,7 @@ mod tests {
                 buckets: NonZeroU32::new(buckets).unwrap(),
                 roots: Vec::new(),
                 throttle: None,
+                memory_bytes: 256 << 20,
             };
             let progress = Progress::new(Attempt { phase: Phase::Map, task: 0, number: 0 });
 

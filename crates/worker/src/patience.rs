@@ -238,6 +238,7 @@ mod tests {
             driver_timeout: 30 * SECOND,
             token: None,
             throttle: None,
+            memory_bytes: 256 << 20,
             stop: Stop::default(),
             notify: Arc::new(move |notice| {
                 // Not every test looks at them.

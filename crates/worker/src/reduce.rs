@@ -2,12 +2,20 @@
 
 use rpc::message::{Digest, Failure, Outcome};
 use store::{Durability, Staging, StoreError, VerifiedReader, layout};
-use words::{Counter, write_line};
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};
+use crate::budget::Budget;
 use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
+
+mod giants;
+mod output;
+mod runs;
+mod scratch;
+mod tally;
+use scratch::Scratch;
+use tally::Tally;
 
 pub(crate) fn execute(
     job: &Job,
@@ -17,13 +25,17 @@ pub(crate) fn execute(
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
     faults::reach("worker::reduce", bucket);
-    let mut counter = Counter::new();
+    let memory = if faults::is_wrong("worker::poor") { 0 } else { job.memory_bytes };
+    let scratch = Scratch::new(&*job.store, staging, progress);
+    let mut tally = Tally::new(Budget::new(memory), scratch);
     let mut pace = Pace::new(job.throttle);
     let mut block = vec![0; pace.block(BLOCK_BYTES)];
     for (map, &expected) in (0..).zip(intermediates) {
-        count(job, bucket, map, expected, &mut counter, &mut block, &mut pace, progress)?;
+        count(job, bucket, map, expected, &mut tally, &mut block, &mut pace, progress)?;
     }
-    write(job, bucket, counter, staging, progress)
+    // Merging needs the room.
+    drop(block);
+    write(job, bucket, tally, staging)
 }
 
 #[expect(
@@ -35,7 +47,7 @@ fn count(
     bucket: u32,
     map: u32,
     expected: Digest,
-    counter: &mut Counter,
+    tally: &mut Tally<'_>,
     block: &mut [u8],
     pace: &mut Pace,
     progress: &Progress,
@@ -45,17 +57,17 @@ fn count(
     let digest = store::Digest { bytes: expected.bytes, crc32: expected.crc32 };
     let mut reader = VerifiedReader::new(object, digest, block).map_err(damaged)?;
     while let Some(block) = reader.next_block().map_err(damaged)? {
-        counter.feed(block);
+        tally.feed(block)?;
         if faults::is_wrong("worker::doubles") {
-            counter.feed(block);
+            tally.feed(block)?;
         }
-        progress.read(block.len() as u64, counter.words());
+        progress.read(block.len() as u64, tally.words());
         pace.wait(block.len(), progress);
         if progress.is_abandoned() {
             return Err(Stop::Abandoned);
         }
     }
-    if !counter.end_object() {
+    if !tally.end_object() {
         // Its checksum is right, so it was written like this: its last word has no end.
         let found = expected;
         return Err(Failure::IntermediateCorrupt { map, expected, found }.into());
@@ -85,36 +97,19 @@ fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failur
     }
 }
 
-fn write(
-    job: &Job,
-    bucket: u32,
-    counter: Counter,
-    staging: &Staging,
-    progress: &Progress,
-) -> Result<Outcome, Stop> {
-    let words = counter.words();
-    let sorted = counter.into_table().into_sorted(|| progress.step());
+fn write(job: &Job, bucket: u32, tally: Tally<'_>, staging: &Staging) -> Result<Outcome, Stop> {
     let name = layout::output(bucket);
     let mut file = job.store.create(staging, &name, Durability::Durable).map_err(store_failure)?;
-    let mut lines = Vec::with_capacity(2 * BLOCK_BYTES);
-    for (word, count) in sorted.iter() {
-        write_line(&mut lines, word, count);
-        if lines.len() >= BLOCK_BYTES {
-            file.append(&lines).map_err(store_failure)?;
-            lines.clear();
-            progress.step();
-            if progress.is_abandoned() {
-                return Err(Stop::Abandoned);
-            }
-        }
-    }
-    file.append(&lines).map_err(store_failure)?;
+    let total = tally.write(&mut *file)?;
     faults::reach("worker::appended", "");
     let output = file.finish().map_err(store_failure)?;
     faults::reach("worker::written", "reduce");
     Ok(Outcome::Reduced {
         output: Digest { bytes: output.bytes, crc32: output.crc32 },
-        words,
-        distinct_words: sorted.len() as u64,
+        words: total.words,
+        distinct_words: total.distinct_words,
     })
 }
+
+#[cfg(test)]
+mod tests;

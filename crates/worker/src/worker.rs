@@ -242,6 +242,7 @@ impl Worker {
                 .expect("checked on arrival, see rpc::wire"),
             roots: self.config.roots.clone(),
             throttle: self.config.throttle,
+            memory_bytes: self.config.memory_bytes,
         });
         *job = Some(Arc::clone(&opened));
         Ok(opened)

@@ -526,6 +526,7 @@ impl Bench {
             driver_timeout: self.driver_timeout,
             token: self.token.clone(),
             throttle: self.throttle,
+            memory_bytes: 256 << 20,
             notify: Arc::new(move |notice| {
                 // Not every test looks at them.
                 let _ = notify.send(notice);

@@ -18,6 +18,9 @@ pub struct Plan {
     pub rules: WordRules,
     pub limits: Limits,
     pub workers: usize,
+    /// Of each worker. With none every word is written as a run, and words of more than eight bytes
+    /// one by one.
+    pub memory_bytes: u64,
     /// How long a call of the store takes at most.
     pub call_millis_max: usize,
     /// In order of time.
@@ -56,6 +59,7 @@ impl Plan {
             },
             limits: limits(random),
             workers,
+            memory_bytes: if random.percent(30) { 0 } else { 256 << 20 },
             call_millis_max: *random.pick(&[20, 100, 400, 1_500]),
             events,
         }

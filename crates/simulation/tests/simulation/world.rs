@@ -152,6 +152,7 @@ impl World {
             driver_timeout: Duration::from_secs(30),
             token: None,
             throttle: None,
+            memory_bytes: self.plan.memory_bytes,
             notify: Arc::new(move |notice| world.noticed(index, &notice)),
             stop,
         }

@@ -337,6 +337,7 @@ impl Bench {
             buckets: NonZeroU32::new(buckets).unwrap(),
             roots: vec![root],
             throttle: None,
+            memory_bytes: 256 << 20,
         };
         Self { folder, text: text.to_owned(), job }
     }

@@ -1,0 +1,62 @@
+//! The output of a reduce attempt while it is written.
+
+use store::StagedObject;
+use words::write_line;
+
+use super::giants::SortedGiants;
+use super::scratch::{Scratch, go_on};
+use crate::attempt::{BLOCK_BYTES, Stop, store_failure};
+use crate::progress::Progress;
+
+/// Lines on their way to a file.
+pub(super) struct Output<'attempt> {
+    file: &'attempt mut dyn StagedObject,
+    progress: &'attempt Progress,
+    lines: Vec<u8>,
+    total: Total,
+}
+
+/// What an output says, in short.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Total {
+    /// The sum of all counts.
+    pub(super) words: u64,
+    pub(super) distinct_words: u64,
+}
+
+impl<'attempt> Output<'attempt> {
+    pub(super) fn new(file: &'attempt mut dyn StagedObject, progress: &'attempt Progress) -> Self {
+        let lines = Vec::with_capacity(2 * BLOCK_BYTES);
+        Self { file, progress, lines, total: Total::default() }
+    }
+
+    pub(super) fn write(&mut self, word: &[u8], count: u64) -> Result<(), Stop> {
+        write_line(&mut self.lines, word, count);
+        self.total.words += count;
+        self.total.distinct_words += 1;
+        if self.lines.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Write the next of `giants`.
+    pub(super) fn write_giant(
+        &mut self,
+        giants: &mut SortedGiants,
+        scratch: &Scratch<'_>,
+    ) -> Result<(), Stop> {
+        self.flush()?;
+        let count = giants.copy_next(self.file, scratch)?;
+        // The word is there already.
+        self.write(b"", count)
+    }
+
+    pub(super) fn end(mut self) -> Result<Total, Stop> {
+        self.flush()?;
+        Ok(self.total)
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        self.file.append(&self.lines).map_err(store_failure)?;
+        self.lines.clear();
+        go_on(self.progress)
+    }
+}

@@ -1,0 +1,112 @@
+//! What a reduce attempt writes for itself: objects in its staging folder, read again and removed.
+//!
+//! Being staged they are found by whoever discards the attempt or sweeps the folder, whatever died.
+//! They need not survive anything, so nothing is synced; but what is read is checked, as everything
+//! is that a disk has had.
+
+use std::path::PathBuf;
+
+use store::{Digest, Durability, Name, StagedObject, Staging, Store, VerifiedObject, layout};
+
+use crate::attempt::{Stop, store_failure};
+use crate::faults;
+use crate::progress::Progress;
+
+/// The place, and how far the attempt is.
+pub(super) struct Scratch<'attempt> {
+    pub(super) store: &'attempt dyn Store,
+    pub(super) staging: &'attempt Staging,
+    pub(super) progress: &'attempt Progress,
+    /// Objects begun so far: a number is used once.
+    begun: u32,
+}
+
+/// An object that is being written.
+pub(super) struct Draft<'attempt> {
+    number: u32,
+    name: Name,
+    object: Box<dyn StagedObject>,
+    progress: &'attempt Progress,
+}
+
+/// An object that is complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    number: u32,
+    digest: Digest,
+}
+
+impl<'attempt> Scratch<'attempt> {
+    pub(super) fn new(
+        store: &'attempt dyn Store,
+        staging: &'attempt Staging,
+        progress: &'attempt Progress,
+    ) -> Self {
+        Self { store, staging, progress, begun: 0 }
+    }
+
+    pub(super) fn begin(&mut self) -> Result<Draft<'attempt>, Stop> {
+        let number = self.begun;
+        self.begun += 1;
+        let name = layout::run(number);
+        let object = self.store.create(self.staging, &name, Durability::Verified);
+        let name = layout::staged(self.staging, &name);
+        Ok(Draft { number, name, object: object.map_err(store_failure)?, progress: self.progress })
+    }
+
+    pub(super) fn open(&self, kept: Kept) -> Result<VerifiedObject, Stop> {
+        let opened = self.store.open_staged(self.staging, &layout::run(kept.number));
+        let verified = opened.and_then(|object| VerifiedObject::new(object, kept.digest));
+        Ok(verified.map_err(store_failure)?)
+    }
+
+    /// It is not needed any more.
+    pub(super) fn remove(&self, kept: Kept) -> Result<(), Stop> {
+        let removed = self.store.unstage(self.staging, &layout::run(kept.number));
+        removed.map_err(store_failure)?;
+        go_on(self.progress)
+    }
+}
+
+impl Draft<'_> {
+    /// For messages.
+    pub(super) fn name(&self) -> PathBuf {
+        PathBuf::from(self.name.as_str())
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.object.append(bytes).map_err(store_failure)?;
+        faults::reach("worker::run-appended", "");
+        go_on(self.progress)
+    }
+
+    pub(super) fn finish(self) -> Result<Kept, Stop> {
+        let digest = self.object.finish().map_err(store_failure)?;
+        faults::reach("worker::run-written", "");
+        go_on(self.progress)?;
+        Ok(Kept { number: self.number, digest })
+    }
+}
+
+impl Kept {
+    pub(super) fn bytes(&self) -> u64 {
+        self.digest.bytes
+    }
+}
+
+/// The attempt has got on; is it still wanted?
+pub(super) fn go_on(progress: &Progress) -> Result<(), Stop> {
+    progress.step();
+    if progress.is_abandoned() { Err(Stop::Abandoned) } else { Ok(()) }
+}
+
+/// Reads on, as an attempt that gets on by it.
+pub(super) fn read(
+    object: &mut VerifiedObject,
+    room: &mut [u8],
+    progress: &Progress,
+) -> Result<usize, Stop> {
+    let length = object.read(room).map_err(store_failure)?;
+    go_on(progress)?;
+    Ok(length)
+}

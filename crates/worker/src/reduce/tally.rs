@@ -1,0 +1,135 @@
+//! The counts of a bucket: in memory as long as they fit, then in sorted runs on the disk.
+//!
+//! # Invariants
+//!
+//! * Before lines are counted the table is known to have room for whatever they may hold; if it has
+//!   none, it is written as a run and is empty again.
+//! * A word is a giant exactly if it is longer than `budget.word_bytes()`.
+
+use store::StagedObject;
+use words::{Counter, Merge, Table};
+
+use super::giants::Giants;
+use super::output::{Output, Total};
+use super::runs::{Runs, Source};
+use super::scratch::Scratch;
+use crate::attempt::Stop;
+use crate::budget::Budget;
+use crate::faults;
+
+/// What was counted so far.
+pub(super) struct Tally<'attempt> {
+    budget: Budget,
+    scratch: Scratch<'attempt>,
+    counter: Counter,
+    runs: Runs,
+    giants: Giants<'attempt>,
+}
+
+impl<'attempt> Tally<'attempt> {
+    pub(super) fn new(budget: Budget, scratch: Scratch<'attempt>) -> Self {
+        let (counter, runs, giants) = (Counter::new(), Runs::new(budget), Giants::default());
+        Self { budget, scratch, counter, runs, giants }
+    }
+
+    /// Lines counted so far.
+    pub(super) fn words(&self) -> u64 {
+        self.counter.words() + self.giants.words()
+    }
+
+    /// Count the lines of the next bytes of an intermediate.
+    pub(super) fn feed(&mut self, block: &[u8]) -> Result<(), Stop> {
+        // A line that begins and ends in such a piece is not a giant.
+        for piece in block.chunks(self.budget.word_bytes()) {
+            let lines = self.feed_giant(piece)?;
+            self.make_room(lines.len())?;
+            self.counter.feed(lines);
+        }
+        Ok(())
+    }
+
+    /// The intermediate is complete; says whether its last line was.
+    #[must_use]
+    pub(super) fn end_object(&mut self) -> bool {
+        self.counter.end_object() && self.giants.begun().is_none()
+    }
+
+    /// If `piece` begins with what belongs to a giant, takes that away.
+    fn feed_giant<'piece>(&mut self, piece: &'piece [u8]) -> Result<&'piece [u8], Stop> {
+        if self.counter.begun().is_empty() && self.giants.begun().is_none() {
+            return Ok(piece);
+        }
+        let end = piece.iter().position(|&byte| byte == b'\n');
+        let line = &piece[..end.unwrap_or(piece.len())];
+        if self.giants.begun().is_none() {
+            if self.counter.begun().len() + line.len() <= self.budget.word_bytes() {
+                return Ok(piece);
+            }
+            let begun = self.counter.take_begun();
+            self.giants.begin(&mut self.scratch, &begun, line)?;
+        }
+        if let Some(draft) = self.giants.begun() {
+            draft.append(line)?;
+        }
+        let Some(end) = end else { return Ok(&[]) };
+        self.giants.end(self.budget)?;
+        Ok(&piece[end + 1..])
+    }
+
+    /// Sees to it that the table has room for whatever stands in `bytes`.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Stop> {
+        let table = self.counter.table();
+        // A word takes a byte at least, and a newline; one may have begun before.
+        let words = bytes.div_ceil(2) + 1;
+        let bytes = bytes + self.counter.begun().len();
+        if table.is_empty() || table.peak_bytes(words, bytes) <= self.budget.table_bytes() {
+            return Ok(());
+        }
+        let table = std::mem::take(self.counter.table_mut());
+        let sorted = table.into_sorted(|| self.scratch.progress.step());
+        self.runs.write(&mut self.scratch, &sorted)?;
+        if self.runs.are_due() {
+            // What is merged needs the memory of the table.
+            drop(sorted);
+            return self.runs.merge_due(&mut self.scratch);
+        }
+        *self.counter.table_mut() = sorted.into_table();
+        Ok(())
+    }
+
+    /// Write all words with their counts, sorted.
+    pub(super) fn write(self, file: &mut dyn StagedObject) -> Result<Total, Stop> {
+        let words = self.words();
+        let Self { budget, mut scratch, counter, mut runs, giants } = self;
+        let mut sorted = counter.into_table().into_sorted(|| scratch.progress.step());
+        if !runs.are_none() {
+            sorted.shrink();
+            if !runs.leave_room_for(sorted.memory_bytes()) {
+                runs.write(&mut scratch, &sorted)?;
+                sorted = Table::new().into_sorted(|| ());
+            }
+            runs.merge_to_few(&mut scratch)?;
+        }
+        faults::reach("worker::merge", "");
+        let mut giants = giants.into_sorted(&scratch)?;
+        let mut sources = runs.open(&scratch, sorted.memory_bytes())?;
+        sources.push(Source::in_memory(&sorted));
+        let mut merge = Merge::new(sources)?;
+
+        let mut output = Output::new(file, scratch.progress);
+        while let Some((word, count)) = merge.next_word()? {
+            while giants.next_is_before(word, budget.word_bytes(), &scratch)? {
+                output.write_giant(&mut giants, &scratch)?;
+            }
+            output.write(word, count)?;
+        }
+        while !giants.is_empty() {
+            output.write_giant(&mut giants, &scratch)?;
+        }
+        let total = output.end()?;
+        drop(merge);
+        runs.remove(&scratch)?;
+        assert_eq!(total.words, words, "the counts that were written are not those of the words");
+        Ok(total)
+    }
+}

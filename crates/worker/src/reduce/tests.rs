@@ -1,0 +1,277 @@
+//! Reduce attempts with any memory, on a real folder, against a map.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rpc::message::{Attempt, Phase};
+use store::{Local, Store};
+
+use super::*;
+use crate::budget::FLOOR_BYTES;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// None at all makes a run of every few bytes, and merges two at once; a little more lets the
+    /// table grow, and makes giants rare.
+    #[test]
+    fn output_is_the_same_whatever_the_memory(
+        intermediates in prop::collection::vec(prop::collection::vec(words(), 0..60), 1..4),
+        many in 0..3000_u32,
+        memory in prop::sample::select(vec![0, 60 << 10, 100 << 10, 300 << 10, 64 << 20]),
+    ) {
+        // A run of each would take long.
+        let many = if memory == 0 { many % 64 } else { many };
+        let number = |number: u32| number.wrapping_mul(0x9E37_79B9) % 10_000_000;
+        let numbers = (0..many).map(|at| number(at).to_string().into());
+        let mut intermediates = intermediates;
+        intermediates[0].extend(numbers);
+        let shop = Shop::new(FLOOR_BYTES + memory);
+
+        let total = shop.reduce(&intermediates).unwrap();
+
+        let mut expected = BTreeMap::<&[u8], u64>::new();
+        for word in intermediates.iter().flatten() {
+            *expected.entry(word).or_default() += 1;
+        }
+        prop_assert_eq!(shop.output(), lines(&expected));
+        prop_assert_eq!(total, (expected.values().sum(), expected.len() as u64));
+        prop_assert!(shop.has_nothing_but_the_output());
+    }
+}
+
+/// Few letters, so that words are often equal, or alike for long; some of them giants.
+fn words() -> impl Strategy<Value = Vec<u8>> {
+    let letters = prop::sample::select(b"aab\0\xFF ".as_slice());
+    let lengths = prop::sample::select(vec![1, 2, 3, 7, 8, 9, 10, 12, 20, 800, 937, 938, 950]);
+    lengths.prop_flat_map(move |length| prop::collection::vec(letters.clone(), length))
+}
+
+#[test]
+fn giants_stand_in_their_places() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let limit = Budget::new(FLOOR_BYTES).word_bytes();
+    let long = b"x".repeat(3 * BLOCK_BYTES);
+    let ended = |end: &[u8]| [&long, end].concat();
+    let mut expected = BTreeMap::<&[u8], u64>::new();
+    let words = [
+        // Around the limit; equal to the beginning of giants; before and behind all of them.
+        b"x".repeat(limit - 1),
+        b"x".repeat(limit),
+        b"x".repeat(limit + 1),
+        b"xxxy".to_vec(),
+        b"w".to_vec(),
+        b"y".to_vec(),
+        // Different in the last byte, or by it, far behind the first block.
+        ended(b"a"),
+        ended(b""),
+        ended(b"b"),
+        ended(b"a"),
+    ];
+    for word in &words {
+        *expected.entry(word).or_default() += 1;
+    }
+
+    let total = shop.reduce(&[words[..8].to_vec(), words[8..].to_vec()]).unwrap();
+
+    assert_eq!(total, (10, 9));
+    assert!(shop.output() == lines(&expected), "giants are not where they belong");
+    assert!(shop.has_nothing_but_the_output());
+}
+
+#[test]
+fn giant_without_an_end_is_corrupt() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let stop = shop.reduce_text(&[b"one\nabcdefghijklmnopqrstuvwxyz"]).unwrap_err();
+    assert!(matches!(stop, Stop::Failed(Failure::IntermediateCorrupt { map: 0, .. })), "{stop:?}");
+}
+
+#[test]
+fn too_many_giants_are_a_failure_that_says_what_to_do() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let giants: Vec<Vec<u8>> = (0..1025_u32).map(|n| format!("giant-{n:05}").into()).collect();
+
+    assert_eq!(shop.reduce(&[giants[1..].to_vec()]).unwrap(), (1024, 1024));
+    let shop = Shop::new(FLOOR_BYTES);
+    let stop = shop.reduce(&[giants]).unwrap_err();
+
+    let Stop::Failed(failure) = stop else { panic!("{stop:?}") };
+    assert_eq!(
+        failure.to_string(),
+        "cannot keep one more word in .mapmill/staging/job/r0.a0/run-1024: more than 1024 words are \
+         longer than 8 bytes; start the workers with a larger --memory"
+    );
+}
+
+/// Each byte of a run, its lengths and counts too.
+#[test]
+fn flipped_byte_in_a_run_is_noticed() {
+    for at in 0.. {
+        let shop = Shop::new(FLOOR_BYTES);
+        let progress = progress();
+        let mut tally = shop.tally(&progress);
+        tally.feed(b"one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\na-giant\n").unwrap();
+        assert!(tally.end_object());
+        // Of a run, of one that was merged, or of the giant.
+        let mut behind = at;
+        let Some((path, mut bytes)) = shop.staged().iter().find_map(|run| {
+            let path = shop.staging_path().join(run);
+            let bytes = fs::read(&path).unwrap();
+            let is_in = behind < bytes.len();
+            behind -= if is_in { 0 } else { bytes.len() };
+            is_in.then_some((path, bytes))
+        }) else {
+            assert!(at > 30, "only {at} bytes in runs");
+            return;
+        };
+        let flip = 1 << (at % 8);
+        bytes[behind] ^= flip;
+        fs::write(&path, bytes).unwrap();
+
+        let mut file = shop.create_output();
+        match tally.write(&mut *file).map(|total| total.words) {
+            Err(Stop::Failed(Failure::Io { detail, .. })) => {
+                assert!(detail.contains("is corrupt"), "{detail}");
+            }
+            other => panic!("byte {behind} of {} ^ {flip:#x}: {other:?}", path.display()),
+        }
+    }
+}
+
+#[test]
+fn run_that_is_gone_is_a_failure_that_names_it() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let progress = progress();
+    let mut tally = shop.tally(&progress);
+    tally.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
+    let run = shop.staged().remove(0);
+    fs::remove_file(shop.staging_path().join(&run)).unwrap();
+
+    let mut file = shop.create_output();
+    let stop = tally.write(&mut *file).map(|total| total.words).unwrap_err();
+
+    assert!(format!("{stop:?}").contains(&format!("r0.a0/{run} is not staged")), "{stop:?}");
+}
+
+#[test]
+fn abandoned_attempt_writes_no_more_runs() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let progress = progress();
+    let mut tally = shop.tally(&progress);
+    tally.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
+    let runs = shop.staged();
+    progress.abandon();
+
+    assert_eq!(tally.feed(b"one\ntwo\nthree\nfour\nfive\n"), Err(Stop::Abandoned));
+
+    assert!(shop.staged().len() <= runs.len() + 1, "{:?}", shop.staged());
+}
+
+/// Two are merged at once: of many there must never be more than a few.
+#[test]
+fn runs_stay_few_and_each_is_progress() {
+    let shop = Shop::new(FLOOR_BYTES);
+    let progress = progress();
+    let mut tally = shop.tally(&progress);
+    let mut most = 0;
+    for number in 0..500_u32 {
+        let before = progress.running().progress;
+        tally
+            .feed(format!("{:07}\n", number.wrapping_mul(7_654_321) % 10_000_000).as_bytes())
+            .unwrap();
+        assert!(number == 0 || progress.running().progress > before, "no progress at {number}");
+        most = most.max(shop.staged().len());
+    }
+    assert!((5..=10).contains(&most), "{most} runs of 500 words");
+    let mut file = shop.create_output();
+    assert_eq!(tally.write(&mut *file).unwrap().words, 500);
+}
+
+/// One reduce attempt, and its folder.
+struct Shop {
+    folder: tempfile::TempDir,
+    job: Job,
+    staging: Staging,
+}
+
+impl Shop {
+    fn new(memory_bytes: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Local::create(folder.path()).unwrap();
+        let staging = layout::staging("job", "r0.a0");
+        store.stage(&staging).unwrap();
+        let job = Job {
+            store: Arc::new(store),
+            rules: words::Rules::default(),
+            buckets: NonZeroU32::MIN,
+            roots: Vec::new(),
+            throttle: None,
+            memory_bytes,
+        };
+        Self { folder, job, staging }
+    }
+
+    /// Words and distinct words.
+    fn reduce(&self, intermediates: &[Vec<Vec<u8>>]) -> Result<(u64, u64), Stop> {
+        let line = |word: &Vec<u8>| [word.as_slice(), b"\n"].concat();
+        let texts = intermediates.iter().map(|words| words.iter().flat_map(line).collect());
+        let texts: Vec<Vec<u8>> = texts.collect();
+        self.reduce_text(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn reduce_text(&self, texts: &[&[u8]]) -> Result<(u64, u64), Stop> {
+        let mut digests = Vec::new();
+        for (map, text) in (0..).zip(texts) {
+            let name = layout::intermediate(map, 0);
+            fs::write(self.folder.path().join(name.as_str()), text).unwrap();
+            let digest = store::Digest::of(text);
+            digests.push(Digest { bytes: digest.bytes, crc32: digest.crc32 });
+        }
+        match execute(&self.job, 0, &digests, &self.staging, &progress())? {
+            Outcome::Reduced { words, distinct_words, .. } => Ok((words, distinct_words)),
+            other @ (Outcome::Failed(_) | Outcome::Mapped { .. }) => panic!("{other:?}"),
+        }
+    }
+
+    fn tally<'attempt>(&'attempt self, progress: &'attempt Progress) -> Tally<'attempt> {
+        let scratch = Scratch::new(&*self.job.store, &self.staging, progress);
+        Tally::new(Budget::new(self.job.memory_bytes), scratch)
+    }
+
+    fn create_output(&self) -> Box<dyn store::StagedObject> {
+        self.job.store.create(&self.staging, &layout::output(0), Durability::Durable).unwrap()
+    }
+
+    fn staging_path(&self) -> PathBuf {
+        self.folder.path().join(self.staging.as_str())
+    }
+
+    fn output(&self) -> Vec<u8> {
+        fs::read(self.staging_path().join(layout::output(0).file())).unwrap()
+    }
+
+    fn has_nothing_but_the_output(&self) -> bool {
+        self.staged() == [layout::output(0).file()]
+    }
+
+    fn staged(&self) -> Vec<String> {
+        let files = fs::read_dir(self.staging_path()).unwrap();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn lines(counts: &BTreeMap<&[u8], u64>) -> Vec<u8> {
+    let line = |(word, count): (&&[u8], &u64)| [word, format!(" {count}\n").as_bytes()].concat();
+    counts.iter().flat_map(line).collect()
+}
+
+fn progress() -> Arc<Progress> {
+    Progress::new(Attempt { phase: Phase::Reduce, task: 0, number: 0 })
+}
