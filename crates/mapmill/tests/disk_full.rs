@@ -54,6 +54,7 @@ fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     let mut command = Command::new("unshare");
     command.current_dir(job.path("")).args(["-rm", "sh", "-c", TWICE, size]);
     command.arg(run.get_program()).args(run.get_args());
+    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut run = job.start("twice", command);
     run.wait();
 
@@ -108,16 +109,23 @@ fn job_without_room_for_intermediates_goes_on_when_there_is_some() {
 
 #[test]
 fn job_without_room_for_outputs_goes_on_when_there_is_some() {
-    // No word twice: what the map tasks write, the reduce tasks write once more, with counts.
-    let letters =
-        |number: u32| [0, 4, 8, 12].map(|at| char::from(b'a' + (number >> at & 15) as u8));
-    let text: String =
-        (0..40_000).flat_map(|word| letters(word).into_iter().chain([' '])).collect();
-    let job = TestJob::new().input(text).map_tasks(2).reduce_tasks(2).workers(2);
+    let job = TestJob::new().input(letters(40_000)).map_tasks(2).reduce_tasks(2).workers(2);
     let Some(twice) = run_twice(job, "280k") else { return };
 
     let bucket = usize::from(!twice.log.contains("reduce task 0 (bucket 0) ended the job"));
     assert_says(&twice, &format!("out-{bucket}"), "280.0 KiB");
+    assert_eq!(twice.before.len(), 2, "both map tasks: {}", twice.log);
+}
+
+#[test]
+fn job_without_room_for_runs_goes_on_when_there_is_some() {
+    // What is merged is there twice for a moment.
+    let job = TestJob::new().input(letters(20_000)).map_tasks(2).reduce_tasks(2).workers(1);
+    let job = job.variable(PLACES, "worker::poor=return");
+    let Some(twice) = run_twice(job, "180k") else { return };
+
+    assert!(twice.log.contains("/r0.a0/run-"), "{}", twice.log);
+    assert_says(&twice, "", "180.0 KiB");
     assert_eq!(twice.before.len(), 2, "both map tasks: {}", twice.log);
 }
 
@@ -212,4 +220,11 @@ fn journal_that_cannot_begin_leaves_nothing_of_itself() {
 fn many_records() -> TestJob {
     let text = format!("Ask for me {}", "1 ".repeat(1000));
     TestJob::new().input(text).map_tasks(50).reduce_tasks(40)
+}
+
+/// So many words of four letters, no word twice: what the map tasks write, the reduce tasks write
+/// once more, with counts.
+fn letters(count: u32) -> String {
+    let word = |number: u32| [0, 4, 8, 12].map(|at| char::from(b'a' + (number >> at & 15) as u8));
+    (0..count).flat_map(|number| word(number).into_iter().chain([' '])).collect()
 }

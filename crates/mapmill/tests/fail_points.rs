@@ -71,6 +71,14 @@ const WORKER: [(&str, &[&str], &[u32]); 7] = [
     ("worker::report", &["map", "reduce"], &[1, 2]),
 ];
 
+/// Steps of a reduce attempt without memory for its words: the first run, one of many, those that
+/// are merged, and the first task and the second.
+const RUNS: [(&str, &[&str], &[u32]); 3] = [
+    ("worker::run-appended", &[""], &[1, 2, 30, 300]),
+    ("worker::run-written", &[""], &[1, 2, 30, 300]),
+    ("worker::merge", &[""], &[1, 2]),
+];
+
 /// The worker knows that it has won.
 const ANSWERED: [(&str, &[&str], &[u32]); 1] = [("worker::answered", &["map", "reduce"], &[1, 2])];
 
@@ -122,6 +130,12 @@ fn driver_killed_in_each_of_its_lives_goes_on() {
 #[test]
 fn worker_killed_at_any_step_before_its_report_is_replaced() {
     at_once(deaths(&WORKER), |death| check_worker(&death, 1));
+}
+
+#[test]
+fn worker_killed_while_it_writes_runs_or_merges_them_is_replaced() {
+    let poor = |death| format!("worker::poor=return;{death}");
+    at_once(deaths(&RUNS), |death| check_worker(&poor(death), 1));
 }
 
 #[test]
@@ -211,7 +225,7 @@ fn check(job: TestJob, deaths: &[&str]) {
 /// A worker dies as `death` says, and another comes; `lost` attempts are done again.
 #[track_caller]
 fn check_worker(death: &str, lost: u64) {
-    let mut cluster = small().flags(["--worker-timeout", "0.5"]).drive();
+    let mut cluster = small().flags(["--worker-timeout", "0.5", "--no-backup"]).drive();
     let victim = cluster.worker_struck(death);
     let (status, _) = cluster.workers[victim].wait();
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{death}: {status}");

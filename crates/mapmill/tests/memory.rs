@@ -1,0 +1,94 @@
+//! `--memory` is kept, whatever is counted: how much a worker had at its peak is the kernel's word.
+
+mod util;
+
+use std::fs;
+
+use util::job::TestJob;
+use util::process::{Process, poll};
+
+const MIB: u64 = 1 << 20;
+
+/// More words than fit, and one that is longer than all the memory together.
+#[test]
+fn worker_stays_under_its_memory_whatever_the_words() {
+    let usual = peak_of_a_worker("256MiB", &wide_text());
+    let least = peak_of_a_worker("32MiB", &wide_text());
+    let longest = peak_of_a_worker("32MiB", &"x".repeat(33 << 20));
+    let floor = floor();
+
+    // With room for all of them the table alone is larger.
+    assert!(usual > 48 * MIB, "the words would have fitted: {usual}");
+    // Of what it needs for itself, 10 MiB are in the budget. The program under test is not
+    // optimized, and larger.
+    let most = 32 * MIB + floor.saturating_sub(10 * MIB);
+    assert!(least < most, "{least} bytes with 32 MiB, {floor} of them before it began");
+    assert!(longest < most, "{longest} bytes with 32 MiB, {floor} of them before it began");
+}
+
+#[test]
+fn memory_that_cannot_suffice_is_refused() {
+    for (flag, why) in [
+        ("31MiB", "a worker needs 32.0 MiB at least"),
+        ("0", "expected bytes, such as 1000000, 500K, or 20MiB"),
+    ] {
+        for verb in ["run", "worker"] {
+            let job = TestJob::new();
+            let output = job.command(verb).args(["--memory", flag]).output();
+            let output = output.expect("the program starts");
+            let log = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{log}");
+            assert!(log.contains(flag) && log.contains(why), "{log}");
+        }
+    }
+}
+
+/// A million words, no word twice.
+fn wide_text() -> String {
+    let letter = |rest: u32| char::from(b'a' + (rest % 26) as u8);
+    let word = |number: u32| {
+        let mixed = number.wrapping_mul(0x9E37_79B9);
+        (0..7).map(move |at| letter(mixed / 26_u32.pow(at.min(6)))).chain([' '])
+    };
+    (0..1_000_000).flat_map(word).collect()
+}
+
+/// Counts `text` with one worker; checks every file; returns the worker's peak.
+#[track_caller]
+fn peak_of_a_worker(memory: &str, text: &str) -> u64 {
+    let mut cluster = TestJob::new().input(text).map_tasks(2).reduce_tasks(1).drive();
+    let worker = cluster.worker(&["--memory", memory]);
+    let mut peak = 0;
+    let story = || format!("the end of a worker with {memory}");
+    poll(
+        || {
+            let worker = &mut cluster.workers[worker];
+            peak = peak_bytes(worker).unwrap_or(peak);
+            worker.ended()
+        },
+        story,
+    );
+    // Its driver reads the longest of words once more, to show how it begins.
+    let (ended, oracle) = cluster.end();
+    ended.check_against(&oracle);
+    peak
+}
+
+/// What a worker takes that has done nothing yet.
+#[track_caller]
+fn floor() -> u64 {
+    let job = TestJob::new();
+    let mut command = job.command("worker");
+    command.args(["-v", "--driver", "127.0.0.1:9"]);
+    let mut worker = job.start("idle", command);
+    worker.wait_for("waiting for a driver");
+    peak_bytes(&worker).expect("it waits for a driver")
+}
+
+/// `None` when it has ended.
+fn peak_bytes(process: &Process) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
