@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! worker: stage, (create, append*, finish)*     then it reports names and digests
-//!         open_staged, unstage                  of what it writes for itself alone
+//!         open_staged, unstage                  what it writes for itself alone
 //! driver: verify_staged, publish, settle        or: discard
 //! worker: open                                  what the driver says was published
 //! ```
 //!
 //! Only the driver publishes. Calls are safe to repeat where a lost answer would make someone
-//! repeat them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the opposite on
-//! purpose: an attempt that could begin twice could truncate what it has already reported.
+//! repeat them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the
+//! opposite on purpose: an attempt that could begin twice could truncate what it has already
+//! reported.
 
 use std::ffi::OsString;
 

@@ -1,9 +1,9 @@
 //! Several runs to one: every word once, with the sum of its counts.
 //!
 //! A tree of losers (Knuth, volume 3, 5.4.1): each inner node keeps the run that lost the match
-//! there, so that the next word costs one comparison for each level and no other. Nearly all of them
-//! are decided by the first eight bytes, which lie beside the tree. A binary heap would compare
-//! twice a level.
+//! there, so that the next word costs one comparison for each level and no other. Nearly all are
+//! decided by the first eight bytes, which lie beside the tree. A binary heap would compare twice a
+//! level.
 //!
 //! # Invariants
 //!

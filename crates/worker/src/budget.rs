@@ -51,7 +51,7 @@ impl Budget {
 
 /// What every worker needs beside words: measured 10 MiB of a worker that has done nothing, 12 of
 /// one that has mapped a text.
-pub(crate) const FLOOR_BYTES: u64 = 12 << 20;
+pub const FLOOR_BYTES: u64 = 12 << 20;
 
 /// Less is refused: a map attempt with ten thousand buckets, each of them in use, needs 30 MiB.
 pub const MEMORY_BYTES_MIN: u64 = 32 << 20;

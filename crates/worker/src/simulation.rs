@@ -14,6 +14,7 @@ use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
+pub use crate::budget::FLOOR_BYTES;
 use crate::config::{Config, WorkerError};
 use crate::desk::Order;
 use crate::machine::{Elsewhere, Machine};

@@ -56,6 +56,7 @@ fn no_fault_costs_a_word_or_the_end_of_the_job() {
         }
         assert!(total.stale_reports > 0, "no worker ever came back too late");
         assert!(total.lives > total.jobs, "no driver ever went on with a job");
+        assert!(total.runs_read > 1000, "no worker had too little memory for its words");
         assert!(total.struck >= STRUCK_MIN, "most jobs were over before much went wrong: {total}");
     }
 }

@@ -18,8 +18,8 @@ pub struct Plan {
     pub rules: WordRules,
     pub limits: Limits,
     pub workers: usize,
-    /// Of each worker. With none every word is written as a run, and words of more than eight bytes
-    /// one by one.
+    /// Of each worker: what is usual, or so little that every few words make a run, and that a long
+    /// word is kept by itself.
     pub memory_bytes: u64,
     /// How long a call of the store takes at most.
     pub call_millis_max: usize,
@@ -59,7 +59,7 @@ impl Plan {
             },
             limits: limits(random),
             workers,
-            memory_bytes: if random.percent(30) { 0 } else { 256 << 20 },
+            memory_bytes: memory_bytes(random),
             call_millis_max: *random.pick(&[20, 100, 400, 1_500]),
             events,
         }
@@ -103,6 +103,12 @@ fn limits(random: &Random) -> Limits {
     }
     let patience = NonZeroU32::new(1000).expect("not zero");
     Limits { failures_max: patience, losses_max: patience, ..usual }
+}
+
+fn memory_bytes(random: &Random) -> u64 {
+    // A piece of what is left is what is read at once, a sixty-fourth.
+    let little = worker::simulation::FLOOR_BYTES + *random.pick(&[64 * 32, 64 * 100, 64 * 400]);
+    if random.percent(40) { little } else { 256 << 20 }
 }
 
 fn number(random: &Random, most: usize) -> NonZeroU32 {

@@ -87,6 +87,8 @@ pub struct Report {
     pub attempts: u64,
     pub stale_reports: u64,
     pub strikes: Strikes,
+    /// How often an attempt read a run.
+    pub runs_read: u64,
     /// Promises that were broken; none in a good run.
     pub findings: Vec<String>,
     /// The last things that driver and workers said.
@@ -120,6 +122,8 @@ pub struct Total {
     pub lives: u64,
     pub attempts: u64,
     pub stale_reports: u64,
+    /// How often an attempt read a run.
+    pub runs_read: u64,
     pub strikes: Strikes,
 }
 
@@ -134,6 +138,7 @@ impl Total {
             total.lives += report.lives;
             total.attempts += report.attempts;
             total.stale_reports += report.stale_reports;
+            total.runs_read += report.runs_read;
             total.strikes.add_all(&report.strikes);
         }
         total
@@ -144,10 +149,11 @@ impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs_f64() / 3600.0;
         let Self { trace, jobs, struck, lives, attempts, stale_reports, strikes, .. } = self;
+        let runs = self.runs_read;
         write!(
             f,
             "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
-             {stale_reports} stale reports refused, trace {trace:016x}; faults that struck: {strikes}"
+             {stale_reports} stale reports refused, {runs} runs read, trace {trace:016x}; faults that struck: {strikes}"
         )
     }
 }

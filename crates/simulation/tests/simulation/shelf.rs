@@ -63,6 +63,8 @@ struct State {
     unswept: bool,
     /// What its own worker could not throw away when it tried.
     refused: BTreeSet<Staging>,
+    /// How often an attempt read what it had written for itself.
+    read_again: u64,
     strikes: Strikes,
     findings: Vec<String>,
 }
@@ -107,6 +109,7 @@ impl Shelf {
             publishing: false,
             unswept: false,
             refused: BTreeSet::new(),
+            read_again: 0,
             strikes: Strikes::default(),
             findings: Vec::new(),
         })))
@@ -220,6 +223,11 @@ impl Shelf {
         state.damaged.extend(unsafe_names);
         state.objects.retain(|_, shelved| shelved.settled || random.percent(50));
         state.objects.values_mut().for_each(|shelved| shelved.settled = true);
+    }
+
+    /// How often an attempt read what it had written for itself.
+    pub fn read_again(&self) -> u64 {
+        self.state().read_again
     }
 
     pub fn strikes(&self) -> Strikes {
@@ -391,8 +399,9 @@ impl Store for Hand {
     }
 
     fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
-        let state = self.begin(Operation::Open)?;
+        let mut state = self.begin(Operation::Open)?;
         let inode = state.staged(staging, name)?;
+        state.read_again += 1;
         drop(state);
         Ok(self.shelf.opened(layout::staged(staging, name), &inode))
     }

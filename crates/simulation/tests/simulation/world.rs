@@ -252,6 +252,7 @@ fn conclude(
         seed,
         trace: trace.borrow().hash(),
         virtual_time,
+        runs_read: world.shelf.read_again(),
         lives: progress.lives,
         attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
