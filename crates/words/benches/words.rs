@@ -1,4 +1,4 @@
-//! How fast words are found, counted and sorted, on one core.
+//! How fast words are found, at each level of instructions; counted and sorted, on one core.
 //!
 //! `cargo bench -p words -- TEXT...` reads the texts, repeated to at least 64 MiB; without
 //! arguments it makes a small text up, so that a test run over all targets stays short.
@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
-use words::{Counter, Rules, Table, Tokenizer, WordRule, write_line};
+use words::{Counter, Level, Rules, Table, Tokenizer, WordRule, write_line};
 
 fn main() -> io::Result<()> {
     let paths: Vec<_> = env::args().skip(1).filter(|path| !path.starts_with("--")).collect();
@@ -34,11 +34,16 @@ fn main() -> io::Result<()> {
         ("tokenize whitespace, ignore case", WordRule::Whitespace, true, four),
     ] {
         let rules = Rules { words, ignore_case };
-        report(name, text.len(), || tokenize(&text, rules, buckets, |_| ()))?;
+        for level in Level::all() {
+            let name = format!("{name}, {}", level.name());
+            report(&name, text.len(), || tokenize(&text, level, rules, buckets, |_| ()))?;
+        }
     }
 
     let mut lines = Vec::new();
-    tokenize(&text, Rules::default(), NonZeroU32::MIN, |pending| lines.extend_from_slice(pending));
+    let one = NonZeroU32::MIN;
+    let append = |pending: &[u8]| lines.extend_from_slice(pending);
+    tokenize(&text, Level::best(), Rules::default(), one, append);
     report("count lines", lines.len(), || {
         let mut counter = Counter::new();
         lines.chunks(BLOCK).for_each(|block| counter.feed(block));
@@ -67,8 +72,14 @@ fn main() -> io::Result<()> {
 }
 
 /// Read `text` as one split, as a map attempt would; returns its number of words.
-fn tokenize(text: &[u8], rules: Rules, buckets: NonZeroU32, mut write: impl FnMut(&[u8])) -> u64 {
-    let mut tokenizer = Tokenizer::new(rules, buckets);
+fn tokenize(
+    text: &[u8],
+    level: Level,
+    rules: Rules,
+    buckets: NonZeroU32,
+    mut write: impl FnMut(&[u8]),
+) -> u64 {
+    let mut tokenizer = Tokenizer::at_level(level, rules, buckets);
     tokenizer.begin(b"");
     let mut blocks = text.chunks(BLOCK).peekable();
     while let Some(block) = blocks.next() {
@@ -97,7 +108,7 @@ fn report(name: &str, bytes: usize, mut round: impl FnMut() -> u64) -> io::Resul
     let seconds = times[ROUNDS / 2].as_secs_f64();
     writeln!(
         io::stdout(),
-        "{name:34} {:7.0} MB/s {:7.1} million words/s  ({words} words)",
+        "{name:42} {:7.0} MB/s {:7.1} million words/s  ({words} words)",
         bytes as f64 / seconds / 1e6,
         words as f64 / seconds / 1e6,
     )
