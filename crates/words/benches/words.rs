@@ -44,12 +44,7 @@ fn main() -> io::Result<()> {
     let one = NonZeroU32::MIN;
     let append = |pending: &[u8]| lines.extend_from_slice(pending);
     tokenize(&text, Level::best(), Rules::default(), one, append);
-    report("count lines", lines.len(), || {
-        let mut counter = Counter::new();
-        lines.chunks(BLOCK).for_each(|block| counter.feed(block));
-        assert!(counter.end_object(), "the tokenizer ends its last line");
-        counter.words()
-    })?;
+    count_lines("count lines", &lines)?;
 
     let distinct = distinct_words(text.len() / 32);
     let bytes = distinct.iter().map(Vec::len).sum();
@@ -58,6 +53,13 @@ fn main() -> io::Result<()> {
         distinct.iter().for_each(|word| table.add(word, 1));
         table
     };
+    // Each word comes eight times, far apart, and the table is larger than the caches.
+    let mut wide: Vec<u8> = Vec::new();
+    for word in (0..8).flat_map(|_| &distinct) {
+        wide.extend_from_slice(word);
+        wide.push(b'\n');
+    }
+    count_lines("count lines, wide", &wide)?;
     report("add distinct words", bytes, || fill().len() as u64)?;
     let mut tables: Vec<_> = (0..ROUNDS).map(|_| fill()).collect();
     report("sort distinct words", bytes, || {
@@ -69,6 +71,19 @@ fn main() -> io::Result<()> {
         sorted.iter().for_each(|(word, count)| write_line(&mut out, word, count));
         sorted.len() as u64
     })
+}
+
+/// Count `lines` as a reduce attempt would, with each level of instructions.
+fn count_lines(name: &str, lines: &[u8]) -> io::Result<()> {
+    for level in Level::all() {
+        report(&format!("{name}, {level:?}"), lines.len(), || {
+            let mut counter = Counter::at_level(level);
+            lines.chunks(BLOCK).for_each(|block| counter.feed(block));
+            assert!(counter.end_object(), "the tokenizer ends its last line");
+            counter.words()
+        })?;
+    }
+    Ok(())
 }
 
 /// Read `text` as one split, as a map attempt would; returns its number of words.

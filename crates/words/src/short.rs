@@ -257,7 +257,7 @@ impl Slot for ShortSlot {
 const SLOTS_MIN: usize = 1 << 10;
 
 /// From here on the slots do not fit in a core's second-level cache.
-const BATCHED_SLOTS_MIN: usize = 1 << 17;
+const BATCHED_SLOTS_MIN: usize = 1 << 16;
 
 /// More words than the memory can be asked for at once.
 const BATCH: usize = 32;
