@@ -87,16 +87,20 @@ impl Seed {
         self.fold(pair, hash)
     }
 
-    /// Multiply to twice the width and fold the halves: every bit of the factors reaches all bits
-    /// of the result. The step of wyhash.
+    /// Multiply to twice the width and fold the halves, the step of wyhash; multiply again, because
+    /// the homes of words that differ in one byte would else be evenly spaced, now and then by less
+    /// than a slot.
     #[inline(always)]
     fn fold(&self, key: [u8; KEY], hash: u64) -> u64 {
         let key = u128::from_le_bytes(key);
         let (low, high) = (key as u64, (key >> 64) as u64);
         let product = u128::from(low ^ self.0[0] ^ hash) * u128::from(high ^ self.0[1]);
-        product as u64 ^ (product >> 64) as u64
+        (product as u64 ^ (product >> 64) as u64).wrapping_mul(GOLDEN)
     }
 }
+
+/// The golden ratio, as a fraction of 2^64: odd, and without a pattern.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 struct Hash<'a> {
     key: &'a [u8; KEY],
@@ -178,6 +182,8 @@ fn write_ends(base: u16, mut newlines: u64, ends: &mut [u16; CHUNK]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// Everything about one key, but for its hash.
@@ -235,7 +241,7 @@ mod tests {
     fn ends_are_where_newlines_are_at_every_level() {
         let mut masks = vec![0, u64::MAX];
         masks.extend((0..64).flat_map(|bit| [1 << bit, !(1 << bit), u64::MAX << bit]));
-        masks.extend((1..1000_u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        masks.extend((1..1000_u64).map(|n| n.wrapping_mul(GOLDEN)));
         for level in Level::all() {
             for &mask in &masks {
                 let bit = |at: usize| mask >> at & 1 == 1;
@@ -249,21 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_key_moves_its_home() {
-        let seed = Seed::new();
+    fn every_byte_of_a_key_moves_its_home_whatever_the_seed() {
         for level in Level::all() {
-            for at in 0..KEY {
-                let mut homes: Vec<_> = (0..=0xFF)
-                    .map(|byte| {
-                        let mut key = *b"a word of bytes\n";
-                        key[at] = byte;
-                        seed.hash(level, &key) >> 48
-                    })
-                    .collect();
-                homes.sort_unstable();
-                homes.dedup();
+            for at in (0..100).flat_map(|_| 0..KEY) {
+                let seed = Seed::new();
+                let mut key = *b"a word of bytes\n";
+                let homes = (0..=0xFF).map(|byte| {
+                    key[at] = byte;
+                    seed.hash(level, &key) >> 48
+                });
                 // Of 256 homes among 65,536, one pair in two tries is the same by chance.
-                assert!(homes.len() > 248, "{level:?}: {at}: {} homes", homes.len());
+                let homes: BTreeSet<_> = homes.collect();
+                assert!(homes.len() > 246, "{level:?}, {seed:?}, {at}: {} homes", homes.len());
             }
         }
     }

@@ -247,6 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn words_are_found_after_any_growth() {
+        let mut random = 1_u64;
+        for _ in 0..3000 {
+            let mut slots = Slots::new(4);
+            for number in 1..=50 {
+                random = random.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+                // A few homes beside each other, at both ends of the table.
+                let home = (random >> 32 & 7).wrapping_sub(3) << 57;
+                for _ in 0..1 + (random >> 40 & 3) {
+                    add(&mut slots, home | number);
+                }
+                check(&slots);
+            }
+            assert_eq!(slots.taken(), 50);
+        }
+    }
+
+    #[test]
     fn frequent_word_is_at_home() {
         let mut slots = Slots::new(1 << 10);
         for word in 1..100 {
