@@ -148,7 +148,7 @@ struct LocalFlags {
     /// Let each worker use at most BYTES of memory
     ///
     /// W workers together use W times as much, at most; few texts have so many words. What does
-    /// not fit is sorted and merged on the disk of DIR, which takes longer. At least 32MiB.
+    /// not fit is sorted and merged on the disk of DIR, which takes longer. At least 40MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Workers")]
     #[arg(default_value = "256MiB")]
     memory: u64,
@@ -267,7 +267,7 @@ pub(crate) struct WorkerFlags {
     /// Use at most BYTES of memory
     ///
     /// Whatever the input, however many words it has and however long they are. What does not fit
-    /// is sorted and merged on the disk of the results, which takes longer. At least 32MiB.
+    /// is sorted and merged on the disk of the results, which takes longer. At least 40MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Files")]
     #[arg(default_value = "256MiB")]
     memory: u64,

@@ -2,8 +2,8 @@
 //!
 //! Each lies in a file of its own, and is never held as a whole: it is written as it comes,
 //! compared with others of its kind block by block, and copied to the output. A word that is longer
-//! than the limit is a giant wherever it occurs, so that no other word equals one; and as others are
-//! not longer than the limit, the first bytes of a giant decide which of the two comes first.
+//! than the limit is a giant wherever it occurs, so that no other word equals one; and as others
+//! are not longer than the limit, the first bytes of a giant decide which of the two comes first.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
