@@ -219,10 +219,9 @@ fn uncharted(paper: &File, members: &[Member]) -> Vec<Finding> {
     members
         .iter()
         .filter(|member| {
-            let folder = format!("crates/{}", member.name);
-            !quoted.iter().any(|(_, text)| text.trim_end_matches('/') == folder)
+            !quoted.iter().any(|(_, text)| text.trim_end_matches('/') == member.folder)
         })
-        .map(|member| paper.finding(1, format!("say what `crates/{}` is for", member.name)))
+        .map(|member| paper.finding(1, format!("say what `{}` is for", member.folder)))
         .collect()
 }
 

@@ -41,7 +41,9 @@ const ALONE: [(&str, &[&str]); 3] =
     [("scheduler", &[]), ("store", &["cfg-if", "crc32fast"]), ("words", &[])];
 
 /// Which crates of ours a crate may use, in code, tests and build script.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
+    // Measures; and nobody may use it.
+    ("bench", &["scheduler", "words"]),
     ("driver", &["rpc", "scheduler", "store"]),
     ("mapmill", &["driver", "worker"]),
     ("rpc", &[]),
@@ -60,6 +62,8 @@ const LICENCE: &str = "MIT OR Apache-2.0";
 #[derive(Debug, Default)]
 pub struct Member {
     pub name: String,
+    /// From the top of the repository.
+    pub folder: String,
     /// What its code uses, whatever the platform.
     pub normal: BTreeSet<String>,
     /// The same with tests, benchmarks and the build script.
@@ -71,7 +75,7 @@ pub struct Member {
 
 impl Member {
     fn finding(&self, advice: String) -> Finding {
-        Finding { path: format!("crates/{}/Cargo.toml", self.name), line: 1, advice }
+        Finding { path: format!("{}/Cargo.toml", self.folder), line: 1, advice }
     }
 }
 
@@ -85,16 +89,20 @@ pub fn members() -> Vec<Member> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value =
         serde_json::from_slice(&output.stdout).expect("cargo's metadata are JSON");
-    array(&metadata["packages"]).iter().map(member).collect()
+    let root = metadata["workspace_root"].as_str().unwrap_or_default();
+    array(&metadata["packages"]).iter().map(|package| member(package, root)).collect()
 }
 
-fn member(package: &Value) -> Member {
+fn member(package: &Value, root: &str) -> Member {
     let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
+    let manifest = text("manifest_path");
+    let folder = manifest.strip_prefix(root).unwrap_or(&manifest);
     let name = |dependency: &Value| dependency["name"].as_str().map(str::to_owned);
     let dependencies = array(&package["dependencies"]);
     let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
     Member {
         name: text("name"),
+        folder: folder.trim_matches('/').trim_end_matches("/Cargo.toml").to_owned(),
         normal: normal.filter_map(name).collect(),
         all: dependencies.iter().filter_map(name).collect(),
         edition: text("edition"),
@@ -249,5 +257,6 @@ fn a_dependency_from_elsewhere_is_found() {
 /// A crate that uses `dependencies`, to show a rule.
 pub fn sample(name: &str, dependencies: &[&str]) -> Member {
     let all: BTreeSet<_> = dependencies.iter().map(|&name| name.to_owned()).collect();
-    Member { name: name.to_owned(), normal: all.clone(), all, ..Member::default() }
+    let folder = format!("crates/{name}");
+    Member { name: name.to_owned(), folder, normal: all.clone(), all, ..Member::default() }
 }

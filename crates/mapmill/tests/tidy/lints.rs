@@ -129,7 +129,8 @@ fn lenient(files: &[File]) -> Vec<Finding> {
 fn crates_apart(files: &[File]) -> Vec<Finding> {
     files
         .iter()
-        .filter(|file| file.path.starts_with("crates/") && file.path.ends_with("/Cargo.toml"))
+        .filter(|file| ["bench/", "crates/"].iter().any(|top| file.path.starts_with(top)))
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
         .filter(|file| section(&file.text, "lints").1 != ["workspace = true"])
         .map(|file| file.finding(1, "write `workspace = true` in [lints], and nothing else there"))
         .collect()

@@ -1,0 +1,154 @@
+//! What is asked of Mapmill's speed and memory, and whether it is so.
+//!
+//! Ratios, not times: a ratio of two programs in one round says the same on most machines. They
+//! are asked of the default sizes on two quiet cores; smaller texts show the fixed costs of a job.
+
+use crate::flags::RaceName;
+use crate::race::{Outcome, Row, over};
+use crate::table::markdown;
+
+/// A line of the list.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    what: String,
+    limit: Limit,
+    /// None when it was not measured.
+    found: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Wish {
+    pub(crate) fn is_missed(&self) -> bool {
+        match (self.limit, self.found) {
+            (Limit::AtLeast(least), Some(found)) => found < least,
+            (Limit::AtMost(most), Some(found)) => found > most,
+            (_, None) => false,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let limit = match self.limit {
+            Limit::AtLeast(least) => format!("at least {least}"),
+            Limit::AtMost(most) => format!("at most {most}"),
+        };
+        let found =
+            self.found.map_or_else(|| "not measured".to_owned(), |found| format!("{found:.3}"));
+        let verdict = match (self.found, self.is_missed()) {
+            (None, _) => "",
+            (Some(_), false) => "yes",
+            (Some(_), true) => "MISSED",
+        };
+        vec![self.what.clone(), limit, found, verdict.to_owned()]
+    }
+}
+
+/// The whole list.
+pub(crate) fn wishes(outcomes: &[Outcome]) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    let mut ask = |what: &str, limit, found| {
+        wishes.push(Wish { what: what.to_owned(), limit, found });
+    };
+    let faster = |race, than| ratio(outcomes, race, than, "mapmill");
+
+    ask("books: time of mapmill / cp", AtMost(3.0), ratio(outcomes, Books, "mapmill", "cp"));
+    ask("books: time of wc -w / mapmill", AtLeast(6.0), faster(Books, "wc -w"));
+    ask("source: time of wc -w / mapmill", AtLeast(5.0), faster(Source, "wc -w"));
+    ask("source: time of Polars / mapmill", AtLeast(12.0), faster(Source, "Polars"));
+    ask("source: time of tr, mawk / mapmill", AtLeast(12.0), faster(Source, "tr, mawk"));
+
+    let polars = ratio(outcomes, Wide, "Polars", MUCH).or_else(|| faster(Wide, "Polars"));
+    ask("wide: time of Polars / mapmill", AtLeast(3.0), polars);
+    let rss = row(outcomes, Wide, MUCH).and_then(Row::rss_bytes);
+    let rss = rss.map(|bytes| bytes as f64 / f64::from(1 << 20));
+    ask("wide: MiB of the largest process with --memory 512MiB", AtMost(600.0), rss);
+    let little = ratio(outcomes, Wide, LITTLE, MUCH);
+    ask("wide: time with --memory 64MiB / 512MiB", AtMost(2.5), little);
+    let same = row(outcomes, Wide, LITTLE)
+        .zip(row(outcomes, Wide, MUCH))
+        .map(|(little, much)| f64::from(u8::from(crcs(little).eq(crcs(much)))));
+    ask("wide: same bytes with --memory 64MiB (1: yes)", AtLeast(1.0), same);
+
+    let speed = |script| ratio(outcomes, Scripts, "prose", script);
+    ask("scripts: speed of Cyrillic / ASCII, per byte", AtLeast(0.4), speed("cyrillic"));
+    ask("scripts: speed of Han / ASCII, per byte", AtLeast(0.4), speed("cjk"));
+
+    ask("sizes: longest / shortest time per byte", AtMost(1.1), sizes(outcomes, per_byte));
+    ask("sizes: most / least memory of a process", AtMost(1.1), sizes(outcomes, memory));
+    let two = ratio(outcomes, Workers, "1 worker", "2 workers");
+    ask("workers: time of one / two", AtLeast(1.8), two);
+
+    let time = |label| row(outcomes, Start, label).and_then(Row::median_seconds);
+    let thousand = time("run, sample, -n 1000 -m 4");
+    ask("start: seconds for -n 1000 -m 4 over the sample", AtMost(1.0), thousand);
+    ask("start: seconds for one byte", AtMost(0.1), time("run, one byte"));
+    ask("start: seconds for --version", AtMost(0.02), time("--version"));
+    wishes
+}
+
+use Limit::{AtLeast, AtMost};
+use RaceName::{Books, Scripts, Sizes, Source, Start, Wide, Workers};
+
+const MUCH: &str = "mapmill --memory 512MiB";
+const LITTLE: &str = "mapmill --memory 64MiB";
+
+/// As a table.
+pub(crate) fn list(wishes: &[Wish]) -> String {
+    let head = ["asked", "limit", "found", "holds"].map(str::to_owned).to_vec();
+    let mut rows = vec![head];
+    rows.extend(wishes.iter().map(Wish::cells));
+    markdown(&rows)
+}
+
+fn row<'a>(outcomes: &'a [Outcome], race: RaceName, label: &str) -> Option<&'a Row> {
+    outcomes.iter().find(|outcome| outcome.name == race)?.row(label)
+}
+
+/// The median over the rounds.
+fn ratio(outcomes: &[Outcome], race: RaceName, label: &str, base: &str) -> Option<f64> {
+    Some(over(row(outcomes, race, label)?, row(outcomes, race, base)?)?.median)
+}
+
+/// The most over the least of what `measure` finds in all sizes.
+fn sizes(outcomes: &[Outcome], measure: fn(&Row) -> Option<f64>) -> Option<f64> {
+    let outcome = outcomes.iter().find(|outcome| outcome.name == Sizes)?;
+    let found: Vec<f64> = outcome.rows.iter().filter_map(measure).collect();
+    let most = found.iter().copied().reduce(f64::max)?;
+    Some(most / found.iter().copied().reduce(f64::min)?)
+}
+
+fn per_byte(row: &Row) -> Option<f64> {
+    Some(row.median_seconds()? / row.bytes as f64)
+}
+
+fn memory(row: &Row) -> Option<f64> {
+    row.rss_bytes().map(|bytes| bytes as f64)
+}
+
+fn crcs(row: &Row) -> impl Iterator<Item = Option<u32>> {
+    // All rounds should agree, so the first of each does.
+    row.samples.iter().map(|sample| sample.crc).take(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_not_missed() {
+        let wishes = wishes(&[]);
+        assert!(wishes.iter().all(|wish| !wish.is_missed()));
+        assert!(list(&wishes).contains("not measured"));
+    }
+
+    #[test]
+    fn limits_hold_to_the_last_digit() {
+        let wish = |limit, found| Wish { what: String::new(), limit, found: Some(found) };
+        assert!(!wish(AtMost(3.0), 3.0).is_missed() && wish(AtMost(3.0), 3.01).is_missed());
+        assert!(!wish(AtLeast(6.0), 6.0).is_missed() && wish(AtLeast(6.0), 5.99).is_missed());
+    }
+}

@@ -1,0 +1,238 @@
+//! Who counts: Mapmill, and what a user would take instead.
+//!
+//! Everybody reads files that are in the page cache and writes its result to the same disk. All
+//! but `wc` (which counts words, not how often each occurs) and `cp` (which only copies) do the
+//! same work; what they call a word differs a little where text is not ASCII.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use bench::top;
+
+use crate::process::{Used, run};
+
+/// One way to do it.
+#[derive(Clone, Debug)]
+pub(crate) enum Contender {
+    /// Copies the text: what the disk and the kernel ask of everybody.
+    Cp,
+    /// `mapmill run`: a driver and its workers, each a process. `mapmill driver` would do the same
+    /// work, but stays for a second at least, to be found by workers that are started later.
+    Mapmill { workers: u32, reduce_tasks: u32, memory: Option<&'static str> },
+    /// `mapmill` with these arguments; {} is a fresh folder.
+    MapmillCommand { arguments: Vec<String> },
+    /// The data frame library, by `bench/polars_count.py`.
+    Polars,
+    /// A word a line, counted by awk.
+    TrMawk,
+    /// A word a line, sorted, counted.
+    TrSortUniq,
+    /// Counts all words and keeps none.
+    Wc,
+}
+
+/// What everybody needs.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) mapmill: PathBuf,
+    /// A Python that has Polars; none where it could not be had.
+    pub(crate) python: Option<PathBuf>,
+    /// Whether `mapmill run` has `--memory`.
+    pub(crate) has_memory_flag: bool,
+    /// Below it lie the texts and, for a moment, the results.
+    pub(crate) folder: PathBuf,
+}
+
+impl Tools {
+    /// What `contender` would need and is not there.
+    pub(crate) fn lack(&self, contender: &Contender) -> Option<String> {
+        if matches!(contender, Contender::Polars) && self.python.is_none() {
+            return Some("no Python with Polars".to_owned());
+        }
+        let missing = contender.needs().iter().find(|name| !is_installed(name))?;
+        Some(format!("no `{missing}` on this machine"))
+    }
+}
+
+fn is_installed(name: &str) -> bool {
+    let paths = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&paths).any(|folder| folder.join(name).is_file())
+}
+
+/// One run of one contender.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) used: Used,
+    /// All words, as far as it says.
+    pub(crate) words: Option<u64>,
+    pub(crate) distinct: Option<u64>,
+    /// The checksum of all outputs of Mapmill, one behind the other.
+    pub(crate) crc: Option<u32>,
+}
+
+impl Contender {
+    /// Whether it is what is measured here, and must not fail.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::Mapmill { .. } | Self::MapmillCommand { .. })
+    }
+
+    /// Whether a run over a gigabyte takes more than some seconds.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::Polars | Self::TrMawk | Self::TrSortUniq)
+    }
+
+    /// The commands it is made of.
+    fn needs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Cp => &["cp"],
+            Self::Mapmill { .. } | Self::MapmillCommand { .. } | Self::Polars => &[],
+            Self::TrMawk => &["tr", "mawk"],
+            Self::TrSortUniq => &["tr", "sort", "uniq"],
+            Self::Wc => &["wc"],
+        }
+    }
+
+    /// Whether it takes bytes other than ASCII letters for gaps.
+    pub(crate) fn is_ascii_only(&self) -> bool {
+        matches!(self, Self::TrMawk | Self::TrSortUniq)
+    }
+
+    /// Count `inputs` once, in a folder of its own, which is removed.
+    pub(crate) fn run(&self, inputs: &[PathBuf], tools: &Tools) -> io::Result<Sample> {
+        let scratch = tools.folder.join("results");
+        remove(&scratch)?;
+        fs::create_dir_all(&scratch)?;
+        let sample = self.count(inputs, tools, &scratch);
+        remove(&scratch)?;
+        sample
+    }
+
+    fn count(&self, inputs: &[PathBuf], tools: &Tools, scratch: &Path) -> io::Result<Sample> {
+        match self {
+            Self::Cp => {
+                let mut copy = Command::new("cp");
+                Ok(silent(run("cp", copy.args(inputs).arg(scratch), scratch)?))
+            }
+            Self::Mapmill { workers, reduce_tasks, memory } => {
+                mapmill(inputs, *workers, *reduce_tasks, *memory, tools, scratch)
+            }
+            Self::MapmillCommand { arguments } => {
+                let files = scratch.join("files").display().to_string();
+                let arguments = arguments.iter().map(|argument| argument.replace("{}", &files));
+                let mut command = Command::new(&tools.mapmill);
+                let command = command.args(arguments).args(inputs).current_dir(scratch);
+                Ok(silent(run("mapmill", command, scratch)?))
+            }
+            Self::Polars => polars(inputs, tools, scratch),
+            Self::TrMawk => pipeline(TR_MAWK, inputs, scratch),
+            Self::TrSortUniq => pipeline(TR_SORT_UNIQ, inputs, scratch),
+            Self::Wc => {
+                let mut count = Command::new("wc");
+                count.env("LC_ALL", "C.UTF-8").arg("-w").args(inputs);
+                let used = run("wc", &mut count, scratch)?;
+                Ok(silent(used))
+            }
+        }
+    }
+}
+
+const TR_MAWK: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' |
+    mawk '{ c[$0]++ } END { for (w in c) print w, c[w] }'"#;
+
+const TR_SORT_UNIQ: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' | LC_ALL=C sort |
+    uniq -c | awk '{ print $2, $1 }'"#;
+
+/// Says nothing of words.
+fn silent(used: Used) -> Sample {
+    Sample { used, words: None, distinct: None, crc: None }
+}
+
+/// A line of shell that leaves lines of `word count` on its standard output.
+fn pipeline(line: &str, inputs: &[PathBuf], scratch: &Path) -> io::Result<Sample> {
+    let mut shell = Command::new("sh");
+    // One file needs no `cat`.
+    let line = match inputs {
+        [_] => line.replacen("cat \"$@\" |", "<\"$1\"", 1),
+        _ => line.to_owned(),
+    };
+    let used = run("shell", shell.arg("-c").arg(line).arg("sh").args(inputs), scratch)?;
+    counted(used, &scratch.join("shell.stdout"))
+}
+
+fn polars(inputs: &[PathBuf], tools: &Tools, scratch: &Path) -> io::Result<Sample> {
+    let python = tools.python.as_deref().ok_or_else(|| io::Error::other("no Polars"))?;
+    let counts = scratch.join("counts");
+    let mut command = Command::new(python);
+    let command = command.arg(top().join("bench/polars_count.py")).arg(&counts).args(inputs);
+    let used = run("polars", command, scratch)?;
+    counted(used, &counts)
+}
+
+/// Adds up lines of `word count`, in any order, and one without a word, which is left out.
+fn counted(used: Used, path: &Path) -> io::Result<Sample> {
+    let (mut words, mut distinct) = (0, 0);
+    let mut lines = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        if let Some((word, count)) =
+            text.trim_end().rsplit_once(' ').filter(|(word, _)| !word.is_empty())
+        {
+            let count: u64 = count
+                .parse()
+                .map_err(|_| io::Error::other(format!("`{count}` behind `{word}`: no number")))?;
+            words += count;
+            distinct += 1;
+        }
+        line.clear();
+    }
+    Ok(Sample { used, words: Some(words), distinct: Some(distinct), crc: None })
+}
+
+fn mapmill(
+    inputs: &[PathBuf],
+    workers: u32,
+    reduce_tasks: u32,
+    memory: Option<&str>,
+    tools: &Tools,
+    scratch: &Path,
+) -> io::Result<Sample> {
+    let mut command = Command::new(&tools.mapmill);
+    command.args(["run", "--json", "--quiet", "--workers", &workers.to_string()]);
+    command.args(["--reduce-tasks", &reduce_tasks.to_string()]);
+    command.args(memory.into_iter().flat_map(|bytes| ["--memory", bytes]));
+    command.args([OsStr::new("--files"), scratch.join("files").as_os_str()]).args(inputs);
+    let used = run("mapmill", command.current_dir(scratch), scratch)?;
+
+    let json = fs::read(scratch.join("mapmill.stdout"))?;
+    let report: Value = serde_json::from_slice(&json)?;
+    let mut digest = crc32fast::Hasher::new();
+    for output in report["outputs"].as_array().into_iter().flatten() {
+        let mut file = File::open(output.as_str().unwrap_or_default())?;
+        let mut block = vec![0; 1 << 20];
+        loop {
+            let length = file.read(&mut block)?;
+            if length == 0 {
+                break;
+            }
+            digest.update(&block[..length]);
+        }
+    }
+    let words = report["reduce"]["words"].as_u64();
+    let distinct = report["distinct_words"].as_u64();
+    Ok(Sample { used, words, distinct, crc: Some(digest.finalize()) })
+}
+
+/// It need not be there.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,188 @@
+//! The files that are counted: made when they are missing, kept for the next time.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, iter};
+
+use bench::say;
+use bench::texts::Text;
+use bench::top;
+
+/// What was asked of a file when it was made, and what it was made with.
+#[derive(Debug)]
+pub(crate) struct Corpora {
+    folder: PathBuf,
+}
+
+impl Corpora {
+    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
+        let folder = folder.join("texts");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Where `bytes` of `text` lie, or will.
+    pub(crate) fn path(&self, text: Text, bytes: u64) -> PathBuf {
+        self.named(text.name(), bytes)
+    }
+
+    fn named(&self, name: &str, bytes: u64) -> PathBuf {
+        self.folder.join(format!("{name}-{}k", bytes >> 10))
+    }
+
+    /// Make `bytes` of `text`, unless they are there.
+    pub(crate) fn make(&self, text: Text, bytes: u64) -> io::Result<()> {
+        let recipe = text.write(RECIPE_BYTES, &mut io::sink())?;
+        if recipe != text.crc_of_first_mib() {
+            return Err(io::Error::other(format!(
+                "the text `{}` comes out differently here: checksum {recipe:#010x}, not {:#010x}; \
+                 have the texts in inputs/ been changed?",
+                text.name(),
+                text.crc_of_first_mib()
+            )));
+        }
+        let known = SUMS.iter().find(|(known, size, _)| *known == text && *size == bytes);
+        self.keep(&self.path(text, bytes), bytes, &format!("{recipe:08x}"), |out| {
+            let crc = text.write(bytes, out)?;
+            match known {
+                Some((.., expected)) if crc != *expected => Err(io::Error::other(format!(
+                    "{bytes} bytes of `{}` have checksum {crc:#010x}, not {expected:#010x}",
+                    text.name()
+                ))),
+                Some(_) => Ok(()),
+                None => {
+                    say::note(format!("{} of {bytes} bytes: checksum {crc:#010x}", text.name()));
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// English books, from the first to the last and again, as far as `bytes` reach. None without a
+    /// folder of them: MAPMILL_BOOKS, or where the developers have it.
+    pub(crate) fn books(&self, bytes: u64) -> io::Result<Option<PathBuf>> {
+        let folder = env::var_os("MAPMILL_BOOKS")
+            .map_or_else(|| top().join("../shared/data/books"), PathBuf::from);
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(None) };
+        let mut books = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        books.sort();
+        let mut all = Vec::new();
+        for book in books {
+            File::open(book)?.read_to_end(&mut all)?;
+        }
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let path = self.named("books", bytes);
+        self.keep(&path, bytes, &format!("{:08x}", crc32fast::hash(&all)), |out| {
+            let mut left = bytes as usize;
+            for text in iter::repeat(&all) {
+                let taken = left.min(text.len());
+                out.write_all(&text[..taken])?;
+                left -= taken;
+                if left == 0 {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Some(path))
+    }
+
+    /// The C sources of Linux as Debian has them, one behind the other in the order of the archive,
+    /// as far as `bytes` reach. None where the package is not installed and cannot be.
+    pub(crate) fn source(&self, bytes: u64) -> io::Result<Option<PathBuf>> {
+        let path = self.named("source", bytes);
+        let archive = Path::new("/usr/src").join(format!("{SOURCE_PACKAGE}.tar.xz"));
+        if !archive.exists() && !path.exists() {
+            say::note(format!("installing {SOURCE_PACKAGE} (140 MB, GPL: to measure with)"));
+            if let Err(error) = install(SOURCE_PACKAGE) {
+                say::note(format!("no source text: apt-get install {SOURCE_PACKAGE}: {error}"));
+                return Ok(None);
+            }
+        }
+        self.keep(&path, bytes, SOURCE_PACKAGE, |out| {
+            let mut tar = Command::new("tar")
+                .args(["-xJO", "--wildcards", "--file"])
+                .arg(&archive)
+                .args(["*.c", "*.h"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()?;
+            let texts = tar.stdout.take().expect("its standard output was asked for");
+            let copied = io::copy(&mut texts.take(bytes), out)?;
+            // It has more to say than is wanted.
+            let _ = tar.kill();
+            tar.wait()?;
+            if copied == bytes {
+                return Ok(());
+            }
+            let archive = archive.display();
+            Err(io::Error::other(format!("{archive} has {copied} bytes of C, not {bytes}")))
+        })?;
+        Ok(Some(path))
+    }
+
+    /// Have `path` made by `write`, unless it is there, of this size and made by the same `recipe`.
+    fn keep(
+        &self,
+        path: &Path,
+        bytes: u64,
+        recipe: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let note = path.with_extension("recipe");
+        let length = fs::metadata(path).map(|file| file.len()).ok();
+        if length == Some(bytes) && fs::read_to_string(&note).is_ok_and(|kept| kept == recipe) {
+            return Ok(());
+        }
+        say::note(format!("making {}", path.display()));
+        let unfinished = path.with_extension("part");
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
+        write(&mut out)?;
+        out.flush()?;
+        // Or the disk would be busy with it while others are measured.
+        out.get_ref().sync_all()?;
+        fs::rename(&unfinished, path)?;
+        fs::write(note, recipe)
+    }
+}
+
+/// Read the file or folder once, so that it is in the page cache; says whether it is all ASCII.
+pub(crate) fn warm(path: &Path) -> io::Result<bool> {
+    if path.is_dir() {
+        let mut entries = fs::read_dir(path)?;
+        return entries.try_fold(true, |ascii, entry| Ok(warm(&entry?.path())? && ascii));
+    }
+    let mut file = File::open(path)?;
+    let mut block = vec![0; 1 << 20];
+    let mut ascii = true;
+    loop {
+        let length = file.read(&mut block)?;
+        if length == 0 {
+            return Ok(ascii);
+        }
+        ascii &= block[..length].is_ascii();
+    }
+}
+
+/// Only a superuser can; others are told to.
+fn install(package: &str) -> io::Result<()> {
+    for arguments in [vec!["update", "-q"], vec!["install", "-y", "-q", package]] {
+        let mut apt = Command::new("apt-get");
+        let apt = apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        let status = apt.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        if !status.success() {
+            return Err(io::Error::other(status.to_string()));
+        }
+    }
+    Ok(())
+}
+
+const SOURCE_PACKAGE: &str = "linux-source-6.1";
+const RECIPE_BYTES: u64 = 1 << 20;
+
+/// Of the sizes that are made by default.
+const SUMS: [(Text, u64, u32); 0] = [];

@@ -1,0 +1,121 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use bench::top;
+
+/// Time Mapmill and what else there is over the same texts, in turn
+///
+/// Builds the program, makes the texts (kept for the next time), warms the cache, and prints a
+/// table for each race. Results of the contenders are removed as soon as they are measured.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub(crate) struct Flags {
+    /// Make the text of the main race so large; the others keep their proportion to it
+    ///
+    /// Below the default the fixed costs of a job show, and Mapmill has no time to be fast in.
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
+    pub(crate) size: u64,
+
+    /// Run everything so often, what is slow three times at most [default: each race its own]
+    #[arg(long, value_name = "N")]
+    pub(crate) runs: Option<u32>,
+
+    /// A look in three minutes: --size 64MiB --runs 3, and nothing that takes long
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Run these races only
+    #[arg(long, value_name = "RACE,...", value_delimiter = ',')]
+    pub(crate) only: Vec<RaceName>,
+
+    /// Keep the texts in DIR, and put the results there for a moment
+    #[arg(long, value_name = "DIR", default_value_os_t = top().join("target/bench"))]
+    pub(crate) folder: PathBuf,
+
+    /// Measure this program instead of the one that is built here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mapmill: Option<PathBuf>,
+
+    /// Write the tables into BENCHMARKS.md, the plots and all samples into docs/bench
+    #[arg(long)]
+    pub(crate) write: bool,
+
+    /// End with exit code 1 when what is asked of a speed or a memory is missed
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Run the benchmarks of the hot loops as well (`cargo bench -p bench`); --write does
+    #[arg(long)]
+    pub(crate) loops: bool,
+
+    /// Make the texts, and nothing else
+    #[arg(long)]
+    pub(crate) texts: bool,
+}
+
+/// What is raced, and over what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RaceName {
+    /// English books, a gigabyte: Mapmill, cp, wc
+    Books,
+    /// Real source text: Mapmill, wc, Polars, tr and mawk
+    Source,
+    /// Twenty million different words: Mapmill with more and less memory, Polars
+    Wide,
+    /// Mapmill over ASCII, Cyrillic, Han and a mix
+    Scripts,
+    /// Mapmill over newlines alone, and over long words
+    Shapes,
+    /// Mapmill over 1, 2, 4 and 8 gigabytes
+    Sizes,
+    /// Mapmill with 1, 2 and 4 workers
+    Workers,
+    /// What a job costs that has nothing to do
+    Start,
+    /// Everybody over prose of growing size, for the plot
+    Growth,
+}
+
+impl Flags {
+    /// With what `--quick` means filled in.
+    pub(crate) fn settled(mut self) -> Self {
+        if self.quick {
+            self.size = 64 << 20;
+            self.runs = Some(3);
+        }
+        self
+    }
+
+    pub(crate) fn wants(&self, race: RaceName) -> bool {
+        self.only.is_empty() || self.only.contains(&race)
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        unit => return Err(format!("no unit `{unit}`: K, M, or G")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    let bytes = number.checked_shl(shift).filter(|bytes| bytes >> shift == number);
+    bytes.filter(|&bytes| bytes >= 1 << 20).ok_or_else(|| "at least 1MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(bytes("32M"), Ok(32 << 20));
+        assert!(bytes("1").is_err() && bytes("1TB").is_err() && bytes("M").is_err());
+    }
+}

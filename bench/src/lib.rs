@@ -1,0 +1,18 @@
+//! Texts to measure with: made anew wherever they are needed, the same to the byte everywhere.
+//!
+//! The program `bench` writes them to files and lets Mapmill and others count them; the benchmarks
+//! of the hot loops, and the counts of their instructions, hold them in memory. `BENCHMARKS.md` at
+//! the top of the repository says how to run all three, and what came out.
+
+mod alias;
+pub mod loops;
+mod random;
+pub mod say;
+pub mod texts;
+mod vocabulary;
+
+/// The top of the checkout: the sample texts, whose words are the vocabulary, lie below it.
+#[must_use]
+pub fn top() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,107 @@
+//! What it was measured on and with: found out, and what is missing fetched.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use bench::{say, top};
+
+use crate::contender::Tools;
+use crate::flags::Flags;
+use crate::process::output;
+
+/// Build Mapmill, and have a Python with Polars.
+pub(crate) fn tools(flags: &Flags) -> io::Result<Tools> {
+    let mapmill = match &flags.mapmill {
+        Some(program) => program.canonicalize()?,
+        None => build()?,
+    };
+    let help = output(Command::new(&mapmill).args(["run", "--help"]))?;
+    let folder = flags.folder.canonicalize()?;
+    let python = polars(&folder).map_err(|error| say::note(format!("no Polars: {error}"))).ok();
+    Ok(Tools { has_memory_flag: help.contains("--memory"), mapmill, python, folder })
+}
+
+/// The program beside this one.
+fn build() -> io::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", "mapmill"])
+        .current_dir(top())
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other("mapmill does not build"));
+    }
+    let own = std::env::current_exe()?;
+    let target = own.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
+    Ok(target.join("release/mapmill"))
+}
+
+/// A virtual environment below `folder`, kept for the next time.
+fn polars(folder: &Path) -> io::Result<PathBuf> {
+    let python = folder.join("venv/bin/python");
+    let has_it = || output(Command::new(&python).args(["-c", "import polars"]));
+    if has_it().is_err() {
+        say::note("fetching Polars");
+        output(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
+        let wanted = top().join("bench/requirements.txt");
+        let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
+        output(Command::new(&python).args(pip).arg(wanted))?;
+        has_it()?;
+    }
+    Ok(python)
+}
+
+/// The list in the paper.
+pub(crate) fn description(tools: &Tools) -> String {
+    let first = |program: &str, arguments: &[&str]| {
+        let said = output(Command::new(program).args(arguments)).unwrap_or_default();
+        said.lines().next().unwrap_or("not there").to_owned()
+    };
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib: u64 =
+        memory.split_whitespace().nth(1).and_then(|total| total.parse().ok()).unwrap_or_default();
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let disk = tools.folder.display().to_string();
+    let file_system = output(Command::new("df").args(["--output=fstype", &disk]));
+    let file_system = file_system.unwrap_or_default().lines().last().unwrap_or("").to_owned();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let polars = tools.python.as_ref().map_or_else(
+        || "not there".to_owned(),
+        |python| {
+            let version = ["-c", "import polars; print(polars.__version__)"];
+            output(Command::new(python).args(version)).unwrap_or_default()
+        },
+    );
+    let source = output(Command::new("dpkg-query").args(["-Wf", "${Version}", "linux-source-6.1"]));
+    let commit =
+        output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(top()));
+    [
+        format!("* {}", first("date", &["-u", "+%Y-%m-%d"])),
+        format!(
+            "* {} ({cores} cores seen), {:.0} GiB of memory, {}, Linux {}",
+            model.unwrap_or("a CPU without a name"),
+            kib as f64 / f64::from(1 << 20),
+            file_system.trim(),
+            kernel.trim()
+        ),
+        format!(
+            "* {} at {}, {}",
+            first(&tools.mapmill.display().to_string(), &["--version"]),
+            commit.unwrap_or_else(|_| "an unknown commit".to_owned()),
+            first("rustc", &["--version"])
+        ),
+        format!(
+            "* {}; {}; Polars {polars}; linux-source-6.1 {}",
+            first("wc", &["--version"]),
+            first("mawk", &["-W", "version"]),
+            source.unwrap_or_else(|_| "not there".to_owned())
+        ),
+    ]
+    .join("\n")
+        + "\n"
+}
