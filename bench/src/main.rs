@@ -94,7 +94,9 @@ fn keep(
     list: &str,
     loops: Option<&str>,
 ) -> io::Result<()> {
-    let folder = if flags.write { top().join("docs/bench") } else { flags.folder.clone() };
+    // A part of the samples would look like all of them.
+    let whole = flags.write && flags.only.is_empty();
+    let folder = if whole { top().join("docs/bench") } else { flags.folder.clone() };
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("samples.json"), paper::samples(outcomes, machine))?;
     for (name, svg) in plot::plots(outcomes) {
@@ -112,8 +114,7 @@ fn keep(
         })
         .collect();
     parts.push(("machine".to_owned(), machine.to_owned()));
-    // A part of the list would look like all of it.
-    if flags.only.is_empty() {
+    if whole {
         parts.push(("limits".to_owned(), list.to_owned()));
     }
     parts.extend(loops.map(|printed| ("loops".to_owned(), format!("```text\n{printed}\n```"))));

@@ -99,7 +99,7 @@ impl Plan<'_> {
     fn source(&self) -> io::Result<Option<Race>> {
         let size = self.flags.size / 4;
         let Some(path) = self.corpora.source(size)? else { return Ok(None) };
-        let title = format!("C source of Linux 6.1, {}", mib(size));
+        let title = format!("Sources of Linux 6.1, {}", mib(size));
         let mut race = Draft::new(self, RaceName::Source, &title, 5);
         for contender in
             [MAPMILL, Contender::Cp, Contender::Wc, Contender::Polars, Contender::TrMawk]

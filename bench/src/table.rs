@@ -64,7 +64,11 @@ fn cells(outcome: &Outcome, row: &Row) -> Option<Vec<String>> {
 /// A ratio with the least and the most of any round.
 pub(crate) fn said(ratio: Ratio) -> String {
     let Ratio { least, median, most } = ratio;
-    let digits = if median < 10.0 { 2 } else { 1 };
+    let digits = match median {
+        ..0.1 => 3,
+        0.1..10.0 => 2,
+        _ => 1,
+    };
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 

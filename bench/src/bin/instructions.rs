@@ -206,9 +206,10 @@ impl Verdict {
     fn new(count: u64, kept: Option<u64>) -> Self {
         let Some(kept) = kept else { return Self::New };
         let percent = (count as f64 / kept as f64 - 1.0) * 100.0;
-        if percent > PERCENT_MAX {
+        // In whole numbers, so that 5 % is 5 %.
+        if count * 100 > kept * (100 + PERCENT_MAX) {
             Self::Longer(percent)
-        } else if percent < -PERCENT_MAX {
+        } else if count * 100 < kept * (100 - PERCENT_MAX) {
             Self::Shorter(-percent)
         } else {
             Self::Same(percent)
@@ -233,7 +234,7 @@ impl Verdict {
 }
 
 const HOW: &str = "keep the new count with REWRITE=1 .ci/run instructions";
-const PERCENT_MAX: f64 = 5.0;
+const PERCENT_MAX: u64 = 5;
 
 /// Enough that a loop of a nanosecond a byte takes less than a second under callgrind.
 const TEXT_BYTES: u64 = 2 << 20;
