@@ -40,6 +40,8 @@ pub(crate) struct Flags {
     pub(crate) mapmill: Option<PathBuf>,
 
     /// Write the tables into BENCHMARKS.md, the plots and all samples into docs/bench
+    ///
+    /// With --only, the tables of these races alone.
     #[arg(long)]
     pub(crate) write: bool,
 
@@ -47,7 +49,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// Run the benchmarks of the hot loops as well (`cargo bench -p bench`); --write does
+    /// Run the benchmarks of the hot loops as well (`cargo bench -p bench`); --write of everything does
     #[arg(long)]
     pub(crate) loops: bool,
 

@@ -57,6 +57,7 @@ fn run(flags: &Flags) -> io::Result<ExitCode> {
     let machine = machine::description(&tools);
     say::out(&machine);
 
+    plan::check(&corpora, &tools)?;
     let mut outcomes = Vec::new();
     for race in plan::races(flags, &corpora, &tools)? {
         let outcome = race.run(&tools)?;
@@ -66,7 +67,8 @@ fn run(flags: &Flags) -> io::Result<ExitCode> {
     let wishes = acceptance::wishes(&outcomes);
     let list = acceptance::list(&wishes);
     say::out(&list);
-    let loops = if flags.loops || flags.write { Some(loops()?) } else { None };
+    let whole = flags.only.is_empty();
+    let loops = if flags.loops || (flags.write && whole) { Some(loops()?) } else { None };
     keep(flags, &outcomes, &machine, &list, loops.as_deref())?;
 
     let missed = wishes.iter().filter(|wish| wish.is_missed()).count();

@@ -9,7 +9,7 @@ use bench::texts::Text;
 use crate::contender::{Contender, Tools};
 use crate::corpora::Corpora;
 use crate::flags::{Flags, RaceName};
-use crate::race::{Entry, Race};
+use crate::race::{Entry, Race, all_agree};
 
 /// Make every text that the races need.
 pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
@@ -32,6 +32,7 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
             corpora.make(text, bytes)?;
         }
     }
+    corpora.make(Text::Wide, AGREED_BYTES)?;
     if flags.wants(RaceName::Books) {
         corpora.books(size)?;
     }
@@ -39,6 +40,13 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
         corpora.source(size / 4)?;
     }
     Ok(())
+}
+
+/// Before all races: that everybody finds the same words where there is but one opinion.
+pub(crate) fn check(corpora: &Corpora, tools: &Tools) -> io::Result<()> {
+    let text = corpora.path(Text::Wide, AGREED_BYTES);
+    let everybody = [MAPMILL, Contender::Polars, Contender::TrMawk, Contender::TrSortUniq];
+    all_agree(&everybody, &text, tools)
 }
 
 /// Everything that was asked for, in the order of the paper.
@@ -283,3 +291,4 @@ pub(crate) fn mib(bytes: u64) -> String {
 
 const MAPMILL: Contender = Contender::Mapmill { workers: 2, reduce_tasks: 4, memory: None };
 const SLOW_ROUNDS: u32 = 3;
+const AGREED_BYTES: u64 = 1 << 20;

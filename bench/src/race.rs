@@ -4,7 +4,7 @@
 //! the runs of one round, which had the same minute.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bench::say;
@@ -66,14 +66,8 @@ impl Race {
     /// When Mapmill fails. That of anybody else is a note.
     pub(crate) fn run(self, tools: &Tools) -> io::Result<Outcome> {
         let mut notes = Vec::new();
-        let mut ascii = Vec::new();
-        for entry in &self.entries {
-            ascii.push(
-                entry
-                    .inputs
-                    .iter()
-                    .try_fold(true, |all, path| Ok::<_, io::Error>(warm(path)? && all))?,
-            );
+        for input in self.entries.iter().flat_map(|entry| &entry.inputs) {
+            warm(input)?;
         }
         let mut rows: Vec<Row> = self
             .entries
@@ -108,17 +102,16 @@ impl Race {
                 }
             }
         }
-        notes.extend(self.disagreements(&rows, &ascii));
+        notes.extend(self.disagreements(&rows));
         Ok(Outcome { name: self.name, title: self.title, rows, notes })
     }
 
-    /// Whoever counts the same text must come to the same numbers.
-    fn disagreements(&self, rows: &[Row], ascii: &[bool]) -> Vec<String> {
+    /// Whoever counts the same text, and knows all letters, must come to the same numbers.
+    fn disagreements(&self, rows: &[Row]) -> Vec<String> {
         let mut found = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
             let other = &self.entries[entry.base];
-            let fair = ascii[index] || !entry.contender.is_ascii_only();
-            if !fair || entry.inputs != other.inputs {
+            if entry.contender.is_ascii_only() || entry.inputs != other.inputs {
                 continue;
             }
             let counts = |row: &Row| {
@@ -133,6 +126,25 @@ impl Race {
         }
         found
     }
+}
+
+/// Have everybody count a little ASCII text, of which all must find the same words.
+///
+/// # Errors
+///
+/// When somebody does not: then it is not the same work that is raced.
+pub(crate) fn all_agree(contenders: &[Contender], text: &Path, tools: &Tools) -> io::Result<()> {
+    let mut known = None;
+    for contender in contenders.iter().filter(|contender| tools.lack(contender).is_none()) {
+        let sample = contender.run(&[text.to_owned()], tools)?;
+        let counts = (sample.words, sample.distinct);
+        let known = known.get_or_insert(counts);
+        if counts != *known {
+            let others = format!("the first of them {known:?}");
+            return Err(io::Error::other(format!("{contender:?} counts {counts:?}, {others}")));
+        }
+    }
+    Ok(())
 }
 
 impl Row {
