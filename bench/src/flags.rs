@@ -49,7 +49,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// Run the benchmarks of the hot loops as well (`cargo bench -p bench`); --write of everything does
+    /// Run the benchmarks of the hot loops as well, as --write of everything does
     #[arg(long)]
     pub(crate) loops: bool,
 

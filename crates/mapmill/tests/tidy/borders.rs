@@ -273,6 +273,8 @@ fn printing_elsewhere_is_found() {
     let text =
         "use std::io::stdout;\nlet out = stdout();\nlet a = child.stdout();\nio::stderr();\n";
     assert_eq!(lines(&printing(&[File::new("crates/worker/src/map.rs", text)])), [1, 2, 4]);
+    assert_eq!(lines(&printing(&[File::new("bench/src/main.rs", text)])), [1, 2, 4]);
+    assert_eq!(lines(&printing(&[File::new("bench/src/say.rs", text)])), NOWHERE);
     assert_eq!(lines(&printing(&[File::new("crates/words/benches/words.rs", text)])), NOWHERE);
 }
 
