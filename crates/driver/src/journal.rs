@@ -429,11 +429,7 @@ impl Journal {
         faults::reach("driver::append", kind);
         faults::tear("driver::torn", kind, |half| self.file.write(half), &lines)
             .map_err(error("append to"))?;
-        // Some file systems write all of it or nothing (tmpfs with large folios): what there is
-        // room for is worth having.
-        for part in lines.chunks(PART_BYTES) {
-            self.file.write(part).map_err(error("append to"))?;
-        }
+        self.file.write(&lines).map_err(error("append to"))?;
         faults::refuse("driver::appended", kind).map_err(error("sync"))?;
         self.file.sync().map_err(error("sync"))?;
         self.whole_bytes += lines.len() as u64;
@@ -441,9 +437,6 @@ impl Journal {
         Ok(())
     }
 }
-
-/// How much is written at once: a page.
-const PART_BYTES: usize = 4096;
 
 /// How a job ended that nothing is left to do of.
 pub const DONE: &str = "done";
