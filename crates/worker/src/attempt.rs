@@ -70,6 +70,12 @@ pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Out
     result
 }
 
+/// The attempt has got on; is it still wanted?
+pub(crate) fn go_on(progress: &Progress) -> Result<(), Stop> {
+    progress.step();
+    if progress.is_abandoned() { Err(Stop::Abandoned) } else { Ok(()) }
+}
+
 /// Removes what an attempt staged.
 pub(crate) fn discard(job: &Job, staging: &str) {
     if let Ok(staging) = Staging::parse(staging) {

@@ -4,7 +4,7 @@ use rpc::message::{Bucket, Digest, Outcome, Split};
 use store::{Durability, InputFile, StagedObject, Staging, layout};
 use words::Tokenizer;
 
-use crate::attempt::{BLOCK_BYTES, Job, Stop, input_failure, open_input, store_failure};
+use crate::attempt::{BLOCK_BYTES, Job, Stop, go_on, input_failure, open_input, store_failure};
 use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -51,12 +51,6 @@ fn create_files(
         go_on(progress)?;
     }
     Ok(files)
-}
-
-/// The attempt has got on; is it still wanted?
-fn go_on(progress: &Progress) -> Result<(), Stop> {
-    progress.step();
-    if progress.is_abandoned() { Err(Stop::Abandoned) } else { Ok(()) }
 }
 
 struct Attempt<'progress> {

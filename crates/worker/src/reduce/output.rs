@@ -4,8 +4,8 @@ use store::StagedObject;
 use words::write_line;
 
 use super::giants::SortedGiants;
-use super::scratch::{Scratch, go_on};
-use crate::attempt::{BLOCK_BYTES, Stop, store_failure};
+use super::scratch::Scratch;
+use crate::attempt::{BLOCK_BYTES, Stop, go_on, store_failure};
 use crate::progress::Progress;
 
 /// Lines on their way to a file.

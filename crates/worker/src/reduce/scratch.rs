@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use store::{Digest, Durability, Name, StagedObject, Staging, Store, VerifiedObject, layout};
 
-use crate::attempt::{Stop, store_failure};
+use crate::attempt::{Stop, go_on, store_failure};
 use crate::faults;
 use crate::progress::Progress;
 
@@ -92,12 +92,6 @@ impl Kept {
     pub(super) fn bytes(&self) -> u64 {
         self.digest.bytes
     }
-}
-
-/// The attempt has got on; is it still wanted?
-pub(super) fn go_on(progress: &Progress) -> Result<(), Stop> {
-    progress.step();
-    if progress.is_abandoned() { Err(Stop::Abandoned) } else { Ok(()) }
 }
 
 /// Reads on, as an attempt that gets on by it.
