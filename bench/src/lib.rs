@@ -14,5 +14,6 @@ mod vocabulary;
 /// The top of the checkout: the sample texts, whose words are the vocabulary, lie below it.
 #[must_use]
 pub fn top() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let bench = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    bench.parent().expect("this crate lies in the checkout").to_path_buf()
 }
