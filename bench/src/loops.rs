@@ -49,4 +49,4 @@ fn tokenize(text: &[u8], buckets: NonZeroU32, mut write: impl FnMut(&[u8])) -> u
 }
 
 /// As workers read.
-const BLOCK_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 256 << 10;

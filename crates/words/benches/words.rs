@@ -169,5 +169,5 @@ impl Random {
 }
 
 const ROUNDS: usize = 5;
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 256 << 10;
 const TEXT_BYTES_MIN: usize = 64 << 20;
