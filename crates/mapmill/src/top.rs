@@ -8,7 +8,8 @@ use std::collections::BinaryHeap;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -59,55 +60,77 @@ fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// The `most` most frequent words over `files`; the first in the order of bytes among equals.
 pub(crate) fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failure> {
+    merge(files, most).map_err(Failure::start)
+}
+
+fn merge(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, TopError> {
     let mut outputs = Vec::with_capacity(files.len());
-    for path in files {
-        outputs.push(Output::open(path).map_err(Failure::start)?);
+    // The next word of each output, and which one that is; on top is the first word of all.
+    let mut heads = BinaryHeap::new();
+    for (index, path) in files.iter().enumerate() {
+        let mut output = Output::open(path)?;
+        if output.advance()? {
+            heads.push(Reverse((output.word().to_vec(), index)));
+        }
+        outputs.push(output);
     }
-    // The next line of each output; on top is the first word of all.
-    let mut next = BinaryHeap::new();
-    for index in 0..outputs.len() {
-        advance(&mut outputs, index, &mut next)?;
-    }
-    // The best so far; on top is the one to give up first.
-    let mut best = BinaryHeap::new();
-    while let Some(Reverse((word, index))) = next.pop() {
-        let mut count = advance(&mut outputs, index, &mut next)?;
-        while let Some(Reverse((same, index))) = next.peek()
+    let mut best = Best { most, heap: BinaryHeap::new() };
+    while let Some(Reverse((word, index))) = heads.pop() {
+        let mut count = outputs[index].count;
+        while let Some(Reverse((same, other))) = heads.peek()
             && *same == word
         {
-            let index = *index;
-            next.pop();
-            count = count.saturating_add(advance(&mut outputs, index, &mut next)?);
+            let other = *other;
+            heads.pop();
+            let output = &mut outputs[other];
+            count = count.saturating_add(output.count);
+            if output.advance()? {
+                heads.push(Reverse((output.word().to_vec(), other)));
+            }
         }
-        best.push(Reverse((count, Reverse(word))));
-        if best.len() > most {
-            best.pop();
+        best.offer(&word, count);
+        // What stands behind it in its output, until another has the next word: in the outputs of
+        // one job, as long as the first letter stays the same.
+        let output = &mut outputs[index];
+        while output.advance()? {
+            if heads.peek().is_some_and(|Reverse((next, _))| output.word() >= next.as_slice()) {
+                heads.push(Reverse((output.word().to_vec(), index)));
+                break;
+            }
+            best.offer(output.word(), output.count);
         }
     }
-    let best = best.into_sorted_vec().into_iter();
-    Ok(best
-        .map(|Reverse((count, Reverse(word)))| Frequent {
+    Ok(best.into_frequent())
+}
+
+/// The most frequent words so far.
+struct Best {
+    most: usize,
+    /// On top is the one to give up first.
+    heap: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>)>>,
+}
+
+impl Best {
+    /// The words come in the order of bytes: of two with the same count, the first is better.
+    fn offer(&mut self, word: &[u8], count: u64) {
+        if self.heap.len() >= self.most {
+            if self.heap.peek().is_none_or(|Reverse((least, _))| count <= *least) {
+                return;
+            }
+            self.heap.pop();
+        }
+        self.heap.push(Reverse((count, Reverse(word.to_vec()))));
+    }
+
+    /// The most frequent first.
+    fn into_frequent(self) -> Vec<Frequent> {
+        let best = self.heap.into_sorted_vec().into_iter();
+        best.map(|Reverse((count, Reverse(word)))| Frequent {
             word: String::from_utf8_lossy(&word).into_owned(),
             count,
         })
-        .collect())
-}
-
-/// The word at the head of an output, and which output that is. Smallest first.
-type Head = Reverse<(Vec<u8>, usize)>;
-
-/// Puts the next word of an output among the heads. Returns the count of the word that was there.
-fn advance(
-    outputs: &mut [Output],
-    index: usize,
-    next: &mut BinaryHeap<Head>,
-) -> Result<u64, Failure> {
-    let output = &mut outputs[index];
-    let count = output.count;
-    if output.advance().map_err(Failure::start)? {
-        next.push(Reverse((output.word.clone(), index)));
+        .collect()
     }
-    Ok(count)
 }
 
 /// Words, counts and bars, aligned.
@@ -146,12 +169,19 @@ fn shorten(word: &str) -> String {
 const WORD_COLUMNS_MAX: usize = 40;
 
 /// One output being read.
+///
+/// Lines stay where they were read: there may be millions of them, and nearly all are passed by.
 struct Output {
     path: PathBuf,
-    reader: BufReader<File>,
+    file: File,
+    block: Vec<u8>,
+    /// Bytes of `block` that have been read from the file.
+    filled: usize,
+    /// Where in `block` the next line begins.
+    next: usize,
     line_number: u64,
-    line: Vec<u8>,
-    word: Vec<u8>,
+    /// Where in `block` the word of the line is.
+    word: Range<usize>,
     count: u64,
 }
 
@@ -166,29 +196,66 @@ impl Output {
         })?;
         Ok(Self {
             path: path.to_owned(),
-            reader: BufReader::with_capacity(64 << 10, file),
+            file,
+            block: vec![0; BLOCK_BYTES],
+            filled: 0,
+            next: 0,
             line_number: 0,
-            line: Vec::new(),
-            word: Vec::new(),
+            word: 0..0,
             count: 0,
         })
     }
 
+    /// The word of the line.
+    fn word(&self) -> &[u8] {
+        &self.block[self.word.clone()]
+    }
+
     /// Goes to the next line; `false` at the end.
     fn advance(&mut self) -> Result<bool, TopError> {
-        self.line.clear();
         self.line_number += 1;
-        let read = self.reader.read_until(b'\n', &mut self.line);
-        if read.map_err(|source| TopError::Read { path: self.path.clone(), source })? == 0 {
-            return Ok(false);
-        }
-        let (word, count) = parse(&self.line).ok_or_else(|| self.not_an_output())?;
-        if self.line_number > 1 && word <= self.word.as_slice() {
+        let mut searched = 0;
+        let end = loop {
+            let rest = &self.block[self.next + searched..self.filled];
+            if let Some(way) = rest.iter().position(|&byte| byte == b'\n') {
+                break self.next + searched + way;
+            }
+            searched += rest.len();
+            if !self.read_more()? {
+                return if searched == 0 { Ok(false) } else { Err(self.not_an_output()) };
+            }
+        };
+        let (word_len, count) =
+            parse(&self.block[self.next..end]).ok_or_else(|| self.not_an_output())?;
+        let previous = std::mem::replace(&mut self.word, self.next..self.next + word_len);
+        if self.line_number > 1 && *self.word() <= self.block[previous] {
             return Err(self.not_an_output());
         }
         self.count = count;
-        self.word = word.to_vec();
+        self.next = end + 1;
         Ok(true)
+    }
+
+    /// Reads on behind what is there, of which the line and all behind it is kept; `false` at the
+    /// end of the file.
+    fn read_more(&mut self) -> Result<bool, TopError> {
+        let done = self.word.start;
+        self.block.copy_within(done..self.filled, 0);
+        self.filled -= done;
+        self.next -= done;
+        self.word = 0..self.word.end - done;
+        if self.filled == self.block.len() {
+            self.block.resize(2 * self.filled, 0);
+        }
+        let read = loop {
+            match self.file.read(&mut self.block[self.filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let read = read.map_err(|source| TopError::Read { path: self.path.clone(), source })?;
+        self.filled += read;
+        Ok(read > 0)
     }
 
     fn not_an_output(&self) -> TopError {
@@ -196,12 +263,18 @@ impl Output {
     }
 }
 
-/// `word count\n`
-fn parse(line: &[u8]) -> Option<(&[u8], u64)> {
-    let line = line.strip_suffix(b"\n")?;
+/// Read at once; longer lines take more. A job may have a thousand outputs.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// `word count`: the length of the word, and the count.
+fn parse(line: &[u8]) -> Option<(usize, u64)> {
     let space = line.iter().rposition(|&byte| byte == b' ')?;
-    let count = std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()?;
-    Some((&line[..space], count))
+    let digits = &line[space + 1..];
+    let count = digits.iter().try_fold(0_u64, |count, &byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { count.checked_mul(10)?.checked_add(u64::from(digit)) }
+    });
+    if digits.is_empty() { None } else { Some((space, count?)) }
 }
 
 /// A file is not what `top` can count.

@@ -118,6 +118,10 @@ fn file_that_is_no_output_is_named_with_its_line() {
         ("a 1\nb\n", 2),
         ("a 1\nb 2", 2),
         ("a 1\nb -2\n", 2),
+        ("a 1\nb +2\n", 2),
+        ("a 1\nb \n", 2),
+        ("a 1\nb 2 \n", 2),
+        ("a 18446744073709551616\n", 1),
         ("\u{fffd}\n", 1),
         // Not in order, and not once each.
         ("b 1\na 1\n", 2),
