@@ -1,10 +1,11 @@
-//! What `std` says about the characters that texts are made of, looked up once a process.
+//! What `std` says about the characters that texts are made of, looked up when this is built.
 //!
 //! `char::is_alphabetic` and `char::to_lowercase` search tables that are packed for size, at 10 to
 //! 25 ns a character: Russian was read at 65 MB/s. A [`Set`] has a bit for every character of the
-//! first two planes (16 KiB), and the same in shapes that fit into registers; beside it there is
-//! one lower case for every character of two bytes (4 KiB). They are filled from `std` in a
-//! millisecond when a text is not ASCII alone, and agree with it in everything.
+//! first two planes (16 KiB), and the same in shapes that fit into registers. The build script has
+//! asked `std`: a process that asked it itself took 3 to 6 ms for each set, and some jobs are over
+//! in 15. Beside them there is one lower case for every character of two bytes (4 KiB), for those
+//! who ignore case.
 
 use std::sync::LazyLock;
 
@@ -23,40 +24,50 @@ pub(crate) struct Set {
     has: fn(char) -> bool,
 }
 
+/// A set that the build script wrote.
+macro_rules! built {
+    ($name:literal, $has:expr) => {
+        Set::new(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".bits")), $has)
+    };
+}
+
 impl Set {
     /// Those with the property Alphabetic.
     pub(crate) fn letters() -> &'static Self {
-        static LETTERS: LazyLock<Set> = LazyLock::new(|| Set::new(char::is_alphabetic));
+        static LETTERS: Set = built!("letters", char::is_alphabetic);
         &LETTERS
     }
 
     /// Those without the property `White_Space`.
     pub(crate) fn visible() -> &'static Self {
-        static VISIBLE: LazyLock<Set> =
-            LazyLock::new(|| Set::new(|character| !character.is_whitespace()));
+        static VISIBLE: Set = built!("visible", |character| !character.is_whitespace());
         &VISIBLE
     }
 
     /// Those that are not their own lower case.
     pub(crate) fn upper() -> &'static Self {
-        static UPPER: LazyLock<Set> =
-            LazyLock::new(|| Set::new(|character| !character.to_lowercase().eq([character])));
+        static UPPER: Set = built!("upper", |character| !character.to_lowercase().eq([character]));
         &UPPER
     }
 
-    fn new(has: fn(char) -> bool) -> Self {
+    /// Bit `c % 8` of byte `c / 8` says whether `has` has `c`.
+    const fn new(built: &[u8; 0x2_0000 / 8], has: fn(char) -> bool) -> Self {
         let mut set =
             Self { bits: [0; 0x2_0000 / 64], two: [0; 256], all: [0; 128], some: [0; 128], has };
-        for character in '\0'..'\u{2_0000}' {
-            let value = character as usize;
-            set.bits[value / 64] |= u64::from(has(character)) << (value % 64);
+        let (words, _) = built.as_chunks::<8>();
+        let mut row = 0;
+        while row < words.len() {
+            set.bits[row] = u64::from_le_bytes(words[row]);
+            row += 1;
         }
-        for (eight, bits) in set.two.as_chunks_mut::<8>().0.iter_mut().zip(set.bits) {
-            *eight = bits.to_le_bytes();
-        }
-        for (row, &bits) in set.bits[..0x1_0000 / 64].iter().enumerate() {
-            set.all[row / 8] |= u8::from(bits == u64::MAX) << (row % 8);
-            set.some[row / 8] |= u8::from(bits != u64::MAX && bits != 0) << (row % 8);
+        let (two, _) = built.split_at(set.two.len());
+        set.two.copy_from_slice(two);
+        let mut row = 0;
+        while row < 0x1_0000 / 64 {
+            let bits = set.bits[row];
+            set.all[row / 8] |= ((bits == u64::MAX) as u8) << (row % 8);
+            set.some[row / 8] |= ((bits != u64::MAX && bits != 0) as u8) << (row % 8);
+            row += 1;
         }
         set
     }
