@@ -69,14 +69,25 @@ impl Buckets {
     }
 
     /// Forget what is pending in `bucket`: it has been written.
+    pub fn clear(&mut self, bucket: u32) {
+        self.clear_first(bucket, self.buckets[bucket as usize].used);
+    }
+
+    /// Forget the first `bytes` of what is pending in `bucket`: they have been written.
     ///
     /// The room stays for the next lines, but only so much of it that all buckets together keep
     /// little, however many they are.
-    pub fn clear(&mut self, bucket: u32) {
+    ///
+    /// # Panics
+    ///
+    /// When less is pending.
+    pub fn clear_first(&mut self, bucket: u32, bytes: usize) {
         let bucket = &mut self.buckets[bucket as usize];
-        bucket.used = 0;
-        if bucket.lines.len() > self.kept_bytes {
-            bucket.lines.truncate(self.kept_bytes);
+        bucket.lines.copy_within(bytes..bucket.used, 0);
+        bucket.used -= bytes;
+        let kept_bytes = self.kept_bytes.max(bucket.used);
+        if bucket.lines.len() > kept_bytes {
+            bucket.lines.truncate(kept_bytes);
             bucket.lines.shrink_to_fit();
         }
     }
@@ -265,6 +276,21 @@ mod tests {
             assert!(kept <= KEPT_BYTES, "{count} buckets keep {kept} bytes");
             assert_eq!(buckets.pending_total(), 0);
         }
+    }
+
+    #[test]
+    fn what_is_not_cleared_stays_pending() {
+        let mut buckets = Buckets::new(NonZeroU32::MIN);
+        buckets.put_word(0, b"written waiting", 0..7);
+        buckets.put_word(0, b"written waiting", 8..15);
+        buckets.clear_first(0, 8);
+        buckets.append(0, b"too\n");
+        assert_eq!(buckets.pending(0), b"waiting\ntoo\n");
+        // However much it is.
+        let lines = vec![b'x'; KEPT_BYTES];
+        buckets.append(0, &lines);
+        buckets.clear_first(0, 12);
+        assert_eq!(buckets.pending(0), lines);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) fn execute(
     let mut attempt = Attempt {
         tokenizer: Tokenizer::new(job.rules, job.buckets),
         files: create_files(job, map, staging, progress)?,
-        flush_bytes: (PENDING_BYTES / job.buckets.get() as usize).clamp(FLUSH_MIN, BLOCK_BYTES),
+        part_bytes: part_bytes(job.buckets.get()),
         block: vec![0; BLOCK_BYTES],
         pace: Pace::new(job.throttle),
         progress,
@@ -57,8 +57,8 @@ struct Attempt<'progress> {
     tokenizer: Tokenizer,
     /// Of bucket `b`, at index `b`.
     files: Vec<Box<dyn StagedObject>>,
-    /// A bucket with so much pending is written.
-    flush_bytes: usize,
+    /// Files are written in multiples of it, but for their ends.
+    part_bytes: usize,
     block: Vec<u8>,
     pace: Pace,
     progress: &'progress Progress,
@@ -98,32 +98,34 @@ impl Attempt<'_> {
 
     /// `length` bytes of the split were separated into words: write what has become much.
     fn after_block(&mut self, length: usize) -> Result<(), Stop> {
-        self.flush(self.flush_bytes)?;
+        self.flush(self.part_bytes)?;
         self.progress.read(length as u64, self.tokenizer.words());
         self.pace.wait(length, self.progress);
         go_on(self.progress)
     }
 
-    fn flush(&mut self, least: usize) -> Result<(), Stop> {
+    /// Write of each bucket as many parts of `part_bytes` as are pending.
+    fn flush(&mut self, part_bytes: usize) -> Result<(), Stop> {
         let release = self.files.len() > HANDLES_MAX as usize;
         let buckets = self.tokenizer.buckets_mut();
         for (bucket, file) in (0..).zip(&mut self.files) {
             let pending = buckets.pending(bucket);
-            if pending.len() < least || pending.is_empty() {
+            let parts = pending.len() / part_bytes * part_bytes;
+            if parts == 0 {
                 continue;
             }
-            file.append(pending).map_err(store_failure)?;
+            file.append(&pending[..parts]).map_err(store_failure)?;
             if release {
                 file.release();
             }
-            buckets.clear(bucket);
+            buckets.clear_first(bucket, parts);
             self.progress.step();
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Outcome, Stop> {
-        self.flush(0)?;
+        self.flush(1)?;
         let mut buckets = Vec::with_capacity(self.files.len());
         for (bucket, file) in (0..).zip(self.files) {
             let digest = file.finish().map_err(store_failure)?;
@@ -136,11 +138,21 @@ impl Attempt<'_> {
     }
 }
 
+/// What is written at once of one of so many buckets: a power of two, so that every write begins
+/// where a page of its size does. The page cache then takes it as one folio, not as a dozen.
+fn part_bytes(buckets: u32) -> usize {
+    let share = PENDING_BYTES / buckets as usize;
+    1 << share.clamp(PART_MIN, PART_MAX).ilog2()
+}
+
 /// Bytes pending in all buckets together before they are written, about.
 const PENDING_BYTES: usize = 8 << 20;
 
 /// Smaller writes than this cost more than they save.
-const FLUSH_MIN: usize = 1 << 10;
+const PART_MIN: usize = 1 << 10;
+
+/// Larger ones leave the second-level cache before they are copied.
+const PART_MAX: usize = 256 << 10;
 
 /// Files held open at once; above, they are opened for each write. The usual limit of a process is
 /// 1,024.
@@ -182,6 +194,16 @@ mod tests {
 
             assert_eq!(files.len(), buckets as usize);
             assert_eq!(open_files(folder.path()), open);
+        }
+    }
+
+    #[test]
+    fn parts_are_powers_of_two_and_little_together() {
+        for buckets in [1, 4, 7, 1_000, 10_000] {
+            let bytes = part_bytes(buckets);
+            assert!(bytes.is_power_of_two(), "{bytes}");
+            assert!((PART_MIN..=PART_MAX).contains(&bytes), "{bytes}");
+            assert!(bytes * buckets as usize <= PENDING_BYTES.max(PART_MIN * buckets as usize));
         }
     }
 
