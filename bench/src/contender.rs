@@ -16,6 +16,7 @@ use serde_json::Value;
 use bench::top;
 
 use crate::process::{Used, run};
+use crate::results::Results;
 
 /// One way to do it.
 #[derive(Clone, Debug)]
@@ -45,8 +46,8 @@ pub(crate) struct Tools {
     pub(crate) python: Option<PathBuf>,
     /// Whether `mapmill run` has `--memory`.
     pub(crate) has_memory_flag: bool,
-    /// Below it lie the texts and, for a moment, the results.
-    pub(crate) folder: PathBuf,
+    /// Whatever contenders write goes there.
+    pub(crate) results: Results,
 }
 
 impl Tools {
@@ -103,17 +104,13 @@ impl Contender {
         matches!(self, Self::TrMawk | Self::TrSortUniq)
     }
 
-    /// Count `inputs` once, in a folder of its own, which is removed.
-    pub(crate) fn run(&self, inputs: &[PathBuf], tools: &Tools) -> io::Result<Sample> {
-        let scratch = tools.folder.join("results");
-        remove(&scratch)?;
-        fs::create_dir_all(&scratch)?;
-        let sample = self.count(inputs, tools, &scratch);
-        remove(&scratch)?;
-        sample
-    }
-
-    fn count(&self, inputs: &[PathBuf], tools: &Tools, scratch: &Path) -> io::Result<Sample> {
+    /// Count `inputs` once, with all that is written in `scratch`.
+    pub(crate) fn run(
+        &self,
+        inputs: &[PathBuf],
+        tools: &Tools,
+        scratch: &Path,
+    ) -> io::Result<Sample> {
         match self {
             Self::Cp => {
                 let mut copy = Command::new("cp");
@@ -227,12 +224,4 @@ fn mapmill(
     let words = report["reduce"]["words"].as_u64();
     let distinct = report["distinct_words"].as_u64();
     Ok(Sample { used, words, distinct, crc: Some(digest.finalize()) })
-}
-
-/// It need not be there.
-pub(crate) fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -9,7 +9,7 @@ use bench::top;
 /// Time Mapmill and what else there is over the same texts, in turn
 ///
 /// Builds the program, makes the texts (kept for the next time), warms the cache, and prints a
-/// table for each race. Results of the contenders are removed as soon as they are measured.
+/// table for each race. What contenders write is removed, at the end at the latest.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Flags {
@@ -31,9 +31,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "RACE,...", value_delimiter = ',')]
     pub(crate) only: Vec<RaceName>,
 
-    /// Keep the texts in DIR, and put the results there for a moment
+    /// Keep the texts in DIR
     #[arg(long, value_name = "DIR", default_value_os_t = top().join("target/bench"))]
     pub(crate) folder: PathBuf,
+
+    /// Have contenders write into DIR instead, such as /dev/shm: then no disk is measured
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
 
     /// Measure this program instead of the one that is built here
     #[arg(long, value_name = "FILE")]

@@ -11,6 +11,7 @@ use bench::{say, top};
 use crate::contender::Tools;
 use crate::flags::Flags;
 use crate::process::output;
+use crate::results::Results;
 
 /// Build Mapmill, and have a Python with Polars.
 pub(crate) fn tools(flags: &Flags) -> io::Result<Tools> {
@@ -19,9 +20,10 @@ pub(crate) fn tools(flags: &Flags) -> io::Result<Tools> {
         None => build()?,
     };
     let help = output(Command::new(&mapmill).args(["run", "--help"]))?;
-    let folder = flags.folder.canonicalize()?;
-    let python = polars(&folder).map_err(|error| say::note(format!("no Polars: {error}"))).ok();
-    Ok(Tools { has_memory_flag: help.contains("--memory"), mapmill, python, folder })
+    let folder = &flags.folder;
+    let python = polars(folder).map_err(|error| say::note(format!("no Polars: {error}"))).ok();
+    let results = Results::below(flags.results.as_ref().unwrap_or(folder))?;
+    Ok(Tools { has_memory_flag: help.contains("--memory"), mapmill, python, results })
 }
 
 /// The program beside this one.
@@ -66,8 +68,8 @@ pub(crate) fn description(tools: &Tools) -> String {
     let kib: u64 =
         memory.split_whitespace().nth(1).and_then(|total| total.parse().ok()).unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let disk = tools.folder.display().to_string();
-    let file_system = output(Command::new("df").args(["--output=fstype", &disk]));
+    let mut df = Command::new("df");
+    let file_system = output(df.arg("--output=fstype").arg(tools.results.folder()));
     let file_system = file_system.unwrap_or_default().lines().last().unwrap_or("").to_owned();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let polars = tools.python.as_ref().map_or_else(
@@ -83,7 +85,7 @@ pub(crate) fn description(tools: &Tools) -> String {
     [
         format!("* {}", first("date", &["-u", "+%Y-%m-%d"])),
         format!(
-            "* {} ({cores} cores seen), {:.0} GiB of memory, {}, Linux {}",
+            "* {} ({cores} cores seen), {:.0} GiB of memory, results on {}, Linux {}",
             model.unwrap_or("a CPU without a name"),
             kib as f64 / f64::from(1 << 20),
             file_system.trim(),

@@ -24,11 +24,11 @@ mod plan;
 mod plot;
 mod process;
 mod race;
+mod results;
 mod table;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse().settled();
-    match run(&flags) {
+    match run(Flags::parse().settled()) {
         Ok(code) => code,
         Err(error) => {
             say::note(error);
@@ -37,8 +37,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(flags: &Flags) -> io::Result<ExitCode> {
+fn run(mut flags: Flags) -> io::Result<ExitCode> {
     fs::create_dir_all(&flags.folder)?;
+    // Contenders run elsewhere, and are given the texts that lie in it.
+    flags.folder = flags.folder.canonicalize()?;
+    let flags = &flags;
     let corpora = Corpora::new(&flags.folder)?;
     if flags.texts {
         plan::make_texts(flags, &corpora)?;

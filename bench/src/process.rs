@@ -21,10 +21,10 @@ pub(crate) struct Used {
 }
 
 /// Run `command` from start to end, which must be a good one; what it prints goes to `NAME.stdout`
-/// and `NAME.stderr` in `folder`.
+/// and `NAME.stderr` in `folder`, and what it writes for a moment only, as sort does, as well.
 pub(crate) fn run(name: &str, command: &mut Command, folder: &Path) -> io::Result<Used> {
     let stderr = folder.join(format!("{name}.stderr"));
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).env("TMPDIR", folder);
     command.stdout(File::create(folder.join(format!("{name}.stdout")))?);
     command.stderr(File::create(&stderr)?);
     let started = Instant::now();
@@ -48,4 +48,17 @@ pub(crate) fn output(command: &mut Command) -> io::Result<String> {
         return Err(io::Error::other(format!("{command:?}: {}", output.status)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_a_moment_goes_where_results_go() {
+        let folder = tempfile::tempdir().unwrap();
+        run("made", &mut Command::new("mktemp"), folder.path()).unwrap();
+        let made = fs::read_to_string(folder.path().join("made.stdout")).unwrap();
+        assert_eq!(Path::new(&made).parent(), Some(folder.path()));
+    }
 }

@@ -3,6 +3,8 @@
 //! In turn, because a machine is faster or slower for minutes on end: what is compared is
 //! the runs of one round, which had the same minute.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,9 +68,8 @@ impl Race {
     /// When Mapmill fails. That of anybody else is a note.
     pub(crate) fn run(self, tools: &Tools) -> io::Result<Outcome> {
         let mut notes = Vec::new();
-        for input in self.entries.iter().flat_map(|entry| &entry.inputs) {
-            warm(input)?;
-        }
+        let inputs: BTreeSet<_> = self.entries.iter().flat_map(|entry| &entry.inputs).collect();
+        inputs.into_iter().try_for_each(|input| warm(input))?;
         let mut rows: Vec<Row> = self
             .entries
             .iter()
@@ -86,7 +87,8 @@ impl Race {
                 if round >= entry.rounds || out[index] {
                     continue;
                 }
-                match entry.contender.run(&entry.inputs, tools) {
+                let run = |folder: &Path| entry.contender.run(&entry.inputs, tools, folder);
+                match tools.results.with(entry.bytes, run) {
                     Ok(sample) => {
                         let seconds = sample.used.wall.as_secs_f64();
                         say::note(format!("{}, round {}: {seconds:.3} s", entry.label, round + 1));
@@ -135,8 +137,10 @@ impl Race {
 /// When somebody does not: then it is not the same work that is raced.
 pub(crate) fn all_agree(contenders: &[Contender], text: &Path, tools: &Tools) -> io::Result<()> {
     let mut known = None;
+    let bytes = fs::metadata(text)?.len();
     for contender in contenders.iter().filter(|contender| tools.lack(contender).is_none()) {
-        let sample = contender.run(&[text.to_owned()], tools)?;
+        let run = |folder: &Path| contender.run(&[text.to_owned()], tools, folder);
+        let sample = tools.results.with(bytes, run)?;
         let counts = (sample.words, sample.distinct);
         let known = known.get_or_insert(counts);
         if counts != *known {

@@ -1,0 +1,112 @@
+//! Where contenders write: a fresh folder for each run, and when what they wrote goes away.
+//!
+//! Whoever makes a file on an ext4 without a journal looks at every inode that was freed in the
+//! last five minutes first (`recently_deleted` in a profile of the kernel): what one run removes,
+//! the next ones pay for. So what was made of little text, be it thousands of files, stays until
+//! this program ends. The rest would fill the disk, and is few files: it goes at once.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bench::say;
+
+/// A folder of its own, which is removed with all that is in it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Results {
+    folder: PathBuf,
+}
+
+impl Results {
+    /// In `folder`, in which everything else stays as it is.
+    pub(crate) fn below(folder: &Path) -> io::Result<Self> {
+        let folder = folder.join(NAME);
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder: folder.canonicalize()? })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Have `work` write into a fresh folder what it makes of `text_bytes`.
+    pub(crate) fn with<T>(
+        &self,
+        text_bytes: u64,
+        work: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let folder = self.fresh()?;
+        let done = work(&folder);
+        if text_bytes > KEPT_TEXT_BYTES_MAX {
+            fs::remove_dir_all(folder)?;
+        }
+        done
+    }
+
+    /// There may be some of a program that was killed: they go with ours.
+    fn fresh(&self) -> io::Result<PathBuf> {
+        let mut number = 1;
+        loop {
+            let folder = self.folder.join(number.to_string());
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => return made.map(|()| folder),
+            }
+        }
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            say::note(format!("{} stays: {error}", self.folder.display()));
+        }
+    }
+}
+
+const NAME: &str = "bench-results";
+
+/// The texts that all must agree about, and the sample: a few hundred megabytes of results in all.
+const KEPT_TEXT_BYTES_MAX: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_has_a_fresh_folder_and_what_is_small_stays_until_the_end() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("theirs"), "").unwrap();
+        let results = Results::below(scratch.path()).unwrap();
+        let leave = |bytes| {
+            results.with(bytes, |folder| {
+                assert_eq!(fs::read_dir(folder)?.count(), 0);
+                fs::write(folder.join("counts"), "a 1\n")?;
+                Ok(folder.to_owned())
+            })
+        };
+
+        let kept = [0, KEPT_TEXT_BYTES_MAX].map(|bytes| leave(bytes).unwrap());
+        let large = leave(KEPT_TEXT_BYTES_MAX + 1).unwrap();
+
+        assert!(kept[0] != kept[1] && kept.iter().all(|folder| folder.join("counts").exists()));
+        assert!(!large.exists() && large.starts_with(results.folder()));
+        drop(results);
+        let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().collect();
+        assert!(left.len() == 1 && scratch.path().join("theirs").exists(), "{left:?}");
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_neither_taken_nor_left_again() {
+        let scratch = tempfile::tempdir().unwrap();
+        let left = scratch.path().join(NAME).join("1/files");
+        fs::create_dir_all(&left).unwrap();
+
+        let results = Results::below(scratch.path()).unwrap();
+        let folder = results.with(0, |folder| Ok(folder.to_owned())).unwrap();
+
+        assert!(!left.starts_with(&folder) && left.exists());
+        drop(results);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+}
