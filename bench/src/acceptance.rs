@@ -20,6 +20,8 @@ pub(crate) struct Wish {
 enum Limit {
     AtLeast(f64),
     AtMost(f64),
+    /// To be compared with: what is found says something of the machine alone.
+    Nothing,
 }
 
 impl Wish {
@@ -27,7 +29,7 @@ impl Wish {
         match (self.limit, self.found) {
             (Limit::AtLeast(least), Some(found)) => found < least,
             (Limit::AtMost(most), Some(found)) => found > most,
-            (_, None) => false,
+            (Limit::Nothing, _) | (_, None) => false,
         }
     }
 
@@ -35,13 +37,14 @@ impl Wish {
         let limit = match self.limit {
             Limit::AtLeast(least) => format!("at least {least}"),
             Limit::AtMost(most) => format!("at most {most}"),
+            Limit::Nothing => String::new(),
         };
         let found =
             self.found.map_or_else(|| "not measured".to_owned(), |found| format!("{found:.3}"));
-        let verdict = match (self.found, self.is_missed()) {
-            (None, _) => "",
-            (Some(_), false) => "yes",
-            (Some(_), true) => "MISSED",
+        let verdict = match (self.limit, self.found) {
+            (Limit::Nothing, _) | (_, None) => "",
+            (Limit::AtLeast(_) | Limit::AtMost(_), Some(_)) if self.is_missed() => "MISSED",
+            (Limit::AtLeast(_) | Limit::AtMost(_), Some(_)) => "yes",
         };
         vec![self.what.clone(), limit, found, verdict.to_owned()]
     }
@@ -77,8 +80,10 @@ pub(crate) fn wishes(outcomes: &[Outcome]) -> Vec<Wish> {
     ask("scripts: speed of Cyrillic / ASCII, per byte", AtLeast(0.4), speed("cyrillic"));
     ask("scripts: speed of Han / ASCII, per byte", AtLeast(0.4), speed("cjk"));
 
-    ask("sizes: longest / shortest time per byte", AtMost(1.1), sizes(outcomes, per_byte));
-    ask("sizes: most / least memory of a process", AtMost(1.1), sizes(outcomes, memory));
+    let sizes = |label, measure| sizes(outcomes, label, measure);
+    ask("sizes: longest / shortest time per byte", AtMost(1.1), sizes("mapmill", per_byte));
+    ask("sizes: the same of cp, for comparison", Nothing, sizes("cp", per_byte));
+    ask("sizes: most / least memory of a process", AtMost(1.1), sizes("mapmill", memory));
     let two = ratio(outcomes, Workers, "1 worker", "2 workers");
     ask("workers: time of one / two", AtLeast(1.8), two);
 
@@ -90,7 +95,7 @@ pub(crate) fn wishes(outcomes: &[Outcome]) -> Vec<Wish> {
     wishes
 }
 
-use Limit::{AtLeast, AtMost};
+use Limit::{AtLeast, AtMost, Nothing};
 use RaceName::{Books, Scripts, Sizes, Source, Start, Wide, Workers};
 
 const MUCH: &str = "mapmill --memory 512MiB";
@@ -113,10 +118,11 @@ fn ratio(outcomes: &[Outcome], race: RaceName, label: &str, base: &str) -> Optio
     Some(over(row(outcomes, race, label)?, row(outcomes, race, base)?)?.median)
 }
 
-/// The most over the least of what `measure` finds in all sizes.
-fn sizes(outcomes: &[Outcome], measure: fn(&Row) -> Option<f64>) -> Option<f64> {
+/// The most over the least of what `measure` finds in all sizes of the rows called `label`.
+fn sizes(outcomes: &[Outcome], label: &str, measure: fn(&Row) -> Option<f64>) -> Option<f64> {
     let outcome = outcomes.iter().find(|outcome| outcome.name == Sizes)?;
-    let found: Vec<f64> = outcome.rows.iter().filter_map(measure).collect();
+    let rows = outcome.rows.iter().filter(|row| row.label == label);
+    let found: Vec<f64> = rows.filter_map(measure).collect();
     let most = found.iter().copied().reduce(f64::max)?;
     Some(most / found.iter().copied().reduce(f64::min)?)
 }
@@ -136,7 +142,33 @@ fn crcs(row: &Row) -> impl Iterator<Item = Option<u32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use crate::contender::Sample;
+    use crate::process::Used;
+
     use super::*;
+
+    #[test]
+    fn sizes_are_compared_for_each_contender_and_asked_of_mapmill_alone() {
+        let row = |label: &str, bytes, seconds| {
+            let used = Used { wall: Duration::from_secs(seconds), rss_bytes: 1, ..Used::default() };
+            let samples = vec![Sample { used, words: None, distinct: None, crc: None }];
+            Row { label: label.to_owned(), bytes, base: 0, samples }
+        };
+        let rows =
+            vec![row("mapmill", 1, 2), row("cp", 1, 1), row("mapmill", 2, 6), row("cp", 2, 9)];
+        let outcome = Outcome { name: Sizes, title: String::new(), rows, notes: Vec::new() };
+
+        let wishes = wishes(&[outcome]);
+        let cells = |what: &str| {
+            wishes.iter().find(|wish| wish.what.contains(what)).unwrap().cells()[1..].join("|")
+        };
+
+        assert_eq!(cells("longest / shortest"), "at most 1.1|1.500|MISSED");
+        assert_eq!(cells("same of cp"), "|4.500|");
+        assert_eq!(wishes.iter().filter(|wish| wish.is_missed()).count(), 1);
+    }
 
     #[test]
     fn what_was_not_measured_is_not_missed() {

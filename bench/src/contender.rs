@@ -114,6 +114,8 @@ impl Contender {
         match self {
             Self::Cp => {
                 let mut copy = Command::new("cp");
+                // Who is given a file twice counts it twice; cp would say so and copy it once.
+                copy.args((inputs.len() > 1).then_some("--backup=numbered"));
                 Ok(silent(run("cp", copy.args(inputs).arg(scratch), scratch)?))
             }
             Self::Mapmill { workers, reduce_tasks, memory } => {
@@ -224,4 +226,28 @@ fn mapmill(
     let words = report["reduce"]["words"].as_u64();
     let distinct = report["distinct_words"].as_u64();
     Ok(Sample { used, words, distinct, crc: Some(digest.finalize()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_as_large_as_all_inputs_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        fs::write(&text, "a b\n").unwrap();
+        let results = Results::below(folder.path()).unwrap();
+        let tools =
+            Tools { mapmill: PathBuf::new(), python: None, has_memory_flag: false, results };
+
+        for times in [1, 2, 8] {
+            let copied = tools.results.with(0, |scratch| {
+                Contender::Cp.run(&vec![text.clone(); times], &tools, scratch)?;
+                fs::read_dir(scratch)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+            });
+            let copied: u64 = copied.unwrap();
+            assert_eq!(copied, 4 * times as u64);
+        }
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) enum RaceName {
     Scripts,
     /// Mapmill over newlines alone, and over long words
     Shapes,
-    /// Mapmill over 1, 2, 4 and 8 gigabytes
+    /// Mapmill and cp over 1, 2, 4 and 8 gigabytes
     Sizes,
     /// Mapmill with 1, 2 and 4 workers
     Workers,

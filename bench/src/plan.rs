@@ -164,9 +164,12 @@ impl Plan<'_> {
         let title = format!("Prose once, twice, and more often: {} and up", mib(size));
         let mut race = Draft::new(self, RaceName::Sizes, &title, 3);
         for times in [1, 2, 4, 8] {
-            // The same file several times is as many inputs.
-            let inputs = vec![path.clone(); times as usize];
-            race.add_as(&mib(size * times), inputs, size * times, MAPMILL, 0);
+            // Each is compared with itself over the file once.
+            for (base, contender) in [MAPMILL, Contender::Cp].into_iter().enumerate() {
+                // The same file several times is as many inputs.
+                let inputs = vec![path.clone(); times as usize];
+                race.add_as(&label(&contender), inputs, size * times, contender, base);
+            }
         }
         race.done()
     }
@@ -320,5 +323,19 @@ mod tests {
         assert_eq!((names.len(), names[0]), (5, RaceName::Start));
         assert_eq!(ALL[0], RaceName::Start);
         assert!(RaceName::value_variants().iter().all(|name| ALL.contains(name)));
+    }
+
+    #[test]
+    fn every_size_is_copied_as_well() {
+        let race = raced("sizes").pop().unwrap();
+        let of = |label: &str| -> Vec<&Entry> {
+            race.entries.iter().filter(|entry| entry.label == label).collect()
+        };
+        for label in ["mapmill", "cp"] {
+            let gib: Vec<u64> = of(label).iter().map(|entry| entry.bytes >> 30).collect();
+            assert_eq!(gib, [1, 2, 4, 8], "{label}");
+            assert!(of(label).iter().all(|entry| race.entries[entry.base].label == label));
+        }
+        assert_eq!(race.entries.len(), 8);
     }
 }
