@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::hint::black_box;
 use std::io;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use bench::loops::Reading;
 use bench::texts::Text;
 use bench::{loops, say, top};
 use scheduler::{Action, Beat, Job, Limits, Order, Outcome, Phase, Scheduler, Time, WorkerId};
-use words::Counter;
+use words::{Counter, Level};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,21 +72,20 @@ fn counted_by_callgrind<T>(work: impl FnOnce() -> T) -> T {
 
 fn map(text: Text) -> io::Result<()> {
     let text = text.make(TEXT_BYTES)?;
-    let four = NonZeroU32::new(4).expect("four is not zero");
     // What a process does once, at its first letter that is not ASCII, would hide the loop.
-    black_box(loops::map("\u{e9}".as_bytes(), four));
-    black_box(counted_by_callgrind(|| loops::map(&text, four)));
+    black_box(loops::map("\u{e9}".as_bytes(), Reading::default()));
+    black_box(counted_by_callgrind(|| loops::map(&text, Reading::default())));
     Ok(())
 }
 
 fn reduce(text: Text) -> io::Result<()> {
     let lines = loops::lines(&text.make(TEXT_BYTES)?);
-    black_box(counted_by_callgrind(|| loops::reduce(&lines)));
+    black_box(counted_by_callgrind(|| loops::reduce(&lines, Level::best())));
     Ok(())
 }
 
 fn sort() -> io::Result<()> {
-    let table = loops::reduce(&loops::lines(&Text::Wide.make(TEXT_BYTES)?));
+    let table = loops::reduce(&loops::lines(&Text::Wide.make(TEXT_BYTES)?), Level::best());
     black_box(counted_by_callgrind(|| Counter::into_table(table).into_sorted(|| ())));
     Ok(())
 }

@@ -275,7 +275,7 @@ fn printing_elsewhere_is_found() {
     assert_eq!(lines(&printing(&[File::new("crates/worker/src/map.rs", text)])), [1, 2, 4]);
     assert_eq!(lines(&printing(&[File::new("bench/src/main.rs", text)])), [1, 2, 4]);
     assert_eq!(lines(&printing(&[File::new("bench/src/say.rs", text)])), NOWHERE);
-    assert_eq!(lines(&printing(&[File::new("crates/words/benches/words.rs", text)])), NOWHERE);
+    assert_eq!(lines(&printing(&[File::new("crates/scheduler/benches/scale.rs", text)])), NOWHERE);
 }
 
 #[test]
