@@ -101,11 +101,19 @@ use RaceName::{Books, Scripts, Sizes, Source, Start, Wide, Workers};
 const MUCH: &str = "mapmill --memory 512MiB";
 const LITTLE: &str = "mapmill --memory 64MiB";
 
-/// As a table.
-pub(crate) fn list(wishes: &[Wish]) -> String {
+/// As a table. What was not measured stands there as in `kept`, such a table from before.
+pub(crate) fn list(wishes: &[Wish], kept: &str) -> String {
     let head = ["asked", "limit", "found", "holds"].map(str::to_owned).to_vec();
+    let cells =
+        |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    let kept: Vec<Vec<String>> = kept.lines().map(cells).collect();
     let mut rows = vec![head];
-    rows.extend(wishes.iter().map(Wish::cells));
+    rows.extend(wishes.iter().map(|wish| {
+        let cells = wish.cells();
+        let is_same = |row: &&Vec<String>| row.len() == cells.len() && row[..2] == cells[..2];
+        let kept = kept.iter().find(is_same).filter(|_| wish.found.is_none());
+        kept.cloned().unwrap_or(cells)
+    }));
     markdown(&rows)
 }
 
@@ -174,7 +182,18 @@ mod tests {
     fn what_was_not_measured_is_not_missed() {
         let wishes = wishes(&[]);
         assert!(wishes.iter().all(|wish| !wish.is_missed()));
-        assert!(list(&wishes).contains("not measured"));
+        assert!(list(&wishes, "").contains("not measured"));
+    }
+
+    #[test]
+    fn what_is_not_measured_again_stands_as_before() {
+        let wish = |limit, found| Wish { what: "speed".to_owned(), limit, found };
+        let kept = list(&[wish(AtLeast(2.0), Some(1.0))], "");
+
+        assert_eq!(list(&[wish(AtLeast(2.0), None)], &kept), kept);
+        assert!(list(&[wish(AtLeast(2.0), Some(3.0))], &kept).contains("yes"));
+        // It was another limit that was missed.
+        assert!(list(&[wish(AtLeast(0.5), None)], &kept).contains("not measured"));
     }
 
     #[test]

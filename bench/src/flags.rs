@@ -45,17 +45,13 @@ pub(crate) struct Flags {
 
     /// Write the tables into BENCHMARKS.md, the plots and all samples into docs/bench
     ///
-    /// With --only, the tables of these races alone.
+    /// With --only, those of these races alone.
     #[arg(long)]
     pub(crate) write: bool,
 
     /// End with exit code 1 when what is asked of a speed or a memory is missed
     #[arg(long)]
     pub(crate) check: bool,
-
-    /// Run the benchmarks of the hot loops as well, as --write of everything does
-    #[arg(long)]
-    pub(crate) loops: bool,
 
     /// Make the texts, and nothing else
     #[arg(long)]
@@ -83,6 +79,16 @@ pub(crate) enum RaceName {
     Start,
     /// Everybody over prose of growing size, for the plot
     Growth,
+    /// No race: the hot loops by themselves, as `cargo bench -p bench` runs them
+    Loops,
+}
+
+impl RaceName {
+    /// As it is typed, and as its table is marked.
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value().expect("none is hidden from --only");
+        value.get_name().to_owned()
+    }
 }
 
 impl Flags {
@@ -96,7 +102,10 @@ impl Flags {
     }
 
     pub(crate) fn wants(&self, race: RaceName) -> bool {
-        self.only.is_empty() || self.only.contains(&race)
+        if self.only.is_empty() {
+            return !(self.quick && race == RaceName::Loops);
+        }
+        self.only.contains(&race)
     }
 }
 
@@ -123,5 +132,13 @@ mod tests {
         assert_eq!(bytes("1GiB"), Ok(1 << 30));
         assert_eq!(bytes("32M"), Ok(32 << 20));
         assert!(bytes("1").is_err() && bytes("1TB").is_err() && bytes("M").is_err());
+    }
+
+    #[test]
+    fn loops_are_run_with_everything_but_not_for_a_look() {
+        let wants =
+            |typed: &[&str]| Flags::parse_from([&["bench"], typed].concat()).wants(RaceName::Loops);
+        assert!(wants(&[]) && wants(&["--only", "loops", "--quick"]));
+        assert!(!wants(&["--quick"]) && !wants(&["--only", "books"]));
     }
 }

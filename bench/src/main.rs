@@ -7,17 +7,17 @@ use std::io;
 use std::process::{Command, ExitCode};
 
 use bench::{say, top};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::corpora::Corpora;
-use crate::flags::Flags;
-use crate::process::output;
-use crate::race::Outcome;
+use crate::flags::{Flags, RaceName};
+use crate::paper::Findings;
 
 mod acceptance;
 mod contender;
 mod corpora;
 mod flags;
+mod hot;
 mod machine;
 mod paper;
 mod plan;
@@ -68,60 +68,23 @@ fn run(mut flags: Flags) -> io::Result<ExitCode> {
         outcomes.push(outcome);
     }
     let wishes = acceptance::wishes(&outcomes);
-    let list = acceptance::list(&wishes);
-    say::out(&list);
-    let whole = flags.only.is_empty();
-    let loops = if flags.loops || (flags.write && whole) { Some(loops()?) } else { None };
-    keep(flags, &outcomes, &machine, &list, loops.as_deref())?;
+    if !outcomes.is_empty() {
+        say::out(acceptance::list(&wishes, ""));
+    }
+    // When they cannot be built, what the races have found is kept first.
+    let loops = flags.wants(RaceName::Loops).then(hot::loops).transpose();
 
     let missed = wishes.iter().filter(|wish| wish.is_missed()).count();
+    let findings =
+        Findings { machine, outcomes, wishes, loops: loops.as_ref().ok().cloned().flatten() };
+    if flags.write {
+        findings.write(&top())?;
+    } else {
+        findings.leave(&flags.folder)?;
+    }
+    say::out(loops?.unwrap_or_default());
     if missed > 0 {
         say::note(format!("{missed} limits are missed"));
     }
     Ok(if flags.check && missed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// What the benchmarks of the hot loops print.
-fn loops() -> io::Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    say::note("the hot loops, by themselves");
-    let printed =
-        output(Command::new(cargo).args(["bench", "--package", "bench"]).current_dir(top()))?;
-    say::out(&printed);
-    Ok(printed)
-}
-
-/// Leave samples and plots beside the texts, or in the repository.
-fn keep(
-    flags: &Flags,
-    outcomes: &[Outcome],
-    machine: &str,
-    list: &str,
-    loops: Option<&str>,
-) -> io::Result<()> {
-    // A part of the samples would look like all of them.
-    let whole = flags.write && flags.only.is_empty();
-    let folder = if whole { top().join("docs/bench") } else { flags.folder.clone() };
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("samples.json"), paper::samples(outcomes, machine))?;
-    for (name, svg) in plot::plots(outcomes) {
-        fs::write(folder.join(format!("{name}.svg")), svg)?;
-    }
-    say::note(format!("samples and plots are in {}", folder.display()));
-    if !flags.write {
-        return Ok(());
-    }
-    let mut parts: Vec<(String, String)> = outcomes
-        .iter()
-        .map(|outcome| {
-            let name = outcome.name.to_possible_value().map(|value| value.get_name().to_owned());
-            (name.unwrap_or_default(), table::table(outcome))
-        })
-        .collect();
-    parts.push(("machine".to_owned(), machine.to_owned()));
-    if whole {
-        parts.push(("limits".to_owned(), list.to_owned()));
-    }
-    parts.extend(loops.map(|printed| ("loops".to_owned(), format!("```text\n{printed}\n```"))));
-    paper::write(&parts)
 }

@@ -1,83 +1,156 @@
-//! Puts what was measured into `BENCHMARKS.md`, between marks, and all samples beside the plots.
+//! Puts what was measured into `BENCHMARKS.md`, between marks, and samples and plots beside it.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use bench::top;
+use bench::say;
 
+use crate::acceptance::{self, Wish};
+use crate::flags::RaceName;
+use crate::plot;
 use crate::race::{Outcome, Row};
+use crate::table;
 
-/// Replace what stands in the paper between the marks called `name`.
-///
-/// # Errors
-///
-/// When there are no such marks.
-pub(crate) fn fill(paper: &str, name: &str, content: &str) -> io::Result<String> {
-    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
-    let parts = paper
-        .split_once(&open)
-        .and_then(|(before, rest)| rest.split_once(&close).map(|(_, after)| (before, after)));
-    let Some((before, after)) = parts else {
-        return Err(io::Error::other(format!("BENCHMARKS.md has no marks `{}`", open.trim())));
-    };
-    Ok(format!("{before}{open}\n{}\n\n{close}{after}", content.trim()))
+/// All that came out of one run of this program.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) machine: String,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) wishes: Vec<Wish>,
+    /// The table of the hot loops, if they were run.
+    pub(crate) loops: Option<String>,
 }
 
-/// Write `parts`, each with its name, into the paper.
-pub(crate) fn write(parts: &[(String, String)]) -> io::Result<()> {
-    let path = top().join("BENCHMARKS.md");
-    let mut paper = fs::read_to_string(&path)?;
-    for (name, content) in parts {
-        paper = fill(&paper, name, content)?;
+impl Findings {
+    /// Leave samples and plots, and nothing of any other run, in `folder`.
+    pub(crate) fn leave(&self, folder: &Path) -> io::Result<()> {
+        if self.outcomes.is_empty() {
+            return Ok(());
+        }
+        self.leave_with(folder, &Value::Null)
     }
-    fs::write(path, paper)
-}
 
-/// Every sample there is, for programs.
-pub(crate) fn samples(outcomes: &[Outcome], machine: &str) -> String {
-    let row = |row: &Row| {
-        let samples: Vec<Value> = row
-            .samples
+    /// Take the place of what the paper in the checkout `top` has of the same races, and of the
+    /// samples and plots beside it; what was not measured stays as it is.
+    pub(crate) fn write(&self, top: &Path) -> io::Result<()> {
+        let folder = top.join(SAMPLES);
+        if !self.outcomes.is_empty() {
+            fs::create_dir_all(&folder)?;
+            let kept = match fs::read(folder.join(FILE)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
+                kept => serde_json::from_slice(&kept?)?,
+            };
+            self.leave_with(&folder, &kept)?;
+        }
+
+        let path = top.join(PAPER);
+        let mut paper = fs::read_to_string(&path)?;
+        for outcome in &self.outcomes {
+            paper = fill(&paper, &outcome.name.name(), &table::table(outcome))?;
+        }
+        if !self.outcomes.is_empty() {
+            let (_, kept, _) = part(&paper, "limits")?;
+            paper = fill(&paper, "limits", &acceptance::list(&self.wishes, kept))?;
+        }
+        if let Some(loops) = &self.loops {
+            paper = fill(&paper, "loops", loops)?;
+        }
+        fs::write(path, fill(&paper, "machine", &self.machine)?)
+    }
+
+    fn leave_with(&self, folder: &Path, kept: &Value) -> io::Result<()> {
+        fs::write(folder.join(FILE), self.samples(kept))?;
+        for (name, svg) in plot::plots(&self.outcomes) {
+            fs::write(folder.join(format!("{name}.svg")), svg)?;
+        }
+        say::note(format!("samples and plots are in {}", folder.display()));
+        Ok(())
+    }
+
+    /// Every sample there is, for programs; those of races that were not run are those of `kept`.
+    fn samples(&self, kept: &Value) -> String {
+        let kept = kept["races"].as_array().map_or(&[][..], Vec::as_slice);
+        let races: Vec<Value> = RaceName::value_variants()
             .iter()
-            .map(|sample| {
-                json!({
-                    "seconds": sample.used.wall.as_secs_f64(),
-                    "cpu_seconds": sample.used.cpu.as_secs_f64(),
-                    "rss_bytes": sample.used.rss_bytes,
-                    "words": sample.words,
-                    "distinct_words": sample.distinct,
-                })
+            .filter_map(|race| {
+                let new = self.outcomes.iter().find(|outcome| outcome.name == *race);
+                let old = || kept.iter().find(|old| old["race"] == race.name()).cloned();
+                new.map(|outcome| self.race(outcome)).or_else(old)
             })
             .collect();
-        json!({ "contender": row.label, "bytes": row.bytes, "samples": samples })
-    };
-    let races: Vec<Value> = outcomes
+        format!("{:#}\n", json!({ "races": races }))
+    }
+
+    /// With the machine: other races may have been run on another, or over another commit.
+    fn race(&self, outcome: &Outcome) -> Value {
+        json!({
+            "race": outcome.name.name(),
+            "title": outcome.title,
+            "machine": self.machine.lines().collect::<Vec<_>>(),
+            "rows": outcome.rows.iter().map(row).collect::<Vec<_>>(),
+            "notes": outcome.notes,
+        })
+    }
+}
+
+fn row(row: &Row) -> Value {
+    let samples: Vec<Value> = row
+        .samples
         .iter()
-        .map(|outcome| {
-            let rows: Vec<Value> = outcome.rows.iter().map(row).collect();
-            json!({ "race": outcome.title, "rows": rows, "notes": outcome.notes })
+        .map(|sample| {
+            json!({
+                "seconds": sample.used.wall.as_secs_f64(),
+                "cpu_seconds": sample.used.cpu.as_secs_f64(),
+                "rss_bytes": sample.used.rss_bytes,
+                "words": sample.words,
+                "distinct_words": sample.distinct,
+            })
         })
         .collect();
-    let all = json!({ "machine": machine.lines().collect::<Vec<_>>(), "races": races });
-    format!("{all:#}\n")
+    json!({ "contender": row.label, "bytes": row.bytes, "samples": samples })
 }
+
+/// What stands before the marks called `name`, between them, and behind, the marks included.
+fn part<'a>(paper: &'a str, name: &str) -> io::Result<(&'a str, &'a str, &'a str)> {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let start = paper.find(&open).map(|at| at + open.len());
+    let end = start.and_then(|start| Some(start + paper[start..].find(&close)?));
+    let (Some(start), Some(end)) = (start, end) else {
+        return Err(io::Error::other(format!("{PAPER} has no marks `{}`", open.trim())));
+    };
+    Ok((&paper[..start], &paper[start..end], &paper[end..]))
+}
+
+/// Replace what stands in the paper between the marks called `name`.
+fn fill(paper: &str, name: &str, content: &str) -> io::Result<String> {
+    let (before, _, after) = part(paper, name)?;
+    Ok(format!("{before}\n{}\n\n{after}", content.trim()))
+}
+
+pub(crate) const PAPER: &str = "BENCHMARKS.md";
+pub(crate) const SAMPLES: &str = "docs/bench";
+const FILE: &str = "samples.json";
 
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
+    use std::time::Duration;
 
-    use crate::flags::RaceName;
+    use bench::top;
+
+    use crate::contender::Sample;
+    use crate::process::Used;
 
     use super::*;
 
     #[test]
     fn the_paper_has_marks_for_every_table() {
-        let mut paper = fs::read_to_string(top().join("BENCHMARKS.md")).unwrap();
-        let races = RaceName::value_variants().iter().filter_map(RaceName::to_possible_value);
-        let races = races.map(|race| race.get_name().to_owned());
-        for name in races.chain(["limits", "loops", "machine"].map(str::to_owned)) {
+        let mut paper = fs::read_to_string(top().join(PAPER)).unwrap();
+        let races = RaceName::value_variants().iter().map(|race| race.name());
+        for name in races.chain(["limits", "machine"].map(str::to_owned)) {
             paper = fill(&paper, &name, "1").unwrap();
         }
     }
@@ -90,5 +163,54 @@ mod tests {
         assert_eq!(filled, "a\n<!-- books -->\n\nnew\n\n<!-- /books -->\nb\n");
         assert_eq!(fill(&filled, "books", "new").unwrap(), filled);
         assert!(fill(paper, "source", "new").is_err());
+    }
+
+    /// As if `label` had taken so many seconds.
+    fn raced(name: RaceName, label: &str, seconds: u64) -> Findings {
+        let used = Used { wall: Duration::from_secs(seconds), ..Used::default() };
+        let samples = vec![Sample { used, words: None, distinct: None, crc: None }];
+        let rows = vec![Row { label: label.to_owned(), bytes: 1 << 30, base: 0, samples }];
+        let title = format!("{label} for {seconds} s");
+        let outcomes = vec![Outcome { name, title, rows, notes: Vec::new() }];
+        let machine = format!("* the {seconds}th machine");
+        Findings { machine, wishes: acceptance::wishes(&outcomes), outcomes, loops: None }
+    }
+
+    #[test]
+    fn what_was_not_measured_stays_as_it_is() {
+        let checkout = tempfile::tempdir().unwrap();
+        let read = |path: &str| fs::read_to_string(checkout.path().join(path)).unwrap();
+        let samples = || -> Value {
+            serde_json::from_str(&read("docs/bench/samples.json")).expect("it is JSON")
+        };
+        fs::copy(top().join(PAPER), checkout.path().join(PAPER)).unwrap();
+
+        let byte = "run, one byte";
+        for findings in [
+            raced(RaceName::Start, byte, 7),
+            raced(RaceName::Books, "mapmill", 3),
+            raced(RaceName::Books, "mapmill", 5),
+        ] {
+            findings.write(checkout.path()).unwrap();
+        }
+
+        let races = samples()["races"].clone();
+        let titles: Vec<_> = races.as_array().unwrap().iter().map(|race| &race["title"]).collect();
+        assert_eq!(titles, ["mapmill for 5 s", "run, one byte for 7 s"]);
+        assert_eq!(races[1]["machine"][0], "* the 7th machine");
+        assert_eq!(races[1]["rows"][0]["samples"][0]["seconds"], 7.0);
+        let paper = read(PAPER);
+        let limits = part(&paper, "limits").unwrap().1;
+        let limit = limits.lines().find(|line| line.contains("seconds for one byte")).unwrap();
+        assert!(limit.contains("7.000") && limit.contains("MISSED"), "{limit}");
+
+        let (outcomes, wishes) = (Vec::new(), acceptance::wishes(&[]));
+        let loops = Some("| map |".to_owned());
+        let findings = Findings { machine: "* another".to_owned(), outcomes, wishes, loops };
+        findings.write(checkout.path()).unwrap();
+
+        assert_eq!(samples()["races"], races);
+        let filled = fill(&paper, "loops", "| map |").unwrap();
+        assert_eq!(read(PAPER), fill(&filled, "machine", "* another").unwrap());
     }
 }
