@@ -10,6 +10,7 @@ use bench::{say, top};
 
 use crate::contender::Tools;
 use crate::flags::Flags;
+use crate::paper::{PAPER, SAMPLES};
 use crate::process::output;
 use crate::results::Results;
 
@@ -80,8 +81,6 @@ pub(crate) fn description(tools: &Tools) -> String {
         },
     );
     let source = output(Command::new("dpkg-query").args(["-Wf", "${Version}", "linux-source-6.1"]));
-    let commit =
-        output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(top()));
     [
         format!("* {}", first("date", &["-u", "+%Y-%m-%d"])),
         format!(
@@ -94,7 +93,7 @@ pub(crate) fn description(tools: &Tools) -> String {
         format!(
             "* {} at {}, {}",
             first(&tools.mapmill.display().to_string(), &["--version"]),
-            commit.unwrap_or_else(|_| "an unknown commit".to_owned()),
+            commit(&top()).unwrap_or_else(|_| "an unknown commit".to_owned()),
             first("rustc", &["--version"])
         ),
         format!(
@@ -106,4 +105,55 @@ pub(crate) fn description(tools: &Tools) -> String {
     ]
     .join("\n")
         + "\n"
+}
+
+/// What the checkout `top` is at, and whether it has been changed since. What `--write` has written
+/// there does not count: it changes nothing that is measured.
+fn commit(top: &Path) -> io::Result<String> {
+    let git = || {
+        let mut git = Command::new("git");
+        git.current_dir(top);
+        git
+    };
+    let commit = output(git().args(["describe", "--always"]))?;
+    let written = [PAPER, SAMPLES].map(|path| format!(":(exclude){path}"));
+    let status = ["status", "--porcelain", "--untracked-files=no", "--", "."];
+    let changed = output(git().args(status).args(written))?;
+    Ok(if changed.is_empty() { commit } else { format!("{commit}-dirty") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLOT: &str = "docs/bench/plot.svg";
+
+    #[test]
+    fn a_commit_is_dirty_when_more_has_changed_than_is_written_here() {
+        // Nothing but Rust is needed to test; then the commit is unknown.
+        if output(Command::new("git").arg("--version")).is_err() {
+            return;
+        }
+        let checkout = tempfile::tempdir().unwrap();
+        let top = checkout.path();
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            output(git.args(arguments).current_dir(top)).expect("git is there, as for the commit")
+        };
+        let write = |path: &str, text: &str| fs::write(top.join(path), text).unwrap();
+        fs::create_dir_all(top.join(SAMPLES)).unwrap();
+        git(&["init"]);
+        ["main.rs", PAPER, PLOT].iter().for_each(|path| write(path, "1"));
+        git(&["add", "."]);
+        let author = ["-c", "user.name=somebody", "-c", "user.email=somebody@localhost"];
+        git(&[&author[..], &["commit", "--no-gpg-sign", "-m", "all"]].concat());
+
+        let clean = git(&["rev-parse", "--short", "HEAD"]);
+        assert_eq!(commit(top).unwrap(), clean);
+        [PAPER, PLOT].iter().for_each(|path| write(path, "22"));
+        git(&["add", PAPER]);
+        assert_eq!(commit(top).unwrap(), clean);
+        write("main.rs", "22");
+        assert_eq!(commit(top).unwrap(), format!("{clean}-dirty"));
+    }
 }
