@@ -112,7 +112,7 @@ pub(crate) fn description(tools: &Tools) -> String {
 fn commit(top: &Path) -> io::Result<String> {
     let git = || {
         let mut git = Command::new("git");
-        git.current_dir(top);
+        git.arg("--no-optional-locks").current_dir(top);
         git
     };
     let commit = output(git().args(["describe", "--always"]))?;

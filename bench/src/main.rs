@@ -82,7 +82,9 @@ fn run(mut flags: Flags) -> io::Result<ExitCode> {
     } else {
         findings.leave(&flags.folder)?;
     }
-    say::out(loops?.unwrap_or_default());
+    if let Some(loops) = loops? {
+        say::out(loops);
+    }
     if missed > 0 {
         say::note(format!("{missed} limits are missed"));
     }

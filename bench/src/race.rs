@@ -67,7 +67,9 @@ impl Race {
     ///
     /// When Mapmill fails. That of anybody else is a note.
     pub(crate) fn run(self, tools: &Tools) -> io::Result<Outcome> {
-        let mut notes = Vec::new();
+        let makes_many_files = self.name == RaceName::Start;
+        let mut notes: Vec<_> =
+            tools.results.note().into_iter().filter(|_| makes_many_files).collect();
         let inputs: BTreeSet<_> = self.entries.iter().flat_map(|entry| &entry.inputs).collect();
         inputs.into_iter().try_for_each(|input| warm(input))?;
         let mut rows: Vec<Row> = self

@@ -8,21 +8,37 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bench::say;
 
-/// A folder of its own, which is removed with all that is in it when this is dropped.
+/// A folder of its own. What is in it is removed when this is dropped; the folder stays, empty, and
+/// by its age the next program knows when that was.
 #[derive(Debug)]
 pub(crate) struct Results {
     folder: PathBuf,
+    /// How long before this was made.
+    removed: Option<Duration>,
 }
 
 impl Results {
     /// In `folder`, in which everything else stays as it is.
     pub(crate) fn below(folder: &Path) -> io::Result<Self> {
         let folder = folder.join(NAME);
+        let is_empty = || fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
+        let changed = fs::metadata(&folder).and_then(|folder| folder.modified()).ok();
+        let removed = changed.filter(|_| is_empty()).and_then(|at| at.elapsed().ok());
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder: folder.canonicalize()? })
+        Ok(Self { folder: folder.canonicalize()?, removed })
+    }
+
+    /// What must be known of a race in which many files are made.
+    pub(crate) fn note(&self) -> Option<String> {
+        let removed = self.removed.filter(|age| *age < FREED_AGE_MAX)?.as_secs();
+        Some(format!(
+            "The results of another run were removed {removed} s before this one began: on some \
+             disks, files are made slowly for five minutes then."
+        ))
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -58,19 +74,26 @@ impl Results {
 
 impl Drop for Results {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            say::note(format!("{} stays: {error}", self.folder.display()));
+        let remove = |entry: io::Result<fs::DirEntry>| fs::remove_dir_all(entry?.path());
+        let removed = fs::read_dir(&self.folder).and_then(|mut runs| runs.try_for_each(remove));
+        if let Err(error) = removed {
+            say::note(format!("{} is not empty: {error}", self.folder.display()));
         }
     }
 }
 
 const NAME: &str = "bench-results";
 
+/// As long as ext4 thinks of an inode as freed lately (`RECENTCY_MIN` and `RECENTCY_DIRTY`).
+const FREED_AGE_MAX: Duration = Duration::from_mins(5);
+
 /// The texts that all must agree about, and the sample: a few hundred megabytes of results in all.
 const KEPT_TEXT_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -92,8 +115,8 @@ mod tests {
         assert!(kept[0] != kept[1] && kept.iter().all(|folder| folder.join("counts").exists()));
         assert!(!large.exists() && large.starts_with(results.folder()));
         drop(results);
-        let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().collect();
-        assert!(left.len() == 1 && scratch.path().join("theirs").exists(), "{left:?}");
+        assert!(kept.iter().all(|folder| !folder.exists()));
+        assert!(scratch.path().join("theirs").exists());
     }
 
     #[test]
@@ -106,7 +129,20 @@ mod tests {
         let folder = results.with(0, |folder| Ok(folder.to_owned())).unwrap();
 
         assert!(!left.starts_with(&folder) && left.exists());
+        assert_eq!(results.note(), None);
         drop(results);
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn who_comes_soon_after_others_is_told_so() {
+        let scratch = tempfile::tempdir().unwrap();
+        let note = || Results::below(scratch.path()).unwrap().note();
+        assert_eq!(note(), None);
+        assert!(note().unwrap().contains("removed 0 s before"));
+
+        let folder = fs::File::open(scratch.path().join(NAME)).unwrap();
+        folder.set_modified(SystemTime::now() - FREED_AGE_MAX).unwrap();
+        assert_eq!(note(), None);
     }
 }
