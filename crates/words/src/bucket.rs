@@ -9,6 +9,7 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use crate::gaps::{CHUNK, low_bits};
 use crate::simd::Sift;
 
 /// The bucket of a word that begins with the scalar value `first`.
@@ -120,26 +121,35 @@ impl Buckets {
         bucket_of(first, self.count)
     }
 
-    /// The first buckets, up to `N`, each with room for `bytes` more. What the lanes take counts
+    /// Room for `bytes` more in each of the first buckets, up to `N`. What is written there counts
     /// when it is [settled](Self::settle).
-    pub(crate) fn lanes<const N: usize>(&mut self, bytes: usize) -> [Lane<'_>; N] {
+    pub(crate) fn rooms<const N: usize>(&mut self, bytes: usize) -> [Option<&mut [u8]>; N] {
         let mut buckets = self.buckets.iter_mut();
-        [(); N].map(|()| match buckets.next() {
-            Some(bucket) => {
+        [(); N].map(|()| {
+            buckets.next().map(|bucket| {
                 if bucket.used + bytes > bucket.lines.len() {
                     bucket.grow(bucket.used + bytes);
                 }
-                Lane { room: &mut bucket.lines, used: bucket.used, words: 0, open: 0 }
-            }
-            None => Lane { room: &mut [], used: 0, words: 0, open: 0 },
+                &mut bucket.lines[bucket.used..]
+            })
         })
     }
 
-    /// The lanes of the first buckets end with so many bytes used, and so many words put in.
-    pub(crate) fn settle(&mut self, lanes: impl IntoIterator<Item = (usize, u64)>) {
-        for (bucket, (used, words)) in self.buckets.iter_mut().zip(lanes) {
-            bucket.used = used;
-            bucket.words += words;
+    /// So many bytes of lines were written to the rooms of the first buckets: each line that ends
+    /// there is a word.
+    #[inline(always)]
+    pub(crate) fn settle<S: Sift>(&mut self, simd: S, written: impl IntoIterator<Item = usize>) {
+        for (bucket, written) in self.buckets.iter_mut().zip(written) {
+            let used = bucket.used + written;
+            let mut newlines = 0;
+            while bucket.used < used {
+                let chunk =
+                    bucket.lines[bucket.used..].first_chunk().expect("chunks are written whole");
+                let here = simd.equal(b'\n', chunk) & low_bits(used - bucket.used);
+                newlines += u64::from(here.count_ones());
+                bucket.used = (bucket.used + CHUNK).min(used);
+            }
+            bucket.words += newlines;
         }
     }
 
@@ -169,35 +179,14 @@ impl Buckets {
         self.buckets[bucket as usize].words += 1;
     }
 
+    /// The open word of `bucket` will be counted when it is [settled](Self::settle): not now.
+    pub(crate) fn count_later(&mut self, bucket: u32) {
+        self.buckets[bucket as usize].words -= 1;
+    }
+
     /// Put the next bytes of a word, or the newline that ends it, into `bucket`.
     pub(crate) fn append(&mut self, bucket: u32, bytes: &[u8]) {
         self.buckets[bucket as usize].append(bytes);
-    }
-}
-
-/// A bucket as its sieve sees it. What changes with every chunk is side by side here: with the
-/// buckets themselves, the sieve is a tenth slower.
-pub(crate) struct Lane<'a> {
-    room: &'a mut [u8],
-    used: usize,
-    words: u64,
-    /// 1 when a word of this bucket goes on in the next chunk, else 0.
-    pub(crate) open: u64,
-}
-
-impl Lane<'_> {
-    /// Append the bytes of a chunk that are set in `mask`, in which `words` begin.
-    #[inline(always)]
-    pub(crate) fn keep<S: Sift>(&mut self, simd: S, chunk: S::Bytes, mask: u64, words: u32) {
-        let to = self.room[self.used..].first_chunk_mut().expect("there is room for a chunk");
-        simd.compress(mask, chunk, to);
-        self.used += mask.count_ones() as usize;
-        self.words += u64::from(words);
-    }
-
-    /// What [`Buckets::settle`] wants to know.
-    pub(crate) fn done(self) -> (usize, u64) {
-        (self.used, self.words)
     }
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn find_leads<S: Simd>(
 
 /// Bit `i` is set when `chunk[i]` is an ASCII character that is part of a word.
 #[inline(always)]
-fn word_mask<S: Simd>(simd: S, rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
+pub(crate) fn word_mask<S: Simd>(simd: S, rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
     match rule {
         WordRule::Letters => simd.letters(chunk),
         WordRule::Whitespace => simd.visible(chunk),

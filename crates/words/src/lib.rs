@@ -38,6 +38,7 @@ mod bucket;
 mod counter;
 mod gaps;
 mod key;
+mod lanes;
 mod letters;
 mod line;
 mod long;

@@ -85,8 +85,8 @@ pub(crate) trait Sift: Simd {
     /// Byte by byte, without a carry.
     fn add(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
 
-    /// Bit `i` is set when byte `i` is `byte`.
-    fn same(self, bytes: Self::Bytes, byte: u8) -> u64;
+    /// Bit `i` is set when byte `i` has one of `bits`.
+    fn test(self, bytes: Self::Bytes, bits: u8) -> u64;
 
     /// `bytes` where `mask` is set, `others` elsewhere.
     fn select(self, mask: u64, bytes: Self::Bytes, others: Self::Bytes) -> Self::Bytes;
@@ -94,9 +94,31 @@ pub(crate) trait Sift: Simd {
     /// ASCII upper case to lower case.
     fn lower(self, bytes: Self::Bytes) -> Self::Bytes;
 
-    /// Write the bytes where `mask` is set to the start of `to`, without gaps. What is in `to`
-    /// behind them is undefined.
-    fn compress(self, mask: u64, bytes: Self::Bytes, to: &mut [u8; CHUNK]);
+    /// The sum of all three, and the carry out of it. A carry is 0 or 1.
+    fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8);
+
+    /// Rooms that are filled side by side, some of them absent.
+    type Rooms<'a, const LANES: usize>;
+
+    /// Empty rooms. More than half of them are there, and those before those that are not.
+    fn rooms<const LANES: usize>(self, rooms: [Option<&mut [u8]>; LANES])
+    -> Self::Rooms<'_, LANES>;
+
+    /// Append to each room the bytes of its mask, without gaps. What stands behind them is
+    /// undefined.
+    ///
+    /// # Panics
+    ///
+    /// When this is done more often than a whole chunk fits into the smallest room.
+    fn keep<const LANES: usize>(
+        self,
+        rooms: &mut Self::Rooms<'_, LANES>,
+        bytes: Self::Bytes,
+        mask: impl Fn(usize) -> u64,
+    );
+
+    /// How many bytes are in each room.
+    fn written<const LANES: usize>(self, rooms: Self::Rooms<'_, LANES>) -> [usize; LANES];
 }
 
 /// A loop to be compiled for every level.
@@ -246,8 +268,8 @@ impl Sift for Scalar {
         std::array::from_fn(|at| left[at].wrapping_add(right[at]))
     }
 
-    fn same(self, bytes: Block, byte: u8) -> u64 {
-        self.equal(byte, &bytes)
+    fn test(self, bytes: Block, bits: u8) -> u64 {
+        pack(bytes.map(|byte| byte & bits != 0))
     }
 
     fn select(self, mask: u64, bytes: Block, others: Block) -> Block {
@@ -258,11 +280,39 @@ impl Sift for Scalar {
         bytes.map(|byte| byte.to_ascii_lowercase())
     }
 
-    fn compress(self, mask: u64, bytes: Block, to: &mut Block) {
-        let kept = (0..CHUNK).filter(|at| mask >> at & 1 == 1);
-        for (to, at) in to.iter_mut().zip(kept) {
-            *to = bytes[at];
+    fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8) {
+        let (sum, first) = left.overflowing_add(right);
+        let (sum, second) = sum.overflowing_add(u64::from(carry));
+        (sum, u8::from(first | second))
+    }
+
+    type Rooms<'a, const LANES: usize> = [Option<(&'a mut [u8], usize)>; LANES];
+
+    fn rooms<const LANES: usize>(
+        self,
+        rooms: [Option<&mut [u8]>; LANES],
+    ) -> Self::Rooms<'_, LANES> {
+        rooms.map(|room| room.map(|room| (room, 0)))
+    }
+
+    fn keep<const LANES: usize>(
+        self,
+        rooms: &mut Self::Rooms<'_, LANES>,
+        bytes: Block,
+        mask: impl Fn(usize) -> u64,
+    ) {
+        for (lane, room) in rooms.iter_mut().enumerate() {
+            if let Some((room, written)) = room {
+                for at in (0..CHUNK).filter(|at| mask(lane) >> at & 1 == 1) {
+                    room[*written] = bytes[at];
+                    *written += 1;
+                }
+            }
         }
+    }
+
+    fn written<const LANES: usize>(self, rooms: Self::Rooms<'_, LANES>) -> [usize; LANES] {
+        rooms.map(|room| room.map_or(0, |(_, written)| written))
     }
 }
 
@@ -362,18 +412,27 @@ mod tests {
         let high = simd.load(&std::array::from_fn(|at| at as u8 ^ 0xA7));
         let bytes = simd.load(chunk);
         let mut outcomes = [[0; CHUNK]; 7];
-        let [look_up, both, shift, add, select, lower, compress] = &mut outcomes;
-        simd.compress(u64::MAX, simd.look_up(low, bytes), look_up);
-        simd.compress(u64::MAX, simd.look_up_both(low, high, bytes), both);
+        let [look_up, both, shift, add, select, lower, kept] = &mut outcomes;
+        *look_up = store(simd, u64::MAX, simd.look_up(low, bytes));
+        *both = store(simd, u64::MAX, simd.look_up_both(low, high, bytes));
         // The last byte may be anything.
-        simd.compress(u64::MAX >> 1, simd.shift(bytes), shift);
-        shift[CHUNK - 1] = 0;
-        simd.compress(u64::MAX, simd.add(bytes, low), add);
-        simd.compress(u64::MAX, simd.select(mask, bytes, simd.splat(7)), select);
-        simd.compress(u64::MAX, simd.lower(bytes), lower);
-        simd.compress(mask, bytes, compress);
-        compress[mask.count_ones() as usize..].fill(0);
-        (outcomes, simd.same(bytes, chunk[0]))
+        *shift = store(simd, u64::MAX >> 1, simd.shift(bytes));
+        *add = store(simd, u64::MAX, simd.add(bytes, low));
+        *select = store(simd, u64::MAX, simd.select(mask, bytes, simd.splat(7)));
+        *lower = store(simd, u64::MAX, simd.lower(bytes));
+        *kept = store(simd, mask, bytes);
+        (outcomes, simd.test(bytes, chunk[0]))
+    }
+
+    /// The bytes of `mask`, and zeros behind them.
+    #[inline(always)]
+    fn store<S: Sift>(simd: S, mask: u64, bytes: S::Bytes) -> [u8; CHUNK] {
+        let mut room = [0; CHUNK];
+        let mut rooms = simd.rooms([Some(room.as_mut_slice())]);
+        simd.keep(&mut rooms, bytes, |_| mask);
+        let [written] = simd.written(rooms);
+        room[written..].fill(0);
+        room
     }
 
     #[test]
@@ -386,6 +445,90 @@ mod tests {
             for level in Level::all() {
                 if let Some(found) = level.run(Sieve(&chunk, mask)) {
                     assert_eq!(found, expected, "{level:?}: {byte:#x} at {at}");
+                }
+            }
+        }
+    }
+
+    /// What is in so many of `LANES` rooms after some chunks, which differ, as do the masks.
+    struct Fill<const LANES: usize> {
+        used: usize,
+        chunks: usize,
+    }
+
+    impl<const LANES: usize> Kernel for Fill<LANES> {
+        type Output = Option<Vec<Vec<u8>>>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            simd.sift().map(|simd| self.fill(simd))
+        }
+    }
+
+    impl<const LANES: usize> Fill<LANES> {
+        #[inline(always)]
+        fn fill<S: Sift>(&self, simd: S) -> Vec<Vec<u8>> {
+            let mut lines = vec![vec![0; 3 * CHUNK + 1]; self.used];
+            let mut absent = lines.iter_mut().map(Vec::as_mut_slice);
+            let mut rooms = simd.rooms::<LANES>([(); LANES].map(|()| absent.next()));
+            for number in 0..self.chunks as u64 {
+                let bytes = simd.load(&std::array::from_fn(|at| number as u8 ^ at as u8));
+                simd.keep(&mut rooms, bytes, |lane| match lane {
+                    0 => u64::MAX,
+                    _ => 0x5DEE_CE66_D1A4_B5C7_u64.rotate_left(lane as u32) << number,
+                });
+            }
+            let written = simd.written(rooms);
+            let cut = |(line, written): (Vec<u8>, usize)| line[..written].to_vec();
+            lines.into_iter().zip(written).map(cut).collect()
+        }
+    }
+
+    #[test]
+    fn rooms_are_filled_side_by_side_and_never_beyond_their_end() {
+        check_rooms::<1>();
+        check_rooms::<2>();
+        check_rooms::<4>();
+        check_rooms::<8>();
+        check_rooms::<16>();
+    }
+
+    #[track_caller]
+    fn check_rooms<const LANES: usize>() {
+        for used in LANES / 2 + 1..=LANES {
+            let fill = |chunks| Fill::<LANES> { used, chunks };
+            for level in Level::all() {
+                let Some(found) = level.run(fill(3)) else { continue };
+                assert_eq!(found, fill(3).fill(Scalar), "{level:?}: {used} of {LANES}");
+                let too_many = std::panic::catch_unwind(|| level.run(fill(4)));
+                assert!(too_many.is_err(), "{level:?}: {used} of {LANES}");
+            }
+        }
+    }
+
+    /// The sum of three numbers.
+    struct Add(u64, u64, u8);
+
+    impl Kernel for Add {
+        type Output = Option<(u64, u8)>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            simd.sift().map(|simd| simd.add_with_carry(self.0, self.1, self.2))
+        }
+    }
+
+    #[test]
+    fn sum_carries_as_on_paper() {
+        let numbers = [0, 1, 2, u64::MAX / 2, 1 << 63, u64::MAX - 1, u64::MAX];
+        for (left, right) in numbers.iter().flat_map(|&left| numbers.map(|right| (left, right))) {
+            for carry in [0, 1] {
+                let sum = u128::from(left) + u128::from(right) + u128::from(carry);
+                let expected = (sum as u64, (sum >> 64) as u8);
+                assert_eq!(Scalar.add_with_carry(left, right, carry), expected);
+                for level in Level::all() {
+                    let found = level.run(Add(left, right, carry));
+                    assert!(found.is_none_or(|found| found == expected), "{level:?}: {found:?}");
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! The levels of x86-64.
 //!
 //! What is unsafe here is of two kinds: executing instructions that a CPU may lack, which the
-//! token proves that it has, and reading a chunk through a pointer to it.
+//! token proves that it has, and reading and writing chunks through pointers to them.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 
 use std::arch::x86_64::*;
+use std::hint::black_box;
+use std::marker::PhantomData;
+use std::ptr::null_mut;
 
 use crate::letters::Set;
 
@@ -261,9 +264,9 @@ impl Sift for Avx512 {
     }
 
     #[inline(always)]
-    fn same(self, bytes: __m512i, byte: u8) -> u64 {
+    fn test(self, bytes: __m512i, bits: u8) -> u64 {
         // SAFETY: as above.
-        unsafe { _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8)) }
+        unsafe { _mm512_test_epi8_mask(bytes, _mm512_set1_epi8(bits as i8)) }
     }
 
     #[inline(always)]
@@ -283,10 +286,99 @@ impl Sift for Avx512 {
     }
 
     #[inline(always)]
-    fn compress(self, mask: u64, bytes: __m512i, to: &mut [u8; CHUNK]) {
-        // SAFETY: as above.
-        unsafe {
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi8(mask, bytes))
+    fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8) {
+        // The compiler would gather plain additions into vectors, at more than they cost.
+        let mut sum = 0;
+        let carry = _addcarry_u64(carry, left, right, &mut sum);
+        (sum, carry)
+    }
+
+    type Rooms<'a, const LANES: usize> = Rooms<'a, LANES>;
+
+    #[inline(always)]
+    fn rooms<const LANES: usize>(self, rooms: [Option<&mut [u8]>; LANES]) -> Rooms<'_, LANES> {
+        Rooms::new(rooms)
+    }
+
+    #[inline(always)]
+    fn keep<const LANES: usize>(
+        self,
+        rooms: &mut Rooms<'_, LANES>,
+        bytes: __m512i,
+        mask: impl Fn(usize) -> u64,
+    ) {
+        assert!(rooms.chunks_left > 0, "no room for a chunk in one of {}", rooms.used);
+        rooms.chunks_left -= 1;
+        // SAFETY: one was taken off, and there is a call for each eight of them. Loops of eight are
+        // short enough for the compiler to unroll them.
+        unsafe { rooms.keep_eight::<0>(self, bytes, &mask) };
+        if LANES >= 8 {
+            // More ends than there are registers: where they are not in memory for good, they are
+            // moved there and back again all the time (1.15 x with sixteen).
+            black_box(&mut rooms.ends);
+        }
+        if LANES > 8 {
+            // SAFETY: as above.
+            unsafe { rooms.keep_eight::<8>(self, bytes, &mask) };
+        }
+        const { assert!(LANES <= 16) };
+    }
+
+    #[inline(always)]
+    fn written<const LANES: usize>(self, rooms: Rooms<'_, LANES>) -> [usize; LANES] {
+        std::array::from_fn(|lane| rooms.ends[lane].addr() - rooms.starts[lane].addr())
+    }
+}
+
+/// Rooms that are filled by less than they have. One look at a number says that there is room for
+/// a chunk in all of them.
+///
+/// # Invariants
+///
+/// * Behind each of the first `used` of `ends` there is room for `chunks_left` chunks.
+/// * `used` is more than half of `LANES`.
+pub(crate) struct Rooms<'a, const LANES: usize> {
+    starts: [*mut u8; LANES],
+    ends: [*mut u8; LANES],
+    used: usize,
+    chunks_left: usize,
+    rooms: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a, const LANES: usize> Rooms<'a, LANES> {
+    #[inline(always)]
+    fn new(rooms: [Option<&'a mut [u8]>; LANES]) -> Self {
+        let used = rooms.iter().take_while(|room| room.is_some()).count();
+        assert!(2 * used > LANES, "{used} rooms for {LANES} lanes");
+        let chunks_left = rooms.iter().flatten().map(|room| room.len() / CHUNK).min().unwrap_or(0);
+        let starts = rooms.map(|room| room.map_or(null_mut(), <[u8]>::as_mut_ptr));
+        Self { starts, ends: starts, used, chunks_left, rooms: PhantomData }
+    }
+
+    /// Append to eight of the rooms, from `FIRST` on, the bytes of their masks.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken one off `chunks_left`, and calls this once for each eight rooms.
+    #[inline(always)]
+    unsafe fn keep_eight<const FIRST: usize>(
+        &mut self,
+        _: Avx512,
+        bytes: __m512i,
+        mask: &impl Fn(usize) -> u64,
+    ) {
+        for lane in FIRST..LANES.min(FIRST + 8) {
+            if 2 * lane > LANES && lane >= self.used {
+                return;
+            }
+            let mask = mask(lane);
+            let end = &mut self.ends[lane];
+            // SAFETY: the token says that the CPU has AVX-512 VBMI2. The lane is used, and there
+            // was room for one chunk more than `chunks_left`; a mask has no more bits than that.
+            unsafe {
+                _mm512_storeu_si512(end.cast(), _mm512_maskz_compress_epi8(mask, bytes));
+                *end = end.add(mask.count_ones() as usize);
+            }
         }
     }
 }

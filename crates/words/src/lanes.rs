@@ -1,0 +1,96 @@
+//! The lanes of a sieve: which bytes of a chunk go to which bucket.
+//!
+//! Let `word` have a bit for every byte of a word, and `first` one for the first byte of each of
+//! some words. In the sum of both a carry runs through each of these words and stops in the gap
+//! behind it, so that the sum differs from `word` in exactly the bytes of these words, and the gaps
+//! behind them; a carry that leaves the chunk is a word that goes on in the next.
+//!
+//! A sum for each bucket would be sixteen for sixteen. But what a sum does for the words of one
+//! bucket, it does as well for all words whose bucket has a certain bit. So there is one for each
+//! bit of the bucket, and what it gives is a plane: four for sixteen buckets. The bytes of bucket 5
+//! are those in planes 0 and 2 and not in 1 and 3.
+//!
+//! Words are not counted here: each has a newline in what is written, and one look at that costs
+//! less than counting in every lane what is in a chunk.
+//!
+//! # Invariants
+//!
+//! * When `inside` is 0, so is all of `open`.
+
+use crate::gaps::low_bits;
+use crate::simd::Sift;
+
+/// What goes on from chunk to chunk: the rooms that are written to, and the open word. One lane
+/// for each number of `PLANES` bits, of which the last may lead nowhere.
+pub(crate) struct Lanes<'a, S: Sift, const PLANES: usize, const LANES: usize> {
+    rooms: S::Rooms<'a, LANES>,
+    /// The bits of the lane of the word that goes on in the next chunk.
+    open: [u8; PLANES],
+    /// 1 when a word goes on in the next chunk, else 0.
+    inside: u64,
+}
+
+impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, LANES> {
+    /// Lanes that lead to `rooms`; what comes first goes on with a word of lane `open`.
+    #[inline(always)]
+    pub(crate) fn new(simd: S, rooms: [Option<&'a mut [u8]>; LANES], open: Option<u32>) -> Self {
+        Self {
+            rooms: simd.rooms(rooms),
+            open: std::array::from_fn(|plane| (open.unwrap_or(0) >> plane & 1) as u8),
+            inside: u64::from(open.is_some()),
+        }
+    }
+
+    /// The first bytes of words, of all bytes of words in the next chunk.
+    #[inline(always)]
+    pub(crate) fn first(&self, word: u64) -> u64 {
+        word & !self.behind(word)
+    }
+
+    /// What stands behind a byte of a word.
+    #[inline(always)]
+    fn behind(&self, word: u64) -> u64 {
+        word << 1 | self.inside
+    }
+
+    /// Append the words of a chunk to their lanes: those of its bytes that are set in `word`, of
+    /// which there are `len`. `has_bit` says at which bytes begins a word whose lane has a bit; it
+    /// may say anything about other bytes.
+    #[inline(always)]
+    pub(crate) fn keep(
+        &mut self,
+        simd: S,
+        bytes: S::Bytes,
+        word: u64,
+        len: usize,
+        has_bit: impl Fn(usize) -> u64,
+    ) {
+        let present = low_bits(len);
+        let first = self.first(word);
+        let kept = (word | self.behind(word)) & present;
+        // A word that reaches the end of what is present goes on: let its carry leave.
+        let filled = word | !present;
+        let planes: [u64; PLANES] = std::array::from_fn(|plane| {
+            let first = has_bit(plane) & first;
+            let (sum, carry) = simd.add_with_carry(filled, first, self.open[plane]);
+            self.open[plane] = carry;
+            sum ^ filled
+        });
+        self.inside = word >> (len - 1) & 1;
+        let lines = simd.select(word, bytes, simd.splat(b'\n'));
+        // From the last plane to the first: then lanes side by side have most of it in common.
+        simd.keep(&mut self.rooms, lines, |lane| {
+            (0..PLANES).rev().fold(kept, |mask, plane| match lane >> plane & 1 {
+                0 => mask & !planes[plane],
+                _ => mask & planes[plane],
+            })
+        });
+    }
+
+    /// How many bytes were written to each room, and which lane has a word that goes on.
+    #[inline(always)]
+    pub(crate) fn done(self, simd: S) -> ([usize; LANES], Option<u32>) {
+        let open = (0..PLANES).map(|plane| u32::from(self.open[plane]) << plane).sum();
+        (simd.written(self.rooms), (self.inside == 1).then_some(open))
+    }
+}
