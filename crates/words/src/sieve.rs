@@ -118,9 +118,11 @@ impl Sieve {
         let rooms = buckets.rooms(chunks_max * CHUNK);
         let mut lanes = Lanes::<S, PLANES, LANES>::new(simd, rooms, open);
         let mut at = 0;
-        loop {
-            at += self.sift_ascii(simd, rules, &mut lanes, &text[at..]);
-            let Some(chunk) = text[at..].first_chunk::<CHUNK>() else { break };
+        while let Some(chunk) = text[at..].first_chunk::<CHUNK>() {
+            if simd.high(chunk) == 0 {
+                at += self.sift_ascii(simd, rules, &mut lanes, &text[at..]);
+                continue;
+            }
             let marks = mark(simd, rules.words, &text[at..]);
             let bytes = match rules.ignore_case {
                 false => simd.load(chunk),
