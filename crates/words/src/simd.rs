@@ -491,6 +491,7 @@ mod tests {
         check_rooms::<4>();
         check_rooms::<8>();
         check_rooms::<16>();
+        check_rooms::<24>();
     }
 
     #[track_caller]

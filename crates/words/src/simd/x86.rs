@@ -321,7 +321,11 @@ impl Sift for Avx512 {
             // SAFETY: as above.
             unsafe { rooms.keep_eight::<8>(self, bytes, &mask) };
         }
-        const { assert!(LANES <= 16) };
+        if LANES > 16 {
+            // SAFETY: as above.
+            unsafe { rooms.keep_eight::<16>(self, bytes, &mask) };
+        }
+        const { assert!(LANES <= 24) };
     }
 
     #[inline(always)]
