@@ -1,10 +1,9 @@
 //! Lines of intermediates to a table of counts.
 //!
-//! In two steps for every few KiB: first the ends of all lines, then the words between them. The
-//! first has no branch that depends on the text, the second nearly none, which is what makes both
-//! fast: where words end cannot be foreseen.
+//! Every few KiB first the lines are found, then their words are counted.
 
-use crate::simd::{CHUNK, Kernel, Level, Simd};
+use crate::lines::{Lines, WINDOW};
+use crate::simd::Level;
 use crate::table::Table;
 
 /// Counts lines, whatever blocks they come in: each is one word.
@@ -14,6 +13,7 @@ use crate::table::Table;
 pub struct Counter {
     table: Table,
     words: u64,
+    lines: Box<Lines>,
     /// The line that has begun and not ended.
     carry: Vec<u8>,
 }
@@ -93,24 +93,23 @@ impl Counter {
 
     /// Count the lines of `text`, which begins with one, and hold what has no end.
     fn take_lines(&mut self, mut text: &[u8]) {
-        let mut ends = Ends([0; _]);
         while !text.is_empty() {
-            let window = &text[..text.len().min(WINDOW)];
-            let count = self.table.level().run(FindEnds { window, ends: &mut ends });
-            let mut line = self.table.add_lines(text, &ends.0[..count]);
-            self.words += count as u64;
-            if count == 0 {
-                let behind = &text[window.len()..];
+            self.lines.find(self.table.level(), text);
+            self.table.add_lines(&self.lines);
+            self.words += self.lines.len() as u64;
+            let mut next = self.lines.end();
+            if next == 0 {
+                let behind = text.get(WINDOW..).unwrap_or_default();
                 let Some(end) = behind.iter().position(|&byte| byte == b'\n') else {
                     break;
                 };
-                let end = window.len() + end;
+                let end = WINDOW + end;
                 self.table.add(&text[..end], 1);
                 self.words += 1;
-                line = end + 1;
+                next = end + 1;
             }
             // The next window begins with a line, so that every line lies in one.
-            text = &text[line..];
+            text = &text[next..];
         }
         self.carry.extend_from_slice(text);
     }
@@ -125,43 +124,6 @@ impl Counter {
         self.carry.shrink_to(CARRY_KEPT_BYTES);
     }
 }
-
-/// Where a window of text has newlines.
-struct Ends([u16; WINDOW + CHUNK]);
-
-/// Finds the newlines of a window; returns how many there are.
-struct FindEnds<'a> {
-    window: &'a [u8],
-    ends: &'a mut Ends,
-}
-
-impl Kernel for FindEnds<'_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> usize {
-        let Self { window, ends: Ends(ends) } = self;
-        let (chunks, last) = window.as_chunks::<CHUNK>();
-        let mut count = 0;
-        let mut base = 0;
-        for chunk in chunks {
-            if let Some(room) = ends[count..].first_chunk_mut() {
-                count += simd.ends(base, chunk, room);
-            }
-            base += CHUNK as u16;
-        }
-        let mut chunk = [0; CHUNK];
-        chunk[..last.len()].copy_from_slice(last);
-        if let Some(room) = ends[count..].first_chunk_mut() {
-            count += simd.ends(base, &chunk, room);
-        }
-        count
-    }
-}
-
-/// Bytes whose line ends are looked for before their words are counted: few enough that all stay
-/// in the first-level cache, with room for the words that matter.
-const WINDOW: usize = 4 << 10;
 
 /// Longer than words are.
 const CARRY_KEPT_BYTES: usize = 4 << 10;

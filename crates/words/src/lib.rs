@@ -41,6 +41,7 @@ mod key;
 mod lanes;
 mod letters;
 mod line;
+mod lines;
 mod long;
 mod merge;
 mod rules;

@@ -1,47 +1,46 @@
 //! The counts of short words, which are nearly all words of any text.
 //!
-//! A slot has the word and its count in 24 bytes, so that counting a word touches one cache line,
-//! or two, and no other memory. The words of a table that fits in a cache are counted one by one:
-//! the processor overlaps them by itself, as long as it foresees what comes. It does where nearly
-//! every word is found at home. In a larger table most words are waited for, so there they come in
-//! batches: the memory is asked for the homes of a whole batch before the first is looked at.
+//! A slot has the key of a word and its count, so that counting a word touches one cache line, or
+//! two, and no other memory. The same table, with keys of eight bytes, counts tiny words, and with
+//! keys of sixteen those that are longer. The words of a table that fits in a cache are counted one
+//! by one: the processor overlaps them by itself, as long as it foresees what comes. It does where
+//! nearly every word is found at home. In a larger table most words are waited for, so there they
+//! come in batches: the memory is asked for the homes of a whole batch before the first is looked
+//! at.
 
-use crate::key::{KEY, MASKS, SHORT, Seed, key_of, len_of};
+use crate::key::{Key, Seed};
+use crate::lines::{List, Window};
 use crate::long::COMPARISONS_PER_TICK;
 use crate::simd::{Kernel, Level, Simd};
 use crate::slots::{Slot, Slots};
 
-/// How often each short word occurred.
+/// How often each word occurred that fits in a `K`.
 #[derive(Debug)]
-pub(crate) struct ShortTable {
-    slots: Slots<ShortSlot>,
+pub(crate) struct ShortTable<K> {
+    slots: Slots<ShortSlot<K>>,
     level: Level,
     seed: Seed,
 }
 
-/// A short word and its count.
+/// A word and its count.
 #[derive(Clone, Copy, Debug)]
-struct ShortSlot {
-    /// See [`crate::key`]. All zeros when the slot is free.
-    key: [u8; KEY],
+struct ShortSlot<K> {
+    /// That of no word when the slot is free.
+    key: K,
     count: u64,
 }
 
-/// Short words in bytewise order.
+/// Words in bytewise order.
 #[derive(Debug)]
-pub(crate) struct SortedShort {
+pub(crate) struct SortedShort<K> {
     /// In the place of its newline a word has a zero, and its length is the last byte of the key:
-    /// as numbers, highest byte first, these keys are ordered as the words are.
-    slots: Vec<ShortSlot>,
+    /// so these keys are ordered as the words are.
+    slots: Vec<ShortSlot<K>>,
 }
 
-impl ShortTable {
+impl<K: Key> ShortTable<K> {
     pub(crate) fn new(level: Level, seed: Seed) -> Self {
         Self { slots: Slots::new(SLOTS_MIN), level, seed }
-    }
-
-    pub(crate) fn level(&self) -> Level {
-        self.level
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,12 +57,13 @@ impl ShortTable {
     }
 
     /// Sort, in place. Calls `tick` now and then.
-    pub(crate) fn into_sorted(self, tick: &mut impl FnMut()) -> SortedShort {
+    pub(crate) fn into_sorted(self, tick: &mut impl FnMut()) -> SortedShort<K> {
         let mut slots = self.slots.into_taken();
         for slot in &mut slots {
-            let len = len_of(&slot.key);
-            slot.key[len] = 0;
-            slot.key[SHORT] = len as u8;
+            let len = slot.key.word_len();
+            let key = slot.key.bytes_mut();
+            key[len] = 0;
+            key[key.len() - 1] = len as u8;
         }
         let mut comparisons = 0_u32;
         slots.sort_unstable_by(|left, right| {
@@ -71,158 +71,114 @@ impl ShortTable {
             if comparisons.is_multiple_of(COMPARISONS_PER_TICK) {
                 tick();
             }
-            u128::from_be_bytes(left.key).cmp(&u128::from_be_bytes(right.key))
+            left.key.cmp(&right.key)
         });
         SortedShort { slots }
     }
 
     pub(crate) fn add(&mut self, word: &[u8], count: u64) {
-        let key = key_of(word);
+        let key = K::of(word);
         self.add_hashed(key, self.seed.hash(self.level, &key), count);
     }
 
-    /// Count the lines of `text` that end at `ends`, the first of which begins at `start`, until
-    /// one comes that is long or too near the end of `text` to be loaded at once. Returns how many
-    /// were counted, and where the next begins.
-    pub(crate) fn add_lines(&mut self, text: &[u8], ends: &[u16], start: usize) -> (usize, usize) {
-        let level = self.level;
-        if self.slots.len() >= BATCHED_SLOTS_MIN {
-            return level.run(Batches { table: self, text, ends, start });
-        }
-        let (mut done, mut start) = (0, start);
-        loop {
-            let known = Known { table: self, text, ends: &ends[done..], start };
-            let (found, next) = level.run(known);
-            (done, start) = (done + found, next);
-            let Some(&end) = ends.get(done) else {
-                return (done, start);
-            };
-            let end = usize::from(end);
-            let Some((bytes, mask)) = load(text, start, end) else {
-                return (done, start);
-            };
-            let key = u128::from_le_bytes(*bytes) & u128::from_le_bytes(*mask);
-            let key = key.to_le_bytes();
-            self.add_hashed(key, self.seed.hash(level, &key), 1);
-            (done, start) = (done + 1, end + 1);
-        }
+    /// Count lines of `window` with words that fit in a key.
+    pub(crate) fn add_lines(&mut self, window: &Window, lines: &List) {
+        self.level.run(Count { table: self, window, lines });
     }
 
     #[cold]
     #[inline(never)]
-    fn add_hashed(&mut self, key: [u8; KEY], hash: u64, count: u64) {
+    fn add_hashed(&mut self, key: K, hash: u64, count: u64) {
         match self.slots.find(hash, |slot| slot.key == key) {
             Ok(slot) => slot.count += count,
             Err(free) => {
                 let (seed, level) = (self.seed, self.level);
-                let hash = |slot: &ShortSlot| seed.hash(level, &slot.key);
+                let hash = |slot: &ShortSlot<K>| seed.hash(level, &slot.key);
                 self.slots.insert(free, ShortSlot { key, count }, hash);
             }
         }
     }
 }
 
-/// Counts lines until one comes that is not found at home, or cannot be loaded. Returns how many
-/// were counted, and where the next begins.
-struct Known<'a> {
-    table: &'a mut ShortTable,
-    text: &'a [u8],
-    ends: &'a [u16],
-    start: usize,
+/// See [`ShortTable::add_lines`].
+struct Count<'a, K> {
+    table: &'a mut ShortTable<K>,
+    window: &'a Window,
+    lines: &'a List,
 }
 
-impl Kernel for Known<'_> {
-    type Output = (usize, usize);
+impl<K: Key> Kernel for Count<'_, K> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (usize, usize) {
-        let Self { table, text, ends, mut start } = self;
-        let seed = table.seed;
-        let (slots, shift) = table.slots.parts();
-        for (done, &end) in ends.iter().enumerate() {
-            let end = usize::from(end);
-            let Some((bytes, mask)) = load(text, start, end) else {
-                return (done, start);
-            };
-            let key = simd.key(bytes, mask);
-            match slots.get_mut((simd.hash(key, &seed) >> shift) as usize) {
-                Some(slot) if simd.is(key, &slot.key) => slot.count += 1,
-                Some(_) | None => return (done, start),
-            }
-            start = end + 1;
+    fn run<S: Simd>(self, simd: S) {
+        if self.table.slots.memory_bytes() < BATCHED_BYTES_MIN {
+            self.one_by_one(simd);
+        } else {
+            self.in_batches(simd);
         }
-        (ends.len(), start)
     }
 }
 
-/// Counts lines until one comes that cannot be loaded. Returns how many were counted, and where
-/// the next begins.
-struct Batches<'a> {
-    table: &'a mut ShortTable,
-    text: &'a [u8],
-    ends: &'a [u16],
-    start: usize,
-}
-
-impl Kernel for Batches<'_> {
-    type Output = (usize, usize);
+impl<K: Key> Count<'_, K> {
+    #[inline(always)]
+    fn one_by_one<S: Simd>(self, simd: S) {
+        let Self { table, window, lines } = self;
+        let seed = table.seed;
+        let mut lines = lines.iter(0..lines.len());
+        loop {
+            // They are others when the table has grown.
+            let (slots, shift) = table.slots.parts();
+            let (key, hash) = loop {
+                let Some((start, size)) = lines.next() else {
+                    return;
+                };
+                let key = K::load(simd, window, start, size);
+                let hash = K::hash(simd, key, &seed);
+                match slots.get_mut((hash >> shift) as usize) {
+                    Some(slot) if K::is(simd, key, &slot.key) => slot.count += 1,
+                    Some(_) | None => break (key, hash),
+                }
+            };
+            table.add_hashed(K::store(simd, key), hash, 1);
+        }
+    }
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (usize, usize) {
-        let Self { table, text, ends, mut start } = self;
+    fn in_batches<S: Simd>(self, simd: S) {
+        let Self { table, window, lines } = self;
         let seed = table.seed;
-        let nothing = simd.key(&[0; KEY], &MASKS[0]);
-        let mut batch = [(nothing, 0); BATCH];
-        let mut done = 0;
-        for ends in ends.chunks(BATCH) {
+        let mut batch = [(K::hold(simd, &K::NONE), 0); BATCH];
+        for from in (0..lines.len()).step_by(BATCH) {
             let (slots, shift) = table.slots.parts();
-            let mut loaded = 0;
-            for (&end, place) in ends.iter().zip(&mut batch) {
-                let end = usize::from(end);
-                let Some((bytes, mask)) = load(text, start, end) else {
-                    break;
-                };
-                let key = simd.key(bytes, mask);
-                let hash = simd.hash(key, &seed);
+            let range = from..lines.len().min(from + BATCH);
+            let loaded = range.len();
+            for (place, (start, size)) in batch.iter_mut().zip(lines.iter(range)) {
+                let key = K::load(simd, window, start, size);
+                let hash = K::hash(simd, key, &seed);
                 if let Some(home) = slots.get((hash >> shift) as usize) {
                     simd.prefetch(home);
                 }
                 *place = (key, hash);
-                loaded += 1;
-                start = end + 1;
             }
             for &(key, hash) in &batch[..loaded] {
                 let (slots, shift) = table.slots.parts();
                 match slots.get_mut((hash >> shift) as usize) {
-                    Some(slot) if simd.is(key, &slot.key) => slot.count += 1,
-                    Some(_) | None => table.add_hashed(simd.bytes(key), hash, 1),
+                    Some(slot) if K::is(simd, key, &slot.key) => slot.count += 1,
+                    Some(_) | None => table.add_hashed(K::store(simd, key), hash, 1),
                 }
             }
-            done += loaded;
-            if loaded < ends.len() {
-                break;
-            }
         }
-        (done, start)
     }
 }
 
-/// What holds the key of the word `text[start..end]`, behind which is a newline, if the word is
-/// short and can be loaded at once.
-#[inline(always)]
-fn load(text: &[u8], start: usize, end: usize) -> Option<(&[u8; KEY], &'static [u8; KEY])> {
-    let mask = MASKS.get(end.wrapping_sub(start))?;
-    let bytes = text.get(start..start.wrapping_add(KEY))?.first_chunk()?;
-    Some((bytes, mask))
-}
-
-impl SortedShort {
+impl<K: Key> SortedShort<K> {
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<ShortSlot>()
+        self.slots.capacity() * size_of::<ShortSlot<K>>()
     }
 
     pub(crate) fn shrink(&mut self) {
@@ -230,21 +186,24 @@ impl SortedShort {
     }
 
     /// An empty table in the same room.
-    pub(crate) fn into_table(self, level: Level, seed: Seed) -> ShortTable {
+    pub(crate) fn into_table(self, level: Level, seed: Seed) -> ShortTable<K> {
         ShortTable { slots: Slots::in_room(self.slots), level, seed }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.slots.iter().map(|slot| (&slot.key[..usize::from(slot.key[SHORT])], slot.count))
+        self.slots.iter().map(|slot| {
+            let key = slot.key.bytes();
+            (&key[..usize::from(key[key.len() - 1])], slot.count)
+        })
     }
 }
 
-impl Slot for ShortSlot {
-    const FREE: Self = Self { key: [0; KEY], count: 0 };
+impl<K: Key> Slot for ShortSlot<K> {
+    const FREE: Self = Self { key: K::NONE, count: 0 };
 
     #[inline(always)]
     fn is_free(&self) -> bool {
-        u128::from_le_bytes(self.key) == 0
+        self.key == K::NONE
     }
 
     #[inline(always)]
@@ -253,11 +212,11 @@ impl Slot for ShortSlot {
     }
 }
 
-/// Slots of a new table: 24 KiB. Many tables are small.
+/// Slots of a new table: 16 or 24 KiB. Many tables are small.
 const SLOTS_MIN: usize = 1 << 10;
 
 /// From here on the slots do not fit in a core's second-level cache.
-const BATCHED_SLOTS_MIN: usize = 1 << 16;
+const BATCHED_BYTES_MIN: usize = 3 << 19;
 
 /// More words than the memory can be asked for at once.
 const BATCH: usize = 32;

@@ -1,6 +1,6 @@
 //! Open addressing: slots in one array, each word as near behind its home as there was room.
 //!
-//! What both tables share, that of short words and that of long ones.
+//! What all tables share, those of short words and that of long ones.
 //!
 //! # Invariants
 //!
@@ -40,11 +40,6 @@ impl<T: Slot> Slots<T> {
         slots.clear();
         slots.resize(count, T::FREE);
         Self { slots, taken: 0, shift: u64::BITS - count.trailing_zeros() }
-    }
-
-    /// Slots, free or taken.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
     }
 
     /// Slots that hold a word.
@@ -161,7 +156,7 @@ fn taken_max(slots: usize) -> usize {
     if slots <= ROOMY_SLOTS_MAX { slots / 2 } else { slots / 4 * 3 }
 }
 
-/// Three quarters of a megabyte.
+/// Half a megabyte of tiny words, three quarters of others.
 const ROOMY_SLOTS_MAX: usize = 1 << 15;
 
 /// What the allocators of Linux always get from the kernel directly, and move to larger room by
@@ -201,7 +196,7 @@ mod tests {
     /// From its home to every word, no slot is free.
     #[track_caller]
     fn check(slots: &Slots<Bare>) {
-        let mask = slots.len() - 1;
+        let mask = slots.slots.len() - 1;
         let taken = slots.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free());
         assert_eq!(taken.clone().count(), slots.taken());
         for (index, slot) in taken {

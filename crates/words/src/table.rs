@@ -1,10 +1,14 @@
-//! Words to counts: a table for short words beside one for long ones.
+//! Words to counts: three tables, for tiny words, for short ones, and for long ones.
 //!
 //! # Invariants
 //!
-//! * No word is in both: those of up to fifteen bytes are short.
+//! * A word is in one of them at most, and its length says in which: up to seven bytes are tiny, up
+//!   to fifteen short.
 
-use crate::key::{SHORT, Seed};
+use std::{iter, mem};
+
+use crate::key::{SHORT, Seed, ShortKey, TINY, TinyKey};
+use crate::lines::Lines;
 use crate::long::{LongTable, SortedLong};
 use crate::short::{ShortTable, SortedShort};
 use crate::simd::Level;
@@ -12,14 +16,18 @@ use crate::simd::Level;
 /// How often each word occurred.
 #[derive(Debug)]
 pub struct Table {
-    short: ShortTable,
+    tiny: ShortTable<TinyKey>,
+    short: ShortTable<ShortKey>,
     long: LongTable,
+    /// The instructions that it counts with.
+    level: Level,
 }
 
 /// The words of a table in bytewise order.
 #[derive(Debug)]
 pub struct Sorted {
-    short: SortedShort,
+    tiny: SortedShort<TinyKey>,
+    short: SortedShort<ShortKey>,
     long: SortedLong,
     /// The instructions that the table counted with.
     level: Level,
@@ -37,12 +45,15 @@ impl Table {
     #[must_use]
     pub fn at_level(level: Level) -> Self {
         let seed = Seed::new();
-        Self { short: ShortTable::new(level, seed), long: LongTable::new(seed) }
+        let (tiny, short) = (ShortTable::new(level, seed), ShortTable::new(level, seed));
+        Self { tiny, short, long: LongTable::new(seed), level }
     }
 
     /// Add `count` to the count of `word`.
     pub fn add(&mut self, word: &[u8], count: u64) {
-        if word.len() <= SHORT {
+        if word.len() <= TINY {
+            self.tiny.add(word, count);
+        } else if word.len() <= SHORT {
             self.short.add(word, count);
         } else {
             self.long.add(word, count);
@@ -52,7 +63,7 @@ impl Table {
     /// Number of distinct words.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.short.len() + self.long.len()
+        self.tiny.len() + self.short.len() + self.long.len()
     }
 
     /// Whether nothing was added.
@@ -64,48 +75,46 @@ impl Table {
     /// Bytes of memory it has allocated.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.short.memory_bytes() + self.long.memory_bytes()
+        self.tiny.memory_bytes() + self.short.memory_bytes() + self.long.memory_bytes()
     }
 
     /// The most bytes that it has allocated at any moment while `more_words` words, new or not, are
-    /// added, of which those longer than fifteen bytes have `more_bytes` bytes together. Whoever
-    /// has a budget asks before adding.
+    /// added, of which those longer than seven bytes have `more_bytes` bytes together. Whoever has
+    /// a budget asks before adding.
     ///
     /// Growing doubles the slots. While a small table grows, it is there twice; one of 64 MiB or
     /// more is moved as pages, not as bytes, so that growing needs no more memory than having
     /// grown.
     #[must_use]
     pub fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
-        let longest = more_words.min(more_bytes / (SHORT + 1));
-        let long = self.long.peak_bytes(longest, more_bytes);
-        self.short.peak_bytes(more_words).saturating_add(long)
+        let longer_than = |len| more_words.min(more_bytes / (len + 1));
+        let tiny = self.tiny.peak_bytes(more_words);
+        let short = self.short.peak_bytes(longer_than(TINY));
+        let long = self.long.peak_bytes(longer_than(SHORT), more_bytes);
+        tiny.saturating_add(short).saturating_add(long)
     }
 
     /// Sort the words, in place. Calls `tick` every few thousand comparisons, so that a caller can
     /// show that something moves.
     #[must_use]
     pub fn into_sorted(self, mut tick: impl FnMut()) -> Sorted {
-        let level = self.level();
-        let short = self.short.into_sorted(&mut tick);
-        Sorted { short, long: self.long.into_sorted(&mut tick), level }
+        let Self { tiny, short, long, level } = self;
+        let (tiny, short) = (tiny.into_sorted(&mut tick), short.into_sorted(&mut tick));
+        Sorted { tiny, short, long: long.into_sorted(&mut tick), level }
     }
 
     /// The instructions it counts with.
     pub(crate) fn level(&self) -> Level {
-        self.short.level()
+        self.level
     }
 
-    /// Count the lines of `text`, which end at `ends`. Returns where the line behind them begins.
-    pub(crate) fn add_lines(&mut self, text: &[u8], ends: &[u16]) -> usize {
-        let (mut done, mut start) = (0, 0);
-        loop {
-            let (added, next) = self.short.add_lines(text, &ends[done..], start);
-            (done, start) = (done + added, next);
-            let Some(&end) = ends.get(done) else {
-                return start;
-            };
-            self.add(&text[start..usize::from(end)], 1);
-            (done, start) = (done + 1, usize::from(end) + 1);
+    /// Count the lines of a window.
+    pub(crate) fn add_lines(&mut self, lines: &Lines) {
+        let (window, [tiny, short, long]) = lines.parts();
+        self.tiny.add_lines(window, tiny);
+        self.short.add_lines(window, short);
+        for (start, len) in long.iter(0..long.len()) {
+            self.long.add(&window[usize::from(start)..][..usize::from(len)], 1);
         }
     }
 }
@@ -120,7 +129,7 @@ impl Sorted {
     /// Number of distinct words.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.short.len() + self.long.len()
+        self.tiny.len() + self.short.len() + self.long.len()
     }
 
     /// Whether there is no word.
@@ -132,11 +141,12 @@ impl Sorted {
     /// Bytes of memory it has allocated.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.short.memory_bytes() + self.long.memory_bytes()
+        self.tiny.memory_bytes() + self.short.memory_bytes() + self.long.memory_bytes()
     }
 
     /// Give back memory that it does not need.
     pub fn shrink(&mut self) {
+        self.tiny.shrink();
         self.short.shrink();
         self.long.shrink();
     }
@@ -145,20 +155,30 @@ impl Sorted {
     #[must_use]
     pub fn into_table(self) -> Table {
         let seed = Seed::new();
-        let Self { short, long, level } = self;
-        Table { short: short.into_table(level, seed), long: long.into_table(seed) }
+        let Self { tiny, short, long, level } = self;
+        let (tiny, short) = (tiny.into_table(level, seed), short.into_table(level, seed));
+        Table { tiny, short, long: long.into_table(seed), level }
     }
 
     /// Every word with its count, bytewise ascending.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        let mut short = self.short.iter().peekable();
-        let mut long = self.long.iter().peekable();
-        std::iter::from_fn(move || match (short.peek(), long.peek()) {
-            (Some((one, _)), Some((other, _))) if one > other => long.next(),
-            (Some(_), _) => short.next(),
-            (None, _) => long.next(),
-        })
+        merged(merged(self.tiny.iter(), self.short.iter()), self.long.iter())
     }
+}
+
+/// Two ascending sequences of words as one. No word is in both.
+fn merged<'a>(
+    mut some: impl Iterator<Item = (&'a [u8], u64)>,
+    mut others: impl Iterator<Item = (&'a [u8], u64)>,
+) -> impl Iterator<Item = (&'a [u8], u64)> {
+    let (mut one, mut other) = (some.next(), others.next());
+    iter::from_fn(move || match (one, other) {
+        (Some((first, _)), Some((second, _))) if first > second => {
+            mem::replace(&mut other, others.next())
+        }
+        (Some(_), _) => mem::replace(&mut one, some.next()),
+        (None, _) => mem::replace(&mut other, others.next()),
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +224,10 @@ mod tests {
                 text.push(b'\n');
                 text.resize(len + 1 + behind, b'.');
                 let mut table = Table::at_level(level);
-                assert_eq!(table.add_lines(&text, &[len as u16]), len + 1);
+                let mut lines = Lines::new();
+                lines.find(level, &text);
+                assert_eq!((lines.len(), lines.end()), (1, len + 1));
+                table.add_lines(&lines);
                 table.add(&text[..len], 1);
                 let sorted = table.into_sorted(|| ());
                 assert!(sorted.iter().eq([(&text[..len], 2)]), "{level:?}: {len}, {behind}");
@@ -214,6 +237,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_part_of_a_word_at_every_place() {
+        let mut lines = Lines::new();
         for level in Level::all() {
             for len in 1..=SHORT + 1 {
                 let mut table = Table::at_level(level);
@@ -222,9 +246,13 @@ mod tests {
                     let mut text = vec![b'a'; 2 * SHORT];
                     text[at] = byte;
                     text[len] = b'\n';
-                    table.add_lines(&text, &[len as u16]);
-                    text.truncate(len);
-                    *expected.entry(text).or_insert(0) += 1;
+                    lines.find(level, &text);
+                    table.add_lines(&lines);
+                    for line in text.split_inclusive(|&byte| byte == b'\n') {
+                        if let Some(word) = line.strip_suffix(b"\n") {
+                            *expected.entry(word.to_vec()).or_insert(0) += 1;
+                        }
+                    }
                 }
                 let expected = expected.iter().map(|(word, &count)| (word.as_slice(), count));
                 assert!(table.into_sorted(|| ()).iter().eq(expected), "{level:?}: {len}");
@@ -243,7 +271,7 @@ mod tests {
                 .map(|number| format!("{step}-{number}").repeat(1 + step % 3 * (number % 4)))
                 .chain((step % 50 == 49).then(|| step.to_string().repeat(100_000)))
                 .collect();
-            let bytes = words.iter().map(String::len).filter(|&len| len > SHORT).sum();
+            let bytes = words.iter().map(String::len).filter(|&len| len > TINY).sum();
             let before = table.memory_bytes();
             let peak = table.peak_bytes(words.len(), bytes);
             assert!(peak >= before, "step {step}");
