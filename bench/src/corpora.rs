@@ -205,9 +205,11 @@ const SOURCE_PACKAGE: &str = "linux-source-6.1";
 const RECIPE_BYTES: u64 = 1 << 20;
 
 /// Of the sizes that are made by default, and by --quick.
-const SUMS: [(Text, u64, u32); 19] = [
+const SUMS: [(Text, u64, u32); 21] = [
     (Text::Cjk, 16 << 20, 0x7754_8D7F),
     (Text::Cjk, 256 << 20, 0x5B40_BEA9),
+    (Text::Clauses, 16 << 20, 0x2B1F_C578),
+    (Text::Clauses, 256 << 20, 0x3CD6_E3F0),
     (Text::Cyrillic, 16 << 20, 0x3A1D_D9FA),
     (Text::Cyrillic, 256 << 20, 0xF447_C061),
     (Text::Mix, 16 << 20, 0x5753_F1E4),

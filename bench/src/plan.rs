@@ -23,6 +23,7 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
         (Text::Wide, size * 2, &[RaceName::Wide]),
         (Text::Cyrillic, size / 4, &[RaceName::Scripts]),
         (Text::Cjk, size / 4, &[RaceName::Scripts]),
+        (Text::Clauses, size / 4, &[RaceName::Scripts]),
         (Text::Mix, size / 4, &[RaceName::Scripts]),
         (Text::Newlines, size / 4, &[RaceName::Shapes]),
         (Text::Tokens, size / 4, &[RaceName::Shapes]),
@@ -140,7 +141,8 @@ impl Plan<'_> {
     fn scripts(&self) -> Race {
         let size = self.flags.size / 4;
         let title = format!("One script and another, {} each", mib(size));
-        self.texts(RaceName::Scripts, &title, &[Text::Prose, Text::Cyrillic, Text::Cjk, Text::Mix])
+        let texts = [Text::Prose, Text::Cyrillic, Text::Cjk, Text::Clauses, Text::Mix];
+        self.texts(RaceName::Scripts, &title, &texts)
     }
 
     fn shapes(&self) -> Race {

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::random::Random;
 use crate::vocabulary::{Vocabulary, invent};
 
-/// A kind of text.
+/// A kind of text. Its place among them is its seed, so that a new one comes last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Text {
     /// Han characters and their punctuation, nothing of ASCII but newlines.
@@ -26,6 +26,9 @@ pub enum Text {
     Tokens,
     /// ASCII. A text of 2 GiB has 20 million different words, half of it in rare ones.
     Wide,
+    /// Han characters as people write them, without spaces: what counts as a word is a clause, and
+    /// two of three clauses occur once.
+    Clauses,
 }
 
 impl Text {
@@ -40,6 +43,7 @@ impl Text {
             Self::Prose => "prose",
             Self::Tokens => "tokens",
             Self::Wide => "wide",
+            Self::Clauses => "clauses",
         }
     }
 
@@ -54,6 +58,7 @@ impl Text {
             Self::Prose => 0x06CC_32DE,
             Self::Tokens => 0xE167_56FD,
             Self::Wide => 0xB823_9513,
+            Self::Clauses => 0x43B5_B471,
         }
     }
 
@@ -121,6 +126,7 @@ impl Maker {
         let english = Vocabulary::english()?;
         let vocabularies = match text {
             Text::Cjk => vec![english.ideographs()],
+            Text::Clauses => vec![english.ideographs(), Vocabulary::characters()],
             Text::Cyrillic => vec![english.spelled(&CYRILLIC)],
             Text::Mix => {
                 let others = [english.spelled(&CYRILLIC), english.spelled(&GREEK)];
@@ -155,6 +161,7 @@ impl Maker {
                 out.extend_from_slice(&self.tokens[token]);
             }
             Text::Wide => self.wide(out),
+            Text::Clauses => self.clauses(out),
         }
         out.push(b'\n');
     }
@@ -193,6 +200,22 @@ impl Maker {
         for _ in 0..15 {
             out.extend_from_slice(self.vocabularies[script].draw(&mut self.random));
             let stop = if self.random.one_in(4) { "\u{3002}" } else { "\u{3001}" };
+            out.extend_from_slice(stop.as_bytes());
+        }
+    }
+
+    /// A paragraph of clauses, each of four to 24 characters and an ideographic comma or full stop.
+    /// Of every three one is what people say again and again.
+    fn clauses(&mut self, out: &mut Vec<u8>) {
+        for _ in 0..4 + self.random.below(9) {
+            if self.random.one_in(3) {
+                out.extend_from_slice(self.vocabularies[0].draw(&mut self.random));
+            } else {
+                for _ in 0..4 + self.random.below(21) {
+                    out.extend_from_slice(self.vocabularies[1].draw(&mut self.random));
+                }
+            }
+            let stop = if self.random.one_in(4) { "\u{3002}" } else { "\u{ff0c}" };
             out.extend_from_slice(stop.as_bytes());
         }
     }
@@ -247,7 +270,7 @@ pub(crate) const GREEK: [char; 26] = [
 mod tests {
     use super::*;
 
-    const ALL: [Text; 7] = [
+    const ALL: [Text; 8] = [
         Text::Cjk,
         Text::Cyrillic,
         Text::Mix,
@@ -255,6 +278,7 @@ mod tests {
         Text::Prose,
         Text::Tokens,
         Text::Wide,
+        Text::Clauses,
     ];
 
     #[test]

@@ -67,6 +67,16 @@ impl Vocabulary {
         Self { words, law }
     }
 
+    /// The first four thousand ideographs, the common ones anywhere among them.
+    pub(crate) fn characters() -> Self {
+        // A prime spreads them.
+        let one = |rank: u32| char::from_u32(0x4E00 + rank * 1_009 % 4_000);
+        let words: Vec<_> =
+            (0..4_000).filter_map(one).map(|one| one.to_string().into_bytes()).collect();
+        let law = zipf(words.len());
+        Self { words, law }
+    }
+
     pub(crate) fn draw(&self, random: &mut Random) -> &[u8] {
         &self.words[self.law.draw(random)]
     }
