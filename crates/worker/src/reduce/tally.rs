@@ -112,22 +112,27 @@ impl<'attempt> Tally<'attempt> {
         }
         faults::reach("worker::merge", "");
         let mut giants = giants.into_sorted(&scratch)?;
-        let mut sources = runs.open(&scratch, sorted.memory_bytes())?;
-        sources.push(Source::in_memory(&sorted));
-        let mut merge = Merge::new(sources)?;
-
         let mut output = Output::new(file, scratch.progress);
-        while let Some((word, count)) = merge.next_word()? {
+        let mut write = |word: &[u8], count| {
             while giants.next_is_before(word, budget.word_bytes(), &scratch)? {
                 output.write_giant(&mut giants, &scratch)?;
             }
-            output.write(word, count)?;
+            output.write(word, count)
+        };
+        if runs.are_none() {
+            sorted.iter().try_for_each(|(word, count)| write(word, count))?;
+        } else {
+            let mut sources = runs.open(&scratch, sorted.memory_bytes())?;
+            sources.push(Source::in_memory(&sorted));
+            let mut merge = Merge::new(sources)?;
+            while let Some((word, count)) = merge.next_word()? {
+                write(word, count)?;
+            }
         }
         while !giants.is_empty() {
             output.write_giant(&mut giants, &scratch)?;
         }
         let total = output.end()?;
-        drop(merge);
         runs.remove(&scratch)?;
         assert_eq!(total.words, words, "the counts that were written are not those of the words");
         Ok(total)
