@@ -3,7 +3,17 @@
 //! The count is behind the last space, so that a word may hold anything but a newline.
 
 /// Append `word count` and a newline to `out`.
+#[inline]
 pub fn write_line(out: &mut Vec<u8>, word: &[u8], count: u64) {
+    out.extend_from_slice(word);
+    match count {
+        // Most words of any text are rare.
+        0..10 => out.extend_from_slice(&[b' ', b'0' + count as u8, b'\n']),
+        10.. => write_large(out, count),
+    }
+}
+
+fn write_large(out: &mut Vec<u8>, count: u64) {
     let mut digits = [0; DIGITS_MAX];
     let mut first = DIGITS_MAX;
     let mut rest = count;
@@ -16,7 +26,6 @@ pub fn write_line(out: &mut Vec<u8>, word: &[u8], count: u64) {
             break;
         }
     }
-    out.extend_from_slice(word);
     out.push(b' ');
     out.extend_from_slice(&digits[first..]);
     out.push(b'\n');
