@@ -239,16 +239,16 @@ impl Seed {
         level.run(Hash { key, seed: self })
     }
 
-    /// The hash of a word of any length, the same at every level.
+    /// The hash of a long word, the same at every level.
     pub(crate) fn hash_long(&self, word: &[u8]) -> u64 {
-        let (pairs, last) = word.as_chunks();
+        let (pairs, _) = word.as_chunks();
         let mut hash = word.len() as u64;
         for pair in pairs {
             hash = self.fold(u128::from_le_bytes(*pair), hash);
         }
-        let mut pair = [0; _];
-        pair[..last.len()].copy_from_slice(last);
-        self.fold(u128::from_le_bytes(pair), hash)
+        // Some bytes once more, which is less work than to look how many are left.
+        let last = word.last_chunk().expect("long words are longer");
+        self.fold(u128::from_le_bytes(*last), hash)
     }
 
     /// The hash of a tiny word, the same at every level: multiply, bring the upper bits down, and

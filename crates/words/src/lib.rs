@@ -34,6 +34,7 @@
 //! assert_eq!(tokenizer.buckets().pending(0), b"or\nnot\n");
 //! ```
 
+mod arena;
 mod bucket;
 mod counter;
 mod gaps;

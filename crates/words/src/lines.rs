@@ -87,7 +87,7 @@ impl List {
 
     /// Where each of these lines begins, and its size.
     #[inline(always)]
-    pub(crate) fn iter(&self, range: Range<usize>) -> impl Iterator<Item = (u16, u16)> {
+    pub(crate) fn iter(&self, range: Range<usize>) -> impl Iterator<Item = (u16, u16)> + Clone {
         // The compiler sees here that all of them are there.
         let range = range.start..range.end.min(self.starts.len());
         range.map(|index| (self.starts[index], self.sizes[index]))

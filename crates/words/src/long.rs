@@ -1,9 +1,18 @@
 //! The counts of words that are too long for a key.
 //!
-//! They lie one behind the other in pieces of memory that never move; a slot knows where. Growing
-//! needs no word, only the hashes, and no piece is ever copied.
+//! A word and its count lie in an arena; a slot has nothing but half of a hash and the place, in
+//! eight bytes. Where words are long most of them occur once, and a table is mostly asked for words
+//! that it does not have: the fewer bytes it answers from, the better. Growing needs no word.
+//!
+//! In such a table all that is wanted is in no cache. Whatever looks at many words does so for a
+//! whole batch in a loop that does nothing else, so that the processor waits for all of it at once.
+//! Prefetching was not faster.
 
+use std::hint::black_box;
+
+use crate::arena::{Arena, Place};
 use crate::key::Seed;
+use crate::lines::{List, Window};
 use crate::slots::{Slot, Slots};
 
 /// How often each long word occurred.
@@ -14,42 +23,34 @@ pub(crate) struct LongTable {
     seed: Seed,
 }
 
-/// A long word and its count.
+/// Where a long word lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LongSlot {
-    /// The hash of the word, made odd. Zero when the slot is free.
-    hash: u64,
+    /// See [`half`]. Zero when the slot is free.
+    hash: u32,
     place: Place,
-    count: u64,
-}
-
-/// Long words, each behind its length.
-#[derive(Debug, Default)]
-pub(crate) struct Arena {
-    /// None is empty. Where one ends, the first word of the next had no room.
-    pieces: Vec<Vec<u8>>,
-    /// What all of them have allocated.
-    bytes: usize,
-}
-
-/// Where in an arena the length of a word begins: in which piece, and which byte of it.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    piece: u32,
-    at: u32,
 }
 
 /// Long words in bytewise order.
 #[derive(Debug)]
 pub(crate) struct SortedLong {
-    /// In place of its hash each has the beginning of its word.
-    slots: Vec<LongSlot>,
+    cards: Vec<Card>,
     arena: Arena,
+    /// Of the table they are from.
+    slot_count: usize,
 }
+
+/// What is sorted: twelve bytes of a word, and behind them its place.
+#[derive(Clone, Copy, Debug)]
+struct Card(u128);
 
 impl LongTable {
     pub(crate) fn new(seed: Seed) -> Self {
-        Self { slots: Slots::new(SLOTS_MIN), arena: Arena::default(), seed }
+        Self::with_slots(SLOTS_MIN, seed)
+    }
+
+    fn with_slots(slots: usize, seed: Seed) -> Self {
+        Self { slots: Slots::new(slots), arena: Arena::default(), seed }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,119 +59,294 @@ impl LongTable {
 
     #[cold]
     pub(crate) fn add(&mut self, word: &[u8], count: u64) {
-        let hash = self.seed.hash_long(word) | 1;
+        self.add_hashed(word, self.seed.hash_long(word), count);
+    }
+
+    /// Count lines of `window` with long words.
+    pub(crate) fn add_lines(&mut self, window: &Window, lines: &List) {
+        for from in (0..lines.len()).step_by(BATCH) {
+            let lines = lines.iter(from..lines.len().min(from + BATCH));
+            self.add_batch(
+                lines.map(|(start, len)| &window[usize::from(start)..][..usize::from(len)]),
+            );
+        }
+    }
+
+    /// Count the first [`BATCH`] of `words`.
+    fn add_batch<'a>(&mut self, words: impl Iterator<Item = &'a [u8]> + Clone) {
+        let mut hashes = [0; BATCH];
+        let mut count = 0;
+        for (hash, word) in hashes.iter_mut().zip(words.clone()) {
+            *hash = self.seed.hash_long(word);
+            count += 1;
+        }
+        self.touch(&hashes[..count]);
+        for (word, hash) in words.zip(hashes) {
+            self.add_hashed(word, hash, 1);
+        }
+    }
+
+    /// Have in a cache what is needed to count words with these hashes, nearly always: their homes,
+    /// what lies behind in case that they are taken, and the words that seem to be at home.
+    fn touch(&mut self, hashes: &[u64]) {
+        let mut homes = [LongSlot::FREE; BATCH];
+        let mut touched = 0;
+        let (slots, shift) = self.slots.parts();
+        for (home, hash) in homes.iter_mut().zip(hashes) {
+            let index = (hash >> shift) as usize;
+            *home = slots[index];
+            touched ^= slots.get(index + REACH).map_or(0, |slot| slot.hash);
+        }
+        for (home, hash) in homes.iter().zip(hashes) {
+            if home.hash == half(*hash) {
+                touched ^= u32::from(self.arena.touch(home.place));
+            }
+        }
+        black_box(touched);
+    }
+
+    fn add_hashed(&mut self, word: &[u8], hash: u64, count: u64) {
         let Self { slots, arena, .. } = self;
-        match slots.find(hash, |slot| slot.hash == hash && arena.word(slot.place) == word) {
-            Ok(slot) => slot.count += count,
+        let half = half(hash);
+        match slots.find(hash, |slot| slot.hash == half && arena.word(slot.place) == word) {
+            Ok(slot) => arena.add(slot.place, count),
             Err(free) => {
-                let place = arena.push(word);
-                slots.insert(free, LongSlot { hash, place, count }, |slot| slot.hash);
+                let place = arena.push(word, count);
+                slots.insert(free, LongSlot { hash: half, place }, LongSlot::hash);
             }
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.memory_bytes() + self.arena.bytes
+        self.slots.memory_bytes() + self.arena.memory_bytes()
     }
 
     /// See [`Table::peak_bytes`](crate::Table::peak_bytes).
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
-        // Two pieces in a row hold more than the least size of one.
-        let lengths = more_words.saturating_mul(LENGTH);
-        let pieces = more_bytes.saturating_add(lengths).saturating_mul(2);
-        let pieces = if more_words == 0 { 0 } else { pieces.saturating_add(PIECE_BYTES_MIN) };
-        self.slots.peak_bytes(more_words).saturating_add(self.arena.bytes).saturating_add(pieces)
+        // When the cards come, the slots are gone.
+        let cards = self.len().saturating_add(more_words).saturating_mul(size_of::<Card>());
+        let slots = self.slots.peak_bytes(more_words).max(cards);
+        slots.saturating_add(self.arena.peak_bytes(more_words, more_bytes))
     }
 
-    /// Sort, in place. Calls `tick` now and then.
+    /// Sort, within the peak that was foreseen. Calls `tick` now and then.
     pub(crate) fn into_sorted(self, tick: &mut impl FnMut()) -> SortedLong {
         let Self { slots, arena, .. } = self;
-        let mut slots = slots.into_taken();
-        for slot in &mut slots {
-            let first = arena.word(slot.place).first_chunk().expect("long words are longer");
-            slot.hash = u64::from_be_bytes(*first);
-        }
+        let (slot_count, taken) = (slots.len(), slots.taken());
+        // Both together would be more than was foreseen.
+        drop(slots);
+        let mut cards = Vec::with_capacity(taken);
+        // As they lie in memory, from one end to the other.
+        cards.extend(arena.places().map(|place| Card::new(arena.word(place), place)));
         let mut comparisons = 0_u32;
-        slots.sort_unstable_by(|left, right| {
+        sort(&mut cards, &arena, 0, &mut || {
             comparisons = comparisons.wrapping_add(1);
             if comparisons.is_multiple_of(COMPARISONS_PER_TICK) {
                 tick();
             }
-            let words = || arena.word(left.place).cmp(arena.word(right.place));
-            left.hash.cmp(&right.hash).then_with(words)
         });
-        SortedLong { slots, arena }
+        SortedLong { cards, arena, slot_count }
+    }
+}
+
+/// Sort `cards`, on which is what their words have from `depth` on; up to there these are the same.
+/// Calls `tick` at every comparison.
+fn sort(cards: &mut [Card], arena: &Arena, depth: usize, tick: &mut impl FnMut()) {
+    cards.sort_unstable_by(|left, right| {
+        tick();
+        left.0.cmp(&right.0)
+    });
+    let depth = depth + CARD_BYTES;
+    for alike in cards.chunk_by_mut(|left, right| left.bytes() == right.bytes()) {
+        if alike.len() == 1 {
+            continue;
+        }
+        if alike.len() <= FEW || depth > DEPTH_MAX {
+            alike.sort_unstable_by(|left, right| {
+                tick();
+                arena.word(left.place()).cmp(arena.word(right.place()))
+            });
+            continue;
+        }
+        for card in &mut *alike {
+            let rest = arena.word(card.place()).get(depth..).unwrap_or_default();
+            *card = Card::new(rest, card.place());
+        }
+        sort(alike, arena, depth, tick);
     }
 }
 
 impl SortedLong {
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.cards.len()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<LongSlot>() + self.arena.bytes
+        self.cards.capacity() * size_of::<Card>() + self.arena.memory_bytes()
     }
 
     pub(crate) fn shrink(&mut self) {
-        self.slots.shrink_to_fit();
+        self.cards.shrink_to_fit();
     }
 
-    /// An empty table in the room of the slots. The words give theirs back.
+    /// An empty table with as many slots as it had. The words give their room back.
     pub(crate) fn into_table(self, seed: Seed) -> LongTable {
-        LongTable { slots: Slots::in_room(self.slots), arena: Arena::default(), seed }
+        let slots = self.slot_count;
+        drop(self);
+        LongTable::with_slots(slots, seed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.slots.iter().map(|slot| (self.arena.word(slot.place), slot.count))
+        let arena = &self.arena;
+        let batches = self.cards.chunks(BATCH).flat_map(|batch| {
+            let touched = batch.iter().map(|card| arena.touch(card.place()));
+            black_box(touched.fold(0, u8::wrapping_add));
+            batch
+        });
+        batches.map(|card| arena.entry(card.place()))
     }
 }
 
+impl LongSlot {
+    /// As much of the hash as it has: enough for more homes than an arena has places.
+    fn hash(&self) -> u64 {
+        u64::from(self.hash) << 32
+    }
+}
+
+/// The upper half of a hash, made odd.
+fn half(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
 impl Slot for LongSlot {
-    const FREE: Self = Self { hash: 0, place: Place { piece: 0, at: 0 }, count: 0 };
+    const FREE: Self = Self { hash: 0, place: Place(0) };
 
     fn is_free(&self) -> bool {
         self.hash == 0
     }
 
+    /// The same for all: to look it up takes longer than to be one slot away from home.
     fn count(&self) -> u64 {
-        self.count
+        0
     }
 }
 
-impl Arena {
-    fn word(&self, place: Place) -> &[u8] {
-        let bytes = &self.pieces[place.piece as usize][place.at as usize..];
-        let (len, word) = bytes.split_first_chunk().expect("a length precedes every word");
-        &word[..usize::from_le_bytes(*len)]
-    }
-
-    fn push(&mut self, word: &[u8]) -> Place {
-        let bytes = LENGTH + word.len();
-        if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < bytes) {
-            let piece = Vec::with_capacity(bytes.max(PIECE_BYTES_MIN));
-            self.bytes += piece.capacity();
-            self.pieces.push(piece);
+impl Card {
+    /// Of the first bytes of `rest`, with zeros behind fewer of them.
+    #[inline]
+    fn new(rest: &[u8], place: Place) -> Self {
+        let mut bytes = [0; 16];
+        if let Some(all) = rest.first_chunk::<CARD_BYTES>() {
+            bytes[..CARD_BYTES].copy_from_slice(all);
+        } else {
+            bytes[..rest.len()].copy_from_slice(rest);
         }
-        let index =
-            u32::try_from(self.pieces.len() - 1).expect("pieces fill the memory long before");
-        let piece = self.pieces.last_mut().expect("a piece has been added");
-        // Only a piece of the least size has room behind a word.
-        let at = u32::try_from(piece.len()).expect("a piece with room is small");
-        piece.extend_from_slice(&word.len().to_le_bytes());
-        piece.extend_from_slice(word);
-        Place { piece: index, at }
+        Self(u128::from_be_bytes(bytes) | u128::from(place.0))
+    }
+
+    fn bytes(self) -> u128 {
+        self.0 >> u32::BITS
+    }
+
+    fn place(self) -> Place {
+        // The lower half of the lower half.
+        Place(self.0 as u32)
     }
 }
 
-/// Slots of a new table: 6 KiB. Many texts have few long words.
+/// Slots of a new table: 2 KiB. Many texts have few long words.
 const SLOTS_MIN: usize = 1 << 8;
 
-/// Bytes of a length in the arena.
-const LENGTH: usize = size_of::<usize>();
+/// More words than the memory can be asked for at once; 64 were not faster.
+const BATCH: usize = 32;
 
-/// Of the pieces of an arena. A longer word has a piece of its own.
-const PIECE_BYTES_MIN: usize = 256 << 10;
+/// From a home, on the same line or the next.
+const REACH: usize = 6;
+
+/// Bytes of a word on a card: four Han characters.
+const CARD_BYTES: usize = 12;
+
+/// So few words that they are compared rather than given other cards.
+const FEW: usize = 8;
+
+/// Words that begin with so many bytes that are the same are compared. Bounds the recursion.
+const DEPTH_MAX: usize = 512;
 
 /// About 30 microseconds of sorting.
 pub(crate) const COMPARISONS_PER_TICK: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Count words as `add_lines` does, and compare with a map.
+    #[track_caller]
+    fn check(words: &[Vec<u8>]) {
+        let mut table = LongTable::new(Seed::new());
+        let mut expected = BTreeMap::<&[u8], u64>::new();
+        for words in words.chunks(BATCH) {
+            table.add_batch(words.iter().map(Vec::as_slice));
+            for word in words {
+                *expected.entry(word).or_default() += 1;
+            }
+        }
+        let foreseen = table.peak_bytes(0, 0);
+        let sorted = table.into_sorted(&mut || ());
+        assert!(sorted.iter().eq(expected), "not what the map has");
+        assert!(sorted.memory_bytes() <= foreseen, "{} bytes", sorted.memory_bytes());
+    }
+
+    /// Numbers in no order, all of them different.
+    fn numbers(count: u32) -> impl Iterator<Item = u32> {
+        (0..count).map(|number| number.wrapping_mul(0x9E37_79B9))
+    }
+
+    #[test]
+    fn words_that_begin_alike_are_in_order_wherever_they_differ() {
+        // At every byte of the first cards, around the deepest, and behind it; a few that begin
+        // alike, more of them, and many.
+        let depths = (16..64).chain(DEPTH_MAX - 13..DEPTH_MAX + 26).chain([5_000]);
+        for (depth, count) in depths.flat_map(|depth| [2, FEW as u32, 40].map(|n| (depth, n))) {
+            let word = |number: u32| [&vec![b'x'; depth - 4][..], &number.to_be_bytes()].concat();
+            check(&numbers(count).map(word).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn words_that_are_the_beginning_of_others_come_first() {
+        // Of one byte again and again: zeros are what a card has behind the end of a word.
+        for byte in [0, b'x', 0xFF] {
+            let word = |number: u32| vec![byte; 16 + (number % 701) as usize];
+            check(&numbers(2_000).map(word).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn word_that_comes_twice_in_a_batch_is_one_word() {
+        let word = |number: u32| format!("{:032}", number % 50).into_bytes();
+        check(&(0..3_000).map(|number| word(number / 3)).collect::<Vec<_>>());
+        check(&numbers(3_000).map(word).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn sorting_is_foreseen_when_it_takes_more_than_the_slots() {
+        // Of 65,536 slots, nearly three quarters.
+        let word = |number: u32| format!("{number:020}").into_bytes();
+        check(&numbers(49_000).map(word).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn words_with_the_same_half_of_a_hash_are_different_words() {
+        let mut table = LongTable::new(Seed::new());
+        for number in 0..200_u64 {
+            table.add_hashed(format!("{number:020}").as_bytes(), (7 << 40) | (number % 3), 1);
+            table.add_hashed(format!("{number:020}").as_bytes(), (7 << 40) | (number % 5), 2);
+        }
+        assert_eq!(table.len(), 200);
+        let sorted = table.into_sorted(&mut || ());
+        assert!(sorted.iter().all(|(_, count)| count == 3));
+    }
+}

@@ -36,7 +36,7 @@ pub fn read_entry(bytes: &[u8], at: usize) -> Option<Entry> {
 }
 
 #[inline]
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         // The seven lowest bits, and the mark that more follow.
         out.push(number as u8 | 0x80);
@@ -45,9 +45,9 @@ fn write_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// A number and where it ends.
+/// A number that begins at `at`, and where it ends.
 #[inline]
-fn read_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+pub(crate) fn read_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     match *bytes.get(at)? {
         byte @ 0..0x80 => Some((byte.into(), at + 1)),
         0x80.. => read_large_number(bytes, at),
@@ -71,7 +71,7 @@ fn read_large_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
 }
 
 /// Bytes of `u64::MAX`.
-const NUMBER_BYTES_MAX: usize = 10;
+pub(crate) const NUMBER_BYTES_MAX: usize = 10;
 
 /// Bytes of an entry beside its word, at most.
 pub const ENTRY_HEAD_BYTES_MAX: usize = 2 * NUMBER_BYTES_MAX;

@@ -42,6 +42,11 @@ impl<T: Slot> Slots<T> {
         Self { slots, taken: 0, shift: u64::BITS - count.trailing_zeros() }
     }
 
+    /// Slots, free or taken.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Slots that hold a word.
     pub(crate) fn taken(&self) -> usize {
         self.taken

@@ -1,0 +1,184 @@
+//! The words that are too long for a key, in pieces of memory that never move.
+//!
+//! An entry is the count of the word, its length (as in a [run](crate::run)), the word, and zeros
+//! up to a multiple of eight bytes: so that four bytes say where one begins.
+//!
+//! # Invariants
+//!
+//! * No piece is empty. Where one ends, the first word of the next had no room.
+//! * Entries begin in the first [`PIECE_BYTES_MIN`] of a piece: only a word for which that is too
+//!   little has a larger one, and nothing fits behind it.
+
+use crate::run::{NUMBER_BYTES_MAX, read_number, write_number};
+
+/// Words with their counts.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    pieces: Vec<Vec<u8>>,
+    /// What all of them have allocated.
+    bytes: usize,
+}
+
+/// Where in an arena an entry begins, in units of eight bytes: the upper bits are the piece.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Place(pub(crate) u32);
+
+impl Arena {
+    /// Bytes of memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The most bytes of memory while so many words come, of so many bytes together. What has no
+    /// place takes more than there is.
+    pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
+        if more_words == 0 {
+            return self.bytes;
+        }
+        // Two pieces in a row hold more than the least size of one.
+        let entries = more_words.saturating_mul(BESIDE_BYTES_MAX).saturating_add(more_bytes);
+        let more = entries.saturating_mul(2).saturating_add(PIECE_BYTES_MIN);
+        if (more / PIECE_BYTES_MIN).saturating_add(self.pieces.len()) > PIECES_MAX {
+            return usize::MAX;
+        }
+        self.bytes.saturating_add(more)
+    }
+
+    /// Append the entry of a word.
+    pub(crate) fn push(&mut self, word: &[u8], count: u64) -> Place {
+        let bytes = word.len() + BESIDE_BYTES_MAX;
+        if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < bytes) {
+            let piece = Vec::with_capacity(bytes.max(PIECE_BYTES_MIN));
+            self.bytes += piece.capacity();
+            self.pieces.push(piece);
+        }
+        let index = self.pieces.len() - 1;
+        let piece = self.pieces.last_mut().expect("a piece has been added");
+        let at = piece.len();
+        piece.extend_from_slice(&count.to_le_bytes());
+        write_number(piece, word.len() as u64);
+        piece.extend_from_slice(word);
+        let end = piece.len().next_multiple_of(UNIT);
+        // A whole unit is one store.
+        piece.extend_from_slice(&[0; UNIT]);
+        piece.truncate(end);
+        Place::new(index, at)
+    }
+
+    /// A word and its count.
+    #[inline]
+    pub(crate) fn entry(&self, place: Place) -> (&[u8], u64) {
+        let bytes = &self.pieces[place.piece()][place.at()..];
+        let (count, bytes) = bytes.split_first_chunk().expect("a count precedes every word");
+        let (len, start) = read_number(bytes, 0).expect("so does a length");
+        (&bytes[start..start + len as usize], u64::from_le_bytes(*count))
+    }
+
+    #[inline]
+    pub(crate) fn word(&self, place: Place) -> &[u8] {
+        self.entry(place).0
+    }
+
+    /// The word at `place` has occurred so often more.
+    #[inline]
+    pub(crate) fn add(&mut self, place: Place, more: u64) {
+        let bytes = &mut self.pieces[place.piece()][place.at()..];
+        let count = bytes.first_chunk_mut().expect("a count precedes every word");
+        *count = (u64::from_le_bytes(*count) + more).to_le_bytes();
+    }
+
+    /// Two bytes of an entry, added up, to have them in a cache: nearly every word ends in the line
+    /// behind the one in which its entry begins.
+    #[inline]
+    pub(crate) fn touch(&self, place: Place) -> u8 {
+        let piece = &self.pieces[place.piece()];
+        let behind = piece.get(place.at() + LINE - 1).copied().unwrap_or_default();
+        piece[place.at()].wrapping_add(behind)
+    }
+
+    /// Where the entries begin, one behind the other.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        self.pieces.iter().enumerate().flat_map(|(index, piece)| {
+            let mut next = 0;
+            std::iter::from_fn(move || {
+                let at = next;
+                let (len, start) = read_number(piece, at + COUNT_BYTES)?;
+                next = (start + len as usize).next_multiple_of(UNIT);
+                Some(Place::new(index, at))
+            })
+        })
+    }
+}
+
+impl Place {
+    fn new(piece: usize, at: usize) -> Self {
+        assert!(at < PIECE_BYTES_MIN, "byte {at} of a piece has no place");
+        let units = piece * PIECE_UNITS + at / UNIT;
+        Self(u32::try_from(units).expect("who adds so many words asks for the peak before"))
+    }
+
+    fn piece(self) -> usize {
+        self.0 as usize / PIECE_UNITS
+    }
+
+    fn at(self) -> usize {
+        self.0 as usize % PIECE_UNITS * UNIT
+    }
+}
+
+/// Bytes of a place's unit.
+const UNIT: usize = 8;
+
+/// Of a cache of any processor in use.
+const LINE: usize = 64;
+
+/// Bytes of a count.
+const COUNT_BYTES: usize = size_of::<u64>();
+
+/// Bytes of an entry beside its word, at most.
+const BESIDE_BYTES_MAX: usize = COUNT_BYTES + NUMBER_BYTES_MAX + UNIT;
+
+/// Of a piece. A longer word has a piece of its own.
+const PIECE_BYTES_MIN: usize = 256 << 10;
+
+const PIECE_UNITS: usize = PIECE_BYTES_MIN / UNIT;
+
+/// As many as have places: 32 GiB.
+const PIECES_MAX: usize = (1 << 32) / PIECE_UNITS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_one_by_one_and_one_behind_the_other() {
+        let mut arena = Arena::default();
+        // Around what a length of one byte says, what a piece holds, and every end of a unit.
+        let edge = PIECE_BYTES_MIN - BESIDE_BYTES_MAX;
+        let lengths = (0..300).chain([edge - 1, 17, edge, 16, edge + 1, 1 << 20, 20, 21]);
+        let mut places = Vec::new();
+        let mut words = Vec::new();
+        for length in lengths.cycle().take(1_000) {
+            let word = vec![length as u8; length];
+            places.push(arena.push(&word, length as u64 + 1));
+            words.push(word);
+        }
+        for (place, word) in places.iter().zip(&words) {
+            arena.touch(*place);
+            arena.add(*place, 1 << 40);
+            let count = word.len() as u64 + 1 + (1 << 40);
+            assert!(arena.entry(*place) == (word.as_slice(), count), "{} bytes", word.len());
+        }
+        assert!(arena.places().eq(places));
+    }
+
+    #[test]
+    fn what_has_no_place_is_too_much() {
+        let arena = Arena::default();
+        let beside = BESIDE_BYTES_MAX;
+        assert_eq!(arena.peak_bytes(0, 0), 0);
+        assert!(arena.peak_bytes(1, (16 << 30) - beside - PIECE_BYTES_MIN) < 33 << 30);
+        assert_eq!(arena.peak_bytes(1, 17 << 30), usize::MAX);
+        assert_eq!(arena.peak_bytes(1 << 30, 0), usize::MAX);
+    }
+}
