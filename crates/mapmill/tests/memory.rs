@@ -43,12 +43,12 @@ fn memory_that_cannot_suffice_is_refused() {
     }
 }
 
-/// A million words, no word twice.
+/// A million words, no word twice, and too long for the smallest slots of a table.
 fn wide_text() -> String {
     let letter = |rest: u32| char::from(b'a' + (rest % 26) as u8);
     let word = |number: u32| {
         let mixed = number.wrapping_mul(0x9E37_79B9);
-        (0..7).map(move |at| letter(mixed / 26_u32.pow(at.min(6)))).chain([' '])
+        (0..8).map(move |at| letter(mixed / 26_u32.pow(at.min(6)))).chain([' '])
     };
     (0..1_000_000).flat_map(word).collect()
 }
