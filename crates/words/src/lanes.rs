@@ -68,6 +68,10 @@ impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, 
         let present = low_bits(len);
         let first = self.first(word);
         let kept = (word | self.behind(word)) & present;
+        if S::ASKS_FOR_WORDS && kept == 0 {
+            // No word is open either, and nothing changes.
+            return;
+        }
         // A word that reaches the end of what is present goes on: let its carry leave.
         let filled = word | !present;
         let planes: [u64; PLANES] = std::array::from_fn(|plane| {

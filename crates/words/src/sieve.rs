@@ -8,8 +8,8 @@
 //! Chunks of nothing but ASCII have a loop to themselves. It is as short as it can be, and what
 //! other characters need would take the registers that it keeps the lanes in: 1.3 x.
 //!
-//! The cost grows with the buckets: 0.02 ns a byte for each and 0.04 for all, against 0.5 (source)
-//! to 0.7 (prose) for walking (Zen 4).
+//! The cost grows with the buckets: with AVX-512 0.02 ns a byte for each and 0.04 for all, with
+//! AVX2 0.055 and 0.12, against 0.5 (source) to 0.7 (books) for walking (Zen 4).
 
 use std::num::NonZeroU32;
 
@@ -50,7 +50,7 @@ pub(crate) struct Sifted {
 }
 
 impl Sieve {
-    /// `None` when there are so many buckets that walking is faster.
+    /// `None` when there are so many buckets that walking is faster at every level.
     pub(crate) fn new(count: NonZeroU32) -> Option<Self> {
         if count.get() as usize > BUCKETS_MAX {
             return None;
@@ -71,6 +71,12 @@ impl Sieve {
             middle: table(|bits| bits << 6),
             modulo: table(|sum| sum),
         })
+    }
+
+    /// Whether walking is slower with the instructions of this level.
+    #[inline(always)]
+    pub(crate) fn pays<S: Sift>(&self, _: S) -> bool {
+        self.count.get() as usize <= S::BUCKETS_MAX
     }
 
     /// Take chunks from the start of `text`: all that are whole, or as many as stand in front of
@@ -166,7 +172,7 @@ impl Sieve {
         lanes: &mut Lanes<'_, S, PLANES, LANES>,
         text: &[u8],
     ) -> usize {
-        let [low, high] = self.ascii.each_ref().map(|table| simd.load(table));
+        let table = self.ascii(simd);
         let mut rest = text;
         while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>()
             && simd.high(chunk) == 0
@@ -176,19 +182,24 @@ impl Sieve {
             if rules.ignore_case {
                 bytes = simd.lower(bytes);
             }
-            let class = simd.look_up_both(low, high, bytes);
+            let class = simd.look_up_ascii(table, bytes);
             lanes.keep(simd, bytes, word, CHUNK, |plane| simd.test(class, 1 << plane));
             rest = behind;
         }
         text.len() - rest.len()
     }
 
+    #[inline(always)]
+    fn ascii<S: Sift>(&self, simd: S) -> S::Ascii {
+        // At most BUCKETS_MAX.
+        simd.ascii(&self.ascii, self.count.get() as u8)
+    }
+
     /// The bucket of a word that begins with the character that begins at each byte, unless that
     /// has four bytes, or is none.
     #[inline(always)]
     fn classes<S: Sift>(&self, simd: S, marks: &Marks, bytes: S::Bytes) -> S::Bytes {
-        let [low, high] = &self.ascii;
-        let ascii = simd.look_up_both(simd.load(low), simd.load(high), bytes);
+        let ascii = simd.look_up_ascii(self.ascii(simd), bytes);
         let [lead, last, middle, modulo] =
             [&self.lead, &self.last, &self.middle, &self.modulo].map(|table| simd.load(table));
         let second = simd.shift(bytes);
@@ -221,8 +232,8 @@ impl Sieve {
     }
 }
 
-/// With more, walking is faster in source text. A sum of three summands must stay below 64.
-const BUCKETS_MAX: usize = 22;
+/// With more, walking is faster at every level. A sum of three summands must stay below 64.
+pub(crate) const BUCKETS_MAX: usize = 22;
 
 #[cfg(test)]
 mod tests {

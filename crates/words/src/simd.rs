@@ -3,7 +3,7 @@
 //! A loop that shall be fast is a [`Kernel`], written once over [`Simd`]. [`Level::run`] compiles
 //! it for every level and jumps to the one for this CPU: once a block, so that the question costs
 //! nothing. A level is a token that only detection hands out, which is what makes it sound to
-//! execute its instructions; all the unsafe code of that is in `x86.rs`.
+//! execute its instructions; all the unsafe code of that is in `x86.rs` and `avx2.rs`.
 //!
 //! [`Scalar`] is the specification. What the others say is compared with it for every byte at
 //! every position. It is written so that the compiler can use the registers that every CPU of the
@@ -19,7 +19,10 @@ use std::sync::LazyLock;
 
 use crate::key::Keys;
 use crate::letters::Set;
+use crate::sieve::BUCKETS_MAX;
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -64,6 +67,12 @@ pub(crate) trait Simd: Keys {
 
 /// What can be done with all bytes of a chunk together.
 pub(crate) trait Sift: Simd {
+    /// With more buckets, walking from word to word is faster in source text.
+    const BUCKETS_MAX: usize;
+
+    /// Whether a chunk costs so much that it is worth a question whether it has a word at all.
+    const ASKS_FOR_WORDS: bool;
+
     /// A chunk.
     type Bytes: Copy;
 
@@ -78,6 +87,15 @@ pub(crate) trait Sift: Simd {
     /// The bytes of `low` at the lower six bits of each index, or of `high` where the seventh is
     /// set.
     fn look_up_both(self, low: Self::Bytes, high: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
+
+    /// What [`look_up_ascii`](Self::look_up_ascii) looks at.
+    type Ascii: Copy;
+
+    /// A table of what `count` leaves of each byte of ASCII, which is in `classes`.
+    fn ascii(self, classes: &[[u8; CHUNK]; 2], count: u8) -> Self::Ascii;
+
+    /// What is left of each byte; it may be anything for one that is not ASCII.
+    fn look_up_ascii(self, table: Self::Ascii, bytes: Self::Bytes) -> Self::Bytes;
 
     /// Each byte is the next one of `bytes`; the last may be anything.
     fn shift(self, bytes: Self::Bytes) -> Self::Bytes;
@@ -239,6 +257,10 @@ impl Simd for Scalar {
 }
 
 impl Sift for Scalar {
+    const BUCKETS_MAX: usize = BUCKETS_MAX;
+
+    const ASKS_FOR_WORDS: bool = false;
+
     type Bytes = Block;
 
     fn load(self, chunk: &Block) -> Block {
@@ -258,6 +280,16 @@ impl Sift for Scalar {
             let table = if byte & 0x40 == 0 { low } else { high };
             table[usize::from(byte & 0x3F)]
         })
+    }
+
+    type Ascii = [Block; 2];
+
+    fn ascii(self, classes: &[Block; 2], _: u8) -> [Block; 2] {
+        *classes
+    }
+
+    fn look_up_ascii(self, [low, high]: [Block; 2], bytes: Block) -> Block {
+        self.look_up_both(low, high, bytes)
     }
 
     fn shift(self, bytes: Block) -> Block {
@@ -398,7 +430,7 @@ mod tests {
     struct Sieve<'a>(&'a [u8; CHUNK], u64);
 
     impl Kernel for Sieve<'_> {
-        type Output = Option<([[u8; CHUNK]; 7], u64)>;
+        type Output = Option<([[u8; CHUNK]; 8], u64)>;
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -407,14 +439,19 @@ mod tests {
     }
 
     #[inline(always)]
-    fn sieve<S: Sift>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 7], u64) {
+    fn sieve<S: Sift>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8], u64) {
         let low = simd.load(&std::array::from_fn(|at| at as u8 ^ 0x15));
         let high = simd.load(&std::array::from_fn(|at| at as u8 ^ 0xA7));
         let bytes = simd.load(chunk);
-        let mut outcomes = [[0; CHUNK]; 7];
-        let [look_up, both, shift, add, select, lower, kept] = &mut outcomes;
+        let mut outcomes = [[0; CHUNK]; 8];
+        let [look_up, both, ascii, shift, add, select, lower, kept] = &mut outcomes;
         *look_up = store(simd, u64::MAX, simd.look_up(low, bytes));
         *both = store(simd, u64::MAX, simd.look_up_both(low, high, bytes));
+        let count = 1 + (mask % BUCKETS_MAX as u64) as u8;
+        let classes = [0, 64].map(|first| std::array::from_fn(|at| (first + at as u8) % count));
+        let low_bits = simd.load(&chunk.map(|byte| byte & 0x7F));
+        let found = simd.look_up_ascii(simd.ascii(&classes, count), low_bits);
+        *ascii = store(simd, u64::MAX, found);
         // The last byte may be anything.
         *shift = store(simd, u64::MAX >> 1, simd.shift(bytes));
         *add = store(simd, u64::MAX, simd.add(bytes, low));

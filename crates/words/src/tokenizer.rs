@@ -335,7 +335,9 @@ impl Tokenizer {
     pub(crate) fn feed_with<S: Simd>(&mut self, simd: S, sift: Option<impl Sift>, block: &[u8]) {
         let mut rest = self.complete_carry(block, true);
         while !rest.is_empty() {
-            if let (Some(simd), Some(sieve)) = (sift, &self.sieve) {
+            if let (Some(simd), Some(sieve)) = (sift, &self.sieve)
+                && sieve.pays(simd)
+            {
                 let few = &rest[..rest.len().min(SIFTED_BYTES)];
                 let sifted = sieve.sift(simd, self.rules, &mut self.buckets, self.place, few);
                 self.invalid_bytes += sifted.invalid_bytes;

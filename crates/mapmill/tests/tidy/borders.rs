@@ -52,7 +52,11 @@ fn only_the_layout_spells_object_names() {
 }
 
 /// All of them in `words`, each block with its `SAFETY` comment (clippy sees to that).
-const UNSAFE_FILES: [&str; 2] = ["crates/words/src/key/x86.rs", "crates/words/src/simd/x86.rs"];
+const UNSAFE_FILES: [&str; 3] = [
+    "crates/words/src/key/x86.rs",
+    "crates/words/src/simd/avx2.rs",
+    "crates/words/src/simd/x86.rs",
+];
 
 const OUTSIDE_WORLD: [&str; 9] = ["env", "fs", "io", "net", "os", "process", "sync", "thread", "{"];
 

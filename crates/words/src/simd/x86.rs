@@ -11,8 +11,9 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 
 use crate::letters::Set;
+use crate::sieve::BUCKETS_MAX;
 
-use super::{CHUNK, Kernel, Scalar, Sift, Simd};
+use super::{CHUNK, Kernel, Sift, Simd};
 
 /// The CPU has AES, AVX2, BMI 1 and 2, LZCNT and POPCNT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,11 +100,11 @@ impl Simd for Avx2 {
         unsafe { at_least_avx2(byte, chunk) }
     }
 
-    type Sift = Scalar;
+    type Sift = Self;
 
     #[inline(always)]
-    fn sift(self) -> Option<Scalar> {
-        None
+    fn sift(self) -> Option<Self> {
+        Some(self)
     }
 }
 
@@ -167,7 +168,7 @@ fn at_least_avx2(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn halves(chunk: &[u8; CHUNK]) -> [__m256i; 2] {
+pub(super) fn halves(chunk: &[u8; CHUNK]) -> [__m256i; 2] {
     let halves = chunk.as_ptr().cast::<__m256i>();
     // SAFETY: a chunk is two times 32 bytes, and this load asks for no alignment.
     unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] }
@@ -176,7 +177,7 @@ fn halves(chunk: &[u8; CHUNK]) -> [__m256i; 2] {
 /// The highest bits of all bytes.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn join32(low: __m256i, high: __m256i) -> u64 {
+pub(super) fn join32(low: __m256i, high: __m256i) -> u64 {
     u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
 }
 
@@ -226,6 +227,11 @@ impl Simd for Avx512 {
 }
 
 impl Sift for Avx512 {
+    const BUCKETS_MAX: usize = BUCKETS_MAX;
+
+    /// It is 1.05 x with the question.
+    const ASKS_FOR_WORDS: bool = false;
+
     type Bytes = __m512i;
 
     #[inline(always)]
@@ -250,6 +256,18 @@ impl Sift for Avx512 {
     fn look_up_both(self, low: __m512i, high: __m512i, index: __m512i) -> __m512i {
         // SAFETY: as above.
         unsafe { _mm512_permutex2var_epi8(low, index, high) }
+    }
+
+    type Ascii = [__m512i; 2];
+
+    #[inline(always)]
+    fn ascii(self, classes: &[[u8; CHUNK]; 2], _: u8) -> [__m512i; 2] {
+        [self.load(&classes[0]), self.load(&classes[1])]
+    }
+
+    #[inline(always)]
+    fn look_up_ascii(self, [low, high]: [__m512i; 2], bytes: __m512i) -> __m512i {
+        self.look_up_both(low, high, bytes)
     }
 
     #[inline(always)]
@@ -307,8 +325,7 @@ impl Sift for Avx512 {
         bytes: __m512i,
         mask: impl Fn(usize) -> u64,
     ) {
-        assert!(rooms.chunks_left > 0, "no room for a chunk in one of {}", rooms.used);
-        rooms.chunks_left -= 1;
+        rooms.take_chunk();
         // SAFETY: one was taken off, and there is a call for each eight of them. Loops of eight are
         // short enough for the compiler to unroll them.
         unsafe { rooms.keep_eight::<0>(self, bytes, &mask) };
@@ -330,7 +347,7 @@ impl Sift for Avx512 {
 
     #[inline(always)]
     fn written<const LANES: usize>(self, rooms: Rooms<'_, LANES>) -> [usize; LANES] {
-        std::array::from_fn(|lane| rooms.ends[lane].addr() - rooms.starts[lane].addr())
+        rooms.written()
     }
 }
 
@@ -343,20 +360,33 @@ impl Sift for Avx512 {
 /// * `used` is more than half of `LANES`.
 pub(crate) struct Rooms<'a, const LANES: usize> {
     starts: [*mut u8; LANES],
-    ends: [*mut u8; LANES],
-    used: usize,
+    pub(super) ends: [*mut u8; LANES],
+    pub(super) used: usize,
     chunks_left: usize,
     rooms: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a, const LANES: usize> Rooms<'a, LANES> {
     #[inline(always)]
-    fn new(rooms: [Option<&'a mut [u8]>; LANES]) -> Self {
+    pub(super) fn new(rooms: [Option<&'a mut [u8]>; LANES]) -> Self {
         let used = rooms.iter().take_while(|room| room.is_some()).count();
         assert!(2 * used > LANES, "{used} rooms for {LANES} lanes");
         let chunks_left = rooms.iter().flatten().map(|room| room.len() / CHUNK).min().unwrap_or(0);
         let starts = rooms.map(|room| room.map_or(null_mut(), <[u8]>::as_mut_ptr));
         Self { starts, ends: starts, used, chunks_left, rooms: PhantomData }
+    }
+
+    /// Take one off `chunks_left`, for a chunk in each room.
+    #[inline(always)]
+    pub(super) fn take_chunk(&mut self) {
+        assert!(self.chunks_left > 0, "no room for a chunk in one of {}", self.used);
+        self.chunks_left -= 1;
+    }
+
+    /// How many bytes are in each room.
+    #[inline(always)]
+    pub(super) fn written(self) -> [usize; LANES] {
+        std::array::from_fn(|lane| self.ends[lane].addr() - self.starts[lane].addr())
     }
 
     /// Append to eight of the rooms, from `FIRST` on, the bytes of their masks.
