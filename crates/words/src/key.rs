@@ -16,6 +16,8 @@ use std::hash::{BuildHasher, RandomState};
 use crate::lines::Window;
 use crate::simd::{CHUNK, Kernel, Level, Scalar, Simd};
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -3,12 +3,11 @@
 //! A loop that shall be fast is a [`Kernel`], written once over [`Simd`]. [`Level::run`] compiles
 //! it for every level and jumps to the one for this CPU: once a block, so that the question costs
 //! nothing. A level is a token that only detection hands out, which is what makes it sound to
-//! execute its instructions; all the unsafe code of that is in `x86.rs` and `avx2.rs`.
+//! execute its instructions; all the unsafe code of that is in `x86.rs`, `avx2.rs` and `arm.rs`.
 //!
 //! [`Scalar`] is the specification. What the others say is compared with it for every byte at
 //! every position. It is written so that the compiler can use the registers that every CPU of the
-//! target has: SSE2 on x86-64, NEON on aarch64, where it is all there is. Intrinsics for NEON would
-//! be lines that nobody here has run.
+//! target has: SSE2 on x86-64, where there is no level for it, NEON on aarch64.
 //!
 //! # Invariants
 //!
@@ -21,11 +20,15 @@ use crate::key::Keys;
 use crate::letters::Set;
 use crate::sieve::BUCKETS_MAX;
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use arm::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
@@ -163,6 +166,9 @@ pub enum Level {
     /// 64 bytes at once, among them the permutations of bytes (VBMI2): CPUs since 2019.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    /// 16 bytes at once: 64-bit ARM CPUs, but for a few without AES.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 impl Level {
@@ -183,6 +189,8 @@ impl Level {
             Avx2::detect().map(Self::Avx2),
             #[cfg(target_arch = "x86_64")]
             Avx512::detect().map(Self::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Neon::detect().map(Self::Neon),
         ]
         .into_iter()
         .flatten()
@@ -198,6 +206,8 @@ impl Level {
             Self::Avx2(_) => "AVX2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "NEON",
         }
     }
 
@@ -210,6 +220,8 @@ impl Level {
             Self::Avx2(level) => level.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(level) => level.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(level) => level.run(kernel),
         }
     }
 }
@@ -373,10 +385,10 @@ mod tests {
     struct Ask<'a>(&'a [u8; CHUNK]);
 
     impl Kernel for Ask<'_> {
-        type Output = [u64; 5];
+        type Output = [u64; 6];
 
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> [u64; 5] {
+        fn run<S: Simd>(self, simd: S) -> [u64; 6] {
             let Self(chunk) = self;
             [
                 simd.letters(chunk),
@@ -384,6 +396,7 @@ mod tests {
                 simd.high(chunk),
                 simd.equal(b'\n', chunk),
                 simd.equal(0xC3, chunk),
+                simd.at_least(0xE0, chunk),
             ]
         }
     }
@@ -404,6 +417,7 @@ mod tests {
                     bits(|byte| !byte.is_ascii()),
                     bits(|byte| byte == b'\n'),
                     bits(|byte| byte == 0xC3),
+                    bits(|byte| byte >= 0xE0),
                 ];
                 assert_eq!(Level::Scalar.run(Ask(&chunk)), expected, "{byte:#x} at {at}");
             }
@@ -610,6 +624,14 @@ mod tests {
     #[test]
     fn best_level_is_the_last() {
         assert_eq!(Some(&Level::best()), Level::all().last());
+    }
+
+    #[test]
+    #[cfg(target_arch = "aarch64")]
+    fn level_for_arm_is_there_where_aes_is() {
+        let names: Vec<_> = Level::all().into_iter().map(Level::name).collect();
+        let has_aes = std::arch::is_aarch64_feature_detected!("aes");
+        assert_eq!(names, if has_aes { vec!["scalar", "NEON"] } else { vec!["scalar"] });
     }
 
     fn every_byte_everywhere() -> impl Iterator<Item = (usize, u8)> {
