@@ -75,7 +75,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     if !show.json && show.verbosity == Verbosity::Quiet {
         return Ok(());
     }
-    let frequent = top::most_frequent(&summary.outputs, TOP)?;
+    let frequent = top::most_frequent_of_job(&summary.outputs, TOP)?;
     if show.verbosity > Verbosity::Quiet {
         messages::say_lines(&text(summary, &frequent));
     }

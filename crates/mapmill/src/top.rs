@@ -9,8 +9,12 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{slice, thread};
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -59,11 +63,42 @@ fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The `most` most frequent words over `files`; the first in the order of bytes among equals.
-pub(crate) fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failure> {
-    merge(files, most).map_err(Failure::start)
+fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failure> {
+    Ok(merge(files, most).map_err(Failure::start)?.into_frequent())
 }
 
-fn merge(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, TopError> {
+/// The same over the outputs of one job: no word is in two of them, so each is looked through by
+/// itself, as many at once as there are cores.
+pub(crate) fn most_frequent_of_job(
+    outputs: &[PathBuf],
+    most: usize,
+) -> Result<Vec<Frequent>, Failure> {
+    let next = AtomicUsize::new(0);
+    let take_some = || -> Result<Best, TopError> {
+        let mut best = Best::new(most);
+        while let Some(output) = outputs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            best.add(merge(slice::from_ref(output), most)?);
+        }
+        Ok(best)
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let best = thread::scope(|scope| {
+        let others: Vec<_> =
+            (1..cores.min(outputs.len())).map(|_| scope.spawn(take_some)).collect();
+        let mut best = take_some();
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            best = best.and_then(|mut best| {
+                best.add(other?);
+                Ok(best)
+            });
+        }
+        best
+    });
+    Ok(best.map_err(Failure::start)?.into_frequent())
+}
+
+fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
     let mut outputs = Vec::with_capacity(files.len());
     // The next word of each output, and which one that is; on top is the first word of all.
     let mut heads = BinaryHeap::new();
@@ -74,7 +109,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, TopError> {
         }
         outputs.push(output);
     }
-    let mut best = Best { most, heap: BinaryHeap::new() };
+    let mut best = Best::new(most);
     while let Some(Reverse((word, index))) = heads.pop() {
         let mut count = outputs[index].count;
         while let Some(Reverse((same, other))) = heads.peek()
@@ -100,7 +135,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, TopError> {
             best.offer(output.word(), output.count);
         }
     }
-    Ok(best.into_frequent())
+    Ok(best)
 }
 
 /// The most frequent words so far.
@@ -111,15 +146,25 @@ struct Best {
 }
 
 impl Best {
-    /// The words come in the order of bytes: of two with the same count, the first is better.
+    fn new(most: usize) -> Self {
+        Self { most, heap: BinaryHeap::new() }
+    }
+
     fn offer(&mut self, word: &[u8], count: u64) {
         if self.heap.len() >= self.most {
-            if self.heap.peek().is_none_or(|Reverse((least, _))| count <= *least) {
+            let Some(Reverse((least, Reverse(last)))) = self.heap.peek() else { return };
+            if (count, Reverse(word)) <= (*least, Reverse(last.as_slice())) {
                 return;
             }
             self.heap.pop();
         }
         self.heap.push(Reverse((count, Reverse(word.to_vec()))));
+    }
+
+    fn add(&mut self, other: Self) {
+        for Reverse((count, Reverse(word))) in other.heap {
+            self.offer(&word, count);
+        }
     }
 
     /// The most frequent first.
@@ -319,6 +364,42 @@ impl Error for TopError {
         match self {
             Self::Read { source, .. } => Some(source),
             Self::Empty { .. } | Self::Missing { .. } | Self::NotAnOutput { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_of_a_job_have_the_same_top_one_by_one_as_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs: Vec<_> = (0..7).map(|output| folder.path().join(output.to_string())).collect();
+        for (output, path) in outputs.iter().enumerate() {
+            // Many have the same count, in every output.
+            let line = |number: usize| format!("{:04} {}\n", 7 * number + output, number % 5);
+            std::fs::write(path, (0..100).map(line).collect::<String>()).unwrap();
+        }
+        for most in [1, 2, 10, 150, 1_000] {
+            let together = most_frequent(&outputs, most).unwrap();
+            assert_eq!(together.len(), most.min(700));
+            assert_eq!(most_frequent_of_job(&outputs, most).unwrap(), together);
+        }
+        assert_eq!(most_frequent(&outputs[..1], 2).unwrap()[1].word, "0063");
+    }
+
+    #[test]
+    fn output_that_cannot_be_read_is_an_error_whoever_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs: Vec<_> = (0..7).map(|output| folder.path().join(output.to_string())).collect();
+        for missing in 0..outputs.len() {
+            for (index, output) in outputs.iter().enumerate() {
+                std::fs::write(output, format!("{index} 1\n")).unwrap();
+            }
+            std::fs::remove_file(&outputs[missing]).unwrap();
+            let failure = most_frequent_of_job(&outputs, 3).unwrap_err();
+            assert!(format!("{failure:?}").contains("Missing"), "{failure:?}");
         }
     }
 }
