@@ -9,6 +9,7 @@ use std::{env, iter};
 use bench::say;
 use bench::texts::Text;
 use bench::top;
+use rustix::fs::{Advice, fadvise};
 
 /// What was asked of a file when it was made, and what it was made with.
 #[derive(Debug)]
@@ -177,13 +178,17 @@ fn quarter(texts: &mut impl BufRead, bytes: u64, out: &mut impl Write) -> io::Re
     Ok(copied)
 }
 
-/// Read the file or folder once, so that it is in the page cache.
+/// Read the file or folder once, so that it is in the page cache: as it comes from the disk, where
+/// the system lets go of what is there. How a text lies in memory depends on who wrote it and when,
+/// and all who read it are slower or faster for that.
 pub(crate) fn warm(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return fs::read_dir(path)?.try_for_each(|entry| warm(&entry?.path()));
     }
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    io::copy(&mut file, &mut io::sink())?;
+    let file = File::open(path)?;
+    // On a file system without a disk it stays.
+    let _ = fadvise(&file, 0, None, Advice::DontNeed);
+    io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut io::sink())?;
     Ok(())
 }
 
