@@ -13,7 +13,7 @@ use std::hint::black_box;
 use crate::arena::{Arena, Place};
 use crate::key::Seed;
 use crate::lines::{List, Window};
-use crate::slots::{Slot, Slots};
+use crate::slots::{Slot, Slots, seldom};
 
 /// How often each long word occurred.
 #[derive(Debug)]
@@ -138,13 +138,7 @@ impl LongTable {
         let mut cards = Vec::with_capacity(taken);
         // As they lie in memory, from one end to the other.
         cards.extend(arena.places().map(|place| Card::new(arena.word(place), place)));
-        let mut comparisons = 0_u32;
-        sort(&mut cards, &arena, 0, &mut || {
-            comparisons = comparisons.wrapping_add(1);
-            if comparisons.is_multiple_of(COMPARISONS_PER_TICK) {
-                tick();
-            }
-        });
+        sort(&mut cards, &arena, 0, &mut seldom(tick));
         SortedLong { cards, arena, slot_count }
     }
 }
@@ -272,9 +266,6 @@ const FEW: usize = 8;
 
 /// Words that begin with so many bytes that are the same are compared. Bounds the recursion.
 const DEPTH_MAX: usize = 512;
-
-/// About 30 microseconds of sorting.
-pub(crate) const COMPARISONS_PER_TICK: u32 = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -10,9 +10,8 @@
 
 use crate::key::{Key, Seed};
 use crate::lines::{List, Window};
-use crate::long::COMPARISONS_PER_TICK;
 use crate::simd::{Kernel, Level, Simd};
-use crate::slots::{Slot, Slots};
+use crate::slots::{Slot, Slots, seldom};
 
 /// How often each word occurred that fits in a `K`.
 #[derive(Debug)]
@@ -65,12 +64,9 @@ impl<K: Key> ShortTable<K> {
             key[len] = 0;
             key[key.len() - 1] = len as u8;
         }
-        let mut comparisons = 0_u32;
+        let mut tick = seldom(tick);
         slots.sort_unstable_by(|left, right| {
-            comparisons = comparisons.wrapping_add(1);
-            if comparisons.is_multiple_of(COMPARISONS_PER_TICK) {
-                tick();
-            }
+            tick();
             left.key.cmp(&right.key)
         });
         SortedShort { slots }

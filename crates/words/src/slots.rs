@@ -155,6 +155,21 @@ impl<T: Slot> Slots<T> {
     }
 }
 
+/// To be called at every comparison of a sort; calls `tick` now and then.
+#[inline]
+pub(crate) fn seldom(tick: &mut impl FnMut()) -> impl FnMut() {
+    let mut comparisons = 0_u32;
+    move || {
+        comparisons = comparisons.wrapping_add(1);
+        if comparisons.is_multiple_of(COMPARISONS_PER_TICK) {
+            tick();
+        }
+    }
+}
+
+/// About 30 microseconds of sorting.
+const COMPARISONS_PER_TICK: u32 = 4096;
+
 /// How many of `slots` may be taken. A table that fits in a core's second-level cache is kept half
 /// empty, so that words are found at home; a larger one has to do with the memory.
 fn taken_max(slots: usize) -> usize {
