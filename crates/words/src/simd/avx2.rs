@@ -11,7 +11,7 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{Rooms, halves, join32};
+use super::x86::{Rooms, add_with_carry, halves, join32};
 use super::{Avx2, CHUNK, Sift};
 
 impl Sift for Avx2 {
@@ -132,9 +132,7 @@ impl Sift for Avx2 {
 
     #[inline(always)]
     fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8) {
-        let mut sum = 0;
-        let carry = _addcarry_u64(carry, left, right, &mut sum);
-        (sum, carry)
+        add_with_carry(left, right, carry)
     }
 
     type Rooms<'a, const LANES: usize> = Rooms<'a, LANES>;

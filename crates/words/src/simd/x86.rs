@@ -305,10 +305,7 @@ impl Sift for Avx512 {
 
     #[inline(always)]
     fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8) {
-        // The compiler would gather plain additions into vectors, at more than they cost.
-        let mut sum = 0;
-        let carry = _addcarry_u64(carry, left, right, &mut sum);
-        (sum, carry)
+        add_with_carry(left, right, carry)
     }
 
     type Rooms<'a, const LANES: usize> = Rooms<'a, LANES>;
@@ -349,6 +346,15 @@ impl Sift for Avx512 {
     fn written<const LANES: usize>(self, rooms: Rooms<'_, LANES>) -> [usize; LANES] {
         rooms.written()
     }
+}
+
+/// See [`Sift::add_with_carry`].
+#[inline(always)]
+pub(super) fn add_with_carry(left: u64, right: u64, carry: u8) -> (u64, u8) {
+    // The compiler would gather plain additions into vectors, at more than they cost.
+    let mut sum = 0;
+    let carry = _addcarry_u64(carry, left, right, &mut sum);
+    (sum, carry)
 }
 
 /// Rooms that are filled by less than they have. One look at a number says that there is room for
