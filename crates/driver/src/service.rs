@@ -1,10 +1,10 @@
 //! Calls of workers become events of the loop, and its answers become theirs.
 
-use rpc::Gone;
 use rpc::limits::NEXT_TASK_WAIT;
 use rpc::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
+use rpc::{Peer, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Event;
@@ -16,41 +16,48 @@ pub(crate) struct Service {
 
 impl Service {
     /// Put a question to the loop and wait for its answer.
-    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Gone> {
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.events.send(event(reply)).await.map_err(|_closed| Gone)?;
-        answer.await.map_err(|_dropped| Gone)
+        self.events.send(event(reply)).await.map_err(|_closed| Refusal::Gone)?;
+        answer.await.map_err(|_dropped| Refusal::Gone)
     }
 }
 
 impl rpc::Driver for Service {
-    async fn register(&self, register: Register) -> Result<RegisterAnswer, Gone> {
+    async fn register(&self, _: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
         self.ask(|reply| Event::Register { register, reply }).await
     }
 
-    async fn next_task(&self, caller: Caller) -> Result<TaskAnswer, Gone> {
+    async fn next_task(&self, _: Peer, caller: Caller) -> Result<TaskAnswer, Refusal> {
         task_in_time(self.ask(|reply| Event::NextTask { caller, reply })).await
     }
 
-    async fn heartbeat(&self, caller: Caller, running: Option<Running>) -> Result<Order, Gone> {
+    async fn heartbeat(
+        &self,
+        _: Peer,
+        caller: Caller,
+        running: Option<Running>,
+    ) -> Result<Order, Refusal> {
         self.ask(|reply| Event::Heartbeat { caller, running, reply }).await
     }
 
     async fn report(
         &self,
+        _: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
-    ) -> Result<Verdict, Gone> {
+    ) -> Result<Verdict, Refusal> {
         self.ask(|reply| Event::Report { caller, attempt, outcome, reply, next: None }).await
     }
 
     async fn report_and_ask(
         &self,
+        _: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
-    ) -> Result<(Verdict, Option<TaskAnswer>), Gone> {
+    ) -> Result<(Verdict, Option<TaskAnswer>), Refusal> {
         let (next, answer) = oneshot::channel();
         let next = Some(next);
         let report = |reply| Event::Report { caller, attempt, outcome, reply, next };
@@ -59,11 +66,11 @@ impl rpc::Driver for Service {
         Ok((verdict, task_in_time(answer).await.ok()))
     }
 
-    async fn leave(&self, caller: Caller) -> Result<(), Gone> {
+    async fn leave(&self, _: Peer, caller: Caller) -> Result<(), Refusal> {
         self.ask(|reply| Event::Leave { caller, reply }).await
     }
 
-    async fn status(&self) -> Result<Status, Gone> {
+    async fn status(&self, _: Peer) -> Result<Status, Refusal> {
         self.ask(|reply| Event::Status { reply }).await
     }
 }
@@ -72,9 +79,9 @@ impl rpc::Driver for Service {
 /// next call.
 async fn task_in_time<E>(
     answer: impl Future<Output = Result<TaskAnswer, E>>,
-) -> Result<TaskAnswer, Gone> {
+) -> Result<TaskAnswer, Refusal> {
     match tokio::time::timeout(NEXT_TASK_WAIT, answer).await {
-        Ok(answer) => answer.map_err(|_dropped| Gone),
+        Ok(answer) => answer.map_err(|_dropped| Refusal::Gone),
         Err(_elapsed) => Ok(TaskAnswer::Wait),
     }
 }

@@ -10,13 +10,15 @@
 mod auth;
 pub mod limits;
 pub mod message;
+mod peer;
 mod wire;
 
 pub use auth::{Token, TokenError};
+pub use peer::{Identity, Peer, Refusal, Role};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]
 pub use wire::fuzz;
-pub use wire::server::{Driver, Gone, ServeError, serve, serve_on};
+pub use wire::server::{Driver, ServeError, serve, serve_on};
 
 /// The version of the protocol that this build speaks. Driver and worker must agree on it exactly.
 pub const PROTOCOL: u32 = 1;

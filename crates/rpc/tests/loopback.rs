@@ -12,7 +12,7 @@ use rpc::message::{
     RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Verdict,
     WordRule, WordRules, Work,
 };
-use rpc::{CallError, Client, Driver, Gone, ServeError, Token, limits, serve};
+use rpc::{CallError, Client, Driver, Peer, Refusal, ServeError, Token, limits, serve};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -296,29 +296,34 @@ struct Fake {
 }
 
 impl Fake {
-    async fn answer<T>(&self, answer: T) -> Result<T, Gone> {
+    async fn answer<T>(&self, answer: T) -> Result<T, Refusal> {
         self.arrived.notify_one();
         if self.is_deaf {
             self.gone.notified().await;
-            return Err(Gone);
+            return Err(Refusal::Gone);
         }
         Ok(answer)
     }
 }
 
 impl Driver for Fake {
-    async fn register(&self, register: Register) -> Result<RegisterAnswer, Gone> {
+    async fn register(&self, _: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
         assert_eq!(register, registration());
         self.answer(registered()).await
     }
 
-    async fn next_task(&self, from: Caller) -> Result<TaskAnswer, Gone> {
+    async fn next_task(&self, _: Peer, from: Caller) -> Result<TaskAnswer, Refusal> {
         assert_eq!(from, caller());
         let work = self.work.clone().unwrap_or_else(|| task().work);
         self.answer(TaskAnswer::Task(Task { work, ..task() })).await
     }
 
-    async fn heartbeat(&self, from: Caller, beat: Option<Running>) -> Result<Order, Gone> {
+    async fn heartbeat(
+        &self,
+        _: Peer,
+        from: Caller,
+        beat: Option<Running>,
+    ) -> Result<Order, Refusal> {
         assert_eq!(from, caller());
         let order = match beat {
             Some(beat) => {
@@ -332,20 +337,21 @@ impl Driver for Fake {
 
     async fn report(
         &self,
+        _: Peer,
         from: Caller,
         attempt: Attempt,
         reported: Outcome,
-    ) -> Result<Verdict, Gone> {
+    ) -> Result<Verdict, Refusal> {
         assert_eq!((from, attempt, reported), (caller(), ATTEMPT, outcome()));
         self.answer(Verdict::Accepted).await
     }
 
-    async fn leave(&self, from: Caller) -> Result<(), Gone> {
+    async fn leave(&self, _: Peer, from: Caller) -> Result<(), Refusal> {
         assert_eq!(from, caller());
         self.answer(()).await
     }
 
-    async fn status(&self) -> Result<Status, Gone> {
+    async fn status(&self, _: Peer) -> Result<Status, Refusal> {
         Ok(status())
     }
 }

@@ -13,7 +13,7 @@ use rpc::message::{
     Attempt, Caller, Failure, Order, Outcome, Phase, Register, RegisterAnswer, Registered, Running,
     Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
 };
-use rpc::{Gone, Token};
+use rpc::{Peer, Refusal, Token};
 use store::{Local, layout};
 
 use worker::{Config, Notice, Stop, WorkerError};
@@ -69,7 +69,7 @@ fn staging_of_an_earlier_execution_is_left_alone() {
 fn report_is_repeated_until_it_is_answered() {
     let bench = Bench::new(b"one two");
     let mut script = Script::new([bench.task(0)]);
-    script.verdicts = [Err(Gone), Err(Gone), Ok(Verdict::Accepted)].into();
+    script.verdicts = [Err(Refusal::Gone), Err(Refusal::Gone), Ok(Verdict::Accepted)].into();
     let server = Server::start(&bench, script, None);
 
     bench.work(&server.address).unwrap();
@@ -350,7 +350,7 @@ struct Script {
     answers: VecDeque<TaskAnswer>,
     /// To heartbeats that name an attempt.
     orders: VecDeque<Order>,
-    verdicts: VecDeque<Result<Verdict, Gone>>,
+    verdicts: VecDeque<Result<Verdict, Refusal>>,
     answers_no_report: bool,
     /// To heartbeats, once there was a report.
     order_when_reported: Option<Order>,
@@ -384,7 +384,7 @@ struct Scripted {
 }
 
 impl rpc::Driver for Scripted {
-    async fn register(&self, register: Register) -> Result<RegisterAnswer, Gone> {
+    async fn register(&self, _: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
         self.heard.lock().unwrap().registrations.push(register);
         let script = self.script.lock().unwrap();
         let welcome = || {
@@ -400,7 +400,7 @@ impl rpc::Driver for Scripted {
         Ok(script.refusal.clone().unwrap_or_else(welcome))
     }
 
-    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, Gone> {
+    async fn next_task(&self, _: Peer, _: Caller) -> Result<TaskAnswer, Refusal> {
         let registrations = self.heard.lock().unwrap().registrations.len();
         let is_idle = {
             let mut script = self.script.lock().unwrap();
@@ -416,7 +416,12 @@ impl rpc::Driver for Scripted {
         Ok(TaskAnswer::Exit)
     }
 
-    async fn heartbeat(&self, _: Caller, running: Option<Running>) -> Result<Order, Gone> {
+    async fn heartbeat(
+        &self,
+        _: Peer,
+        _: Caller,
+        running: Option<Running>,
+    ) -> Result<Order, Refusal> {
         let mut heard = self.heard.lock().unwrap();
         heard.beats += 1;
         heard.running.extend(running);
@@ -427,7 +432,13 @@ impl rpc::Driver for Scripted {
         Ok(order.unwrap_or(Order::Continue))
     }
 
-    async fn report(&self, _: Caller, of: Attempt, outcome: Outcome) -> Result<Verdict, Gone> {
+    async fn report(
+        &self,
+        _: Peer,
+        _: Caller,
+        of: Attempt,
+        outcome: Outcome,
+    ) -> Result<Verdict, Refusal> {
         self.heard.lock().unwrap().reports.push((of, outcome));
         let (verdict, is_silent) = {
             let mut script = self.script.lock().unwrap();
@@ -439,13 +450,13 @@ impl rpc::Driver for Scripted {
         verdict.unwrap_or(Ok(Verdict::Accepted))
     }
 
-    async fn leave(&self, _: Caller) -> Result<(), Gone> {
+    async fn leave(&self, _: Peer, _: Caller) -> Result<(), Refusal> {
         self.heard.lock().unwrap().farewells += 1;
         Ok(())
     }
 
-    async fn status(&self) -> Result<Status, Gone> {
-        Err(Gone)
+    async fn status(&self, _: Peer) -> Result<Status, Refusal> {
+        Err(Refusal::Gone)
     }
 }
 

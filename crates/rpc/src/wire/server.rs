@@ -22,10 +22,7 @@ use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
-
-/// The driver has ended and answers no more. The caller is told that it is unavailable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Gone;
+use crate::peer::{Identity, Peer, Refusal};
 
 /// Answers calls. Every method may be called twice, late, or for something long over.
 ///
@@ -34,39 +31,47 @@ pub trait Driver: Send + Sync + 'static {
     /// A worker presents itself.
     fn register(
         &self,
+        peer: Peer,
         register: Register,
-    ) -> impl Future<Output = Result<RegisterAnswer, Gone>> + Send;
+    ) -> impl Future<Output = Result<RegisterAnswer, Refusal>> + Send;
 
     /// A worker asks for a task; waits up to [`limits::NEXT_TASK_WAIT`] for one.
-    fn next_task(&self, caller: Caller) -> impl Future<Output = Result<TaskAnswer, Gone>> + Send;
+    fn next_task(
+        &self,
+        peer: Peer,
+        caller: Caller,
+    ) -> impl Future<Output = Result<TaskAnswer, Refusal>> + Send;
 
     /// A worker is alive, and perhaps executing an attempt.
     fn heartbeat(
         &self,
+        peer: Peer,
         caller: Caller,
         running: Option<Running>,
-    ) -> impl Future<Output = Result<Order, Gone>> + Send;
+    ) -> impl Future<Output = Result<Order, Refusal>> + Send;
 
     /// An attempt has ended.
     fn report(
         &self,
+        peer: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
-    ) -> impl Future<Output = Result<Verdict, Gone>> + Send;
+    ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
 
     /// An attempt has ended, and unless nothing of it counts its worker asks for the next. The
     /// answer need not wait until the attempt is recorded.
     fn report_and_ask(
         &self,
+        peer: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
-    ) -> impl Future<Output = Result<(Verdict, Option<TaskAnswer>), Gone>> + Send {
+    ) -> impl Future<Output = Result<(Verdict, Option<TaskAnswer>), Refusal>> + Send {
         async move {
-            let verdict = self.report(caller.clone(), attempt, outcome).await?;
+            let verdict = self.report(peer.clone(), caller.clone(), attempt, outcome).await?;
             let next = match verdict {
-                Verdict::Accepted | Verdict::Taken => Some(self.next_task(caller).await?),
+                Verdict::Accepted | Verdict::Taken => Some(self.next_task(peer, caller).await?),
                 Verdict::Stale => None,
             };
             Ok((verdict, next))
@@ -74,10 +79,11 @@ pub trait Driver: Send + Sync + 'static {
     }
 
     /// A worker goes away for good.
-    fn leave(&self, caller: Caller) -> impl Future<Output = Result<(), Gone>> + Send;
+    fn leave(&self, peer: Peer, caller: Caller)
+    -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Someone looks.
-    fn status(&self) -> impl Future<Output = Result<Status, Gone>> + Send;
+    fn status(&self, peer: Peer) -> impl Future<Output = Result<Status, Refusal>> + Send;
 }
 
 /// The server could not go on.
@@ -216,15 +222,17 @@ fn unhurried<T>(incoming: impl Stream<Item = io::Result<T>>) -> impl Stream<Item
 
 fn admit(token: Option<&Token>, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
     let shown = request.metadata_mut().remove("authorization");
-    let admitted = match (token, shown) {
-        (None, _) => true,
-        (Some(token), Some(shown)) => token.admits(shown.as_bytes()),
-        (Some(_), None) => false,
+    let identity = match (token, shown) {
+        (None, _) => Some(Identity::Anyone),
+        (Some(token), Some(shown)) if token.admits(shown.as_bytes()) => Some(Identity::Bearer),
+        (Some(_), _) => None,
     };
-    if admitted {
+    let address = request.remote_addr();
+    if let Some(identity) = identity {
+        request.extensions_mut().insert(Peer { identity, address });
         Ok(request)
     } else {
-        tracing::warn!(peer = ?request.remote_addr(), "refused a call without the right token");
+        tracing::warn!(peer = ?address, "refused a call without the right token");
         Err(tonic::Status::unauthenticated(
             "this driver wants a token, and the call shows none or another",
         ))
@@ -237,10 +245,19 @@ impl From<Malformed> for tonic::Status {
     }
 }
 
-impl From<Gone> for tonic::Status {
-    fn from(Gone: Gone) -> Self {
-        Self::unavailable("this driver has ended")
+impl From<Refusal> for tonic::Status {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied { reason } => Self::permission_denied(reason),
+            Refusal::Gone => Self::unavailable("this driver has ended"),
+        }
     }
+}
+
+/// Who made a call that was admitted.
+fn peer<T>(request: &Request<T>) -> Peer {
+    let peer = request.extensions().get::<Peer>();
+    peer.expect("whatever was admitted says by whom it is, see admit").clone()
 }
 
 struct Adapter<D>(Arc<D>);
@@ -251,7 +268,7 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::RegisterRequest>,
     ) -> Result<Response<pb::RegisterResponse>, tonic::Status> {
-        let answer = self.0.register(register(request.into_inner())?).await?;
+        let answer = self.0.register(peer(&request), register(request.into_inner())?).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -259,8 +276,9 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::NextTaskRequest>,
     ) -> Result<Response<pb::NextTaskResponse>, tonic::Status> {
+        let peer = peer(&request);
         let request = request.into_inner();
-        let answer = self.0.next_task(caller(request.session, request.worker)).await?;
+        let answer = self.0.next_task(peer, caller(request.session, request.worker)).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -268,9 +286,11 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Result<Response<pb::HeartbeatResponse>, tonic::Status> {
+        let peer = peer(&request);
         let request = request.into_inner();
         let running = request.running.map(running).transpose()?;
-        let order = self.0.heartbeat(caller(request.session, request.worker), running).await?;
+        let order =
+            self.0.heartbeat(peer, caller(request.session, request.worker), running).await?;
         Ok(Response::new(pb::HeartbeatResponse { order: pb::Order::from(order).into() }))
     }
 
@@ -278,12 +298,13 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::ReportRequest>,
     ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
+        let peer = peer(&request);
         let request = request.into_inner();
         let (attempt, outcome) = (super::attempt(request.attempt)?, outcome(request.outcome)?);
         let caller = caller(request.session, request.worker);
         let (verdict, next) = match request.ask_next {
-            true => self.0.report_and_ask(caller, attempt, outcome).await?,
-            false => (self.0.report(caller, attempt, outcome).await?, None),
+            true => self.0.report_and_ask(peer, caller, attempt, outcome).await?,
+            false => (self.0.report(peer, caller, attempt, outcome).await?, None),
         };
         Ok(Response::new(report_response(verdict, next)))
     }
@@ -292,16 +313,17 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::LeaveRequest>,
     ) -> Result<Response<pb::LeaveResponse>, tonic::Status> {
+        let peer = peer(&request);
         let request = request.into_inner();
-        self.0.leave(caller(request.session, request.worker)).await?;
+        self.0.leave(peer, caller(request.session, request.worker)).await?;
         Ok(Response::new(pb::LeaveResponse {}))
     }
 
     async fn status(
         &self,
-        _: Request<pb::StatusRequest>,
+        request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, tonic::Status> {
-        Ok(Response::new(self.0.status().await?.into()))
+        Ok(Response::new(self.0.status(peer(&request)).await?.into()))
     }
 }
 
@@ -309,27 +331,27 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
 enum NoDriver {}
 
 impl Driver for NoDriver {
-    async fn register(&self, _: Register) -> Result<RegisterAnswer, Gone> {
+    async fn register(&self, _: Peer, _: Register) -> Result<RegisterAnswer, Refusal> {
         match *self {}
     }
 
-    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, Gone> {
+    async fn next_task(&self, _: Peer, _: Caller) -> Result<TaskAnswer, Refusal> {
         match *self {}
     }
 
-    async fn heartbeat(&self, _: Caller, _: Option<Running>) -> Result<Order, Gone> {
+    async fn heartbeat(&self, _: Peer, _: Caller, _: Option<Running>) -> Result<Order, Refusal> {
         match *self {}
     }
 
-    async fn report(&self, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Gone> {
+    async fn report(&self, _: Peer, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Refusal> {
         match *self {}
     }
 
-    async fn leave(&self, _: Caller) -> Result<(), Gone> {
+    async fn leave(&self, _: Peer, _: Caller) -> Result<(), Refusal> {
         match *self {}
     }
 
-    async fn status(&self) -> Result<Status, Gone> {
+    async fn status(&self, _: Peer) -> Result<Status, Refusal> {
         match *self {}
     }
 }

@@ -9,6 +9,7 @@ use tonic::{Code, Request, Response};
 
 use super::client::CallError;
 use super::*;
+use crate::peer::{Peer, Refusal};
 
 const ATTEMPT: Attempt = Attempt { phase: Phase::Reduce, task: 3, number: 1 };
 const DIGEST: Digest = Digest { bytes: u64::MAX, crc32: 0xDEAD_BEEF };
@@ -293,27 +294,27 @@ async fn malformed_and_oversized_requests_are_refused_with_a_code() {
 struct Never;
 
 impl server::Driver for Never {
-    async fn register(&self, _: Register) -> Result<RegisterAnswer, server::Gone> {
+    async fn register(&self, _: Peer, _: Register) -> Result<RegisterAnswer, Refusal> {
         unreachable!()
     }
 
-    async fn next_task(&self, _: Caller) -> Result<TaskAnswer, server::Gone> {
+    async fn next_task(&self, _: Peer, _: Caller) -> Result<TaskAnswer, Refusal> {
         unreachable!()
     }
 
-    async fn heartbeat(&self, _: Caller, _: Option<Running>) -> Result<Order, server::Gone> {
+    async fn heartbeat(&self, _: Peer, _: Caller, _: Option<Running>) -> Result<Order, Refusal> {
         unreachable!()
     }
 
-    async fn report(&self, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, server::Gone> {
+    async fn report(&self, _: Peer, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Refusal> {
         unreachable!()
     }
 
-    async fn leave(&self, _: Caller) -> Result<(), server::Gone> {
+    async fn leave(&self, _: Peer, _: Caller) -> Result<(), Refusal> {
         unreachable!()
     }
 
-    async fn status(&self) -> Result<crate::message::Status, server::Gone> {
+    async fn status(&self, _: Peer) -> Result<crate::message::Status, Refusal> {
         unreachable!()
     }
 }
