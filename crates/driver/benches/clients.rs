@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use std::{env, io};
 
 use driver::{Config, JobError, Limits, Snapshot, Summary, WordRule, WordRules};
-use rpc::Client;
 use rpc::message::{
     Bucket, Caller, Digest, Outcome, Register, RegisterAnswer, Registered, TaskAnswer, Work,
 };
+use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Barrier, watch};
@@ -69,7 +69,7 @@ fn job(
         rules: WordRules { rule: WordRule::Letters, ignore_case: false },
         limits: Limits::default(),
         listen: "127.0.0.1:0".to_owned(),
-        token: None,
+        credentials: Credentials::default(),
         insecure: false,
         fresh: false,
         worker_wait: None,
@@ -77,7 +77,7 @@ fn job(
     let store = Arc::new(Local::open(&files)?);
     let took = runtime()?.block_on(async {
         // A worker that only knows the session, and may be forgotten while it is at it.
-        let client = Client::new(&address, None)?;
+        let client = Client::new(&address, &Credentials::default())?;
         let worker = Worker::register(client, clients, Arc::clone(&store), false).await?;
         worker.stage_all(tasks)?;
         // What the disk still has to do for that is not the driver's work.
@@ -87,7 +87,7 @@ fn job(
         let mut crowd = JoinSet::new();
         for number in 0..clients {
             let (store, start) = (Arc::clone(&store), Arc::clone(&start));
-            let client = Client::new(&address, None)?;
+            let client = Client::new(&address, &Credentials::default())?;
             crowd.spawn(async move {
                 let worker = Worker::register(client, number, store, asks_with_report).await?;
                 start.wait().await;

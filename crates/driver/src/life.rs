@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use rpc::{ServeError, Token};
+use rpc::{Credentials, ServeError};
 use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,7 +28,7 @@ use crate::story::{AttemptStory, Death};
 pub struct Prepared {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
-    pub(crate) token: Option<Token>,
+    pub(crate) credentials: Credentials,
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
     pub(crate) replaces_results: bool,
@@ -146,8 +146,8 @@ impl Prepared {
     ) -> Result<Summary, JobError> {
         let listener = tokio::net::TcpListener::from_std(self.listener)
             .map_err(system("listen on the address that was bound"))?;
-        let token = self.token;
-        let serve = |service, ended| rpc::serve(listener, service, token, ended);
+        let credentials = self.credentials;
+        let serve = |service, ended| rpc::serve(listener, service, credentials, ended);
         let result = self.life.run(serve, on_a_thread, snapshots, interrupted).await;
         drop(self.lock);
         result

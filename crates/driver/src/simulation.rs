@@ -95,7 +95,7 @@ where
         tokio::select! {
             biased;
             () = last_answers => Ok(()),
-            served = rpc::serve_on(connections, service, None) => served,
+            served = rpc::serve_on(connections, service, rpc::Credentials::default()) => served,
         }
     };
     let commit = |committer, orders| {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rpc::Token;
+use rpc::Credentials;
 use rpc::message::{Session, WordRules};
 use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
@@ -46,7 +46,7 @@ pub struct Config {
     /// `HOST:PORT` to listen on; port 0 for any that is free.
     pub listen: String,
     /// What every call must show, if anything.
-    pub token: Option<Token>,
+    pub credentials: Credentials,
     /// Listen where others can reach us, although nothing is encrypted.
     pub insecure: bool,
     /// End the job when no worker was connected for so long; `None` for never.
@@ -278,7 +278,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     Ok(Prepared {
         listener,
         address,
-        token: config.token,
+        credentials: config.credentials,
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
         life: Life {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use driver::journal::{self, Record};
 use driver::{Config, JobError, Limits, Snapshot, Summary, WordRule, WordRules, prepare};
-use rpc::Client;
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
     TaskAnswer, Verdict, Work,
 };
+use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ async fn interrupted_job_tells_who_waits_and_ends() {
     let task = busy.task().await;
     busy.store.stage(&Staging::parse(&task.staging).unwrap()).unwrap();
     let waiting = tokio::spawn(async move { idle.next().await });
-    let mut status = Client::new(&job.address, None).unwrap();
+    let mut status = Client::new(&job.address, &Credentials::default()).unwrap();
     assert_eq!(status.status().await.unwrap().state, JobState::Running);
 
     job.interrupt();
@@ -190,7 +190,7 @@ struct Worker {
 
 impl Worker {
     async fn register(address: &str, instance: u8, files: &Path) -> Self {
-        let mut client = Client::new(address, None).unwrap();
+        let mut client = Client::new(address, &Credentials::default()).unwrap();
         let register = Register {
             protocol: rpc::PROTOCOL,
             build: rpc::BUILD.to_owned(),
@@ -296,7 +296,7 @@ impl Folder {
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             limits: Limits::default(),
             listen: "127.0.0.1:0".to_owned(),
-            token: None,
+            credentials: Credentials::default(),
             insecure: false,
             fresh: false,
             worker_wait: None,

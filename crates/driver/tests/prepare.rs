@@ -275,7 +275,7 @@ impl Folder {
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             limits: Limits::default(),
             listen: "127.0.0.1:0".to_owned(),
-            token: None,
+            credentials: rpc::Credentials::default(),
             insecure: false,
             fresh: false,
             worker_wait: None,

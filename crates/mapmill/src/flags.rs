@@ -409,8 +409,8 @@ impl TryFrom<DriverFlags> for DriverRequest {
 
     fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
         let ListenFlags { listen, insecure } = flags.listen;
-        let token = token_from_environment()?;
-        let config = driver_config(flags.job, flags.scheduling, listen, token, insecure);
+        let credentials = token_from_environment()?.into();
+        let config = driver_config(flags.job, flags.scheduling, listen, credentials, insecure);
         Ok(Self { config, show: flags.show.into() })
     }
 }
@@ -421,7 +421,8 @@ impl TryFrom<RunFlags> for RunRequest {
     fn try_from(flags: RunFlags) -> Result<Self, Failure> {
         let token = driver::Token::random().map_err(Failure::start)?;
         let listen = "127.0.0.1:0".to_owned();
-        let config = driver_config(flags.job, flags.scheduling, listen, Some(token.clone()), false);
+        let credentials = Some(token.clone()).into();
+        let config = driver_config(flags.job, flags.scheduling, listen, credentials, false);
         let show = Show::from(flags.show);
         let cores = available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
         let cores = cores.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
@@ -448,7 +449,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             roots: worker::real_roots(&roots).map_err(Failure::start)?,
             name: worker_name(std::process::id()),
             driver_timeout: flags.driver_timeout,
-            token: token_from_environment()?,
+            credentials: token_from_environment()?.into(),
             throttle: flags.throttle,
             memory_bytes: flags.memory,
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
@@ -468,7 +469,7 @@ fn driver_config(
     job: JobFlags,
     scheduling: SchedulingFlags,
     listen: String,
-    token: Option<driver::Token>,
+    credentials: driver::Credentials,
     insecure: bool,
 ) -> driver::Config {
     driver::Config {
@@ -485,7 +486,7 @@ fn driver_config(
             ..driver::Limits::default()
         },
         listen,
-        token,
+        credentials,
         insecure,
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,

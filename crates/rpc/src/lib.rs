@@ -8,12 +8,14 @@
 //! Deliberately absent: retries (the worker knows how long it is worth waiting), and any decision.
 
 mod auth;
+mod credentials;
 pub mod limits;
 pub mod message;
 mod peer;
 mod wire;
 
 pub use auth::{Token, TokenError};
+pub use credentials::Credentials;
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]

@@ -12,7 +12,9 @@ use rpc::message::{
     RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Verdict,
     WordRule, WordRules, Work,
 };
-use rpc::{CallError, Client, Driver, Peer, Refusal, ServeError, Token, limits, serve};
+use rpc::{
+    CallError, Client, Credentials, Driver, Peer, Refusal, ServeError, Token, limits, serve,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -30,7 +32,7 @@ const SERVICE: &str = "mapmill.v1.Driver";
 #[tokio::test]
 async fn every_call_arrives_and_is_answered() {
     let server = Server::start(None).await;
-    let mut client = Client::new(&server.address(), None).unwrap();
+    let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
 
     let answer = client.register(&registration()).await.unwrap();
     assert_eq!(answer, registered());
@@ -53,7 +55,7 @@ async fn nothing_is_answered_without_the_right_token() {
     let server = Server::start(Some(token.clone())).await;
     let wrong = Token::random().unwrap();
     for shown in [None, Some(&wrong)] {
-        let mut client = Client::new(&server.address(), shown).unwrap();
+        let mut client = Client::new(&server.address(), &shown.cloned().into()).unwrap();
         assert_denied(client.register(&registration()).await);
         assert_denied(client.next_task(&caller()).await);
         assert_denied(client.heartbeat(&caller(), None).await);
@@ -79,7 +81,7 @@ async fn nothing_is_answered_without_the_right_token() {
         }
     }
 
-    let mut client = Client::new(&server.address(), Some(&token)).unwrap();
+    let mut client = Client::new(&server.address(), &Some(token.clone()).into()).unwrap();
     assert_eq!(client.status().await.unwrap(), status());
     assert_eq!(call(&server, "/grpc.health.v1.Health/Check", Some(&token)).await, Code::Ok);
     server.stop().await;
@@ -117,7 +119,7 @@ async fn ordinary_grpc_tools_work() {
 #[tokio::test]
 async fn message_above_the_limit_is_refused_before_it_is_sent() {
     let server = Server::start(None).await;
-    let mut client = Client::new(&server.address(), None).unwrap();
+    let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
     let large = Register { name: "x".repeat(limits::REQUEST_BYTES_MAX), ..registration() };
 
     let refused = client.register(&large).await.unwrap_err();
@@ -135,7 +137,7 @@ async fn task_of_many_files_fits() {
     let work = Work::Map { splits };
     let driver = Fake { work: Some(work.clone()), ..Fake::default() };
     let server = Server::start_with(driver, None).await;
-    let mut client = Client::new(&server.address(), None).unwrap();
+    let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
 
     let answer = client.next_task(&caller()).await.unwrap();
 
@@ -146,7 +148,7 @@ async fn task_of_many_files_fits() {
 #[tokio::test(start_paused = true)]
 async fn call_that_is_not_answered_in_time_may_be_made_again() {
     let server = Server::start_with(Fake { is_deaf: true, ..Fake::default() }, None).await;
-    let mut client = Client::new(&server.address(), None).unwrap();
+    let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
     let began = Instant::now();
 
     assert_unreachable(client.heartbeat(&caller(), None).await);
@@ -162,7 +164,8 @@ async fn call_that_is_not_answered_in_time_may_be_made_again() {
 #[tokio::test(start_paused = true)]
 async fn peer_that_stops_answering_is_noticed_by_its_pings() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = Client::new(&listener.local_addr().unwrap().to_string(), None).unwrap();
+    let mut client =
+        Client::new(&listener.local_addr().unwrap().to_string(), &Credentials::default()).unwrap();
     let began = Instant::now();
 
     // Its deadline is 40 seconds away. The kernel accepts, and nobody reads.
@@ -175,7 +178,7 @@ async fn peer_that_stops_answering_is_noticed_by_its_pings() {
 async fn driver_that_is_not_there_yet_or_any_more_may_come() {
     let server = Server::start(None).await;
     let address = server.address();
-    let mut client = Client::new(&address, None).unwrap();
+    let mut client = Client::new(&address, &Credentials::default()).unwrap();
     client.status().await.unwrap();
     server.stop().await;
 
@@ -195,7 +198,7 @@ async fn server_that_ends_finishes_the_calls_that_wait() {
     let driver = Fake { is_deaf: true, ..Fake::default() };
     let (arrived, gone) = (Arc::clone(&driver.arrived), Arc::clone(&driver.gone));
     let server = Server::start_with(driver, None).await;
-    let mut client = Client::new(&server.address(), None).unwrap();
+    let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
     let waiting = tokio::spawn(async move { client.next_task(&caller()).await });
     in_time(arrived.notified()).await;
 
@@ -211,10 +214,10 @@ async fn server_that_ends_finishes_the_calls_that_wait() {
 async fn address_without_a_port_or_with_more_is_none() {
     for address in ["", "localhost", "127.0.0.1", "[::1]", "host:", "host:1/path", "a b:1", "::1:7"]
     {
-        assert!(Client::new(address, None).is_err(), "{address}");
+        assert!(Client::new(address, &Credentials::default()).is_err(), "{address}");
     }
     for address in ["localhost:1", "127.0.0.1:50051", "[::1]:50051", "driver.example.org:443"] {
-        assert!(Client::new(address, None).is_ok(), "{address}");
+        assert!(Client::new(address, &Credentials::default()).is_ok(), "{address}");
     }
 }
 
@@ -375,7 +378,7 @@ impl Server {
     fn start_on(listener: TcpListener, driver: Fake, token: Option<Token>) -> Self {
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, Arc::new(driver), token, async {
+        let served = tokio::spawn(serve(listener, Arc::new(driver), token.into(), async {
             ended.await.expect("the test holds the other end");
         }));
         Self { address, end, served }

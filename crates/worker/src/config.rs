@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rpc::{AddressError, Token};
+use rpc::{AddressError, Credentials};
 use tokio::sync::watch;
 
 use crate::notice::Notify;
@@ -22,7 +22,7 @@ pub struct Config {
     /// How long to go on without a driver, once there was one.
     pub driver_timeout: Duration,
     /// What every call shows, if anything.
-    pub token: Option<Token>,
+    pub credentials: Credentials,
     /// Read at most so many bytes a second.
     pub throttle: Option<NonZeroU64>,
     /// Use at most so many bytes of memory; below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN)

@@ -45,7 +45,7 @@ impl Machine {
     /// The one that this process runs on.
     pub(crate) fn this() -> Self {
         Self {
-            connect: Box::new(|config| Client::new(&config.driver, config.token.as_ref())),
+            connect: Box::new(|config| Client::new(&config.driver, &config.credentials)),
             elsewhere: Arc::new(|work| Box::pin(on_a_thread(work))),
             open_store: Arc::new(attempt::open_store),
             random: random(),

@@ -236,7 +236,7 @@ mod tests {
             roots: Vec::new(),
             name: "me".to_owned(),
             driver_timeout: 30 * SECOND,
-            token: None,
+            credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: 256 << 20,
             stop: Stop::default(),

@@ -54,7 +54,7 @@ where
     let text_threads = Arc::new(Mutex::new(JoinSet::new()));
     let machine = Machine {
         connect: Box::new(move |config| {
-            Client::connected_by(&config.driver, config.token.as_ref(), connect.clone())
+            Client::connected_by(&config.driver, &config.credentials, connect.clone())
         }),
         elsewhere: Arc::clone(&elsewhere),
         open_store: Arc::new(move |_, _| Ok(Arc::clone(&store))),

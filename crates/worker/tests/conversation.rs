@@ -483,7 +483,7 @@ impl Server {
         let heard = Arc::default();
         let files = bench.path("files");
         let driver = Scripted { script: Mutex::new(script), heard: Arc::clone(&heard), files };
-        runtime.spawn(rpc::serve(listener, Arc::new(driver), token, std::future::pending()));
+        runtime.spawn(rpc::serve(listener, Arc::new(driver), token.into(), std::future::pending()));
         Self { address, heard, runtime: Some(runtime) }
     }
 
@@ -535,7 +535,7 @@ impl Bench {
             roots: self.roots(),
             name: "me".to_owned(),
             driver_timeout: self.driver_timeout,
-            token: self.token.clone(),
+            credentials: self.token.clone().into(),
             throttle: self.throttle,
             memory_bytes: 256 << 20,
             notify: Arc::new(move |notice| {

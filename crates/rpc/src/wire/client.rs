@@ -19,7 +19,7 @@ use super::pb::driver_client::DriverClient;
 use super::{
     Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
 };
-use crate::auth::Token;
+use crate::credentials::Credentials;
 use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
@@ -135,8 +135,8 @@ impl Client {
     /// # Errors
     ///
     /// When `address` cannot be one.
-    pub fn new(address: &str, token: Option<&Token>) -> Result<Self, AddressError> {
-        Ok(Self::over(endpoint(address)?.connect_lazy(), token))
+    pub fn new(address: &str, credentials: &Credentials) -> Result<Self, AddressError> {
+        Ok(Self::over(endpoint(address)?.connect_lazy(), credentials))
     }
 
     /// As [`new`](Self::new), over what `connect` makes of the address: a simulated network has no
@@ -147,7 +147,7 @@ impl Client {
     /// As [`new`](Self::new).
     pub fn connected_by<IO, Connecting>(
         address: &str,
-        token: Option<&Token>,
+        credentials: &Credentials,
         connect: impl Fn(String) -> Connecting + Send + 'static,
     ) -> Result<Self, AddressError>
     where
@@ -155,11 +155,11 @@ impl Client {
         Connecting: Future<Output = io::Result<IO>> + Send + 'static,
     {
         let connector = Connector { address: address.to_owned(), connect };
-        Ok(Self::over(endpoint(address)?.connect_with_connector_lazy(connector), token))
+        Ok(Self::over(endpoint(address)?.connect_with_connector_lazy(connector), credentials))
     }
 
-    fn over(channel: Channel, token: Option<&Token>) -> Self {
-        let token = token.map(|token| {
+    fn over(channel: Channel, credentials: &Credentials) -> Self {
+        let token = credentials.token.as_ref().map(|token| {
             let mut header: MetadataValue<Ascii> =
                 token.header().parse().expect("a token is printable ASCII, see Token::parse");
             header.set_sensitive(true);

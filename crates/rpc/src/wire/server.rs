@@ -17,7 +17,7 @@ use tonic::{Request, Response};
 
 use super::pb::driver_server::DriverServer;
 use super::{Malformed, caller, outcome, pb, register, report_response, running};
-use crate::auth::Token;
+use crate::credentials::Credentials;
 use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
@@ -99,7 +99,7 @@ pub enum ServeError {
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// With a `token`, every call to every service must show it. Beside [`Driver`] there are the
+/// With a token among the `credentials`, every call to every service must show it. Beside [`Driver`] there are the
 /// standard health service (`mapmill.v1.Driver` is serving) and server reflection, so that ordinary
 /// gRPC tools work.
 ///
@@ -109,11 +109,11 @@ pub enum ServeError {
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<impl Driver>,
-    token: Option<Token>,
+    credentials: Credentials,
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    answer(incoming, driver, token, Some(ended)).await
+    answer(incoming, driver, credentials, Some(ended)).await
 }
 
 /// As [`serve`], on connections that come from elsewhere: a simulated network has no sockets of the
@@ -126,19 +126,19 @@ pub async fn serve(
 pub async fn serve_on<IO>(
     connections: mpsc::Receiver<IO>,
     driver: Arc<impl Driver>,
-    token: Option<Token>,
+    credentials: Credentials,
 ) -> Result<(), ServeError>
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let incoming = ReceiverStream::new(connections).map(|accepted| Ok(Elsewhere(accepted)));
-    answer(incoming, driver, token, None::<std::future::Pending<()>>).await
+    answer(incoming, driver, credentials, None::<std::future::Pending<()>>).await
 }
 
 async fn answer<IO>(
     incoming: impl Stream<Item = io::Result<IO>>,
     driver: Arc<impl Driver>,
-    token: Option<Token>,
+    credentials: Credentials,
     ended: Option<impl Future<Output = ()>>,
 ) -> Result<(), ServeError>
 where
@@ -160,7 +160,7 @@ where
         .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
         .max_concurrent_streams(limits::STREAMS_MAX)
         // In front of all services, so that a new one cannot forget it.
-        .layer(InterceptorLayer::new(move |request| admit(token.as_ref(), request)))
+        .layer(InterceptorLayer::new(move |request| admit(&credentials, request)))
         .add_service(service)
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
@@ -220,9 +220,12 @@ fn unhurried<T>(incoming: impl Stream<Item = io::Result<T>>) -> impl Stream<Item
     })
 }
 
-fn admit(token: Option<&Token>, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
+fn admit(
+    credentials: &Credentials,
+    mut request: Request<()>,
+) -> Result<Request<()>, tonic::Status> {
     let shown = request.metadata_mut().remove("authorization");
-    let identity = match (token, shown) {
+    let identity = match (&credentials.token, shown) {
         (None, _) => Some(Identity::Anyone),
         (Some(token), Some(shown)) if token.admits(shown.as_bytes()) => Some(Identity::Bearer),
         (Some(_), _) => None,

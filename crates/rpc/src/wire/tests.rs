@@ -9,6 +9,7 @@ use tonic::{Code, Request, Response};
 
 use super::client::CallError;
 use super::*;
+use crate::credentials::Credentials;
 use crate::peer::{Peer, Refusal};
 
 const ATTEMPT: Attempt = Attempt { phase: Phase::Reduce, task: 3, number: 1 };
@@ -242,7 +243,7 @@ async fn malformed_answers_are_not_asked_for_again() {
         .add_service(pb::driver_server::DriverServer::new(Hollow))
         .serve_with_incoming(TcpIncoming::from(listener));
     tokio::spawn(server);
-    let mut client = client::Client::new(&address, None).unwrap();
+    let mut client = client::Client::new(&address, &Credentials::default()).unwrap();
     let caller = caller("s".to_owned(), 0);
     let failed = Outcome::Failed(Failure::StagingExists);
 
@@ -264,7 +265,12 @@ async fn malformed_answers_are_not_asked_for_again() {
 async fn malformed_and_oversized_requests_are_refused_with_a_code() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, Arc::new(Never), None, std::future::pending()));
+    tokio::spawn(server::serve(
+        listener,
+        Arc::new(Never),
+        Credentials::default(),
+        std::future::pending(),
+    ));
     let address = format!("http://{address}");
     let mut raw = pb::driver_client::DriverClient::connect(address).await.unwrap();
 
