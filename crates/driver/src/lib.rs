@@ -29,6 +29,7 @@ mod verify;
 pub use history::{History, HistoryError, Life, State, history};
 pub use life::{JobError, Prepared, Witness};
 pub use plan::default_map_tasks;
+pub use rpc::certs;
 pub use rpc::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
 pub use rpc::message::{WordRule, WordRules};
 pub use rpc::{Credentials, Token, TokenError};

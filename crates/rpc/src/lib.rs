@@ -8,10 +8,14 @@
 //! Deliberately absent: retries (the worker knows how long it is worth waiting), and any decision.
 
 mod auth;
+pub mod certs;
 mod credentials;
 pub mod limits;
 pub mod message;
 mod peer;
+#[cfg(test)]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 mod wire;
 
 pub use auth::{Token, TokenError};

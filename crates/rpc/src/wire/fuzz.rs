@@ -287,11 +287,7 @@ fn look_at(failure: &Failure) {
     }
 }
 
-#[cfg(test)]
-#[path = "../../../../fuzz/replay.rs"]
-mod replay;
-
 #[test]
 fn seeds_are_refused_or_say_the_same_when_they_are_sent_on() {
-    replay::replay("wire", check);
+    crate::replay::replay("wire", check);
 }

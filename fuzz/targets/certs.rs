@@ -1,0 +1,5 @@
+//! Fuzzes the certificates that somebody shows.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rpc::certs::fuzz::check(data));
