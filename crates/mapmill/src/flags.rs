@@ -3,6 +3,8 @@
 //! Two stages: the structs that clap fills say what was typed; the `*Request` types say what it
 //! means. Between the two everything is checked that can be checked without looking at the disk.
 
+mod certs;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -12,6 +14,10 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
+
+pub(crate) use certs::{
+    CertsCommand, CertsFlags, CertsShowFlags, DAYS_MAX, InitFlags, IssueFlags, TokenFlags,
+};
 
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_count, parse_seconds};
@@ -36,6 +42,7 @@ pub(crate) enum Command {
     Top(TopFlags),
     Verify(VerifyFlags),
     Why(WhyFlags),
+    Certs(CertsFlags),
     Completions(CompletionsFlags),
     Man(ManFlags),
 }
@@ -532,7 +539,7 @@ fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {
 pub(crate) const DEFAULT_FILES: &str = "files";
 
 /// Where driver and workers meet if nothing else is said.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
 /// Shared by a driver and its workers.
 pub(crate) const TOKEN_VARIABLE: &str = "MAPMILL_TOKEN";

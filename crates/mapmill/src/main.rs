@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted. A closed
 //! pipe on stdout is 0. Only this file ends the process.
 
+mod certs;
 mod documents;
 mod flags;
 mod fleet;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Err(error) => return messages::flags_error(&error),
     };
     let result = match flags.command {
+        Command::Certs(flags) => certs::certs(&flags),
         Command::Completions(request) => documents::completions(&request),
         Command::Driver(request) => request.try_into().and_then(drive),
         Command::Man(request) => documents::man(&request),

@@ -21,6 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use worker::Notice;
 
+use crate::certs::Finding;
 use crate::flags::{Flags, Verbosity};
 
 /// The job ran and failed.
@@ -121,7 +122,7 @@ impl TokenError {
 impl Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variable = crate::flags::TOKEN_VARIABLE;
-        write!(f, "cannot use {variable} (make a good one with: openssl rand -hex 32)")
+        write!(f, "cannot use {variable} (make a good one with: mapmill certs token)")
     }
 }
 
@@ -134,6 +135,8 @@ impl Error for TokenError {
 /// Something the user may not have meant.
 #[derive(Debug)]
 pub(crate) enum Warning {
+    /// A certificate, or its key, is not or will not be of use.
+    Certificate(Box<Finding>),
     /// Others can reach us, and nothing is encrypted.
     Insecure { address: SocketAddr },
     /// There are results of an earlier job.
@@ -145,6 +148,10 @@ pub(crate) enum Warning {
 impl Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Certificate(finding) => {
+                write!(f, "{finding}")?;
+                finding.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+            }
             Self::Insecure { address } => write!(
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
@@ -318,15 +325,20 @@ pub(crate) fn flags_error(error: &clap::Error) -> ExitCode {
         text.push_str(joint);
         text.push_str(line.strip_prefix("tip: ").unwrap_or(line).trim_matches(['[', ']']));
     }
-    say(format_args!("{text} (see {} --help)", command_of(std::env::args_os().nth(1))));
+    say(format_args!("{text} (see {} --help)", command_of(std::env::args_os().skip(1))));
     NOT_STARTED.into()
 }
 
-/// The command that was typed: `mapmill run` if `run` is the first argument.
-fn command_of(first_argument: Option<OsString>) -> String {
-    let flags = Flags::command();
-    let typed = first_argument.and_then(|name| flags.find_subcommand(name));
-    typed.map_or("mapmill".to_owned(), |typed| format!("mapmill {}", typed.get_name()))
+/// The command that was typed: `mapmill run` if `run` is the first argument, and so on.
+fn command_of(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut typed = "mapmill".to_owned();
+    let mut command = Flags::command();
+    for name in arguments {
+        let Some(found) = command.find_subcommand(name) else { break };
+        command = found.clone();
+        typed.push_str(&format!(" {}", command.get_name()));
+    }
+    typed
 }
 
 /// All progress bars: while they are shown, nobody else may write between their lines.
@@ -394,9 +406,15 @@ mod tests {
 
     #[test]
     fn only_names_of_commands_lead_to_their_help() {
-        assert_eq!(command_of(Some("run".into())), "mapmill run");
-        assert_eq!(command_of(Some("rum".into())), "mapmill");
-        assert_eq!(command_of(None), "mapmill");
+        let check = |typed: &str, command: &str| {
+            assert_eq!(command_of(typed.split_whitespace().map(OsString::from)), command);
+        };
+        check("run", "mapmill run");
+        check("run certs", "mapmill run");
+        check("rum", "mapmill");
+        check("certs issue --name a", "mapmill certs issue");
+        check("certs --name issue", "mapmill certs");
+        check("", "mapmill");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, what is refused and how, and what is printed.
 
 mod cli {
+    mod certs;
     mod files;
     mod flags;
     mod help;

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 8] =
-    ["run", "driver", "worker", "top", "verify", "why", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "driver", "worker", "top", "verify", "why", "certs", "completions", "man"];
+
+/// The commands of `mapmill certs`.
+const CERTS: [&str; 4] = ["init", "issue", "show", "token"];
 
 #[test]
 fn help_is_data_and_fits_the_width() {
@@ -110,7 +113,7 @@ fn committed_manual_pages_are_those_of_the_program() {
     let scratch = Scratch::new();
     scratch.run(&["man", "pages"]).silent();
     let pages = read_folder(&scratch.path("pages"));
-    assert_eq!(pages.len(), COMMANDS.len() + 1);
+    assert_eq!(pages.len(), COMMANDS.len() + CERTS.len() + 1);
 
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/man");
     if std::env::var_os("REWRITE").is_some() {
@@ -144,7 +147,7 @@ fn completions_know_all_commands() {
     let scratch = Scratch::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = scratch.run(&["completions", shell]).silent();
-        for name in COMMANDS.iter().chain(&["--map-tasks", "--driver-timeout"]) {
+        for name in COMMANDS.iter().chain(&CERTS).chain(&["--map-tasks", "--driver-timeout"]) {
             // fish writes `-l map-tasks`.
             let name = name.trim_start_matches('-');
             assert!(script.contains(name), "{name} for {shell}");
@@ -155,7 +158,9 @@ fn completions_know_all_commands() {
 /// Every way to ask for help.
 fn help_requests() -> Vec<Vec<&'static str>> {
     let commands = COMMANDS.iter().flat_map(|name| [vec![*name, "-h"], vec![*name, "--help"]]);
-    [vec!["-h"], vec!["--help"]].into_iter().chain(commands).collect()
+    let certs =
+        CERTS.iter().flat_map(|name| [vec!["certs", *name, "-h"], vec!["certs", *name, "--help"]]);
+    [vec!["-h"], vec!["--help"]].into_iter().chain(commands).chain(certs).collect()
 }
 
 fn read_folder(folder: &Path) -> BTreeMap<PathBuf, String> {

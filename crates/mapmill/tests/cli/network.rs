@@ -101,7 +101,7 @@ fn token_that_is_none_is_refused_and_not_shown() {
     let long = "x".repeat(513);
     for (token, characters) in [("", 0), ("hunter2", 7), ("caf\u{e9}", 3), (&long, 513)] {
         let sentence = format!(
-            "cannot use MAPMILL_TOKEN (make a good one with: openssl rand -hex 32): the token has \
+            "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token): the token has \
              {characters} usable characters; it needs 32 to 512, printable and without spaces"
         );
         for args in [&["driver", "in"][..], &["worker"]] {
@@ -113,7 +113,7 @@ fn token_that_is_none_is_refused_and_not_shown() {
     let mut command = scratch.command(&["worker"]);
     command.env("MAPMILL_TOKEN", OsStr::from_bytes(&[0xff; 40]));
     scratch
-        .refuses(command, "cannot use MAPMILL_TOKEN (make a good one with: openssl rand -hex 32)");
+        .refuses(command, "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token)");
 }
 
 #[test]

@@ -1,0 +1,263 @@
+//! Folders with keys: made whole or not at all, and open to their owner alone.
+//!
+//! The umask has no say in it. A file gets its permissions as it is created, before there is a
+//! secret in it, and a folder before there is a file in it; new folders are filled in a hidden one
+//! beside them and then renamed. What is there already is never opened for writing.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use driver::certs::{Authority, AuthorityError, CERTIFICATE_FILE, KEY_FILE, Pair};
+
+/// A folder to be made.
+pub(super) struct Folder {
+    pub(super) name: String,
+    pub(super) contents: Vec<Content>,
+}
+
+/// A file in it.
+pub(super) struct Content {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) access: Access,
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Access {
+    Everybody,
+    Owner,
+}
+
+/// What folders are made for; it decides about the way out when there is one already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    Init,
+    Issue,
+}
+
+/// Makes `folders` in `parent`, which is made if it is missing: all of them, or nothing.
+pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Result<(), FolderError> {
+    for Folder { name, .. } in folders {
+        let path = parent.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Err(FolderError::Exists { path, purpose });
+        }
+    }
+    let is_new = !parent.exists();
+    make_parent(parent)?;
+    let hidden = parent.join(format!(".new-{}", std::process::id()));
+    let made = fill(&hidden, folders).and_then(|()| show(&hidden, parent, folders, purpose));
+    // Whatever became of it: nothing of it may stay.
+    let _ = fs::remove_dir_all(&hidden);
+    if made.is_err() && is_new {
+        // Only if it is empty.
+        let _ = fs::remove_dir(parent);
+    }
+    made
+}
+
+/// A new file that its owner alone can read.
+pub(super) fn make_file(path: &Path, text: &str) -> Result<(), FolderError> {
+    write_new(path, text, Access::Owner).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            return FolderError::FileExists { path: path.to_owned() };
+        }
+        FolderError::io("write", path)(source)
+    })
+}
+
+/// The authority in the folder `name` in `parent`, if nobody else can have read its key.
+pub(super) fn authority(
+    parent: &Path,
+    name: &str,
+    now: SystemTime,
+) -> Result<Authority, FolderError> {
+    let folder = parent.join(name);
+    let path = folder.join(KEY_FILE);
+    let mut key = File::open(&path).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            return FolderError::NoAuthority { parent: parent.to_owned() };
+        }
+        FolderError::io("read", &path)(source)
+    })?;
+    let metadata = key.metadata().map_err(FolderError::io("read", &path))?;
+    if let Some(mode) = too_open(&metadata) {
+        return Err(FolderError::Open { path, mode, wish: "600" });
+    }
+    let mut key_pem = String::new();
+    key.read_to_string(&mut key_pem).map_err(FolderError::io("read", &path))?;
+    let path = folder.join(CERTIFICATE_FILE);
+    let certificate_pem = fs::read_to_string(&path).map_err(FolderError::io("read", &path))?;
+    let pair = Pair { certificate_pem, key_pem };
+    Authority::load(pair, now).map_err(|source| FolderError::Authority { path: folder, source })
+}
+
+/// The permissions of a secret that others than its owner can use, or change.
+pub(super) fn too_open(metadata: &fs::Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// A folder that only its owner can change: others could put their own in place of what is in it.
+fn make_parent(path: &Path) -> Result<(), FolderError> {
+    if let Ok(metadata) = path.metadata() {
+        let mode = metadata.permissions().mode() & 0o7777;
+        if !metadata.is_dir() {
+            return Err(FolderError::NoFolder { path: path.to_owned() });
+        }
+        if mode & 0o022 != 0 {
+            return Err(FolderError::Open { path: path.to_owned(), mode, wish: "go-w" });
+        }
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        fs::create_dir_all(above).map_err(FolderError::io("create", above))?;
+    }
+    make_private(path)
+}
+
+/// A new folder that only its owner can enter.
+fn make_private(path: &Path) -> Result<(), FolderError> {
+    DirBuilder::new().mode(0o700).create(path).map_err(FolderError::io("create", path))?;
+    // The umask may have taken away what the owner needs.
+    let permissions = Permissions::from_mode(0o700);
+    fs::set_permissions(path, permissions).map_err(FolderError::io("create", path))
+}
+
+/// Makes `folders` in `hidden`, and has all of it on the disk.
+fn fill(hidden: &Path, folders: &[Folder]) -> Result<(), FolderError> {
+    make_private(hidden)?;
+    for Folder { name, contents } in folders {
+        let folder = hidden.join(name);
+        make_private(&folder)?;
+        for Content { name, text, access } in contents {
+            let path = folder.join(name);
+            write_new(&path, text, *access).map_err(FolderError::io("write", &path))?;
+        }
+        sync(&folder)?;
+    }
+    Ok(())
+}
+
+/// Gives the folders in `hidden` their place in `parent`, or takes them all away again.
+fn show(
+    hidden: &Path,
+    parent: &Path,
+    folders: &[Folder],
+    purpose: Purpose,
+) -> Result<(), FolderError> {
+    for (index, Folder { name, .. }) in folders.iter().enumerate() {
+        let path = parent.join(name);
+        // A folder takes the place of nothing but an empty folder.
+        if let Err(source) = fs::rename(hidden.join(name), &path) {
+            for Folder { name, .. } in &folders[..index] {
+                let _ = fs::remove_dir_all(parent.join(name));
+            }
+            let occupied = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory];
+            if occupied.contains(&source.kind()) {
+                return Err(FolderError::Exists { path, purpose });
+            }
+            return Err(FolderError::io("create", &path)(source));
+        }
+    }
+    sync(parent)
+}
+
+fn write_new(path: &Path, text: &str, access: Access) -> io::Result<()> {
+    let mode = match access {
+        Access::Everybody => 0o644,
+        Access::Owner => 0o600,
+    };
+    // Whoever put a link there gets nothing: it must not exist, whether or not what it names does.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let written = file
+        .set_permissions(Permissions::from_mode(mode))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        // It is ours, and half of it is worse than nothing.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn sync(folder: &Path) -> Result<(), FolderError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FolderError::io("sync", folder))
+}
+
+/// Keys could not be made or used.
+#[derive(Debug)]
+pub(super) enum FolderError {
+    Authority { path: PathBuf, source: AuthorityError },
+    Exists { path: PathBuf, purpose: Purpose },
+    FileExists { path: PathBuf },
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
+    NoAuthority { parent: PathBuf },
+    NoFolder { path: PathBuf },
+    Open { path: PathBuf, mode: u32, wish: &'static str },
+}
+
+impl FolderError {
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { operation, path, source }
+    }
+}
+
+impl fmt::Display for FolderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authority { path, .. } => write!(f, "cannot use {}", path.display()),
+            Self::Exists { path, purpose } => {
+                let way_out = match purpose {
+                    Purpose::Init => {
+                        "name another folder, or make more credentials with: mapmill certs issue"
+                    }
+                    Purpose::Issue => "choose another --name",
+                };
+                let path = path.display();
+                write!(f, "{path} is there already, and nothing is overwritten: {way_out}")
+            }
+            Self::FileExists { path } => {
+                let path = path.display();
+                write!(f, "{path} is there already, and nothing is overwritten: name another file")
+            }
+            Self::Io { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
+            Self::NoAuthority { parent } => {
+                let parent = parent.display();
+                write!(
+                    f,
+                    "there is no authority in {parent}; make one with: mapmill certs init {parent}"
+                )
+            }
+            Self::NoFolder { path } => {
+                write!(f, "{} is a file, where a folder is wanted", path.display())
+            }
+            Self::Open { path, mode, wish } => {
+                let path = path.display();
+                let what = if *wish == "600" { "read" } else { "changed" };
+                write!(f, "{path} can be {what} by others (mode {mode:04o}): chmod {wish} {path}")
+            }
+        }
+    }
+}
+
+impl Error for FolderError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Authority { source, .. } => Some(source),
+            Self::Io { source, .. } => Some(source),
+            Self::Exists { .. }
+            | Self::FileExists { .. }
+            | Self::NoAuthority { .. }
+            | Self::NoFolder { .. }
+            | Self::Open { .. } => None,
+        }
+    }
+}
