@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyPair,
+    SanType,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::*;
@@ -99,6 +102,20 @@ fn no_two_are_alike() {
     assert!(!read(&foreign).is_signed_by(&read(one.pair())));
     // A worker is no authority, whatever it signs.
     assert!(!read(&first).is_signed_by(&read(&first)));
+}
+
+#[test]
+fn authority_by_name_alone_is_none() {
+    let genuine = authority();
+    let worker = genuine.issue(&subject(Role::Worker, "w", &[]), now(), 90).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, read(genuine.pair()).name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let namesake = Certificate::from_der(&signed(params, vec![])).unwrap();
+
+    assert!(namesake.is_authority && namesake.name == read(genuine.pair()).name);
+    assert!(!read(&worker).is_signed_by(&namesake));
 }
 
 #[test]
