@@ -143,7 +143,12 @@ fn openssl_sees_what_we_mean() {
         println!("skipped: no openssl");
         return;
     }
-    let ask = |arguments: &[&str]| openssl(&folder, arguments).expect("it was there just now");
+    // Its versions differ in how they space things out.
+    let ask = |arguments: &[&str]| {
+        let (content, said) = openssl(&folder, arguments).expect("it was there just now");
+        let words: Vec<&str> = said.split_whitespace().collect();
+        (content, words.join(" ").replace(" = ", "="))
+    };
     let ends = [
         ("driver", "sslserver", "sslclient", "TLS Web Server Authentication"),
         ("d2", "sslserver", "sslclient", "TLS Web Server Authentication"),
@@ -155,7 +160,7 @@ fn openssl_sees_what_we_mean() {
         let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
         let verify =
             |purpose| ask(&["verify", "-x509_strict", "-purpose", purpose, "-CAfile", &ca, &cert]);
-        assert_eq!(verify(good), (true, format!("{cert}: OK\n")));
+        assert_eq!(verify(good), (true, format!("{cert}: OK")));
         let (content, said) = verify(bad);
         assert!(!content && said.contains("unsuitable certificate purpose"), "{said}");
 
@@ -163,11 +168,11 @@ fn openssl_sees_what_we_mean() {
         let role = name.replace("d2", "driver");
         for part in [
             &format!("URI:urn:mapmill:{role}:{name}"),
-            &format!("Subject: CN = {name}\n"),
+            &format!("Subject: CN={name} "),
             "NIST CURVE: P-256",
             "CA:FALSE",
-            &format!("X509v3 Extended Key Usage: \n                {usage}\n"),
-            "X509v3 Key Usage: critical\n                Digital Signature\n",
+            &format!("X509v3 Extended Key Usage: {usage} X509v3"),
+            "X509v3 Key Usage: critical Digital Signature X509v3",
         ] {
             assert!(said.contains(part), "{part} in {said}");
         }
@@ -180,12 +185,12 @@ fn openssl_sees_what_we_mean() {
         assert_eq!(seen["certificates"][0]["sha256"], digits);
     }
     let (_, said) = ask(&["x509", "-in", "d2/cert.pem", "-noout", "-ext", "subjectAltName"]);
-    assert!(said.ends_with("    URI:urn:mapmill:driver:d2, DNS:d.example\n"), "{said}");
+    assert!(said.ends_with(" URI:urn:mapmill:driver:d2, DNS:d.example"), "{said}");
     let (_, said) = ask(&["x509", "-in", "driver/cert.pem", "-noout", "-ext", "subjectAltName"]);
     let hosts = "DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1";
     assert!(said.contains(hosts), "{said}");
     let (_, said) = ask(&["x509", "-in", "authority/cert.pem", "-noout", "-text"]);
-    for part in ["critical\n                CA:TRUE, pathlen:0", "Certificate Sign, CRL Sign\n"] {
+    for part in ["critical CA:TRUE, pathlen:0 ", ": critical Certificate Sign, CRL Sign "] {
         assert!(said.contains(part), "{part} in {said}");
     }
     // Keys as everybody has them.
