@@ -99,9 +99,9 @@ pub enum ServeError {
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// With a token among the `credentials`, every call to every service must show it. Beside [`Driver`] there are the
-/// standard health service (`mapmill.v1.Driver` is serving) and server reflection, so that ordinary
-/// gRPC tools work.
+/// With a token among the `credentials`, every call to every service must show it. Beside
+/// [`Driver`] there are the standard health service (`mapmill.v1.Driver` is serving) and server
+/// reflection, so that ordinary gRPC tools work.
 ///
 /// # Errors
 ///
