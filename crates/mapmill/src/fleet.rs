@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use crate::flags::{self, LocalWorkers, TOKEN_VARIABLE, Verbosity};
 use crate::messages::{self, Failure, SystemError, Warning};
 
-/// Running worker processes. They are killed when this is dropped.
+/// Worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {
     recipe: Recipe,
+    /// How many there are to be.
+    count: u32,
     /// The job is told of every death: it need not wait for heartbeats that will not come.
     witness: driver::Witness,
     workers: JoinSet<Exit>,
@@ -42,12 +44,11 @@ struct Exit {
 }
 
 impl Fleet {
-    /// Starts as many workers as are asked for, for a driver that listens already.
-    pub(crate) fn start(
+    /// As many workers as are asked for, for a driver that listens already. None of them runs yet.
+    pub(crate) fn new(
         prepared: &driver::Prepared,
         workers: &LocalWorkers,
     ) -> Result<Self, Failure> {
-        let count = workers.count.get();
         let program = std::env::current_exe().map_err(|error| {
             Failure::start(SystemError::new("find the path of this program", error))
         })?;
@@ -60,12 +61,9 @@ impl Fleet {
             token: workers.token.clone(),
             verbosity: workers.verbosity,
         };
+        let count = workers.count.get();
         let (witness, workers) = (prepared.witness(), JoinSet::new());
-        let mut fleet = Self { recipe, witness, workers, early_deaths: 0 };
-        for _ in 0..count {
-            fleet.add()?;
-        }
-        Ok(fleet)
+        Ok(Self { recipe, count, witness, workers, early_deaths: 0 })
     }
 
     fn add(&mut self) -> Result<(), Failure> {
@@ -82,33 +80,40 @@ impl Fleet {
         Ok(())
     }
 
-    /// Keeps the number of workers up until `stop`, then waits until they have left by themselves,
-    /// but not for long. Says `give_up`, and why, if no worker can be kept alive.
+    /// Starts the workers and keeps their number up until `stop`, then waits until they have left by
+    /// themselves, but not for long. Says `give_up`, and why, if no worker can be kept alive.
     pub(crate) async fn keep(
         mut self,
-        mut stop: oneshot::Receiver<()>,
+        stop: oneshot::Receiver<()>,
         give_up: oneshot::Sender<()>,
     ) -> Result<(), Failure> {
-        let result = loop {
-            // Cancel safe: an exit that is not taken now is taken in the next turn.
-            tokio::select! {
-                biased;
-                _ = &mut stop => break Ok(()),
-                Some(exit) = self.workers.join_next() => {
-                    let exit =
-                        exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-                    if let Err(failure) = self.replace(&exit).await {
-                        // Nobody listens if the job has ended meanwhile.
-                        let _ = give_up.send(());
-                        break Err(failure);
-                    }
-                }
-            }
-        };
+        let result = self.keep_up(stop).await;
+        if result.is_err() {
+            // Nobody listens if the job has ended meanwhile.
+            let _ = give_up.send(());
+        }
         let leaving = async { while self.workers.join_next().await.is_some() {} };
         // Those that do not leave (stopped, or deaf) are killed when the set is dropped.
         let _ = tokio::time::timeout(FAREWELL_MAX, leaving).await;
         result
+    }
+
+    async fn keep_up(&mut self, mut stop: oneshot::Receiver<()>) -> Result<(), Failure> {
+        for _ in 0..self.count {
+            self.add()?;
+        }
+        loop {
+            // Cancel safe: an exit that is not taken now is taken in the next turn.
+            tokio::select! {
+                biased;
+                _ = &mut stop => return Ok(()),
+                Some(exit) = self.workers.join_next() => {
+                    let exit =
+                        exit.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                    self.replace(&exit).await?;
+                }
+            }
+        }
     }
 
     async fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn drive(request: DriverRequest) -> Result<(), Failure> {
     messages::begin(request.show.verbosity);
     raise_open_files_limit();
-    runtime()?.block_on(async {
+    runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
         let prepared = prepare(request.config, request.show)?.expecting_workers();
         if request.show.verbosity > Verbosity::Quiet {
@@ -68,36 +68,44 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
 fn run(request: RunRequest) -> Result<(), Failure> {
     messages::begin(request.show.verbosity);
     raise_open_files_limit();
-    runtime()?.block_on(async {
-        let interrupted = interrupted()?;
-        let prepared = prepare(request.config, request.show)?;
-        let fleet = fleet::Fleet::start(&prepared, &request.workers)?;
-        if request.show.verbosity > Verbosity::Quiet {
-            messages::say(format_args!(
-                "{} on this machine, driver on {}",
-                numbers::plural(request.workers.count.get(), "worker", "workers"),
-                prepared.address()
-            ));
+    let runtime = runtime(2)?;
+    // On a thread of the runtime, as are the calls of the workers: where there are few, what a call
+    // has to wait for is done by the thread that has read it, and none has to be woken.
+    let job = runtime.spawn(run_here(request));
+    runtime.block_on(job).unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// A driver and its workers, each a process of its own.
+async fn run_here(request: RunRequest) -> Result<(), Failure> {
+    let interrupted = interrupted()?;
+    let prepared = prepare(request.config, request.show)?;
+    let fleet = fleet::Fleet::new(&prepared, &request.workers)?;
+    if request.show.verbosity > Verbosity::Quiet {
+        messages::say(format_args!(
+            "{} on this machine, driver on {}",
+            numbers::plural(request.workers.count.get(), "worker", "workers"),
+            prepared.address()
+        ));
+    }
+    let (stop, stopped) = oneshot::channel();
+    let (give_up, gave_up) = oneshot::channel();
+    // While the workers start the driver begins to listen to them.
+    let keeper = tokio::spawn(fleet.keep(stopped, give_up));
+    // Both branches are cancel safe, and either ends the job.
+    let ended_early = async {
+        tokio::select! {
+            () = interrupted => {}
+            () = until(gave_up) => {}
         }
-        let (stop, stopped) = oneshot::channel();
-        let (give_up, gave_up) = oneshot::channel();
-        let keeper = tokio::spawn(fleet.keep(stopped, give_up));
-        // Both branches are cancel safe, and either ends the job.
-        let ended_early = async {
-            tokio::select! {
-                () = interrupted => {}
-                () = until(gave_up) => {}
-            }
-        };
-        let result = execute(prepared, request.show, ended_early).await;
-        // The keeper is gone already if it has given up on its workers; it says why.
-        let _ = stop.send(());
-        match keeper.await {
-            Ok(Err(failure)) if result.is_err() => Err(failure),
-            Ok(_) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
-    })
+    };
+    let result = execute(prepared, request.show, ended_early).await;
+    // The keeper is gone already if it has given up on its workers; it says why.
+    let _ = stop.send(());
+    match keeper.await {
+        Ok(Err(failure)) if result.is_err() => Err(failure),
+        Ok(_) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
@@ -156,7 +164,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
     messages::begin(request.verbosity);
     raise_open_files_limit();
     // The worker has a runtime of its own; this one waits for signals and does nothing else.
-    let signals = runtime()?;
+    let signals = runtime(1)?;
     let interrupted = signals.block_on(async { interrupted() })?;
     signals.spawn(async move {
         interrupted.await;
@@ -165,9 +173,9 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
     worker::run(request.config).map_err(Failure::worker)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::start(messages::SystemError::new("start a runtime", error)))
