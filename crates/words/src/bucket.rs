@@ -93,6 +93,13 @@ impl Buckets {
         }
     }
 
+    /// Forget everything but the room.
+    pub(crate) fn empty(&mut self) {
+        for bucket in &mut self.buckets {
+            (bucket.used, bucket.words) = (0, 0);
+        }
+    }
+
     /// Bytes pending in all buckets together. Adds them up: ask once a block, not once a word.
     #[must_use]
     pub fn pending_total(&self) -> usize {

@@ -103,6 +103,23 @@ impl Tokenizer {
         }
     }
 
+    /// As [`new`](Self::new), in the room that this one has: its buckets need not grow again.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        let Self { rules, level, sieve, mut buckets, .. } = self;
+        buckets.empty();
+        Self {
+            rules,
+            level,
+            sieve,
+            buckets,
+            invalid_bytes: 0,
+            phase: Phase::Idle,
+            place: Place::Gap,
+            carry: Carry::default(),
+        }
+    }
+
     /// Open a split. `before` is the last [`LOOKBEHIND`](Self::LOOKBEHIND) bytes in front of it in
     /// its file, fewer only when the file has no more; empty at the start of a file.
     ///
@@ -562,6 +579,26 @@ mod tests {
         read(&mut tokenizer, b"one");
         read(&mut tokenizer, b"two");
         assert_eq!(tokenizer.buckets().pending(0), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn tokenizer_anew_has_seen_nothing() {
+        let text = b"two words\xff and the beginning of an \xc3".repeat(100);
+        let mut used = tokenizer(LETTERS, 3);
+        read(&mut used, &text);
+        used.begin(b"a");
+        used.feed(&text);
+        let (mut anew, mut new) = (used.anew(), tokenizer(LETTERS, 3));
+        assert_eq!((anew.words(), anew.invalid_bytes()), (0, 0));
+        for text in [b"".as_slice(), b"other words \xff", &text] {
+            read(&mut anew, text);
+            read(&mut new, text);
+            assert_eq!((anew.words(), anew.invalid_bytes()), (new.words(), new.invalid_bytes()));
+            for bucket in 0..3 {
+                assert_eq!(anew.buckets().pending(bucket), new.buckets().pending(bucket));
+                assert_eq!(anew.buckets().words(bucket), new.buckets().words(bucket));
+            }
+        }
     }
 
     fn tokenizer(rules: Rules, buckets: u32) -> Tokenizer {

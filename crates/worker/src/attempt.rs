@@ -5,7 +5,7 @@ use std::io;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rpc::message::{Failure, Outcome, Task, Work, sentence};
 use store::{Input, InputError, Local, Modified, Staging, Store, StoreError};
@@ -25,6 +25,19 @@ pub(crate) struct Job {
     pub(crate) throttle: Option<NonZeroU64>,
     /// What this worker may use, for everything.
     pub(crate) memory_bytes: u64,
+    /// Of the last map attempt, for the next.
+    pub(crate) map_room: Mutex<Option<map::Room>>,
+}
+
+impl Job {
+    /// For one attempt, which gives it back if it comes to a good end.
+    pub(crate) fn take_map_room(&self) -> Option<map::Room> {
+        self.map_room.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn keep_map_room(&self, room: map::Room) {
+        *self.map_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
+    }
 }
 
 /// Why an attempt stopped before its end.

@@ -16,11 +16,12 @@ pub(crate) fn execute(
     staging: &Staging,
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
+    let Room { tokenizer, block } = job.take_map_room().unwrap_or_else(|| Room::new(job));
     let mut attempt = Attempt {
-        tokenizer: Tokenizer::new(job.rules, job.buckets),
+        tokenizer,
         files: create_files(job, map, staging, progress)?,
         part_bytes: part_bytes(job.buckets.get()),
-        block: vec![0; BLOCK_BYTES],
+        block,
         pace: Pace::new(job.throttle),
         progress,
     };
@@ -30,7 +31,23 @@ pub(crate) fn execute(
         attempt.read(&input, split)?;
         input.check().map_err(input_failure)?;
     }
-    attempt.finish()
+    let (outcome, room) = attempt.finish()?;
+    job.keep_map_room(room);
+    Ok(outcome)
+}
+
+/// The memory that attempts work in, one after the other: to have it anew from the kernel, page by
+/// page, takes longer than to fill it.
+pub(crate) struct Room {
+    /// Has seen nothing.
+    tokenizer: Tokenizer,
+    block: Vec<u8>,
+}
+
+impl Room {
+    fn new(job: &Job) -> Self {
+        Self { tokenizer: Tokenizer::new(job.rules, job.buckets), block: vec![0; BLOCK_BYTES] }
+    }
 }
 
 fn create_files(
@@ -124,7 +141,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Outcome, Stop> {
+    fn finish(mut self) -> Result<(Outcome, Room), Stop> {
         self.flush(1)?;
         let mut buckets = Vec::with_capacity(self.files.len());
         for (bucket, file) in (0..).zip(self.files) {
@@ -134,7 +151,9 @@ impl Attempt<'_> {
             buckets.push(Bucket { digest, words: self.tokenizer.buckets().words(bucket) });
             go_on(self.progress)?;
         }
-        Ok(Outcome::Mapped { buckets, invalid_bytes: self.tokenizer.invalid_bytes() })
+        let invalid_bytes = self.tokenizer.invalid_bytes();
+        let room = Room { tokenizer: self.tokenizer.anew(), block: self.block };
+        Ok((Outcome::Mapped { buckets, invalid_bytes }, room))
     }
 }
 
@@ -166,7 +185,7 @@ const BEYOND_BYTES: u64 = 4 << 10;
 mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use rpc::message::{Attempt, Phase};
     use store::{Local, Store};
@@ -188,6 +207,7 @@ mod tests {
                 roots: Vec::new(),
                 throttle: None,
                 memory_bytes: 256 << 20,
+                map_room: Mutex::default(),
             };
             let progress = Progress::new(Attempt { phase: Phase::Map, task: 0, number: 0 });
 

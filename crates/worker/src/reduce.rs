@@ -27,6 +27,8 @@ pub(crate) fn execute(
     faults::reach("worker::reduce", bucket);
     let memory = if faults::is_wrong("worker::poor") { 0 } else { job.memory_bytes };
     let scratch = Scratch::new(&*job.store, staging, progress);
+    // The table may need all the memory there is.
+    drop(job.take_map_room());
     let mut tally = Tally::new(Budget::new(memory), scratch);
     let mut pace = Pace::new(job.throttle);
     let mut block = vec![0; pace.block(BLOCK_BYTES)];

@@ -8,7 +8,7 @@
 //! The answer to a report may bring the next task with it, and spares asking for it.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rpc::message::{
@@ -243,6 +243,7 @@ impl Worker {
             roots: self.config.roots.clone(),
             throttle: self.config.throttle,
             memory_bytes: self.config.memory_bytes,
+            map_room: Mutex::default(),
         });
         *job = Some(Arc::clone(&opened));
         Ok(opened)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -338,6 +338,7 @@ impl Bench {
             roots: vec![root],
             throttle: None,
             memory_bytes: 256 << 20,
+            map_room: Mutex::default(),
         };
         Self { folder, text: text.to_owned(), job }
     }

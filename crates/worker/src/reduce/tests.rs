@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use rpc::message::{Attempt, Phase};
@@ -211,6 +211,7 @@ impl Shop {
             roots: Vec::new(),
             throttle: None,
             memory_bytes,
+            map_room: Mutex::default(),
         };
         Self { folder, job, staging }
     }
