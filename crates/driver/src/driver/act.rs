@@ -245,4 +245,4 @@ pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
 }
 
 /// Tasks left in a phase, waiting or running. Chosen by eye.
-pub(super) const MUCH_TO_DO: u32 = 4;
+pub(super) const MUCH_TO_DO: u32 = 3;
