@@ -139,7 +139,7 @@ class Worker:
         if answer.registered.rules.rule not in WORD:
             raise Stop(2, f"the job has word rule {answer.registered.rules.rule}, unknown to this worker")
         self.job = answer.registered
-        say(f"worker {self.job.worker} of the driver at {self.address}")
+        say(f"worker w{self.job.number} of the driver at {self.address}")
 
     def work(self) -> None:
         while True:

@@ -388,6 +388,7 @@ impl Driver {
         RegisterAnswer::Registered(Registered {
             session: self.terms.session.clone(),
             worker: worker.0,
+            number: worker.0,
             heartbeat: self.terms.heartbeat,
             files: self.terms.files.clone(),
             rules: self.terms.rules,

@@ -10,6 +10,7 @@
 mod auth;
 pub mod certs;
 mod credentials;
+mod hush;
 pub mod limits;
 pub mod message;
 mod peer;
@@ -20,6 +21,7 @@ mod wire;
 
 pub use auth::{Token, TokenError};
 pub use credentials::Credentials;
+pub use hush::{Hush, Unsaid};
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]

@@ -46,8 +46,21 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// over a half-open connection hangs until the kernel gives up, which takes minutes.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A worker's name in messages and logs is cut at this many bytes.
+/// A worker's name in messages and logs is cut at this many bytes, and so is what it calls its
+/// program.
 pub const NAME_BYTES_MAX: usize = 255;
+
+/// What a worker says of a failure (the system's sentence, a panic) is cut at this many bytes: it
+/// goes into logs, the journal, and messages. A sentence has some 50; a panic that shows two values
+/// of a page each fits.
+pub const TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// A path that a worker names: what Linux takes (`PATH_MAX`).
+pub const PATH_BYTES_MAX: usize = 4 << 10;
+
+/// Folders that a worker may use, as it says when it registers: each is compared with each folder
+/// of the job. A command line has a handful.
+pub const ROOTS_MAX: usize = 1000;
 
 /// Bytes of all headers of one call. Ours need some 300.
 pub const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -57,3 +70,7 @@ pub const STREAMS_MAX: u32 = 64;
 
 /// How long a driver waits after a connection that it could not accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Lines in a driver's log, of one kind and in a second, about calls that it refuses. Ten show what
+/// is going on; whoever calls 10,000 times a second must not fill the disk with it.
+pub const LINES_A_SECOND: u32 = 10;

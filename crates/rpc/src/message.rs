@@ -1,7 +1,8 @@
 //! What is said, in our own types. The `.proto` file tells when each is sent and what happens if it
 //! is lost.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// An error and its causes in one sentence: "cannot read /data/a: permission denied (os error 13)".
@@ -17,6 +18,23 @@ pub fn sentence(error: &dyn std::error::Error) -> String {
         error = source;
     }
     text
+}
+
+/// `text` without anything that would move the cursor of a terminal, or begin a line of a log: control
+/// characters are escaped.
+pub fn escaped(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        for part in text.split_inclusive(char::is_control) {
+            let plain = part.trim_end_matches(char::is_control);
+            write!(f, "{plain}{}", part[plain.len()..].escape_default())?;
+        }
+        Ok(())
+    })
+}
+
+/// A path for people. Whoever names it may have put anything in it.
+fn shown(path: &Path) -> String {
+    escaped(&path.to_string_lossy()).to_string()
 }
 
 /// One life of one driver. Opaque to a worker, which returns it with every call.
@@ -65,8 +83,10 @@ pub enum RegisterAnswer {
 pub struct Registered {
     /// Goes into every later call.
     pub session: Session,
-    /// The worker's id in this session.
+    /// The worker's id in this session: whoever knows it can call as this worker.
     pub worker: u64,
+    /// What the driver's messages call the worker: `w3`. For people.
+    pub number: u64,
     /// Between two heartbeats.
     pub heartbeat: Duration,
     /// The folder that receives the results.
@@ -251,7 +271,7 @@ pub struct Bucket {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// No space, quota or file size left.
-    #[error("no room for {}: {detail}", path.display())]
+    #[error("no room for {}: {detail}", shown(path))]
     DiskFull {
         /// What was being written.
         path: PathBuf,
@@ -271,13 +291,13 @@ pub enum Failure {
         now_bytes: u64,
     },
     /// An input is gone.
-    #[error("input {} disappeared during the job", path.display())]
+    #[error("input {} disappeared during the job", shown(path))]
     InputMissing {
         /// The input.
         path: PathBuf,
     },
     /// An input cannot be read.
-    #[error("cannot {operation} input {}: {detail}", path.display())]
+    #[error("cannot {operation} input {}: {detail}", shown(path))]
     InputUnreadable {
         /// The input.
         path: PathBuf,
@@ -308,7 +328,7 @@ pub enum Failure {
         map: u32,
     },
     /// Another operation on a file failed.
-    #[error("cannot {operation} {}: {detail}", path.display())]
+    #[error("cannot {operation} {}: {detail}", shown(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -320,7 +340,7 @@ pub enum Failure {
         detail: String,
     },
     /// A path of the task lies outside the worker's roots.
-    #[error("{} is outside the worker's roots", folder.display())]
+    #[error("{} is outside the worker's roots", shown(folder))]
     OutsideRoots {
         /// The path.
         folder: PathBuf,
@@ -353,8 +373,8 @@ impl Failure {
     }
 }
 
-fn changed(path: &std::path::Path, then_bytes: u64, now_bytes: u64) -> String {
-    let path = path.display();
+fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {
+    let path = shown(path);
     if then_bytes == now_bytes {
         format!("input {path} was modified during the job ({then_bytes} bytes then and now)")
     } else {
@@ -397,6 +417,8 @@ pub struct Status {
     pub attempts_lost: u64,
     /// Reports that came too late to count.
     pub stale_reports: u64,
+    /// Calls and reports that no honest worker makes.
+    pub lies: u64,
 }
 
 /// Whether the job is over, and how.

@@ -59,9 +59,21 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.identity.fmt(f)?;
+        self.address.map_or(Ok(()), |address| write!(f, " at {address}"))
+    }
+}
+
 /// Why a call is not answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
+    /// Not now. The caller is told that the driver has run out of something, and may try again.
+    Busy {
+        /// A sentence for the caller.
+        reason: String,
+    },
     /// The caller may not do that. Trying again does not help.
     Denied {
         /// A sentence for the caller; nothing in it that it does not know or may not know.

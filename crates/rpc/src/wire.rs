@@ -13,10 +13,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::limits;
 use crate::message::{
     Attempt, Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Phase, PhaseStatus,
     Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer,
-    Verdict, WordRule, WordRules, Work,
+    Verdict, WordRule, WordRules, Work, escaped,
 };
 
 mod pb {
@@ -44,16 +45,30 @@ fn path(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-/// Text for people, without anything that would move the cursor of their terminal.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character.is_control() {
-            true => printable.extend(character.escape_default()),
-            false => printable.push(character),
-        }
+/// A path that a worker names.
+fn short_path(bytes: Vec<u8>) -> Result<PathBuf, Malformed> {
+    match bytes.len() <= limits::PATH_BYTES_MAX {
+        true => Ok(path(bytes)),
+        false => Err(Malformed("a path of more than 4096 bytes")),
     }
+}
+
+/// Text of a worker for people: nothing in it moves the cursor of their terminal, and it ends
+/// somewhere.
+fn printable(text: &str, bytes_max: usize) -> String {
+    // What is escaped gets longer, and what is cut off need not be looked at.
+    let start = &text[..text.floor_char_boundary(bytes_max)];
+    let mut printable = escaped(start).to_string();
+    printable.truncate(printable.floor_char_boundary(bytes_max));
     printable
+}
+
+fn name(text: &str) -> String {
+    printable(text, limits::NAME_BYTES_MAX)
+}
+
+fn text(text: &str) -> String {
+    printable(text, limits::TEXT_BYTES_MAX)
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -123,14 +138,15 @@ impl From<&Register> for pb::RegisterRequest {
 fn register(request: pb::RegisterRequest) -> Result<Register, Malformed> {
     let instance =
         request.instance.try_into().map_err(|_: Vec<u8>| Malformed("instance is not 16 bytes"))?;
-    let mut name = printable(&request.name);
-    name.truncate(name.floor_char_boundary(crate::limits::NAME_BYTES_MAX));
+    if request.roots.len() > limits::ROOTS_MAX {
+        return Err(Malformed("more than 1000 roots"));
+    }
     Ok(Register {
         protocol: request.protocol,
-        build: printable(&request.build),
+        build: name(&request.build),
         instance,
-        name,
-        roots: request.roots.into_iter().map(path).collect(),
+        name: name(&request.name),
+        roots: request.roots.into_iter().map(short_path).collect::<Result<_, _>>()?,
     })
 }
 
@@ -165,6 +181,7 @@ impl From<RegisterAnswer> for pb::RegisterResponse {
             RegisterAnswer::Registered(registered) => Answer::Registered(pb::Registered {
                 session: registered.session.0,
                 worker: registered.worker,
+                number: registered.number,
                 heartbeat_millis: millis(registered.heartbeat),
                 files: bytes(&registered.files),
                 rules: Some(registered.rules.into()),
@@ -189,12 +206,13 @@ fn register_answer(response: pb::RegisterResponse) -> Result<RegisterAnswer, Mal
             if registered.heartbeat_millis == 0 {
                 return Err(Malformed("no heartbeat interval"));
             }
-            if !(1..=crate::limits::REDUCE_TASKS_MAX).contains(&registered.buckets) {
+            if !(1..=limits::REDUCE_TASKS_MAX).contains(&registered.buckets) {
                 return Err(Malformed("buckets outside 1 to 10,000"));
             }
             RegisterAnswer::Registered(Registered {
                 session: Session(registered.session),
                 worker: registered.worker,
+                number: registered.number,
                 heartbeat: Duration::from_millis(registered.heartbeat_millis.into()),
                 files: path(registered.files),
                 rules: word_rules(registered.rules)?,
@@ -258,9 +276,13 @@ fn work(work: Option<pb::task::Work>) -> Result<Work, Malformed> {
         pb::task::Work::Map(map) => {
             Work::Map { splits: map.splits.into_iter().map(split).collect::<Result<_, _>>()? }
         }
-        pb::task::Work::Reduce(reduce) => Work::Reduce {
-            intermediates: digests(&reduce.intermediate_bytes, &reduce.intermediate_crc32)?,
-        },
+        pb::task::Work::Reduce(reduce) => {
+            if reduce.intermediate_bytes.len() > limits::MAP_TASKS_MAX as usize {
+                return Err(Malformed("more intermediates than a job has map tasks"));
+            }
+            let digests = digests(&reduce.intermediate_bytes, &reduce.intermediate_crc32)?;
+            Work::Reduce { intermediates: digests }
+        }
     })
 }
 
@@ -379,6 +401,9 @@ fn outcome(outcome: Option<pb::report_request::Outcome>) -> Result<Outcome, Malf
     Ok(match outcome.ok_or(Malformed("a report without outcome"))? {
         Wire::Failure(cause) => Outcome::Failed(failure(cause)?),
         Wire::MapDone(map) => {
+            if map.bucket_bytes.len() > limits::REDUCE_TASKS_MAX as usize {
+                return Err(Malformed("more buckets than a job has reduce tasks"));
+            }
             let digests = digests(&map.bucket_bytes, &map.bucket_crc32)?;
             if map.bucket_words.len() != digests.len() {
                 return Err(Malformed("not as many word counts as buckets"));
@@ -445,21 +470,21 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
     use pb::failure::Cause;
     Ok(match failure.cause.ok_or(Malformed("a failure without cause"))? {
         Cause::DiskFull(io) => Failure::DiskFull {
-            path: path(io.path),
+            path: short_path(io.path)?,
             os_error: io.os_error,
-            detail: printable(&io.detail),
+            detail: text(&io.detail),
         },
         Cause::InputChanged(changed) => Failure::InputChanged {
-            path: path(changed.path),
+            path: short_path(changed.path)?,
             then_bytes: changed.then_bytes,
             now_bytes: changed.now_bytes,
         },
-        Cause::InputMissing(missing) => Failure::InputMissing { path: path(missing.path) },
+        Cause::InputMissing(missing) => Failure::InputMissing { path: short_path(missing.path)? },
         Cause::InputUnreadable(io) => Failure::InputUnreadable {
-            path: path(io.path),
-            operation: printable(&io.operation),
+            path: short_path(io.path)?,
+            operation: text(&io.operation),
             os_error: io.os_error,
-            detail: printable(&io.detail),
+            detail: text(&io.detail),
         },
         Cause::IntermediateCorrupt(corrupt) => Failure::IntermediateCorrupt {
             map: corrupt.map,
@@ -468,13 +493,15 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
         },
         Cause::IntermediateMissing(missing) => Failure::IntermediateMissing { map: missing.map },
         Cause::Io(io) => Failure::Io {
-            path: path(io.path),
-            operation: printable(&io.operation),
+            path: short_path(io.path)?,
+            operation: text(&io.operation),
             os_error: io.os_error,
-            detail: printable(&io.detail),
+            detail: text(&io.detail),
         },
-        Cause::OutsideRoots(outside) => Failure::OutsideRoots { folder: path(outside.folder) },
-        Cause::Panicked(panicked) => Failure::Panicked { message: printable(&panicked.message) },
+        Cause::OutsideRoots(outside) => {
+            Failure::OutsideRoots { folder: short_path(outside.folder)? }
+        }
+        Cause::Panicked(panicked) => Failure::Panicked { message: text(&panicked.message) },
         Cause::StagingExists(pb::StagingExists {}) => Failure::StagingExists,
     })
 }
@@ -563,6 +590,7 @@ impl From<Status> for pb::StatusResponse {
             attempts_failed: status.attempts_failed,
             attempts_lost: status.attempts_lost,
             stale_reports: status.stale_reports,
+            lies: status.lies,
         }
     }
 }
@@ -585,6 +613,7 @@ fn status(response: pb::StatusResponse) -> Result<Status, Malformed> {
         attempts_failed: response.attempts_failed,
         attempts_lost: response.attempts_lost,
         stale_reports: response.stale_reports,
+        lies: response.lies,
     })
 }
 

@@ -237,6 +237,7 @@ fn registered() -> RegisterAnswer {
     RegisterAnswer::Registered(Registered {
         session: Session("s".to_owned()),
         worker: 9,
+        number: 9,
         heartbeat: Duration::from_millis(1500),
         files: "/data/files".into(),
         rules: WordRules { rule: WordRule::Letters, ignore_case: true },
@@ -284,6 +285,7 @@ fn status() -> Status {
         attempts_failed: 3,
         attempts_lost: 4,
         stale_reports: 5,
+        lies: 6,
     }
 }
 

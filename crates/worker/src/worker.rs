@@ -135,7 +135,7 @@ impl Worker {
                 Err(WorkerError::OutsideRoots { folder: registered.files, roots })
             }
             RegisterAnswer::Registered(registered) => {
-                let (driver, worker) = (self.config.driver.clone(), registered.worker);
+                let (driver, worker) = (self.config.driver.clone(), registered.number);
                 (self.config.notify)(Notice::Registered { driver, worker });
                 Ok(Some(registered))
             }

@@ -390,7 +390,8 @@ impl rpc::Driver for Scripted {
         let welcome = || {
             RegisterAnswer::Registered(Registered {
                 session: Session("s".to_owned()),
-                worker: 9,
+                worker: 0x9E37_79B9_7F4A_7C15,
+                number: 9,
                 heartbeat: Duration::from_millis(20),
                 files: script.files.clone().unwrap_or_else(|| self.files.clone()),
                 rules: WordRules { rule: WordRule::Letters, ignore_case: false },

@@ -96,6 +96,7 @@ impl Driver {
             attempts_failed: snapshot.attempts_failed,
             attempts_lost: snapshot.attempts_lost,
             stale_reports: snapshot.stale_reports,
+            lies: 0,
         }
     }
 }

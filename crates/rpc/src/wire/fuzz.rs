@@ -11,10 +11,10 @@ use prost::Message;
 
 use super::{
     Attempt, Failure, Malformed, Order, Outcome, RegisterAnswer, Session, TaskAnswer, Verdict,
-    Work, attempt, caller, order, outcome, pb, printable, register, register_answer, report_answer,
-    report_request, report_response, running, status, task_answer,
+    Work, attempt, caller, name, order, outcome, pb, register, register_answer, report_answer,
+    report_request, report_response, running, status, task_answer, text,
 };
-use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX};
+use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
 use crate::message::{Caller, Running};
 
 /// Reads `data` as the message that its first byte names: it is refused, or a value of ours that
@@ -105,15 +105,15 @@ const CHECKS: [Check; 11] = [
 
 fn a_registration(bytes: &[u8]) {
     let shown = |mut message: pb::RegisterRequest| {
-        message.build = printable(&message.build);
-        message.name = printable(&message.name);
-        message.name.truncate(message.name.floor_char_boundary(NAME_BYTES_MAX));
+        message.build = name(&message.build);
+        message.name = name(&message.name);
         message
     };
     let read = there_and_back(bytes, register, |registration| (&registration).into(), shown);
     if let Some(registration) = read {
-        assert!(registration.name.len() <= NAME_BYTES_MAX);
+        assert!(registration.roots.len() <= ROOTS_MAX);
         for text in [&registration.name, &registration.build] {
+            assert!(text.len() <= NAME_BYTES_MAX);
             assert!(!text.contains(char::is_control), "{text:?} would reach a terminal");
         }
     }
@@ -188,8 +188,12 @@ fn a_report(bytes: &[u8]) {
         });
         pb::ReportRequest { outcome, ..message }
     };
-    if let Some((_, _, Outcome::Failed(failure), _)) = there_and_back(bytes, read, sent, shown) {
-        look_at(&failure);
+    match there_and_back(bytes, read, sent, shown) {
+        Some((_, _, Outcome::Failed(failure), _)) => look_at(&failure),
+        Some((_, _, Outcome::Mapped { buckets, .. }, _)) => {
+            assert!(buckets.len() <= REDUCE_TASKS_MAX as usize);
+        }
+        None | Some((_, _, Outcome::Reduced { .. }, _)) => {}
     }
 }
 
@@ -246,18 +250,14 @@ fn as_it_is<M>(message: M) -> M {
 /// A failure with its texts as people see them.
 fn shown(failure: pb::Failure) -> pb::Failure {
     use pb::failure::Cause;
-    let io = |io: pb::Io| pb::Io {
-        operation: printable(&io.operation),
-        detail: printable(&io.detail),
-        ..io
-    };
+    let io = |io: pb::Io| pb::Io { operation: text(&io.operation), detail: text(&io.detail), ..io };
     let cause = failure.cause.map(|cause| match cause {
         // Nothing else can be tried with a full disk.
         Cause::DiskFull(full) => Cause::DiskFull(pb::Io { operation: "write".into(), ..io(full) }),
         Cause::InputUnreadable(unreadable) => Cause::InputUnreadable(io(unreadable)),
         Cause::Io(other) => Cause::Io(io(other)),
         Cause::Panicked(pb::Panicked { message }) => {
-            Cause::Panicked(pb::Panicked { message: printable(&message) })
+            Cause::Panicked(pb::Panicked { message: text(&message) })
         }
         Cause::InputChanged(_)
         | Cause::InputMissing(_)
@@ -270,6 +270,8 @@ fn shown(failure: pb::Failure) -> pb::Failure {
 }
 
 fn look_at(failure: &Failure) {
+    // Also what names a path.
+    assert!(!failure.to_string().contains(char::is_control), "{failure:?} would reach a terminal");
     let texts = match failure {
         Failure::DiskFull { detail, .. } => vec![detail],
         Failure::InputUnreadable { operation, detail, .. }
@@ -283,6 +285,7 @@ fn look_at(failure: &Failure) {
         | Failure::StagingExists => vec![],
     };
     for text in texts {
+        assert!(text.len() <= TEXT_BYTES_MAX);
         assert!(!text.contains(char::is_control), "{text:?} would reach a terminal");
     }
 }

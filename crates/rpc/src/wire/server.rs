@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ use tonic::{Request, Response};
 use super::pb::driver_server::DriverServer;
 use super::{Malformed, caller, outcome, pb, register, report_response, running};
 use crate::credentials::Credentials;
+use crate::hush::Hush;
 use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
@@ -242,6 +244,19 @@ fn admit(
     }
 }
 
+/// What was read of a message of `peer`, if it was one.
+fn understood<T>(peer: &Peer, read: Result<T, Malformed>) -> Result<T, tonic::Status> {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static HUSH: Mutex<Hush> = Mutex::new(Hush::new());
+    read.map_err(|malformed| {
+        let mut hush = HUSH.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = hush.say(BEGAN.elapsed()) {
+            tracing::warn!("refused a call of {peer}: {malformed}{unsaid}");
+        }
+        malformed.into()
+    })
+}
+
 impl From<Malformed> for tonic::Status {
     fn from(malformed: Malformed) -> Self {
         Self::invalid_argument(malformed.to_string())
@@ -251,6 +266,7 @@ impl From<Malformed> for tonic::Status {
 impl From<Refusal> for tonic::Status {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::Busy { reason } => Self::resource_exhausted(reason),
             Refusal::Denied { reason } => Self::permission_denied(reason),
             Refusal::Gone => Self::unavailable("this driver has ended"),
         }
@@ -271,7 +287,9 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::RegisterRequest>,
     ) -> Result<Response<pb::RegisterResponse>, tonic::Status> {
-        let answer = self.0.register(peer(&request), register(request.into_inner())?).await?;
+        let peer = peer(&request);
+        let register = understood(&peer, register(request.into_inner()))?;
+        let answer = self.0.register(peer, register).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -291,7 +309,7 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::HeartbeatResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        let running = request.running.map(running).transpose()?;
+        let running = understood(&peer, request.running.map(running).transpose())?;
         let order =
             self.0.heartbeat(peer, caller(request.session, request.worker), running).await?;
         Ok(Response::new(pb::HeartbeatResponse { order: pb::Order::from(order).into() }))
@@ -303,7 +321,8 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        let (attempt, outcome) = (super::attempt(request.attempt)?, outcome(request.outcome)?);
+        let attempt = understood(&peer, super::attempt(request.attempt))?;
+        let outcome = understood(&peer, outcome(request.outcome))?;
         let caller = caller(request.session, request.worker);
         let (verdict, next) = match request.ask_next {
             true => self.0.report_and_ask(peer, caller, attempt, outcome).await?,

@@ -46,6 +46,46 @@ fn text_for_people_cannot_steer_their_terminal() {
 
     let told = failure(Failure::Panicked { message: "left: 1\nright: 2".to_owned() }.into());
     assert_eq!(told, Ok(Failure::Panicked { message: "left: 1\\nright: 2".to_owned() }));
+
+    // A path is kept as it is, for it names something; it is shown in another way.
+    let told = failure(Failure::InputMissing { path: "/a\n\x1b[2Jjob done\u{9b}".into() }.into());
+    let shown = r"input /a\n\u{1b}[2Jjob done\u{9b} disappeared during the job";
+    assert_eq!(told.unwrap().to_string(), shown);
+}
+
+#[test]
+fn what_a_worker_says_ends_somewhere() {
+    use crate::limits::{PATH_BYTES_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
+    let message = "é".repeat(TEXT_BYTES_MAX);
+    let told = failure(Failure::Panicked { message: message.clone() }.into());
+    assert_eq!(told, Ok(Failure::Panicked { message: message[..TEXT_BYTES_MAX].to_owned() }));
+
+    let path = |bytes| PathBuf::from("x".repeat(bytes));
+    let missing = |bytes| failure(Failure::InputMissing { path: path(bytes) }.into());
+    assert!(missing(PATH_BYTES_MAX).is_ok());
+    assert_eq!(missing(PATH_BYTES_MAX + 1), Err(Malformed("a path of more than 4096 bytes")));
+
+    let roots =
+        |count| register((&Register { roots: vec!["/a".into(); count], ..registration() }).into());
+    assert!(roots(ROOTS_MAX).is_ok());
+    assert_eq!(roots(ROOTS_MAX + 1), Err(Malformed("more than 1000 roots")));
+}
+
+#[test]
+fn lists_longer_than_any_job_are_malformed() {
+    use crate::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
+    let mapped = |count| {
+        let bucket = Bucket { digest: DIGEST, words: 1 };
+        outcome(Some(Outcome::Mapped { buckets: vec![bucket; count], invalid_bytes: 0 }.into()))
+    };
+    assert!(mapped(REDUCE_TASKS_MAX as usize).is_ok());
+    let more = Malformed("more buckets than a job has reduce tasks");
+    assert_eq!(mapped(REDUCE_TASKS_MAX as usize + 1), Err(more));
+
+    let reduce = |count| work(Some(Work::Reduce { intermediates: vec![DIGEST; count] }.into()));
+    assert!(reduce(MAP_TASKS_MAX as usize).is_ok());
+    let more = Malformed("more intermediates than a job has map tasks");
+    assert_eq!(reduce(MAP_TASKS_MAX as usize + 1), Err(more));
 }
 
 #[test]
@@ -53,6 +93,7 @@ fn register_answers_round_trip() {
     let registered = Registered {
         session: Session("s".to_owned()),
         worker: 9,
+        number: 3,
         heartbeat: Duration::from_millis(1500),
         files: odd_path(),
         rules: WordRules { rule: WordRule::Whitespace, ignore_case: true },
@@ -166,6 +207,7 @@ fn statuses_round_trip() {
             attempts_failed: 10,
             attempts_lost: 11,
             stale_reports: 12,
+            lies: 13,
         };
         assert_eq!(status(sent.clone().into()), Ok(sent));
     }

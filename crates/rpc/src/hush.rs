@@ -1,0 +1,71 @@
+//! Keeps what a peer can cause out of the log when it causes it too often.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::LINES_A_SECOND;
+
+/// Lines of one kind. Within a second some are said, and the others are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Hush {
+    /// When the present second began, on a clock of the caller's.
+    began: Duration,
+    said: u32,
+    unsaid: u64,
+}
+
+/// How many lines of the kind were not said before this one; nothing to read if none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unsaid(u64);
+
+impl Hush {
+    /// Nothing was said yet.
+    pub const fn new() -> Self {
+        Self { began: Duration::ZERO, said: 0, unsaid: 0 }
+    }
+
+    /// `None`: this line is not to be said.
+    pub fn say(&mut self, now: Duration) -> Option<Unsaid> {
+        if now.saturating_sub(self.began) >= Duration::from_secs(1) {
+            (self.began, self.said) = (now, 0);
+        }
+        if self.said < LINES_A_SECOND {
+            self.said += 1;
+            Some(Unsaid(std::mem::take(&mut self.unsaid)))
+        } else {
+            self.unsaid += 1;
+            None
+        }
+    }
+}
+
+impl Default for Hush {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for Unsaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            more => write!(f, " (and {more} times more, which were not logged)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_counted_and_told_with_the_next() {
+        let mut hush = Hush::default();
+        let said = (0..10_000).filter(|_| hush.say(Duration::from_millis(5)).is_some()).count();
+        assert_eq!(said, LINES_A_SECOND as usize);
+
+        let next = hush.say(Duration::from_secs(2)).map(|unsaid| unsaid.to_string());
+        assert_eq!(next.as_deref(), Some(" (and 9990 times more, which were not logged)"));
+        assert_eq!(hush.say(Duration::from_secs(2)), Some(Unsaid(0)));
+    }
+}
