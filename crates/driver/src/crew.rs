@@ -1,8 +1,9 @@
 //! The workers that ever registered: what they are called, and whether they know that the job is
 //! over.
 //!
-//! The scheduler knows workers by number alone and forgets those that fall silent. Here nobody is
-//! forgotten: a worker that was taken for dead and comes back gets its old number again.
+//! The scheduler knows workers by number alone and forgets those that fall silent. Here those who
+//! have worked are not forgotten, for the story of their attempts names them. Who has not, and is
+//! gone, is forgotten when there are too many of them.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,21 @@ use scheduler::{Time, WorkerId};
 
 use crate::story::Death;
 
-/// Every worker of this session.
+/// The workers of this session.
 #[derive(Debug, Default)]
 pub(crate) struct Crew {
-    by_instance: BTreeMap<[u8; 16], WorkerId>,
-    /// Indexed by worker id.
-    members: Vec<Member>,
+    members: BTreeMap<WorkerId, Member>,
+    /// All that ever came.
+    enrolled: usize,
+    /// With so many members it is time to see who can be forgotten.
+    crowd: usize,
 }
 
 #[derive(Debug)]
 struct Member {
     name: String,
+    /// An attempt was given to it at some time.
+    has_worked: bool,
     /// When it called last.
     heard: Time,
     /// How it died, if somebody saw it.
@@ -30,98 +35,133 @@ struct Member {
 }
 
 impl Crew {
-    /// The id of the worker process `instance`: a new one if it was never seen.
-    pub(crate) fn enroll(&mut self, instance: [u8; 16], name: String) -> WorkerId {
-        let next = WorkerId(self.members.len() as u64);
-        let worker = *self.by_instance.entry(instance).or_insert(next);
-        if worker == next {
-            self.members.push(Member {
-                name,
-                heard: Time::default(),
-                death: None,
-                knows_end: false,
-            });
-        }
-        worker
+    /// `worker` has registered, perhaps again.
+    pub(crate) fn enroll(&mut self, worker: WorkerId, name: String) {
+        self.members.entry(worker).or_insert_with(|| {
+            self.enrolled += 1;
+            let heard = Time::default();
+            Member { name, has_worked: false, heard, death: None, knows_end: false }
+        });
     }
 
-    /// The worker of number `worker`, if there is one.
-    pub(crate) fn member(&self, worker: u64) -> Option<WorkerId> {
-        ((worker as usize) < self.members.len()).then_some(WorkerId(worker))
+    /// An attempt is given to `worker`: it is not forgotten from now on.
+    pub(crate) fn employ(&mut self, worker: WorkerId) {
+        if let Some(member) = self.members.get_mut(&worker) {
+            member.has_worked = true;
+        }
+    }
+
+    /// Forgets who is not `alive` and has not worked, when there are many.
+    pub(crate) fn forget_strangers(&mut self, alive: impl Fn(WorkerId) -> bool) {
+        if self.members.len() >= self.crowd.max(CROWD_MIN) {
+            self.members.retain(|&worker, member| member.has_worked || alive(worker));
+            // As many must come again before it is worth another look.
+            self.crowd = 2 * self.members.len();
+        }
     }
 
     /// For people: `w3 (host:pid)`.
     pub(crate) fn describe(&self, worker: WorkerId) -> String {
-        format!("{worker} ({})", self.members[worker.0 as usize].name)
+        match self.members.get(&worker) {
+            Some(member) => format!("{worker} ({})", member.name),
+            None => worker.to_string(),
+        }
     }
 
     /// `worker` has called.
     pub(crate) fn hear(&mut self, now: Time, worker: WorkerId) {
-        self.members[worker.0 as usize].heard = now;
+        if let Some(member) = self.members.get_mut(&worker) {
+            member.heard = now;
+        }
     }
 
     /// When `worker` called last.
     pub(crate) fn heard(&self, worker: WorkerId) -> Time {
-        self.members[worker.0 as usize].heard
+        self.members.get(&worker).map_or(Time::default(), |member| member.heard)
     }
 
     /// The worker called `name` has died: the latest, if several had that name. Returns its number,
     /// if it ever came.
     pub(crate) fn bury(&mut self, name: &str, death: Death) -> Option<WorkerId> {
-        let index = self.members.iter().rposition(|member| member.name == name)?;
-        self.members[index].death.get_or_insert(death);
-        Some(WorkerId(index as u64))
+        let (&worker, member) =
+            self.members.iter_mut().rev().find(|(_, member)| member.name == name)?;
+        member.death.get_or_insert(death);
+        Some(worker)
     }
 
     /// How `worker` died, if somebody saw it.
     pub(crate) fn death(&self, worker: WorkerId) -> Option<Death> {
-        self.members[worker.0 as usize].death
+        self.members.get(&worker)?.death
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.members.len()
+    /// How many ever came.
+    pub(crate) fn enrolled(&self) -> usize {
+        self.enrolled
     }
 
-    /// `worker` was told that the job is over.
+    /// `worker` was told that the job is over, or is not to be told.
     pub(crate) fn tell_end(&mut self, worker: WorkerId) {
-        self.members[worker.0 as usize].knows_end = true;
+        if let Some(member) = self.members.get_mut(&worker) {
+            member.knows_end = true;
+        }
     }
 
     /// Workers that were not told.
     pub(crate) fn untold(&self) -> impl Iterator<Item = WorkerId> {
-        let untold = |(index, member): (usize, &Member)| {
-            (!member.knows_end).then_some(WorkerId(index as u64))
-        };
-        self.members.iter().enumerate().filter_map(untold)
+        self.members.iter().filter(|(_, member)| !member.knows_end).map(|(&worker, _)| worker)
     }
 }
+
+/// Fewer are not worth a look. Each takes some 150 bytes, and up to 255 for its name.
+const CROWD_MIN: usize = 20_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn worker_that_registers_again_keeps_its_id() {
-        let mut crew = Crew::default();
-        let one = crew.enroll([1; 16], "a".to_owned());
-        let other = crew.enroll([2; 16], "b".to_owned());
+    const ONE: WorkerId = WorkerId(0);
+    const OTHER: WorkerId = WorkerId(1);
 
-        assert_ne!(one, other);
-        assert_eq!(crew.enroll([1; 16], "a".to_owned()), one);
-        assert_eq!(crew.len(), 2);
-        assert_eq!(crew.member(1), Some(other));
-        assert_eq!(crew.member(2), None);
-        assert_eq!(crew.describe(other), "w1 (b)");
+    #[test]
+    fn worker_that_registers_again_is_one_worker() {
+        let mut crew = Crew::default();
+        crew.enroll(ONE, "a".to_owned());
+        crew.enroll(OTHER, "b".to_owned());
+        crew.enroll(ONE, "a".to_owned());
+
+        assert_eq!(crew.enrolled(), 2);
+        assert_eq!(crew.describe(OTHER), "w1 (b)");
     }
 
     #[test]
     fn workers_that_were_told_of_the_end_are_not_waited_for() {
         let mut crew = Crew::default();
-        let one = crew.enroll([1; 16], "a".to_owned());
-        let other = crew.enroll([2; 16], "b".to_owned());
+        crew.enroll(ONE, "a".to_owned());
+        crew.enroll(OTHER, "b".to_owned());
 
-        crew.tell_end(one);
+        crew.tell_end(ONE);
 
-        assert_eq!(crew.untold().collect::<Vec<_>>(), [other]);
+        assert_eq!(crew.untold().collect::<Vec<_>>(), [OTHER]);
+    }
+
+    #[test]
+    fn of_a_crowd_those_are_forgotten_who_are_gone_and_never_worked() {
+        let mut crew = Crew::default();
+        let alive = |worker: WorkerId| worker.0 % 1000 == 7;
+        let mut most = 0;
+        for number in 0..10 * CROWD_MIN as u64 {
+            crew.enroll(WorkerId(number), format!("host:{number}"));
+            if number % 1000 == 3 {
+                crew.employ(WorkerId(number));
+            }
+            crew.forget_strangers(alive);
+            most = most.max(crew.members.len());
+        }
+
+        assert!(most <= CROWD_MIN, "{most}");
+        assert_eq!(crew.enrolled(), 10 * CROWD_MIN);
+        assert_eq!(crew.describe(WorkerId(1003)), "w1003 (host:1003)");
+        assert_eq!(crew.describe(WorkerId(1007)), "w1007 (host:1007)");
+        assert_eq!(crew.describe(WorkerId(1004)), "w1004");
     }
 }

@@ -16,9 +16,10 @@ use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Registered, Running, Session,
-    Status, TaskAnswer, Verdict, WordRules,
+    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Session, Status,
+    TaskAnswer, Verdict, WordRules,
 };
+use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ use crate::book::{Book, Cause};
 use crate::committer::Errand;
 use crate::crew::Crew;
 use crate::faults;
+use crate::gate::{Chance, Gate, Lie};
 use crate::journal::JournalError;
 use crate::plan::Plan;
 use crate::recovery::Recovered;
@@ -34,6 +36,7 @@ use crate::status::Snapshot;
 use crate::story::Death;
 
 mod act;
+mod door;
 mod note;
 mod view;
 
@@ -50,18 +53,21 @@ pub(crate) enum Event {
     /// The committer has done its last errand.
     Finished(Result<(), JournalError>),
     Heartbeat {
+        peer: Peer,
         caller: Caller,
         running: Option<Running>,
-        reply: oneshot::Sender<Order>,
+        reply: Reply<Order>,
     },
     /// A worker goes away for good.
     Leave {
+        peer: Peer,
         caller: Caller,
-        reply: oneshot::Sender<()>,
+        reply: Reply<()>,
     },
     NextTask {
+        peer: Peer,
         caller: Caller,
-        reply: oneshot::Sender<TaskAnswer>,
+        reply: Reply<TaskAnswer>,
     },
     /// An attempt's objects have their final names and are recorded, or not.
     Published {
@@ -69,22 +75,27 @@ pub(crate) enum Event {
         result: Result<(), Cause>,
     },
     Register {
+        peer: Peer,
         register: Register,
-        reply: oneshot::Sender<RegisterAnswer>,
+        reply: Reply<RegisterAnswer>,
     },
     Report {
+        peer: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
-        reply: oneshot::Sender<Verdict>,
+        reply: Reply<Verdict>,
         /// The caller asks for its next task as well, unless the answer is stale; and will not
         /// wait for the disk.
-        next: Option<oneshot::Sender<TaskAnswer>>,
+        next: Option<Reply<TaskAnswer>>,
     },
     Status {
-        reply: oneshot::Sender<Status>,
+        reply: Reply<Status>,
     },
 }
+
+/// Where an answer goes, or why there is none.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// What the loop needs to know of the job, besides the plan.
 pub(crate) struct Terms {
@@ -112,11 +123,12 @@ pub(crate) struct Driver {
     paused: Duration,
     sched: Scheduler,
     book: Book,
+    gate: Gate,
     crew: Crew,
     plan: Arc<Plan>,
     terms: Terms,
     /// Calls for a task that wait for one.
-    polls: BTreeMap<WorkerId, oneshot::Sender<TaskAnswer>>,
+    polls: BTreeMap<WorkerId, Reply<TaskAnswer>>,
     /// Reports that wait for their attempt to be published, by attempt.
     answers: BTreeMap<AttemptId, Vec<Reporter>>,
     /// The attempts that were given to a worker and are not over.
@@ -136,8 +148,8 @@ pub(crate) struct Driver {
 
 /// Who waits for what becomes of its report.
 struct Reporter {
-    verdict: oneshot::Sender<Verdict>,
-    next: Option<(WorkerId, oneshot::Sender<TaskAnswer>)>,
+    verdict: Reply<Verdict>,
+    next: Option<(WorkerId, Reply<TaskAnswer>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -175,6 +187,7 @@ impl Driver {
         sched: Scheduler,
         plan: Arc<Plan>,
         terms: Terms,
+        chance: Chance,
         errands: std_mpsc::Sender<Errand>,
         snapshots: watch::Sender<Snapshot>,
     ) -> Self {
@@ -185,6 +198,7 @@ impl Driver {
             paused: Duration::ZERO,
             sched,
             book: Book::new(plan.map_tasks().get(), terms.reduce_tasks),
+            gate: Gate::new(chance),
             crew: Crew::default(),
             plan,
             terms,
@@ -335,115 +349,108 @@ impl Driver {
             Event::Finished(result) => {
                 self.finish = Finish::Lingering { until: now + LINGER_MAX, result };
             }
-            Event::Heartbeat { caller, running, reply } => {
-                let _ = reply.send(self.handle_heartbeat(now, &caller, running));
+            Event::Heartbeat { peer, caller, running, reply } => {
+                let _ = reply.send(self.handle_heartbeat(now, &peer, &caller, running));
             }
-            Event::Leave { caller, reply } => {
-                self.handle_leave(now, &caller);
-                let _ = reply.send(());
+            Event::Leave { peer, caller, reply } => {
+                let _ = reply.send(self.handle_leave(now, &peer, &caller));
             }
-            Event::NextTask { caller, reply } => self.handle_next_task(now, &caller, reply),
+            Event::NextTask { peer, caller, reply } => {
+                self.handle_next_task(now, &peer, &caller, reply);
+            }
             Event::Published { attempt, result } => self.handle_published(now, attempt, result),
-            Event::Register { register, reply } => {
-                let _ = reply.send(self.handle_register(now, register));
+            Event::Register { peer, register, reply } => {
+                let _ = reply.send(self.handle_register(now, &peer, register));
             }
-            Event::Report { caller, attempt, outcome, reply, next } => {
-                if let Some(worker) = self.member(now, &caller) {
-                    let next = next.map(|next| (worker, next));
-                    let reporter = Reporter { verdict: reply, next };
-                    self.handle_report(now, worker, attempt_id(attempt), outcome, reporter);
-                } else {
-                    tracing::info!("stale report of {} from another session", attempt_id(attempt));
-                    let _ = reply.send(Verdict::Stale);
+            Event::Report { peer, caller, attempt, outcome, reply, next } => {
+                match self.member(now, &peer, &caller, Some(attempt_id(attempt))) {
+                    Ok(Some(worker)) => {
+                        let next = next.map(|next| (worker, next));
+                        let reporter = Reporter { verdict: reply, next };
+                        self.handle_report(now, worker, attempt_id(attempt), outcome, reporter);
+                    }
+                    Ok(None) => {
+                        tracing::info!(
+                            "stale report of {} from another session",
+                            attempt_id(attempt)
+                        );
+                        let _ = reply.send(Ok(Verdict::Stale));
+                    }
+                    Err(refusal) => {
+                        let _ = reply.send(Err(refusal));
+                    }
                 }
             }
             Event::Status { reply } => {
-                let _ = reply.send(self.status());
+                let _ = reply.send(Ok(self.status()));
             }
         }
     }
 
-    fn handle_register(&mut self, now: Time, register: Register) -> RegisterAnswer {
-        if register.protocol != rpc::PROTOCOL {
-            let Register { protocol, build, name, .. } = register;
-            tracing::warn!(protocol, build, name, "refused a worker of another version");
-            let build = rpc::BUILD.to_owned();
-            return RegisterAnswer::VersionMismatch { protocol: rpc::PROTOCOL, build };
+    fn handle_next_task(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        caller: &Caller,
+        reply: Reply<TaskAnswer>,
+    ) {
+        match self.member(now, peer, caller, None) {
+            Ok(Some(worker)) => self.give_task(now, worker, reply),
+            Ok(None) => {
+                let _ = reply.send(Ok(TaskAnswer::Register));
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
         }
-        let allowed = |folder: &PathBuf| {
-            register.roots.is_empty() || register.roots.iter().any(|root| folder.starts_with(root))
-        };
-        if let Some(folder) = self.terms.folders.iter().find(|folder| !allowed(folder)) {
-            tracing::warn!(name = register.name, folder = %folder.display(), "refused a worker without this root");
-            return RegisterAnswer::OutsideRoots { folder: folder.clone() };
-        }
-        let worker = self.crew.enroll(register.instance, register.name);
-        self.crew.hear(now, worker);
-        if self.sched.outcome().is_some() {
-            self.crew.tell_end(worker);
-            return RegisterAnswer::Exit;
-        }
-        tracing::info!(worker = self.crew.describe(worker), "register {worker}");
-        self.sched.handle_register(now, worker);
-        RegisterAnswer::Registered(Registered {
-            session: self.terms.session.clone(),
-            worker: worker.0,
-            number: worker.0,
-            heartbeat: self.terms.heartbeat,
-            files: self.terms.files.clone(),
-            rules: self.terms.rules,
-            buckets: self.terms.reduce_tasks,
-        })
     }
 
-    /// The worker that calls, if it belongs to this session. It may have been taken for dead.
-    fn member(&mut self, now: Time, caller: &Caller) -> Option<WorkerId> {
-        let worker = self.crew.member(caller.worker)?;
-        (caller.session == self.terms.session).then_some(())?;
-        self.crew.hear(now, worker);
-        Some(worker)
-    }
-
-    fn handle_next_task(&mut self, now: Time, caller: &Caller, reply: oneshot::Sender<TaskAnswer>) {
-        let Some(worker) = self.member(now, caller) else {
-            let _ = reply.send(TaskAnswer::Register);
+    fn give_task(&mut self, now: Time, worker: WorkerId, reply: Reply<TaskAnswer>) {
+        if let Err(refusal) = self.gate.may_be_given(now, worker) {
+            let _ = reply.send(Err(refusal));
             return;
-        };
-        self.give_task(now, worker, reply);
-    }
-
-    fn give_task(&mut self, now: Time, worker: WorkerId, reply: oneshot::Sender<TaskAnswer>) {
+        }
         tracing::debug!("idle {worker}");
         self.sched.handle_idle(now, worker);
         if self.sched.outcome().is_some() {
             self.crew.tell_end(worker);
-            let _ = reply.send(TaskAnswer::Exit);
+            let _ = reply.send(Ok(TaskAnswer::Exit));
         } else if self.sched.knows(worker) {
             // A call that waited before is dropped with this, and so answered: its caller has made
             // this one.
             self.polls.insert(worker, reply);
         } else {
-            let _ = reply.send(TaskAnswer::Register);
+            let _ = reply.send(Ok(TaskAnswer::Register));
         }
     }
 
-    fn handle_leave(&mut self, now: Time, caller: &Caller) {
-        if let Some(worker) = self.member(now, caller) {
+    fn handle_leave(&mut self, now: Time, peer: &Peer, caller: &Caller) -> Result<(), Refusal> {
+        if let Some(worker) = self.member(now, peer, caller, None)? {
             tracing::info!("leave {worker}");
             self.polls.remove(&worker);
             self.sched.handle_leave(now, worker);
         }
+        Ok(())
     }
 
-    fn handle_heartbeat(&mut self, now: Time, caller: &Caller, running: Option<Running>) -> Order {
-        let Some(worker) = self.member(now, caller) else { return Order::Register };
+    fn handle_heartbeat(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        caller: &Caller,
+        running: Option<Running>,
+    ) -> Result<Order, Refusal> {
+        let named = running.map(|running| attempt_id(running.attempt));
+        let Some(worker) = self.member(now, peer, caller, named)? else {
+            return Ok(Order::Register);
+        };
         let beat = running.map(|running| Beat {
             attempt: attempt_id(running.attempt),
             progress: running.progress,
             bytes: running.bytes,
         });
         let order = self.sched.handle_heartbeat(now, worker, beat);
-        match order {
+        Ok(match order {
             scheduler::Order::Abandon => Order::Abandon,
             scheduler::Order::Continue => {
                 if let Some(running) = running
@@ -458,7 +465,7 @@ impl Driver {
                 Order::Exit
             }
             scheduler::Order::Register => Order::Register,
-        }
+        })
     }
 
     /// Whether the attempt runs or is being published. A worker goes on naming an attempt that is
@@ -478,14 +485,17 @@ impl Driver {
     ) {
         let verdict = match outcome {
             Outcome::Failed(failure) => {
-                tracing::warn!("failed {worker} {attempt}: {failure}");
+                // Whoever repeats it has been heard.
+                match self.is_open(attempt) {
+                    true => tracing::warn!("failed {worker} {attempt}: {failure}"),
+                    false => tracing::debug!("failed {worker} {attempt}: {failure}"),
+                }
                 self.fail_reported(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
                 if !self.book.fits(attempt, &outcome) =>
             {
-                tracing::warn!("failed {worker} {attempt}: the report does not fit the task");
-                let _ = self.fail_reported(now, worker, attempt, Cause::Unfit);
+                self.handle_unfit(now, worker, attempt);
                 // That it is noted as a failure is not what a worker would take "accepted" for.
                 scheduler::Verdict::Stale
             }
@@ -535,11 +545,22 @@ impl Driver {
     fn answer(&mut self, now: Time, reporter: Reporter, verdict: Verdict) {
         let is_stale = verdict == Verdict::Stale;
         // Who has gone reports again, if it lives, and asks then.
-        if reporter.verdict.send(verdict).is_ok()
+        if reporter.verdict.send(Ok(verdict)).is_ok()
             && !is_stale
             && let Some((worker, next)) = reporter.next
         {
             self.give_task(now, worker, next);
+        }
+    }
+
+    /// A successful report that does not fit its task: a failure of the attempt, and a lie. Whoever
+    /// repeats it does not lie again.
+    fn handle_unfit(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
+        let is_first = self.is_open(attempt);
+        tracing::info!("failed {worker} {attempt}: the report does not fit the task");
+        let verdict = self.fail_reported(now, worker, attempt, Cause::Unfit);
+        if is_first && verdict == scheduler::Verdict::Accepted {
+            self.catch(now, worker, Lie::Unfit(attempt));
         }
     }
 
@@ -597,8 +618,13 @@ impl Driver {
         let cause_text = rpc::message::sentence(&cause);
         tracing::error!("publish_failed {attempt}: {cause_text}");
         let severity = act::severity(&cause);
+        let is_lie = cause.is_lie();
+        let reported = self.book.report(attempt).map(|(worker, _)| *worker);
         self.book.fail(attempt, cause);
         self.sched.handle_publish_failed(now, attempt, severity);
+        if let Some(worker) = reported.filter(|_| is_lie) {
+            self.catch(now, worker, Lie::Staged(attempt, cause_text));
+        }
     }
 }
 

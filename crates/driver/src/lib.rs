@@ -14,6 +14,7 @@ mod crew;
 mod disk;
 mod driver;
 mod faults;
+mod gate;
 mod history;
 pub mod journal;
 mod life;

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::committer::{COMPANY_WAIT, Committer, Errand};
 use crate::driver::{Driver, Ended, Event, Terms};
+use crate::gate::Chance;
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::recovery::Recovered;
@@ -39,6 +40,8 @@ pub struct Prepared {
 pub(crate) struct Life {
     pub(crate) plan: Plan,
     pub(crate) terms: Terms,
+    /// Of the ids of workers.
+    pub(crate) chance: Chance,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
@@ -206,9 +209,10 @@ impl Life {
         let job = Job { map_bytes, reduce_tasks: self.terms.reduce_tasks };
         let files = self.terms.files.clone();
         let sched = Scheduler::new(&job, self.limits);
-        let driver = Driver::new(sched, Arc::clone(&plan), self.terms, errands, snapshots)
-            .restore(self.recovered.unwrap_or_default())
-            .stay(self.stay);
+        let driver =
+            Driver::new(sched, Arc::clone(&plan), self.terms, self.chance, errands, snapshots)
+                .restore(self.recovered.unwrap_or_default())
+                .stay(self.stay);
         let ended = driver.drive(inbox, interrupted).await;
 
         // The receiver is gone if the server has broken.
@@ -349,7 +353,7 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         invalid_bytes: totals.invalid_bytes,
         distinct_words: totals.distinct_words,
         output_bytes: totals.output_bytes,
-        workers: ended.crew.len(),
+        workers: ended.crew.enrolled(),
         elapsed: ended.elapsed,
         outputs: (0..ended.snapshot.reduce.tasks).map(output).collect(),
         snapshot: ended.snapshot,

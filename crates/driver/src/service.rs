@@ -5,9 +5,10 @@ use rpc::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
 use rpc::{Peer, Refusal};
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::Event;
+use crate::driver::{Event, Reply};
 
 /// The driver as gRPC callers see it. Decides nothing.
 pub(crate) struct Service {
@@ -16,58 +17,59 @@ pub(crate) struct Service {
 
 impl Service {
     /// Put a question to the loop and wait for its answer.
-    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Refusal> {
+    async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.events.send(event(reply)).await.map_err(|_closed| Refusal::Gone)?;
-        answer.await.map_err(|_dropped| Refusal::Gone)
+        heard(answer.await)
     }
 }
 
 impl rpc::Driver for Service {
-    async fn register(&self, _: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
-        self.ask(|reply| Event::Register { register, reply }).await
+    async fn register(&self, peer: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
+        self.ask(|reply| Event::Register { peer, register, reply }).await
     }
 
-    async fn next_task(&self, _: Peer, caller: Caller) -> Result<TaskAnswer, Refusal> {
-        task_in_time(self.ask(|reply| Event::NextTask { caller, reply })).await
+    async fn next_task(&self, peer: Peer, caller: Caller) -> Result<TaskAnswer, Refusal> {
+        task_in_time(self.ask(|reply| Event::NextTask { peer, caller, reply })).await
     }
 
     async fn heartbeat(
         &self,
-        _: Peer,
+        peer: Peer,
         caller: Caller,
         running: Option<Running>,
     ) -> Result<Order, Refusal> {
-        self.ask(|reply| Event::Heartbeat { caller, running, reply }).await
+        self.ask(|reply| Event::Heartbeat { peer, caller, running, reply }).await
     }
 
     async fn report(
         &self,
-        _: Peer,
+        peer: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<Verdict, Refusal> {
-        self.ask(|reply| Event::Report { caller, attempt, outcome, reply, next: None }).await
+        self.ask(|reply| Event::Report { peer, caller, attempt, outcome, reply, next: None }).await
     }
 
     async fn report_and_ask(
         &self,
-        _: Peer,
+        peer: Peer,
         caller: Caller,
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<(Verdict, Option<TaskAnswer>), Refusal> {
         let (next, answer) = oneshot::channel();
         let next = Some(next);
-        let report = |reply| Event::Report { caller, attempt, outcome, reply, next };
+        let report = |reply| Event::Report { peer, caller, attempt, outcome, reply, next };
         let verdict = self.ask(report).await?;
-        // The loop lets go of the other end if it takes the question for too early.
-        Ok((verdict, task_in_time(answer).await.ok()))
+        // The loop lets go of the other end if it takes the question for too early. Whatever keeps
+        // it from an answer is said again to who asks by itself.
+        Ok((verdict, task_in_time(async { heard(answer.await) }).await.ok()))
     }
 
-    async fn leave(&self, _: Peer, caller: Caller) -> Result<(), Refusal> {
-        self.ask(|reply| Event::Leave { caller, reply }).await
+    async fn leave(&self, peer: Peer, caller: Caller) -> Result<(), Refusal> {
+        self.ask(|reply| Event::Leave { peer, caller, reply }).await
     }
 
     async fn status(&self, _: Peer) -> Result<Status, Refusal> {
@@ -75,13 +77,15 @@ impl rpc::Driver for Service {
     }
 }
 
+/// The loop's answer. It drops a question when it has ended, or when the caller has asked anew.
+fn heard<T>(answer: Result<Result<T, Refusal>, RecvError>) -> Result<T, Refusal> {
+    answer.unwrap_or(Err(Refusal::Gone))
+}
+
 /// Giving up the wait loses nothing: an attempt that was granted meanwhile is the answer to the
 /// next call.
-async fn task_in_time<E>(
-    answer: impl Future<Output = Result<TaskAnswer, E>>,
+async fn task_in_time(
+    answer: impl Future<Output = Result<TaskAnswer, Refusal>>,
 ) -> Result<TaskAnswer, Refusal> {
-    match tokio::time::timeout(NEXT_TASK_WAIT, answer).await {
-        Ok(answer) => answer.map_err(|_dropped| Refusal::Gone),
-        Err(_elapsed) => Ok(TaskAnswer::Wait),
-    }
+    tokio::time::timeout(NEXT_TASK_WAIT, answer).await.unwrap_or(Ok(TaskAnswer::Wait))
 }

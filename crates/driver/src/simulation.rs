@@ -5,6 +5,7 @@
 //! the committer, the calls. Left out are the checks of [`prepare`](crate::prepare) that look at a
 //! real folder, and the lock.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::committer::{Committer, Errand};
 pub use crate::disk::{Disk, DiskFile};
+use crate::gate::Chance;
 use crate::life::{Closing, EVENTS_MAX, JobError, Life};
 use crate::plan::Plan;
 use crate::start::{self, Beginning, Config, StartError};
@@ -73,9 +75,11 @@ where
     };
     let Beginning { session, journal, recovered } = done(&elsewhere, begin).await?;
     let files = config.files.clone();
+    let chance = chance(&session.0);
     let terms = start::terms(&config, &plan, files.clone(), session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let life = Life {
+        chance,
         limits: config.limits,
         store,
         journal,
@@ -103,6 +107,16 @@ where
         Ok(async { committing.await.expect("the committer does not panic") })
     };
     Ok(life.run(serve, commit, snapshots, std::future::pending()).await?)
+}
+
+/// Numbers that are the same for the same session.
+fn chance(session: &str) -> Chance {
+    let mut state = DefaultHasher::new();
+    session.hash(&mut state);
+    Box::new(move || {
+        state.write_u8(0);
+        Some(state.finish())
+    })
 }
 
 /// As [`Committer::run`], without a thread.

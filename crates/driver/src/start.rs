@@ -283,6 +283,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         replaces_results: survey.has_results() && recovered.is_none(),
         life: Life {
             plan,
+            chance: Box::new(|| getrandom::u64().ok()),
             limits: config.limits,
             store: Arc::new(store),
             journal,

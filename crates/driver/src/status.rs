@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub backups_won: u64,
     /// Reports that came too late to count.
     pub stale_reports: u64,
+    /// Calls and reports that no honest worker makes.
+    pub lies: u64,
 }
 
 /// One phase at one moment.

@@ -25,7 +25,7 @@ impl Driver {
                 }
                 Action::Exit { worker } => {
                     if let Some(poll) = self.polls.remove(&worker)
-                        && poll.send(TaskAnswer::Exit).is_ok()
+                        && poll.send(Ok(TaskAnswer::Exit)).is_ok()
                     {
                         self.crew.tell_end(worker);
                     }
@@ -39,9 +39,10 @@ impl Driver {
     fn start(&mut self, action: &Action, attempt: AttemptId, worker: WorkerId) {
         let now = self.now();
         self.span_mut(attempt.task.phase).began.get_or_insert(now);
+        self.crew.employ(worker);
         let answer = TaskAnswer::Task(self.describe(attempt));
         let poll = self.polls.remove(&worker);
-        if poll.is_some_and(|poll| poll.send(answer).is_ok()) {
+        if poll.is_some_and(|poll| poll.send(Ok(answer)).is_ok()) {
             tracing::info!("{action}");
             self.note_start(attempt, worker);
         } else {

@@ -33,6 +33,9 @@ impl Driver {
         let record = self.record(attempt);
         let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
         let ending = self.ending(attempt, &record, ended, end);
+        if matches!(end, End::Left | End::Undelivered) {
+            self.gate.note_waste(ended, record.worker);
+        }
         let bytes = self.book.settle(attempt);
         self.run_errand(Errand::Note(Record::Ended {
             phase: attempt.task.phase.into(),

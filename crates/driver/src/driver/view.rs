@@ -55,6 +55,7 @@ impl Driver {
             backups_started: counts.attempts.backups,
             backups_won: counts.attempts.backups_won,
             stale_reports: counts.stale_reports,
+            lies: self.gate.lies(),
         }
     }
 
@@ -96,7 +97,7 @@ impl Driver {
             attempts_failed: snapshot.attempts_failed,
             attempts_lost: snapshot.attempts_lost,
             stale_reports: snapshot.stale_reports,
-            lies: 0,
+            lies: snapshot.lies,
         }
     }
 }

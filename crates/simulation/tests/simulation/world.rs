@@ -248,6 +248,11 @@ fn conclude(
     strikes.add(Fault::FailingJournal, world.disk.failed());
     let progress = world.progress();
     let snapshots = || progress.snapshots.iter().map(|snapshot| snapshot.borrow());
+    // Its workers mean well, and whatever happens to them, they do not look like liars.
+    let lies: u64 = snapshots().map(|snapshot| snapshot.lies).sum();
+    if lies > 0 {
+        findings.push(format!("honest workers were caught in {lies} lies"));
+    }
     Report {
         seed,
         trace: trace.borrow().hash(),

@@ -144,8 +144,7 @@ async fn what_was_reported_is_what_is_told() {
     assert_eq!(told(bench.endings()), [expected]);
 
     let task = bench.task(&caller).await;
-    let reply = bench.ask(|reply| Event::Leave { caller: caller.clone(), reply }).await;
-    soon(reply).await.unwrap();
+    bench.leave(&caller).await.unwrap();
     assert_eq!(bench.discard().await, task.staging);
     let expected = "m0.a3: handed back: the worker was told to stop";
     assert_eq!(told(bench.endings()), [expected]);
