@@ -27,7 +27,7 @@ pub struct Limits {
     /// Failed attempts of one task that end the job. As many as that may the intermediates of one
     /// map task be lost, counted by themselves: the last time ends the job.
     pub failures_max: NonZeroU32,
-    /// Attempts of one task lost with their workers that end the job. Far above `failures_max`: a
+    /// Attempts of one task lost with their workers, or to liars, that end the job. Far above `failures_max`: a
     /// task that kills its workers must end the job, a fleet that is being killed must not.
     pub losses_max: NonZeroU32,
     /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
@@ -77,6 +77,9 @@ pub enum Failure {
     Fatal,
     /// Yes: this worker's disk is full, say.
     Transient,
+    /// Yes, and nothing is known of the task: what this worker said of the attempt is a lie. Counts
+    /// towards [`Limits::losses_max`], or a few liars would end the job.
+    Untrue,
 }
 
 impl Default for Limits {
@@ -118,6 +121,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Fatal => "fatal",
             Self::Transient => "transient",
+            Self::Untrue => "untrue",
         })
     }
 }

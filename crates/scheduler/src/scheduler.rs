@@ -641,11 +641,11 @@ impl Scheduler {
 
     /// `attempt` ends badly, and its worker is blamed.
     fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
-        self.end(attempt, end);
+        self.end(attempt, if failure == Failure::Untrue { End::Untrue } else { end });
         self.workers.blame(self.tasks.worker(attempt));
         match failure {
             Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
-            Failure::Transient => self.give_up_if_exhausted(attempt.task),
+            Failure::Transient | Failure::Untrue => self.give_up_if_exhausted(attempt.task),
         }
     }
 
@@ -656,7 +656,7 @@ impl Scheduler {
         self.release(self.tasks.worker(attempt), attempt);
         self.actions.push_back(Action::Discard { attempt });
         match end {
-            End::Failed | End::Rejected => self.attempt_counts.failed += 1,
+            End::Failed | End::Rejected | End::Untrue => self.attempt_counts.failed += 1,
             End::Lost | End::Stuck => self.attempt_counts.lost += 1,
             End::Abandoned
             | End::Beaten { .. }
@@ -715,6 +715,7 @@ impl Scheduler {
         match self.tasks.status(attempt) {
             Some(Status::Publishing) => true,
             Some(Status::Ended(end)) if end == again => false,
+            Some(Status::Ended(End::Untrue)) if again == End::Rejected => false,
             status @ (Some(Status::Ended(_) | Status::Live) | None) => {
                 panic!("{attempt} was never to be {again}: {status:?}")
             }

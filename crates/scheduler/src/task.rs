@@ -65,6 +65,8 @@ pub enum End {
     Stuck,
     /// Its worker never got it. Nobody's fault.
     Undelivered,
+    /// What its worker said of it is a lie.
+    Untrue,
 }
 
 /// One task: the work for one map or one reduce.
@@ -282,7 +284,7 @@ impl Task {
         match end {
             End::Failed | End::Rejected | End::Stuck if goes_on => self.spared += 1,
             End::Failed | End::Rejected | End::Stuck => self.failures += 1,
-            End::Lost => self.losses += 1,
+            End::Lost | End::Untrue => self.losses += 1,
             End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
             End::Beaten { .. } => panic!("{attempt} was beaten: that is `report`, not `end`"),
             End::Committed => panic!("{attempt} won: that is `commit`, not `end`"),
@@ -327,7 +329,7 @@ impl Task {
     pub(crate) fn failed_by(&self) -> Option<WorkerId> {
         let last = self.attempts.last()?;
         match last.ended?.1 {
-            End::Failed | End::Rejected | End::Stuck => Some(last.worker),
+            End::Failed | End::Rejected | End::Stuck | End::Untrue => Some(last.worker),
             End::Abandoned
             | End::Beaten { .. }
             | End::Committed
@@ -343,7 +345,7 @@ impl Task {
         self.attempts.iter().any(|attempt| {
             let end = attempt.ended.map(|(_, end)| end);
             attempt.worker == worker
-                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck))
+                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck | End::Untrue))
         })
     }
 
@@ -420,7 +422,7 @@ impl Task {
         let id = self.id;
         let failed = ended(&[End::Failed, End::Rejected, End::Stuck]);
         assert_eq!(self.failures + self.spared, failed, "{id}");
-        assert_eq!(self.losses, ended(&[End::Lost]), "{id}");
+        assert_eq!(self.losses, ended(&[End::Lost, End::Untrue]), "{id}");
 
         let won = ended(&[End::Committed]) + u32::from(self.restored);
         let is_committed = self.standing() == Standing::Committed;
@@ -483,6 +485,7 @@ impl fmt::Display for End {
             Self::Starved => "starved",
             Self::Stuck => "stuck",
             Self::Undelivered => "undelivered",
+            Self::Untrue => "untrue",
         })
     }
 }

@@ -296,7 +296,8 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
                 let ended = attempts.filter_map(|attempt| attempt.ended);
                 ended.filter(|(_, end)| ends.contains(end)).count()
             };
-            let too_many_losses = |task| count(task, &[End::Lost]) >= losses_max.get() as usize;
+            let too_many_losses =
+                |task| count(task, &[End::Lost, End::Untrue]) >= losses_max.get() as usize;
             let too_many_recalls = |task| {
                 world.recalls.get(&task).is_some_and(|&recalls| recalls >= failures_max.get())
             };

@@ -224,6 +224,7 @@ fn split(split: PlannedSplit<'_>) -> Split {
 /// Whether another attempt can do better.
 pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
     match cause {
+        Cause::NotPublished(_) if cause.is_lie() => scheduler::Failure::Untrue,
         // The bytes that were planned for are gone: whatever is counted now would be another job.
         Cause::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
         | Cause::Conservation { .. }
@@ -240,8 +241,8 @@ pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
             | Failure::StagingExists,
         )
         | Cause::Abandoned
-        | Cause::NotPublished(_)
-        | Cause::Unfit => scheduler::Failure::Transient,
+        | Cause::NotPublished(_) => scheduler::Failure::Transient,
+        Cause::Unfit => scheduler::Failure::Untrue,
     }
 }
 

@@ -93,11 +93,19 @@ impl Driver {
                 let sentence = failure.to_string();
                 Ending::Starved { map: failure.lost_map().unwrap_or_default(), sentence }
             }
-            (End::Failed | End::Rejected | End::Starved, Some(cause)) => Ending::of(&cause),
-            // The book knows what was reported. Without a report there is no more to say.
-            (End::Abandoned | End::Committed | End::Failed | End::Rejected | End::Starved, _) => {
-                Ending::Abandoned
+            (End::Failed | End::Rejected | End::Starved | End::Untrue, Some(cause)) => {
+                Ending::of(&cause)
             }
+            // The book knows what was reported. Without a report there is no more to say.
+            (
+                End::Abandoned
+                | End::Committed
+                | End::Failed
+                | End::Rejected
+                | End::Starved
+                | End::Untrue,
+                _,
+            ) => Ending::Abandoned,
             (End::Beaten { by }, _) => Ending::Beaten { by_backup: by > attempt.number },
             (End::Left, _) => Ending::Left,
             (End::Lost, _) => match self.crew.death(record.worker) {

@@ -195,7 +195,11 @@ impl Dice {
     }
 
     fn failure(&mut self) -> Failure {
-        if self.roll(50) == 49 { Failure::Fatal } else { Failure::Transient }
+        match self.roll(50) {
+            49 => Failure::Fatal,
+            40..49 => Failure::Untrue,
+            _ => Failure::Transient,
+        }
     }
 
     /// One that may exist, or not.

@@ -478,7 +478,8 @@ fn parse_failure(text: &str) -> Failure {
     match text {
         "fatal" => Failure::Fatal,
         "transient" => Failure::Transient,
-        _ => panic!("neither fatal nor transient: {text}"),
+        "untrue" => Failure::Untrue,
+        _ => panic!("not a kind of failure: {text}"),
     }
 }
 
