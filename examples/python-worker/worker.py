@@ -165,6 +165,7 @@ class Worker:
             self.below_roots(staging)
             with failing(staging, "create"):
                 try:
+                    os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
                     os.mkdir(staging)  # The guard: of all who try, for whatever reason, one gets through.
                 except FileExistsError:
                     raise Failed(staging_exists=pb.StagingExists()) from None

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::limits::LINES_A_SECOND;
 
 /// Lines of one kind. Within a second some are said, and the others are counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Hush {
     /// When the present second began, on a clock of the caller's.
     began: Duration,
@@ -19,11 +19,6 @@ pub struct Hush {
 pub struct Unsaid(u64);
 
 impl Hush {
-    /// Nothing was said yet.
-    pub const fn new() -> Self {
-        Self { began: Duration::ZERO, said: 0, unsaid: 0 }
-    }
-
     /// `None`: this line is not to be said.
     pub fn say(&mut self, now: Duration) -> Option<Unsaid> {
         if now.saturating_sub(self.began) >= Duration::from_secs(1) {
@@ -36,12 +31,6 @@ impl Hush {
             self.unsaid += 1;
             None
         }
-    }
-}
-
-impl Default for Hush {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

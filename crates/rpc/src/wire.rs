@@ -33,7 +33,7 @@ mod pb {
 }
 
 /// A message breaks a rule of the `.proto` file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub(crate) struct Malformed(&'static str);
 

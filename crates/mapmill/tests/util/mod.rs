@@ -9,4 +9,5 @@ pub mod oracle;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod raw;
 pub mod story;

@@ -1,5 +1,6 @@
 //! The driver's end: calls come in, a [`Driver`] answers them in our own types.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -247,10 +248,11 @@ fn admit(
 /// What was read of a message of `peer`, if it was one.
 fn understood<T>(peer: &Peer, read: Result<T, Malformed>) -> Result<T, tonic::Status> {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    static HUSH: Mutex<Hush> = Mutex::new(Hush::new());
+    /// By the rule that is broken, of which there are not many.
+    static HUSHES: Mutex<BTreeMap<Malformed, Hush>> = Mutex::new(BTreeMap::new());
     read.map_err(|malformed| {
-        let mut hush = HUSH.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unsaid) = hush.say(BEGAN.elapsed()) {
+        let mut hushes = HUSHES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = hushes.entry(malformed).or_default().say(BEGAN.elapsed()) {
             tracing::warn!("refused a call of {peer}: {malformed}{unsaid}");
         }
         malformed.into()
