@@ -55,8 +55,9 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the worker staged what it did not report. That nothing is staged is no lie: a worker
     /// that is told to stop, or has lost its driver, discards what it has just reported. Nor is
-    /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers share.
-    /// Both are failures, and a worker with three of those gets no more tasks while there is another.
+    /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers
+    /// share. Both are failures, and a worker with three of those gets no more tasks while there is
+    /// another.
     pub(crate) fn is_lie(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {

@@ -5,18 +5,18 @@
 //!
 //! A *lie* is what no honest worker says, however late, often, or out of order its messages arrive.
 //! So an id that is not known is none (the worker may have been forgotten), nor is a report from
-//! another session, or about an attempt that was this worker's own and is lost, beaten, or committed
-//! long ago; nor are staged files that are not there (a worker that is told to stop discards what it
-//! has just reported) or have lost a bit (so does a disk that all workers share). The simulation
-//! holds to that: none of its workers is ever caught in a lie.
+//! another session, or about an attempt that was this worker's own and is lost, beaten, or
+//! committed long ago; nor are staged files that are not there (a worker that is told to stop
+//! discards what it has just reported) or have lost a bit (so does a disk that all workers share).
+//! The simulation holds to that: none of its workers is ever caught in a lie.
 //!
-//! Lies count for the certificate, if there is one. Staged files of another length count for the one
-//! worker alone: its machine may be broken, which should do no more here, and all machines of a fleet
-//! may show the same certificate.
+//! Lies count for the certificate, if there is one. Staged files of another length count for the
+//! one worker alone: its machine may be broken, which should do no more here, and all machines of a
+//! fleet may show the same certificate.
 //!
 //! Whoever shows no certificate can come back as a new worker, and is counted anew. An address is
-//! never shut out: behind it may be a whole fleet (containers, a gateway), and on loopback everybody
-//! has the same.
+//! never shut out: behind it may be a whole fleet (containers, a gateway), and on loopback
+//! everybody has the same.
 //!
 //! # Invariants
 //!
@@ -269,8 +269,8 @@ impl Gate {
         }
     }
 
-    /// Whether `worker` may be given an attempt. One that asks and is gone when it is answered, again
-    /// and again, costs the driver memory, and its journal a line each time.
+    /// Whether `worker` may be given an attempt. One that asks and is gone when it is answered,
+    /// again and again, costs the driver memory, and its journal a line each time.
     pub(crate) fn may_be_given(&mut self, now: Time, worker: WorkerId) -> Result<(), Refusal> {
         let member = self.members.get_mut(&worker);
         if member.is_none_or(|member| member.waste.has(now, WASTE_AT_ONCE, WASTE_A_SECOND)) {

@@ -120,12 +120,12 @@ fn says_too_much(raw: &Raw) {
         (1_000_000, Code::InvalidArgument),
         (10_001, Code::InvalidArgument),
     ] {
-        let (found, sentence) = liar.report(attempt, &list(entries)).unwrap_err();
+        let (found, sentence) = liar.report(attempt, &list(entries)).expect_err("it is too much");
         assert_eq!(found, code, "{entries} entries: {sentence}");
     }
     let many: Vec<Vec<u8>> = (0..20).map(|_| liar.report_of(attempt, &list(1_000_000))).collect();
     for answer in raw.call_all("Report", many) {
-        assert_eq!(answer.unwrap_err().0, Code::InvalidArgument);
+        assert_eq!(answer.expect_err("it is too much").0, Code::InvalidArgument);
     }
 
     let register = registration(4, "liar");
@@ -133,7 +133,7 @@ fn says_too_much(raw: &Raw) {
         ("half a million roots", bytes(5, []).repeat(500_000)),
         ("a long root", bytes(5, vec![b'/'; 5000])),
     ] {
-        let refusal = raw.call("Register", [register.clone(), more].concat()).unwrap_err();
+        let refusal = raw.call("Register", [register.clone(), more].concat()).expect_err(what);
         assert_eq!(refusal.0, Code::InvalidArgument, "{what}");
     }
     // A name is cut, and a root is nothing that the driver opens.

@@ -207,9 +207,11 @@ fn has_come_far(cluster: &Cluster, began: Instant) -> bool {
         || cluster.driver.log().matches(": published ").count() >= 2
 }
 
-/// A driver does not begin what was committed `before` its life, or in it.
+/// A driver does not begin what was committed `before` its life, or in it, and takes nobody for a
+/// liar.
 #[track_caller]
 fn check_life(log: &str, before: &Times) {
+    assert!(!log.contains("(lie "), "an honest worker was taken for a liar: {log}");
     let mut committed: BTreeSet<_> = before.keys().map(String::as_str).collect();
     for line in log.lines() {
         let task = |verb| Some(line.split_once(verb)?.1.split_once(".a")?.0);

@@ -20,8 +20,8 @@ pub fn sentence(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// `text` without anything that would move the cursor of a terminal, or begin a line of a log: control
-/// characters are escaped.
+/// `text` without anything that would move the cursor of a terminal, or begin a line of a log:
+/// control characters are escaped.
 pub fn escaped(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         for part in text.split_inclusive(char::is_control) {

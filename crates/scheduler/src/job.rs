@@ -27,8 +27,9 @@ pub struct Limits {
     /// Failed attempts of one task that end the job. As many as that may the intermediates of one
     /// map task be lost, counted by themselves: the last time ends the job.
     pub failures_max: NonZeroU32,
-    /// Attempts of one task lost with their workers, or to liars, that end the job. Far above `failures_max`: a
-    /// task that kills its workers must end the job, a fleet that is being killed must not.
+    /// Attempts of one task lost with their workers, or to liars, that end the job. Far above
+    /// `failures_max`: a task that kills its workers must end the job, a fleet that is being killed
+    /// must not.
     pub losses_max: NonZeroU32,
     /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
     pub worker_failures_max: NonZeroU32,
