@@ -112,7 +112,7 @@ impl Crew {
     }
 }
 
-/// Fewer are not worth a look. Each takes some 150 bytes, and up to 255 for its name.
+/// Fewer are not worth a look: as many as one identity may have at the gate.
 const CROWD_MIN: usize = 20_000;
 
 #[cfg(test)]
