@@ -226,8 +226,11 @@ impl UnusableInput {
                 " (allow reading it, or leave it out)"
             }
             InputError::Unreadable { .. } => " (repair it, or leave it out)",
-            // Only later, when its content is read.
-            InputError::Changed { .. } | InputError::Read { .. } => "",
+            // Only later, when its content is read; and below its roots by a worker.
+            InputError::Changed { .. }
+            | InputError::Linked { .. }
+            | InputError::OutsideRoots { .. }
+            | InputError::Read { .. } => "",
         }
     }
 }

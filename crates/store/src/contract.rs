@@ -435,7 +435,6 @@ fn check_content(store: &dyn Store, name: &Name, bytes: &[u8]) {
 /// list, for a store that lives in another crate and includes this file.
 macro_rules! clauses {
     ($($clause:ident)*) => {
-        #[allow(dead_code, reason = "here nobody needs the list")]
         pub(crate) const CLAUSES: &[(&str, fn(&dyn Store))] =
             &[$((stringify!($clause), $clause)),*];
 

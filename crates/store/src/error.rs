@@ -11,6 +11,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use crate::beneath::is_met_link;
 use crate::digest::Digest;
 use crate::layout::Name;
 
@@ -50,6 +51,11 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is a symbolic link on the way, and links are not followed here.
+    Linked {
+        /// The way.
+        path: PathBuf,
+    },
     /// There is no object of this name.
     Missing {
         /// The name.
@@ -70,6 +76,11 @@ pub enum StoreError {
         /// The staging folder or the staged object.
         name: Name,
     },
+    /// The folder lies below none of the roots.
+    OutsideRoots {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The object has been cut short, or it has grown.
     WrongLength {
         /// The object.
@@ -87,6 +98,8 @@ impl StoreError {
         let path = path.to_owned();
         if is_full(&source) {
             Self::Full { operation, path, source }
+        } else if is_met_link(&source) {
+            Self::Linked { path }
         } else {
             Self::Io { operation, path, source }
         }
@@ -104,12 +117,22 @@ impl fmt::Display for StoreError {
                 write!(f, "no room to {operation} {}", path.display())
             }
             Self::Io { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
+            Self::Linked { path } => {
+                write!(
+                    f,
+                    "{} is behind a symbolic link (they are not followed here)",
+                    path.display()
+                )
+            }
             Self::Missing { name } => write!(f, "{name} is missing"),
             Self::NotAFile { path } => write!(f, "{} is not a regular file", path.display()),
             Self::NotAFolder { path } => {
                 write!(f, "{} is not a folder (links are not followed here)", path.display())
             }
             Self::NotStaged { name } => write!(f, "{name} is not staged, or was discarded"),
+            Self::OutsideRoots { path } => {
+                write!(f, "{} lies outside of the roots", path.display())
+            }
             Self::WrongLength { name, expected_bytes, found_bytes } => {
                 write!(f, "{name} has {found_bytes} bytes, expected {expected_bytes}")
             }
@@ -123,10 +146,12 @@ impl Error for StoreError {
             Self::Full { source, .. } | Self::Io { source, .. } => Some(source),
             Self::AlreadyStaged { .. }
             | Self::Corrupt { .. }
+            | Self::Linked { .. }
             | Self::Missing { .. }
             | Self::NotAFile { .. }
             | Self::NotAFolder { .. }
             | Self::NotStaged { .. }
+            | Self::OutsideRoots { .. }
             | Self::WrongLength { .. } => None,
         }
     }

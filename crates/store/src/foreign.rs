@@ -3,10 +3,12 @@
 //! Only looks. A file that is not ours stops the job before it starts, so nothing may have been
 //! created, swept or replaced by then.
 
-use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
+use rustix::fs::FileType;
+
+use crate::beneath::{Anchor, is_met_link, kind};
 use crate::error::{Operation, StoreError};
 use crate::layout::{self, Folder, Name};
 use crate::local::{list_folder, refused};
@@ -47,45 +49,42 @@ impl Survey {
 /// Look at what is visible in the folders of the store at `root`, if there is one.
 pub fn survey(root: &Path) -> Result<Survey, StoreError> {
     let mut survey = Survey::default();
+    let top = match Anchor::open(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(survey),
+        top => top.map_err(refused(Operation::List, root))?,
+    };
     for folder in [Folder::Intermediate, Folder::Output] {
         let path = root.join(folder.as_str());
-        let is_there = match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => true,
-            Ok(_) => return Err(StoreError::NotAFolder { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(source) => return Err(StoreError::refused(Operation::List, &path, source)),
-        };
-        if is_there {
-            survey.add_folder(folder, &path)?;
+        for file in list_folder(&top, Path::new(folder.as_str())).map_err(no_folder(&path))? {
+            if layout::is_hidden(&file) {
+                continue;
+            }
+            let below = Path::new(folder.as_str()).join(&file);
+            let seen = top.entry(&below).and_then(|entry| entry.look());
+            let seen = seen.map_err(refused(Operation::List, &path))?;
+            let is_file = seen.is_some_and(|seen| kind(&seen) == FileType::RegularFile);
+            if is_file && layout::is_ours(folder, &file) {
+                survey.intermediates.extend(layout::parse_intermediate(&file));
+                survey.outputs.extend(layout::parse_output(&file));
+            } else {
+                survey.foreign.push(path.join(&file));
+            }
         }
     }
     Ok(survey)
 }
 
-impl Survey {
-    fn add_folder(&mut self, folder: Folder, path: &Path) -> Result<(), StoreError> {
-        for file in list_folder(path)? {
-            if !layout::is_hidden(&file) {
-                self.add_entry(folder, path.join(&file), &file)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_entry(&mut self, folder: Folder, path: PathBuf, file: &OsStr) -> Result<(), StoreError> {
-        let metadata = fs::symlink_metadata(&path).map_err(refused(Operation::List, &path))?;
-        if !metadata.is_file() || !layout::is_ours(folder, file) {
-            self.foreign.push(path);
-        } else {
-            self.intermediates.extend(layout::parse_intermediate(file));
-            self.outputs.extend(layout::parse_output(file));
-        }
-        Ok(())
+/// For `map_err`: it could not be listed, perhaps because it is a link or a file.
+fn no_folder(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<'_> {
+    move |source| match is_met_link(&source) || source.kind() == io::ErrorKind::NotADirectory {
+        true => StoreError::NotAFolder { path: path.to_owned() },
+        false => StoreError::refused(Operation::List, path, source),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -6,10 +6,15 @@
 //! an edit that keeps the length within one tick of the file system's clock (milliseconds on ext4).
 
 use std::error::Error;
-use std::fs::{self, File, FileType, Metadata};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
+
+use rustix::fs::FileType;
+
+use crate::beneath;
+use crate::roots::Roots;
 
 /// One input file as it was when the job was planned.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,10 +52,9 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// Open a file of the plan; it must still be as it was then.
-    pub fn open(input: &Input) -> Result<Self, InputError> {
-        let path = &input.path;
-        let (file, metadata) = open_regular(path)?;
+    /// Open a file of the plan, below `roots`; it must still be as it was then.
+    pub fn open(roots: &Roots, input: &Input) -> Result<Self, InputError> {
+        let (file, metadata) = roots.open_input(&input.path)?;
         let file = Self { input: input.clone(), file };
         file.compare(&metadata)?;
         Ok(file)
@@ -117,6 +121,11 @@ pub enum InputError {
         /// What it says.
         target: PathBuf,
     },
+    /// There is a symbolic link on the way, where the plan had none.
+    Linked {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is not there.
     Missing {
         /// The file or folder.
@@ -133,6 +142,11 @@ pub enum InputError {
         path: PathBuf,
         /// What it is, with its article.
         kind: &'static str,
+    },
+    /// It lies below none of the roots.
+    OutsideRoots {
+        /// The file.
+        path: PathBuf,
     },
     /// Reading failed.
     Read {
@@ -173,6 +187,10 @@ impl fmt::Display for InputError {
                 let (path, target) = (path.display(), target.display());
                 write!(f, "input {path} is a link to {target}, which does not exist")
             }
+            Self::Linked { path } => {
+                let path = path.display();
+                write!(f, "input {path} is behind a symbolic link, which is not followed")
+            }
             Self::Missing { path } => write!(f, "input {} does not exist", path.display()),
             Self::NoFiles { arguments } => {
                 f.write_str("no input files")?;
@@ -184,6 +202,9 @@ impl fmt::Display for InputError {
             }
             Self::NotAFile { path, kind } => {
                 write!(f, "input {} is {kind}, not a regular file", path.display())
+            }
+            Self::OutsideRoots { path } => {
+                write!(f, "input {} lies outside of the roots", path.display())
             }
             Self::Read { path, offset, .. } => {
                 write!(f, "cannot read input {} at byte {offset}", path.display())
@@ -199,20 +220,22 @@ impl Error for InputError {
             Self::Read { source, .. } | Self::Unreadable { source, .. } => Some(source),
             Self::Changed { .. }
             | Self::Dangling { .. }
+            | Self::Linked { .. }
             | Self::Missing { .. }
             | Self::NoFiles { .. }
-            | Self::NotAFile { .. } => None,
+            | Self::NotAFile { .. }
+            | Self::OutsideRoots { .. } => None,
         }
     }
 }
 
-/// Open a file without ever waiting: opening a FIFO waits for its writer, so look first.
+/// Open a file that the user names, wherever links lead, without ever waiting: opening a FIFO waits
+/// for its writer, and opening a device can be to do something to it, so look first.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> {
     let seen = fs::metadata(path).map_err(unreadable(path))?;
-    require_regular(path, seen.file_type())?;
-    let file = File::open(path).map_err(unreadable(path))?;
-    let opened = file.metadata().map_err(unreadable(path))?;
-    require_regular(path, opened.file_type())?;
+    require_regular(path, seen.mode())?;
+    let file = beneath::open_anywhere(path).map_err(unreadable(path))?;
+    let opened = require_regular_file(path, &file)?;
     Ok((file, opened))
 }
 
@@ -224,19 +247,25 @@ pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> InputError + 
     }
 }
 
-fn require_regular(path: &Path, kind: FileType) -> Result<(), InputError> {
-    let kind = if kind.is_file() {
-        return Ok(());
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
-    } else {
-        "a folder"
+pub(crate) fn require_regular_file(path: &Path, file: &File) -> Result<Metadata, InputError> {
+    let metadata = file.metadata().map_err(unreadable(path))?;
+    require_regular(path, metadata.mode())?;
+    Ok(metadata)
+}
+
+/// `mode` is what the system says of the file, its kind included.
+pub(crate) fn require_regular(path: &Path, mode: u32) -> Result<(), InputError> {
+    let path = path.to_owned();
+    let kind = match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => return Ok(()),
+        FileType::Symlink => return Err(InputError::Linked { path }),
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::BlockDevice | FileType::CharacterDevice => "a device",
+        FileType::Directory => "a folder",
+        FileType::Unknown => "nothing that is known",
     };
-    Err(InputError::NotAFile { path: path.to_owned(), kind })
+    Err(InputError::NotAFile { path, kind })
 }
 
 #[cfg(test)]

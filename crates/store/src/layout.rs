@@ -72,6 +72,12 @@ impl Staging {
         self.0.as_str()
     }
 
+    /// Whether it is the folder of `attempt` of `job`, whatever these are.
+    pub fn is_of(&self, job: &str, attempt: &str) -> bool {
+        let below = self.as_str().strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('/'));
+        below.and_then(|rest| rest.split_once('/')) == Some((job, attempt))
+    }
+
     /// The folder itself as a name, for messages.
     pub fn name(&self) -> &Name {
         &self.0
@@ -347,6 +353,17 @@ mod tests {
             "/.mapmill/staging/job/attempt",
         ] {
             assert!(Staging::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_staging_folder_is_of_one_attempt_of_one_job() {
+        let staging = staging("6f1e-2", "m3.a0");
+        assert!(staging.is_of("6f1e-2", "m3.a0"));
+        for (job, attempt) in
+            [("6f1e-2", "m3.a1"), ("6f1e-3", "m3.a0"), ("", ""), ("6f1e-2/m3.a0", ""), ("6f1e", "")]
+        {
+            assert!(!staging.is_of(job, attempt), "{job} {attempt}");
         }
     }
 

@@ -18,12 +18,14 @@
 
 pub mod layout;
 
+mod beneath;
 mod digest;
 mod error;
 mod foreign;
 mod input;
 mod local;
 mod lock;
+mod roots;
 mod store;
 mod verified;
 mod walk;
@@ -42,6 +44,7 @@ pub use input::{Input, InputError, InputFile, Modified};
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};
+pub use roots::{Roots, below};
 pub use store::{Check, Durability, Object, StagedObject, Store};
 pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::list_inputs;

@@ -7,18 +7,22 @@
 //!
 //! # Invariants
 //!
-//! * Nothing is opened that is not a regular file, so that nobody can make us wait at a FIFO or
-//!   read through a link; a file that changes between the look and the opening is noticed.
+//! * The store's folder is held open, and everything is reached from there (`beneath.rs`): whatever
+//!   is put in the place of a folder or a file meanwhile, nothing outside is touched.
+//! * Nothing is used that is not a regular file, and nobody can make us wait at a FIFO.
 //! * A staged object is opened again only if it is the very file that was created.
 //! * The folders of the store are folders, not links: a rename cannot cross to another file system.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::{FileType, Stat};
+
+use crate::beneath::{Anchor, Entry, is_met_link, kind};
 use crate::digest::Digest;
 use crate::error::{Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
@@ -31,36 +35,48 @@ use staged_file::StagedFile;
 /// A store in a folder of a file system.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// Absolute, so that it stays the same folder when the process changes its own.
+    /// Absolute; for messages, and for who is told where the objects are.
     root: PathBuf,
+    /// What is used.
+    folder: Arc<Anchor>,
 }
 
 impl Local {
     /// Use a store that the driver has created.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self::at(root)?;
-        for folder in FOLDERS {
-            require_folder(&store.root.join(folder.as_str()))?;
-        }
-        require_folder(&store.staging_root())?;
-        Ok(store)
+        let root = absolute(root)?;
+        let folder = Anchor::open(&root).map_err(refused(Operation::Open, &root))?;
+        Self::within(root, Arc::new(folder))
     }
 
     /// Create the folders that are not there yet, durably, and use them.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
-        let store = Self::at(root)?;
+        let root = absolute(root)?;
         let is_new = |folder: &&Path| !folder.exists();
-        let new_folders: Vec<&Path> = store.root.ancestors().take_while(is_new).collect();
-        fs::create_dir_all(&store.root).map_err(refused(Operation::Create, &store.root))?;
+        let new_folders: Vec<&Path> = root.ancestors().take_while(is_new).collect();
+        let created = DirBuilder::new().recursive(true).mode(SHARED).create(&root);
+        created.map_err(refused(Operation::Create, &root))?;
+        let folder = Anchor::open(&root).map_err(refused(Operation::Open, &root))?;
+        let store = Self { root: root.clone(), folder: Arc::new(folder) };
         for folder in FOLDERS {
-            create_folder(&store.root.join(folder.as_str()), mode(folder))?;
+            store.create_folder(Path::new(folder.as_str()), mode(folder))?;
         }
-        create_folder(&store.staging_root(), PRIVATE)?;
-        sync_folder(&store.root)?;
+        store.create_folder(Path::new(layout::staging_root()), PRIVATE)?;
+        store.sync(Path::new(""))?;
         for parent in new_folders.into_iter().filter_map(Path::parent) {
             sync_folder(parent)?;
         }
-        Self::open(root)
+        Self::within(store.root, store.folder)
+    }
+
+    /// Use a store whose folder is open.
+    pub(crate) fn within(root: PathBuf, folder: Arc<Anchor>) -> Result<Self, StoreError> {
+        let store = Self { root, folder };
+        for folder in FOLDERS {
+            store.require_folder(Path::new(folder.as_str()))?;
+        }
+        store.require_folder(Path::new(layout::staging_root()))?;
+        Ok(store)
     }
 
     /// The store's folder, absolute.
@@ -73,13 +89,97 @@ impl Local {
         self.root.join(name.as_str())
     }
 
-    fn at(root: &Path) -> Result<Self, StoreError> {
-        let root = std::path::absolute(root).map_err(refused(Operation::Open, root))?;
-        Ok(Self { root })
+    /// For `map_err`: what was tried, and where below the store's folder.
+    fn refused(
+        &self,
+        operation: Operation,
+        below: &Path,
+    ) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = self.root.join(below);
+        move |source| StoreError::refused(operation, &path, source)
     }
 
-    fn staging_root(&self) -> PathBuf {
-        self.root.join(layout::staging_root())
+    fn entry<'path>(
+        &self,
+        operation: Operation,
+        below: &'path Path,
+    ) -> Result<Entry<'path>, StoreError> {
+        self.folder.entry(below).map_err(self.refused(operation, below))
+    }
+
+    /// As [`entry`](Self::entry); `None` if there is no such folder.
+    fn entry_if_any<'path>(
+        &self,
+        operation: Operation,
+        below: &'path Path,
+    ) -> Result<Option<Entry<'path>>, StoreError> {
+        match self.folder.entry(below) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            answer => answer.map(Some).map_err(self.refused(operation, below)),
+        }
+    }
+
+    /// Open a file to read it. `None` if it is not there.
+    fn open_file(&self, below: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
+        let path = || self.root.join(below);
+        let file = match self.folder.open_file(below) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_met_link(&error) => {
+                // A link in its own place, or on the way there.
+                let seen = self.look(&self.entry(Operation::Open, below)?, below);
+                return Err(seen.err().unwrap_or(StoreError::Linked { path: path() }));
+            }
+            Err(source) => return Err(StoreError::refused(Operation::Open, &path(), source)),
+        };
+        let opened = file.metadata().map_err(self.refused(Operation::Open, below))?;
+        if !opened.is_file() {
+            return Err(StoreError::NotAFile { path: path() });
+        }
+        Ok(Some((file, opened)))
+    }
+
+    /// Look at a file, without following a link. `None` if it is not there.
+    fn look(&self, entry: &Entry<'_>, below: &Path) -> Result<Option<Stat>, StoreError> {
+        let seen = entry.look().map_err(self.refused(Operation::Open, below))?;
+        match seen.as_ref().map(kind) {
+            Some(FileType::RegularFile) | None => Ok(seen),
+            Some(_) => Err(StoreError::NotAFile { path: self.root.join(below) }),
+        }
+    }
+
+    /// The names in a folder, sorted bytewise. Not there is empty.
+    fn list_below(&self, below: &Path) -> Result<Vec<OsString>, StoreError> {
+        list_folder(&self.folder, below).map_err(self.refused(Operation::List, below))
+    }
+
+    /// Create one folder unless something of that name is there.
+    fn create_folder(&self, below: &Path, mode: u32) -> Result<(), StoreError> {
+        match self.entry(Operation::Create, below)?.create_folder(mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            answer => answer.map_err(self.refused(Operation::Create, below)),
+        }
+    }
+
+    fn require_folder(&self, below: &Path) -> Result<(), StoreError> {
+        let refused = self.refused(Operation::Open, below);
+        match self.folder.folder(below) {
+            Err(error) if is_met_link(&error) || error.kind() == io::ErrorKind::NotADirectory => {
+                Err(StoreError::NotAFolder { path: self.root.join(below) })
+            }
+            answer => answer.map(drop).map_err(refused),
+        }
+    }
+
+    fn sync(&self, below: &Path) -> Result<(), StoreError> {
+        where_possible(self.folder.sync(below)).map_err(self.refused(Operation::Sync, below))
+    }
+
+    fn bury(&self, below: &Path) -> Result<(), StoreError> {
+        match self.entry_if_any(Operation::Discard, below)? {
+            Some(entry) => bury(&entry).map_err(self.refused(Operation::Discard, below)),
+            None => Ok(()),
+        }
     }
 
     /// The answer to a publish that found nothing staged.
@@ -96,6 +196,14 @@ impl Local {
                 | StoreError::WrongLength { .. },
             ) => Err(StoreError::NotStaged { name: staged }),
             answer => answer,
+        }
+    }
+
+    fn remove_below(&self, operation: Operation, name: &Name) -> Result<(), StoreError> {
+        let below = Path::new(name.as_str());
+        match self.entry_if_any(operation, below)? {
+            Some(entry) => unless_gone(entry.remove_file()).map_err(self.refused(operation, below)),
+            None => Ok(()),
         }
     }
 
@@ -117,45 +225,37 @@ impl Local {
 
 impl Store for Local {
     fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError> {
-        list_folder(&self.root.join(folder.as_str()))
+        self.list_below(Path::new(folder.as_str()))
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
-        let path = self.path(name);
-        let seen = match look(&path)? {
-            Some(seen) => seen,
-            None => look_again(&path)?.ok_or_else(|| StoreError::Missing { name: name.clone() })?,
-        };
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Missing { name: name.clone() });
+        let below = Path::new(name.as_str());
+        let opened = match self.open_file(below)? {
+            Some(opened) => Some(opened),
+            None => {
+                // NFS remembers that a name was not there, and asks the server again when the
+                // folder is opened (close-to-open). Elsewhere this costs nothing worth mentioning:
+                // it happens only when an object is missing.
+                self.list_below(below.parent().unwrap_or(below))?;
+                self.open_file(below)?
             }
-            Err(source) => return Err(StoreError::refused(Operation::Open, &path, source)),
         };
-        let opened = file.metadata().map_err(refused(Operation::Open, &path))?;
-        // Replaced between the look and the opening: fine if by another regular file.
-        if file_id(&opened) != file_id(&seen) && look(&path)?.is_none() {
-            return Err(StoreError::Missing { name: name.clone() });
-        }
-        if !opened.is_file() {
-            return Err(StoreError::NotAFile { path });
-        }
-        Ok(Box::new(LocalObject { name: name.clone(), path, bytes: opened.len(), file }))
+        let (file, metadata) = opened.ok_or_else(|| StoreError::Missing { name: name.clone() })?;
+        let path = self.path(name);
+        Ok(Box::new(LocalObject { name: name.clone(), path, bytes: metadata.len(), file }))
     }
 
     fn stage(&self, staging: &Staging) -> Result<(), StoreError> {
-        let folder = self.path(staging.name());
-        if let Some(job) = folder.parent() {
-            create_folder(job, PRIVATE)?;
-            require_folder(job)?;
+        let below = Path::new(staging.as_str());
+        if let Some(job) = below.parent() {
+            self.create_folder(job, PRIVATE)?;
+            self.require_folder(job)?;
         }
-        match DirBuilder::new().mode(PRIVATE).create(&folder) {
-            Ok(()) => Ok(()),
+        match self.entry(Operation::Create, below)?.create_folder(PRIVATE) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(StoreError::AlreadyStaged { name: staging.name().clone() })
             }
-            Err(source) => Err(StoreError::refused(Operation::Create, &folder, source)),
+            answer => answer.map_err(self.refused(Operation::Create, below)),
         }
     }
 
@@ -167,7 +267,7 @@ impl Store for Local {
     ) -> Result<Box<dyn StagedObject>, StoreError> {
         let staged = layout::staged(staging, name);
         let path = self.path(&staged);
-        Ok(Box::new(StagedFile::create(staged, path, durability)?))
+        Ok(Box::new(StagedFile::create(Arc::clone(&self.folder), staged, path, durability)?))
     }
 
     fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
@@ -178,8 +278,7 @@ impl Store for Local {
     }
 
     fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError> {
-        let path = self.path(&layout::staged(staging, name));
-        unless_gone(fs::remove_file(&path)).map_err(refused(Operation::Discard, &path))
+        self.remove_below(Operation::Discard, &layout::staged(staging, name))
     }
 
     fn verify_staged(
@@ -197,54 +296,60 @@ impl Store for Local {
 
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
         let staged = layout::staged(staging, name);
-        let from = self.path(&staged);
-        let to = self.path(name);
-        let Some(seen) = look(&from)? else {
+        let (from, to) = (Path::new(staged.as_str()), Path::new(name.as_str()));
+        let Some(entry) = self.entry_if_any(Operation::Publish, from)? else {
             return self.published_before(staged, name, expected);
         };
-        if seen.len() != expected.bytes {
-            let (expected_bytes, found_bytes) = (expected.bytes, seen.len());
+        let Some(seen) = self.look(&entry, from)? else {
+            return self.published_before(staged, name, expected);
+        };
+        let found_bytes = bytes(&seen);
+        if found_bytes != expected.bytes {
+            let expected_bytes = expected.bytes;
             return Err(StoreError::WrongLength { name: staged, expected_bytes, found_bytes });
         }
-        match fs::rename(&from, &to) {
+        match entry.rename(&self.entry(Operation::Publish, to)?) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && look(&from)?.is_none() => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.look(&entry, from)?.is_none() =>
+            {
                 self.published_before(staged, name, expected)
             }
-            Err(source) => Err(StoreError::refused(Operation::Publish, &to, source)),
+            Err(source) => Err(StoreError::refused(Operation::Publish, &self.path(name), source)),
         }
     }
 
     fn settle(&self, folder: Folder) -> Result<(), StoreError> {
-        sync_folder(&self.root.join(folder.as_str()))
+        self.sync(Path::new(folder.as_str()))
     }
 
     fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
-        let folder = self.path(staging.name());
-        match fs::remove_dir(&folder) {
+        let below = Path::new(staging.as_str());
+        let Some(entry) = self.entry_if_any(Operation::Discard, below)? else { return Ok(()) };
+        match entry.remove_folder() {
             // As a rule: everything in it was published.
             Ok(()) => Ok(()),
-            Err(_) => bury(&folder),
+            Err(_) => bury(&entry).map_err(self.refused(Operation::Discard, below)),
         }
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {
-        let staging_root = self.staging_root();
+        let staging_root = Path::new(layout::staging_root());
         let mut attempts = 0;
-        for job in list_folder(&staging_root)? {
-            let folder = staging_root.join(job);
-            if fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
-                let staged = list_folder(&folder)?;
+        for job in self.list_below(staging_root)? {
+            let below = staging_root.join(job);
+            // What is no folder is no attempt, and goes all the same.
+            if let Ok(staged) = self.folder.list(&below) {
                 attempts += staged.iter().filter(|attempt| !layout::is_hidden(attempt)).count();
             }
-            bury(&folder)?;
+            self.bury(&below)?;
         }
         Ok(attempts as u64)
     }
 
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
-        let path = self.path(name);
-        unless_gone(fs::remove_file(&path)).map_err(refused(Operation::Remove, &path))
+        self.remove_below(Operation::Remove, name)
     }
 }
 
@@ -282,18 +387,11 @@ impl Object for LocalObject {
 }
 
 /// The names in a folder, sorted bytewise. Not there is empty.
-pub(crate) fn list_folder(folder: &Path) -> Result<Vec<OsString>, StoreError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(StoreError::refused(Operation::List, folder, source)),
-    };
-    let mut names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(refused(Operation::List, folder))?;
-    names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
-    Ok(names)
+pub(crate) fn list_folder(top: &Anchor, below: &Path) -> io::Result<Vec<OsString>> {
+    match top.list(below) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        answer => answer,
+    }
 }
 
 /// For `map_err`: what was tried, and where.
@@ -309,88 +407,59 @@ pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Look at a file before it is opened, without following a link. `None` if it is not there.
-fn look(path: &Path) -> Result<Option<Metadata>, StoreError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
-        Ok(_) => Err(StoreError::NotAFile { path: path.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StoreError::refused(Operation::Open, path, source)),
-    }
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(refused(Operation::Open, path))
 }
 
-/// Look once more after opening the folder. NFS remembers that a name was not there, and asks the
-/// server again when the folder is opened (close-to-open). Elsewhere this costs nothing worth
-/// mentioning: it happens only when an object is missing.
-fn look_again(path: &Path) -> Result<Option<Metadata>, StoreError> {
-    if let Some(folder) = path.parent() {
-        list_folder(folder)?;
-    }
-    look(path)
-}
-
-fn require_folder(path: &Path) -> Result<(), StoreError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(StoreError::NotAFolder { path: path.to_owned() }),
-        Err(source) => Err(StoreError::refused(Operation::Open, path, source)),
-    }
-}
-
-/// Create one folder unless something of that name is there.
-fn create_folder(path: &Path, mode: u32) -> Result<(), StoreError> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        answer => answer.map_err(refused(Operation::Create, path)),
-    }
+/// The length of a file that was looked at.
+fn bytes(seen: &Stat) -> u64 {
+    u64::try_from(seen.st_size).unwrap_or(0)
 }
 
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = File::open(path).map_err(refused(Operation::Open, path))?;
-    match folder.sync_all() {
-        // Some network file systems have no such thing: their server makes names durable itself.
+    where_possible(folder.sync_all()).map_err(refused(Operation::Sync, path))
+}
+
+/// Some network file systems cannot sync a folder: their server makes names durable itself.
+fn where_possible(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
         Err(error)
             if [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported]
                 .contains(&error.kind()) =>
         {
             Ok(())
         }
-        answer => answer.map_err(refused(Operation::Sync, path)),
+        answer => answer,
     }
 }
 
-/// Remove whatever is at `path`, even while a worker writes below it.
+/// Remove whatever is there, even while a worker writes in it.
 ///
 /// It is renamed first: from then on its worker can neither create nor reopen anything in it. Only
 /// a call that was under way at that moment can still add a file.
-fn bury(path: &Path) -> Result<(), StoreError> {
-    let file = path.file_name().unwrap_or(OsStr::new(""));
-    if layout::is_hidden(file) {
-        return demolish(path);
+fn bury(entry: &Entry<'_>) -> io::Result<()> {
+    if layout::is_hidden(entry.name()) {
+        return demolish(entry, entry.name());
     }
-    let grave = path.with_file_name(layout::grave(file));
-    demolish(&grave)?;
-    unless_gone(fs::rename(path, &grave)).map_err(refused(Operation::Discard, path))?;
-    demolish(&grave)
+    let grave = layout::grave(entry.name());
+    demolish(entry, &grave)?;
+    unless_gone(entry.rename_here(&grave))?;
+    demolish(entry, &grave)
 }
 
-fn demolish(path: &Path) -> Result<(), StoreError> {
-    let remove = || match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
+fn demolish(entry: &Entry<'_>, name: &OsStr) -> io::Result<()> {
     let is_filled_again = |removed: &io::Result<()>| {
         removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty)
     };
-    let mut removed = remove();
+    let mut removed = entry.demolish_here(name);
     for _ in 1..DEMOLITIONS_MAX {
         if !is_filled_again(&removed) {
             break;
         }
-        removed = remove();
+        removed = entry.demolish_here(name);
     }
-    unless_gone(removed).map_err(refused(Operation::Discard, path))
+    unless_gone(removed)
 }
 
 fn unless_gone(result: io::Result<()>) -> io::Result<()> {
@@ -403,7 +472,7 @@ fn unless_gone(result: io::Result<()>) -> io::Result<()> {
 fn mode(folder: Folder) -> u32 {
     match folder {
         Folder::Hidden => PRIVATE,
-        Folder::Intermediate | Folder::Output => 0o777,
+        Folder::Intermediate | Folder::Output => SHARED,
     }
 }
 
@@ -415,6 +484,10 @@ const DEMOLITIONS_MAX: u32 = 100;
 
 /// Nobody else's business, and nobody else may plant anything there.
 const PRIVATE: u32 = 0o700;
+
+/// Others may read results, if the user's umask says so. But whoever may write in a folder can put
+/// something else in the place of what is in it.
+const SHARED: u32 = 0o775;
 
 /// Large enough that the calls do not count, small enough to stay in the cache.
 const VERIFY_BLOCK_BYTES: usize = 256 * 1024;

@@ -5,12 +5,14 @@
 //! that is for the message only.
 
 use std::error::Error;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, process};
 
+use crate::beneath::Anchor;
 use crate::layout;
 
 /// Held as long as this value lives, and no longer than its process.
@@ -24,13 +26,9 @@ impl FolderLock {
     pub fn acquire(root: &Path) -> Result<Self, LockError> {
         let path = root.join(layout::lock().as_str());
         let refused = |source| LockError::Io { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(refused)?;
+        let file = Anchor::open(root).and_then(|top| top.open_or_create(layout::lock().as_str()));
+        let file = file.map_err(refused)?;
+        require_own_file(&file).map_err(refused)?;
         match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -48,7 +46,8 @@ impl FolderLock {
     /// Whether somebody holds the lock of the store at `root`. Nobody does if that cannot be found
     /// out.
     pub fn is_held(root: &Path) -> bool {
-        let Ok(file) = File::open(root.join(layout::lock().as_str())) else { return false };
+        let lock = Anchor::open(root).and_then(|top| top.open_file(layout::lock().as_str()));
+        let Ok(file) = lock else { return false };
         // Given back at once, with the handle; who comes in between tries again.
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
@@ -113,6 +112,15 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
         }
     }
     file.try_lock()
+}
+
+/// It will be written: it must not be what somebody needs under another name.
+fn require_own_file(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() && metadata.nlink() == 1 {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a file of its own; remove it")),
+    }
 }
 
 fn read_holder(file: &File) -> Option<u32> {

@@ -7,10 +7,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rpc::message::{Failure, Outcome, Task, Work, sentence};
-use store::{Input, InputError, Local, Modified, Staging, Store, StoreError};
+use rpc::message::{Attempt, Failure, Outcome, Phase, Session, Task, Work, sentence};
+use store::{Input, InputError, Modified, Roots, Staging, Store, StoreError};
 
-use crate::config::is_below;
 use crate::faults;
 use crate::progress::Progress;
 use crate::worker::phase_name;
@@ -18,10 +17,11 @@ use crate::{map, reduce};
 
 /// What all attempts of a job have in common.
 pub(crate) struct Job {
+    pub(crate) session: Session,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rules: words::Rules,
     pub(crate) buckets: NonZeroU32,
-    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) roots: Roots,
     pub(crate) throttle: Option<NonZeroU64>,
     /// What this worker may use, for everything.
     pub(crate) memory_bytes: u64,
@@ -57,12 +57,7 @@ impl From<Failure> for Stop {
 
 /// Executes a task: stages its files and says what they are, or leaves nothing behind.
 pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Outcome, Stop> {
-    let staging = Staging::parse(&task.staging).map_err(|error| Failure::Io {
-        path: PathBuf::from(&task.staging),
-        operation: "stage in".to_owned(),
-        os_error: 0,
-        detail: sentence(&error),
-    })?;
+    let staging = own_staging(job, task)?;
     match job.store.stage(&staging) {
         Ok(()) => {}
         Err(StoreError::AlreadyStaged { .. }) if faults::is_wrong("worker::truncates") => {}
@@ -81,6 +76,28 @@ pub(crate) fn execute(job: &Job, task: &Task, progress: &Progress) -> Result<Out
         discard(job, &task.staging);
     }
     result
+}
+
+/// The folder of this very attempt: a driver that names another one would have us write into, or
+/// remove, what somebody else is staging.
+fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
+    let refused = |detail| Failure::Io {
+        path: PathBuf::from(&task.staging),
+        operation: "stage in".to_owned(),
+        os_error: 0,
+        detail,
+    };
+    let staging = Staging::parse(&task.staging).map_err(|error| refused(sentence(&error)))?;
+    let Attempt { phase, task: index, number } = task.attempt;
+    let letter = match phase {
+        Phase::Map => 'm',
+        Phase::Reduce => 'r',
+    };
+    let attempt = format!("{letter}{index}.a{number}");
+    match staging.is_of(&job.session.0, &attempt) {
+        true => Ok(staging),
+        false => Err(refused(format!("it is not the folder of {attempt} of this session"))),
+    }
 }
 
 /// The attempt has got on; is it still wanted?
@@ -111,15 +128,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Opens the results folder, if it lies below the roots.
-pub(crate) fn open_store(roots: &[PathBuf], files: &Path) -> Result<Arc<dyn Store>, Failure> {
-    let real = std::fs::canonicalize(files).map_err(|source| Failure::Io {
-        path: files.to_owned(),
-        operation: "find".to_owned(),
-        os_error: source.raw_os_error().unwrap_or(0),
-        detail: source.to_string(),
-    })?;
-    require_below(roots, files, &real)?;
-    Ok(Arc::new(Local::open(files).map_err(store_failure)?))
+pub(crate) fn open_store(roots: &Roots, files: &Path) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(roots.open_store(files).map_err(store_failure)?))
 }
 
 /// Opens an input as the plan knows it, if it lies below the roots.
@@ -127,31 +137,12 @@ pub(crate) fn open_input(
     job: &Job,
     split: &rpc::message::Split,
 ) -> Result<store::InputFile, Failure> {
-    // Looked at before it is opened: opening a device can do harm.
-    let path = &split.path;
-    let real = std::fs::canonicalize(path).map_err(|source| {
-        let (path, is_missing) = (path.clone(), source.kind() == io::ErrorKind::NotFound);
-        input_failure(match is_missing {
-            true => InputError::Missing { path },
-            false => InputError::Unreadable { path, source },
-        })
-    })?;
-    require_below(&job.roots, path, &real)?;
     let input = Input {
         path: split.path.clone(),
         bytes: split.file_bytes,
         modified: Modified { seconds: split.modified_seconds, nanoseconds: split.modified_nanos },
     };
-    store::InputFile::open(&input).map_err(input_failure)
-}
-
-/// Neither its name nor the links on its way may lead out of the roots.
-fn require_below(roots: &[PathBuf], path: &Path, real: &Path) -> Result<(), Failure> {
-    if is_below(roots, path) && is_below(roots, real) {
-        Ok(())
-    } else {
-        Err(Failure::OutsideRoots { folder: path.to_owned() })
-    }
+    store::InputFile::open(&job.roots, &input).map_err(input_failure)
 }
 
 pub(crate) fn input_failure(error: InputError) -> Failure {
@@ -169,6 +160,12 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
         InputError::Dangling { path, .. } | InputError::Missing { path } => {
             Failure::InputMissing { path }
         }
+        InputError::Linked { path } => Failure::InputUnreadable {
+            path,
+            operation: "open".to_owned(),
+            os_error: 0,
+            detail: BEHIND_A_LINK.to_owned(),
+        },
         InputError::NoFiles { .. } => unreachable!("a worker opens files, it does not list them"),
         InputError::NotAFile { path, kind } => Failure::InputUnreadable {
             path,
@@ -176,6 +173,7 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
             os_error: 0,
             detail: format!("it has become {kind}"),
         },
+        InputError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
         InputError::Read { path, offset, source } => {
             unreadable(&path, format!("read byte {offset} of"), &source)
         }
@@ -207,14 +205,20 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
             os_error: 0,
             detail: error.to_string(),
         },
-        StoreError::NotAFile { ref path } | StoreError::NotAFolder { ref path } => Failure::Io {
+        StoreError::Linked { ref path }
+        | StoreError::NotAFile { ref path }
+        | StoreError::NotAFolder { ref path } => Failure::Io {
             path: path.clone(),
             operation: "use".to_owned(),
             os_error: 0,
             detail: error.to_string(),
         },
+        StoreError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
     }
 }
+
+/// What a driver names are real paths: on this machine, or since then, this one is another.
+const BEHIND_A_LINK: &str = "there is a symbolic link on the way, and links are not followed";
 
 /// How much is read, and written, at once. Larger blocks were not faster with a warm cache, smaller
 /// ones were; and a worker should stay small.

@@ -168,11 +168,10 @@ pub fn real_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>, RootError> {
     roots.iter().map(real).collect()
 }
 
-/// Whether `path` lies below one of `roots`. By its name alone: what links would make of it is not
-/// looked at.
+/// Whether `path` lies below one of `roots`. By its name alone: where it leads is seen when it is
+/// opened, see [`store::Roots`].
 pub(crate) fn is_below(roots: &[PathBuf], path: &Path) -> bool {
-    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
-    !climbs && roots.iter().any(|root| path.starts_with(root))
+    roots.iter().any(|root| store::below(root, path).is_some())
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What a worker asks of the machine it runs on, so that it can also run on one that is simulated.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rpc::message::Failure;
 use rpc::{AddressError, Client};
-use store::Store;
+use store::{Roots, Store};
 use tokio::sync::oneshot;
 
 use crate::attempt;
@@ -23,7 +23,7 @@ pub(crate) type Random = Arc<dyn Fn(&mut [u8]) -> io::Result<()> + Send + Sync>;
 
 /// Opens the results folder, if it lies below the roots.
 pub(crate) type OpenStore =
-    Arc<dyn Fn(&[PathBuf], &Path) -> Result<Arc<dyn Store>, Failure> + Send + Sync>;
+    Arc<dyn Fn(&Roots, &Path) -> Result<Arc<dyn Store>, Failure> + Send + Sync>;
 
 /// Has work done that may wait for a disk; ready when it is done.
 pub(crate) type Elsewhere =

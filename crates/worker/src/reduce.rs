@@ -93,9 +93,11 @@ fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failur
         error @ (StoreError::AlreadyStaged { .. }
         | StoreError::Full { .. }
         | StoreError::Io { .. }
+        | StoreError::Linked { .. }
         | StoreError::NotAFile { .. }
         | StoreError::NotAFolder { .. }
-        | StoreError::NotStaged { .. }) => store_failure(error),
+        | StoreError::NotStaged { .. }
+        | StoreError::OutsideRoots { .. }) => store_failure(error),
     }
 }
 

@@ -16,6 +16,7 @@ use rpc::message::{
     WordRule, WordRules,
 };
 use rpc::{CallError, Client};
+use store::Roots;
 
 use crate::attempt::{Job, Stop};
 use crate::config::{Config, WorkerError, is_below};
@@ -233,14 +234,17 @@ impl Worker {
         if let Some(job) = job {
             return Ok(Arc::clone(job));
         }
-        let (roots, files) = (self.config.roots.clone(), registered.files.clone());
+        let (roots, files) = (Roots::new(&self.config.roots), registered.files.clone());
         let open_store = Arc::clone(&self.machine.open_store);
+        let open = move || open_store(&roots, &files).map(|store| (roots, store));
+        let (roots, store) = self.machine.elsewhere(open).await?;
         let opened = Arc::new(Job {
-            store: self.machine.elsewhere(move || open_store(&roots, &files)).await?,
+            session: registered.session.clone(),
+            store,
+            roots,
             rules: rules(registered.rules),
             buckets: NonZeroU32::new(registered.buckets)
                 .expect("checked on arrival, see rpc::wire"),
-            roots: self.config.roots.clone(),
             throttle: self.config.throttle,
             memory_bytes: self.config.memory_bytes,
             map_room: Mutex::default(),

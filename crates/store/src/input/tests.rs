@@ -13,7 +13,7 @@ use crate::watchdog::in_time;
 #[test]
 fn a_range_is_read_up_to_the_planned_end() {
     let (_folder, input) = plan("hello world");
-    let file = InputFile::open(&input).unwrap();
+    let file = open(&input).unwrap();
 
     check_read(&file, 0, 5, "hello");
     check_read(&file, 6, 5, "world");
@@ -27,7 +27,7 @@ fn a_range_is_read_up_to_the_planned_end() {
 #[test]
 fn an_empty_file_is_read_to_its_end_at_once() {
     let (_folder, input) = plan("");
-    let file = InputFile::open(&input).unwrap();
+    let file = open(&input).unwrap();
     check_read(&file, 0, 5, "");
     file.check().unwrap();
 }
@@ -38,7 +38,7 @@ fn a_file_that_grew_or_shrank_since_the_plan_is_refused() {
         let (_folder, input) = plan("hello world");
         fs::write(&input.path, now).unwrap();
 
-        let refusal = InputFile::open(&input).unwrap_err();
+        let refusal = open(&input).unwrap_err();
         let path = input.path.display();
         let expected =
             format!("input {path} changed during the job: 11 bytes then, {now_bytes} now");
@@ -51,7 +51,7 @@ fn a_file_of_the_same_length_that_was_modified_is_refused() {
     let (_folder, input) = plan("hello world");
     touch(&input.path);
 
-    let refusal = InputFile::open(&input).unwrap_err();
+    let refusal = open(&input).unwrap_err();
     let path = input.path.display();
     let expected = format!("input {path} was modified during the job (11 bytes then and now)");
     assert_eq!(refusal.to_string(), expected);
@@ -60,7 +60,7 @@ fn a_file_of_the_same_length_that_was_modified_is_refused() {
 #[test]
 fn a_file_that_changes_while_it_is_open_is_noticed_by_the_check() {
     let (_folder, input) = plan("hello world");
-    let file = InputFile::open(&input).unwrap();
+    let file = open(&input).unwrap();
 
     touch(&input.path);
     check_read(&file, 0, 5, "hello");
@@ -74,7 +74,7 @@ fn a_file_that_changes_while_it_is_open_is_noticed_by_the_check() {
 #[test]
 fn a_file_that_shrinks_while_it_is_open_is_noticed_by_the_read() {
     let (_folder, input) = plan("hello world");
-    let file = InputFile::open(&input).unwrap();
+    let file = open(&input).unwrap();
     fs::write(&input.path, "hello").unwrap();
 
     check_read(&file, 0, 5, "hello");
@@ -90,7 +90,7 @@ fn a_file_that_vanished_is_missing() {
     let (_folder, input) = plan("hello world");
     fs::remove_file(&input.path).unwrap();
 
-    let refusal = InputFile::open(&input).unwrap_err();
+    let refusal = open(&input).unwrap_err();
     let expected = format!("input {} does not exist", input.path.display());
     assert_eq!(refusal.to_string(), expected);
 }
@@ -102,7 +102,7 @@ fn a_file_that_became_a_fifo_is_refused_and_not_waited_for() {
     assert!(Command::new("mkfifo").arg(&input.path).status().unwrap().success());
 
     let expected = format!("input {} is a FIFO, not a regular file", input.path.display());
-    let refusal = in_time(move || InputFile::open(&input)).unwrap_err();
+    let refusal = in_time(move || open(&input)).unwrap_err();
     assert_eq!(refusal.to_string(), expected);
 }
 
@@ -118,10 +118,15 @@ fn a_file_that_cannot_be_read_is_told_apart_from_one_that_is_missing() {
     assert!(refusal.source().is_some());
 }
 
+fn open(input: &Input) -> Result<InputFile, InputError> {
+    let folder = input.path.parent().expect("a file lies in a folder");
+    InputFile::open(&Roots::new(&[folder.to_owned()]), input)
+}
+
 /// A file, and the plan's entry for it.
 fn plan(text: &str) -> (TempDir, Input) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("input.txt");
+    let path = fs::canonicalize(folder.path()).unwrap().join("input.txt");
     fs::write(&path, text).unwrap();
     let inputs = list_inputs(&[path]).unwrap();
     (folder, inputs.into_iter().next().unwrap())

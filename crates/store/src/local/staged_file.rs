@@ -1,10 +1,12 @@
 //! A staged object being written to a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{file_id, look, refused};
+use super::{file_id, refused};
+use crate::beneath::Anchor;
 use crate::digest::{Digest, Digester};
 use crate::error::{Operation, StoreError};
 use crate::layout::Name;
@@ -17,6 +19,8 @@ use crate::store::{Durability, StagedObject};
 /// * `digester` has seen exactly what is in the file, unless `is_broken`.
 /// * At most `SYNC_BYTES` and one append of a durable object are not on the disk.
 pub(super) struct StagedFile {
+    /// The store's.
+    folder: Arc<Anchor>,
     /// Below the staging folder.
     name: Name,
     path: PathBuf,
@@ -34,12 +38,12 @@ pub(super) struct StagedFile {
 
 impl StagedFile {
     pub(super) fn create(
+        folder: Arc<Anchor>,
         name: Name,
         path: PathBuf,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        // `create_new` also refuses to follow a link.
-        let file = match OpenOptions::new().append(true).create_new(true).open(&path) {
+        let file = match folder.create_file(name.as_str()) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::AlreadyStaged { name });
@@ -51,6 +55,7 @@ impl StagedFile {
         };
         let id = file_id(&file.metadata().map_err(refused(Operation::Create, &path))?);
         Ok(Self {
+            folder,
             name,
             path,
             durability,
@@ -73,8 +78,7 @@ impl StagedFile {
 
     fn reopen(&self) -> Result<File, StoreError> {
         let not_staged = || StoreError::NotStaged { name: self.name.clone() };
-        look(&self.path)?.ok_or_else(not_staged)?;
-        let file = match OpenOptions::new().append(true).open(&self.path) {
+        let file = match self.folder.reopen_file(self.name.as_str()) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_staged()),
             Err(source) => return Err(StoreError::refused(Operation::Open, &self.path, source)),
@@ -141,8 +145,8 @@ mod tests {
     #[test]
     fn a_durable_object_is_synced_on_the_way() {
         let folder = tempfile::tempdir().unwrap();
-        let mut durable = create(&folder, "durable", Durability::Durable);
-        let mut verified = create(&folder, "verified", Durability::Verified);
+        let mut durable = create(&folder, 0, Durability::Durable);
+        let mut verified = create(&folder, 1, Durability::Verified);
         let block = vec![b'a'; 20 * 1024 * 1024];
 
         for file in [&mut durable, &mut verified] {
@@ -156,7 +160,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn create(folder: &tempfile::TempDir, name: &str, durability: Durability) -> StagedFile {
-        StagedFile::create(layout::output(0), folder.path().join(name), durability).unwrap()
+    fn create(folder: &tempfile::TempDir, bucket: u32, durability: Durability) -> StagedFile {
+        let anchor = Arc::new(Anchor::open(folder.path()).unwrap());
+        let name = Name::parse(layout::output(bucket).file()).unwrap();
+        let path = folder.path().join(name.as_str());
+        StagedFile::create(anchor, name, path, durability).unwrap()
     }
 }

@@ -1,5 +1,6 @@
 //! What a store on a file system must do beyond the contract of every store.
 
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ fn creating_twice_is_harmless_and_bookkeeping_is_private() {
     let store = Local::create(&root).unwrap();
 
     assert_eq!(store.root(), root);
-    for folder in [root.join(Folder::Hidden.as_str()), store.staging_root()] {
+    for folder in [root.join(Folder::Hidden.as_str()), staging_root(&store)] {
         assert_eq!(permissions(&folder), 0o700, "{}", folder.display());
     }
     let staging = layout::staging("job", "m0.a0");
@@ -29,6 +30,16 @@ fn a_folder_that_is_no_store_is_not_opened() {
     let parent = tempfile::tempdir().unwrap();
     let refusal = Local::open(&parent.path().join("files")).unwrap_err();
     assert!(matches!(refusal, StoreError::Io { operation: Operation::Open, .. }), "{refusal}");
+}
+
+/// Where the kernel cannot go down in one step.
+#[test]
+fn on_foot_the_contract_is_kept_as_well() {
+    for (_, clause) in crate::contract::CLAUSES {
+        let (_root, store) = new_store();
+        let folder = Anchor::open(store.root()).unwrap().on_foot();
+        clause(&Local::within(store.root, Arc::new(folder)).unwrap());
+    }
 }
 
 #[test]
@@ -140,7 +151,7 @@ fn discarding_ends_while_a_worker_keeps_writing() {
             }
         });
     }
-    assert_eq!(list_folder(&store.staging_root().join("job")).unwrap(), Vec::<OsString>::new());
+    assert_eq!(fs::read_dir(staging_root(&store).join("job")).unwrap().count(), 0);
 }
 
 #[test]
@@ -148,13 +159,13 @@ fn what_an_interrupted_discard_left_is_swept_with_everything_else() {
     let (_root, store) = new_store();
     let staging = layout::staging("job", "m0.a0");
     store.stage(&staging).unwrap();
-    let job = store.staging_root().join("job");
+    let job = staging_root(&store).join("job");
     fs::create_dir(job.join(layout::grave(OsStr::new("m1.a0")))).unwrap();
-    fs::create_dir(store.staging_root().join(layout::grave(OsStr::new("old-job")))).unwrap();
-    fs::write(store.staging_root().join("stray"), "").unwrap();
+    fs::create_dir(staging_root(&store).join(layout::grave(OsStr::new("old-job")))).unwrap();
+    fs::write(staging_root(&store).join("stray"), "").unwrap();
 
     assert_eq!(store.sweep().unwrap(), 1);
-    assert_eq!(list_folder(&store.staging_root()).unwrap(), Vec::<OsString>::new());
+    assert_eq!(fs::read_dir(staging_root(&store)).unwrap().count(), 0);
 }
 
 #[test]
@@ -176,15 +187,19 @@ fn new_store() -> (tempfile::TempDir, Local) {
     (root, store)
 }
 
+fn staging_root(store: &Local) -> PathBuf {
+    store.root().join(layout::staging_root())
+}
+
 fn permissions(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// How many files below `root` this process has open.
+/// How many files below `root` this process has open, and not `root` itself.
 fn handles_below(root: &Path) -> usize {
     let handles = fs::read_dir("/proc/self/fd").unwrap();
     let targets = handles.filter_map(|handle| fs::read_link(handle.unwrap().path()).ok());
-    targets.filter(|target| target.starts_with(root)).count()
+    targets.filter(|target| target.starts_with(root) && target != root).count()
 }
 
 #[track_caller]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rpc::message::{Attempt, Bucket, Digest, Phase, Split};
-use store::layout;
+use store::{Local, layout};
 
 use super::*;
 
@@ -178,6 +178,23 @@ fn name_that_is_no_staging_folder_is_refused() {
     }
 }
 
+/// It may not be there yet, or somebody else is writing in it.
+#[test]
+fn staging_folder_of_another_attempt_is_refused() {
+    let bench = Bench::new(1, b"one");
+    for (job, attempt) in
+        [("job", "m0.a1"), ("job", "m1.a0"), ("job", "r0.a0"), ("job-2", "m0.a0"), ("job", "m0")]
+    {
+        let staging = layout::staging(job, attempt).to_string();
+        let task = Task { staging: staging.clone(), ..bench.map_task(0, bench.whole()) };
+        let failure = bench.failure(&task);
+        let expected =
+            format!("cannot stage in {staging}: it is not the folder of m0.a0 of this session");
+        assert_eq!(failure.to_string(), expected);
+        assert!(!bench.is_staged(&task));
+    }
+}
+
 #[test]
 fn input_outside_the_roots_is_not_read_whatever_leads_there() {
     let bench = Bench::new(1, b"one");
@@ -190,31 +207,40 @@ fn input_outside_the_roots_is_not_read_whatever_leads_there() {
     symlink(elsewhere.path(), &folder).unwrap();
     let climb = bench.path("files/../input");
 
-    for path in [secret, link, folder.join("secret"), climb, "input".into()] {
-        let split = Split { path: path.clone(), ..bench.whole()[0].clone() };
+    let refuse = |path: PathBuf| {
+        let split = Split { path, ..bench.whole()[0].clone() };
         let task = bench.map_task(0, vec![split]);
         let failure = bench.failure(&task);
-        let is_missing = failure == Failure::InputMissing { path: path.clone() };
-        assert!(failure == Failure::OutsideRoots { folder: path } || is_missing, "{failure}");
         assert!(!bench.is_staged(&task));
+        failure
+    };
+    for path in [secret, climb, "input".into()] {
+        assert_eq!(refuse(path.clone()), Failure::OutsideRoots { folder: path });
+    }
+    for path in [link, folder.join("secret")] {
+        let (operation, detail) = ("open".to_owned(), BEHIND_A_LINK.to_owned());
+        let unreadable =
+            Failure::InputUnreadable { path: path.clone(), operation, os_error: 0, detail };
+        assert_eq!(refuse(path), unreadable);
     }
 }
 
 #[test]
 fn results_folder_outside_the_roots_is_not_opened() {
     let bench = Bench::new(1, b"");
-    let roots = bench.job.roots.clone();
+    let roots = &bench.job.roots;
     let elsewhere = tempfile::tempdir().unwrap();
     Local::create(elsewhere.path()).unwrap();
     let link = bench.path("link");
     symlink(elsewhere.path(), &link).unwrap();
 
-    assert!(open_store(&roots, &bench.path("files")).is_ok());
-    for folder in [elsewhere.path().to_owned(), link] {
-        let failure = open_store(&roots, &folder).err().unwrap();
-        assert_eq!(failure, Failure::OutsideRoots { folder });
-    }
-    let failure = open_store(&roots, &bench.path("missing")).err().unwrap();
+    assert!(open_store(roots, &bench.path("files")).is_ok());
+    let folder = elsewhere.path().to_owned();
+    let failure = open_store(roots, &folder).err().unwrap();
+    assert_eq!(failure, Failure::OutsideRoots { folder });
+    let failure = open_store(roots, &link).err().unwrap();
+    assert!(failure.to_string().contains("behind a symbolic link"), "{failure}");
+    let failure = open_store(roots, &bench.path("missing")).err().unwrap();
     assert!(matches!(failure, Failure::Io { os_error: 2, .. }), "{failure:?}");
 }
 
@@ -332,10 +358,11 @@ impl Bench {
         let root = fs::canonicalize(folder.path()).unwrap();
         fs::write(root.join("input"), text).unwrap();
         let job = Job {
+            session: Session("job".to_owned()),
             store: Arc::new(Local::create(&root.join("files")).unwrap()),
             rules: words::Rules::default(),
             buckets: NonZeroU32::new(buckets).unwrap(),
-            roots: vec![root],
+            roots: Roots::new(&[root]),
             throttle: None,
             memory_bytes: 256 << 20,
             map_room: Mutex::default(),

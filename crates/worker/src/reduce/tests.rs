@@ -205,10 +205,11 @@ impl Shop {
         let staging = layout::staging("job", "r0.a0");
         store.stage(&staging).unwrap();
         let job = Job {
+            session: rpc::message::Session("job".to_owned()),
             store: Arc::new(store),
             rules: words::Rules::default(),
             buckets: NonZeroU32::MIN,
-            roots: Vec::new(),
+            roots: store::Roots::new(&[]),
             throttle: None,
             memory_bytes,
             map_room: Mutex::default(),
