@@ -4,9 +4,11 @@
 //! puts a disk in its place that forgets whatever was not synced.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
+
+use store::bookkeeping;
 
 /// Files by their paths.
 pub trait Disk: Debug + Send + Sync {
@@ -76,23 +78,23 @@ pub(crate) struct ThisMachine;
 
 impl Disk for ThisMachine {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        bookkeeping::read(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::create(path)?))
+        Ok(Box::new(bookkeeping::create(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        bookkeeping::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        bookkeeping::remove(path)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        bookkeeping::sync_folder(folder)
     }
 }
 

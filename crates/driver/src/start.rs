@@ -91,6 +91,9 @@ pub enum StartError {
         /// How many more there are.
         others: usize,
     },
+    /// The results folder, or one in it, can be changed by somebody who is not us.
+    #[error("{0}; {hint}, or choose another folder with --files", hint = owner_hint(.0))]
+    FilesNotOurs(StoreError),
     /// An input is not there or cannot be read.
     #[error(transparent)]
     Input(UnusableInput),
@@ -200,6 +203,13 @@ fn lock_hint(error: &LockError) -> &'static str {
     match error {
         LockError::Held { .. } => "wait for the other job, or choose another folder with --files",
         LockError::Io { .. } => "choose another folder with --files",
+    }
+}
+
+fn owner_hint(error: &StoreError) -> &'static str {
+    match matches!(error, StoreError::OpenToAll { .. }) {
+        true => "close it with `chmod o-w`",
+        false => "run the driver as that user",
     }
 }
 
@@ -449,6 +459,13 @@ fn inspect_files(files: &Path, inputs: &[Input]) -> Result<store::Survey, StartE
         let (input, files) = (input.path.clone(), files.to_owned());
         return Err(StartError::InputInFiles { input, files });
     }
+    store::require_own(files).map_err(|source| {
+        if let StoreError::NotOurs { .. } | StoreError::OpenToAll { .. } = source {
+            StartError::FilesNotOurs(source)
+        } else {
+            StartError::Files { path: files.to_owned(), source }
+        }
+    })?;
     let survey = store::survey(files)
         .map_err(|source| StartError::Files { path: files.to_owned(), source })?;
     match survey.foreign.as_slice() {

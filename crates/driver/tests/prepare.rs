@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use driver::journal::{self, Record};
@@ -77,6 +78,46 @@ fn foreign_file_in_the_results_is_named_and_kept() {
 
     assert!(error.contains("out/thesis.txt is not a result of mapmill"), "{error}");
     assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn results_folder_that_everybody_may_write_is_refused_with_a_way_out() {
+    let folder = Folder::new();
+    let files = folder.path().join("files");
+    for below in ["", "out"] {
+        let path = files.join(below);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        let before = tree(folder.path());
+
+        let error = refusal(folder.config());
+
+        assert!(error.starts_with("everybody may write in /"), "{error}");
+        assert!(
+            error.ends_with("; close it with `chmod o-w`, or choose another folder with --files")
+        );
+        assert_eq!(tree(folder.path()), before);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    drop(prepare(folder.config()).unwrap());
+}
+
+/// Who may plant links there is refused as a rule. But root works in the folders of others.
+#[test]
+fn links_that_were_planted_in_the_bookkeeping_are_not_followed() {
+    for (name, is_refused) in [("lock", true), ("journal.jsonl", true), ("journal.new", false)] {
+        let folder = Folder::new();
+        let hidden = folder.path().join("files/.mapmill");
+        fs::create_dir_all(&hidden).unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "years of work").unwrap();
+        symlink(&victim, hidden.join(name)).unwrap();
+
+        let prepared = prepare(folder.config());
+
+        assert_eq!(prepared.is_err(), is_refused, "{name}");
+        assert_eq!(fs::read(&victim).unwrap(), b"years of work");
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, Mode, OFlags, Stat, mkdirat, openat, renameat, statat, unlinkat,
+    AtFlags, CWD, Dir, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -82,6 +83,24 @@ impl Anchor {
     pub(crate) fn open_or_create(&self, below: impl AsRef<Path>) -> io::Result<File> {
         let both = OFlags::RDWR | OFlags::CREATE;
         Ok(self.open_at(below.as_ref(), both | CAREFUL, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// As [`create_file`](Self::create_file), for us alone.
+    pub(crate) fn create_private_file(&self, below: impl AsRef<Path>) -> io::Result<File> {
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// What the system says of this folder.
+    pub(crate) fn stat(&self) -> io::Result<Stat> {
+        Ok(fstat(&self.handle)?)
+    }
+
+    /// Let nobody else into this folder.
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        // What is held may be a handle for going on from alone.
+        let folder = self.open_at(Path::new(""), LISTED, Mode::empty())?;
+        Ok(fchmod(folder, Mode::from_raw_mode(0o700))?)
     }
 
     /// The names in the folder `below` this one, sorted bytewise.

@@ -71,10 +71,22 @@ pub enum StoreError {
         /// Where.
         path: PathBuf,
     },
+    /// The folder is somebody else's, who can put anything in the place of what is in it.
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is: a user's number.
+        owner: u32,
+    },
     /// What should be staged is not: it was discarded, or it was never created.
     NotStaged {
         /// The staging folder or the staged object.
         name: Name,
+    },
+    /// Everybody may put anything in the place of what is in the folder.
+    OpenToAll {
+        /// The folder.
+        path: PathBuf,
     },
     /// The folder lies below none of the roots.
     OutsideRoots {
@@ -129,7 +141,13 @@ impl fmt::Display for StoreError {
             Self::NotAFolder { path } => {
                 write!(f, "{} is not a folder (links are not followed here)", path.display())
             }
+            Self::NotOurs { path, owner } => {
+                write!(f, "{} belongs to another user (number {owner})", path.display())
+            }
             Self::NotStaged { name } => write!(f, "{name} is not staged, or was discarded"),
+            Self::OpenToAll { path } => {
+                write!(f, "everybody may write in {}", path.display())
+            }
             Self::OutsideRoots { path } => {
                 write!(f, "{} lies outside of the roots", path.display())
             }
@@ -150,7 +168,9 @@ impl Error for StoreError {
             | Self::Missing { .. }
             | Self::NotAFile { .. }
             | Self::NotAFolder { .. }
+            | Self::NotOurs { .. }
             | Self::NotStaged { .. }
+            | Self::OpenToAll { .. }
             | Self::OutsideRoots { .. }
             | Self::WrongLength { .. } => None,
         }

@@ -252,6 +252,10 @@ fn is_plain(component: &str) -> bool {
     !component.is_empty() && !component.starts_with('.') && component.bytes().all(is_plain_byte)
 }
 
+/// Created for a moment in a folder of a store, to see what its file system makes of owners and
+/// modes.
+pub(crate) const PROBE: &str = ".mapmill-probe";
+
 const HIDDEN: &str = ".mapmill";
 const INTERMEDIATE: &str = "intermediate";
 const INTERMEDIATE_FILE: &str = "mr-";

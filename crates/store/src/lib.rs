@@ -19,12 +19,14 @@
 pub mod layout;
 
 mod beneath;
+pub mod bookkeeping;
 mod digest;
 mod error;
 mod foreign;
 mod input;
 mod local;
 mod lock;
+mod owner;
 mod roots;
 mod store;
 mod verified;
@@ -44,6 +46,7 @@ pub use input::{Input, InputError, InputFile, Modified};
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};
+pub use owner::require_own;
 pub use roots::{Roots, below};
 pub use store::{Check, Durability, Object, StagedObject, Store};
 pub use verified::{VerifiedObject, VerifiedReader};

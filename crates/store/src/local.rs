@@ -61,6 +61,9 @@ impl Local {
         for folder in FOLDERS {
             store.create_folder(Path::new(folder.as_str()), mode(folder))?;
         }
+        // Perhaps it is a copy that everybody may read. Some file systems know no modes.
+        let hidden = store.folder.folder(Folder::Hidden.as_str());
+        let _ = hidden.and_then(|hidden| hidden.make_private());
         store.create_folder(Path::new(layout::staging_root()), PRIVATE)?;
         store.sync(Path::new(""))?;
         for parent in new_folders.into_iter().filter_map(Path::parent) {

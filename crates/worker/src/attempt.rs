@@ -207,7 +207,9 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
         },
         StoreError::Linked { ref path }
         | StoreError::NotAFile { ref path }
-        | StoreError::NotAFolder { ref path } => Failure::Io {
+        | StoreError::NotAFolder { ref path }
+        | StoreError::NotOurs { ref path, .. }
+        | StoreError::OpenToAll { ref path } => Failure::Io {
             path: path.clone(),
             operation: "use".to_owned(),
             os_error: 0,

@@ -96,7 +96,9 @@ fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failur
         | StoreError::Linked { .. }
         | StoreError::NotAFile { .. }
         | StoreError::NotAFolder { .. }
+        | StoreError::NotOurs { .. }
         | StoreError::NotStaged { .. }
+        | StoreError::OpenToAll { .. }
         | StoreError::OutsideRoots { .. }) => store_failure(error),
     }
 }

@@ -32,6 +32,28 @@ fn a_folder_that_is_no_store_is_not_opened() {
     assert!(matches!(refusal, StoreError::Io { operation: Operation::Open, .. }), "{refusal}");
 }
 
+#[test]
+fn a_hidden_folder_that_others_may_read_is_made_private() {
+    let (root, store) = new_store();
+    let hidden = root.path().join(Folder::Hidden.as_str());
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o755)).unwrap();
+    Local::create(store.root()).unwrap();
+    assert_eq!(permissions(&hidden), 0o700);
+}
+
+#[test]
+fn nothing_that_is_created_can_be_written_by_everybody() {
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("some/files");
+    Local::create(&root).unwrap();
+    rustix::process::umask(umask);
+    for folder in ["", "..", ".mapmill", "intermediate", "out"] {
+        let mode = permissions(&root.join(folder));
+        assert_eq!(mode & 0o002, 0, "{folder} {mode:o}");
+    }
+}
+
 /// Where the kernel cannot go down in one step.
 #[test]
 fn on_foot_the_contract_is_kept_as_well() {

@@ -1,0 +1,154 @@
+//! The driver's own files, which are no objects: they are written in place and renamed by it alone.
+//!
+//! A path to one is whatever the user calls the folder of the store, then two names of ours. Those
+//! two are past no link, and no file is opened to be written that was not created for that: root
+//! may be at work in a folder whose owner would like to have something else overwritten.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::beneath::Anchor;
+
+/// All that is in the file at `path`.
+///
+/// # Errors
+///
+/// `NotFound` if there is no such file; when it is not a regular one; what the system says.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let (top, below) = split(path)?;
+    let mut file = top.open_file(below)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A new and empty file at `path`, in the place of what is there, if anything is.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn create(path: &Path) -> io::Result<File> {
+    let (top, below) = split(path)?;
+    match top.entry(&below)?.remove_file() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    top.create_private_file(below)
+}
+
+/// Give the file at `from` the path `to`, in the place of what is there, if anything is.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let ((from_top, from), (to_top, to)) = (split(from)?, split(to)?);
+    from_top.entry(&from)?.rename(&to_top.entry(&to)?)
+}
+
+/// Remove the file at `path`.
+///
+/// # Errors
+///
+/// `NotFound` if there is no such file; what the system says.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let (top, below) = split(path)?;
+    top.entry(&below)?.remove_file()
+}
+
+/// Make the names in the folder at `path` survive a power failure.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let (top, below) = split(path)?;
+    top.sync(below)
+}
+
+/// The folder of the store, held open, and the two names below it.
+fn split(path: &Path) -> io::Result<(Anchor, PathBuf)> {
+    let no_file = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (file, folder) = path.file_name().zip(path.parent()).ok_or_else(no_file)?;
+    let (top, below) = match folder.parent().zip(folder.file_name()) {
+        Some((top, name)) => (top, Path::new(name).join(file)),
+        None => (folder, PathBuf::from(file)),
+    };
+    let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
+    Ok((Anchor::open(top)?, below))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_created_anew_read_renamed_and_removed() {
+        let (_folder, path) = new_path();
+        let other = path.with_file_name("other");
+        for text in ["one", "two"] {
+            create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+            assert_eq!(read(&path).unwrap(), text.as_bytes());
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        sync_folder(path.parent().unwrap()).unwrap();
+        rename(&path, &other).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        remove(&other).unwrap();
+        assert_eq!(remove(&other).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn links_in_the_place_of_a_file_are_replaced_and_never_followed() {
+        let (folder, path) = new_path();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "years of work").unwrap();
+        symlink(&victim, &path).unwrap();
+        assert!(read(&path).is_err());
+        drop(create(&path).unwrap());
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+
+        // A second name of a file that is somebody else's.
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(&victim, &path).unwrap();
+        create(&path).unwrap().write_all(b"ours").unwrap();
+        let other = path.with_file_name("other");
+        symlink(&victim, &other).unwrap();
+        rename(&path, &other).unwrap();
+        assert_eq!(read(&other).unwrap(), b"ours");
+        assert_eq!(fs::read(&victim).unwrap(), b"years of work");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_not_followed() {
+        let (folder, path) = new_path();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::rename(path.parent().unwrap(), &elsewhere).unwrap();
+        symlink(&elsewhere, path.parent().unwrap()).unwrap();
+        fs::write(elsewhere.join("file"), "years of work").unwrap();
+
+        assert!(read(&path).is_err() && create(&path).is_err() && remove(&path).is_err());
+        assert!(rename(&path, &path.with_file_name("other")).is_err());
+        assert!(sync_folder(path.parent().unwrap()).is_err());
+        assert_eq!(fs::read(elsewhere.join("file")).unwrap(), b"years of work");
+        // What the user calls the store's folder may be a link.
+        symlink(folder.path(), folder.path().join("link")).unwrap();
+        assert_eq!(read(&folder.path().join("link/elsewhere/file")).unwrap(), b"years of work");
+    }
+
+    fn new_path() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        fs::create_dir(folder.path().join("own")).expect("its parent is new");
+        let path = folder.path().join("own/file");
+        (folder, path)
+    }
+}
