@@ -61,14 +61,19 @@ impl Cause {
     pub(crate) fn is_lie(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {
-                StoreError::NotAFile { .. } | StoreError::WrongLength { .. } => true,
+                StoreError::Linked { .. }
+                | StoreError::NotAFile { .. }
+                | StoreError::WrongLength { .. } => true,
                 StoreError::AlreadyStaged { .. }
                 | StoreError::Corrupt { .. }
                 | StoreError::Full { .. }
                 | StoreError::Io { .. }
                 | StoreError::Missing { .. }
                 | StoreError::NotAFolder { .. }
-                | StoreError::NotStaged { .. } => false,
+                | StoreError::NotOurs { .. }
+                | StoreError::NotStaged { .. }
+                | StoreError::OpenToAll { .. }
+                | StoreError::OutsideRoots { .. } => false,
             },
             Self::Abandoned
             | Self::Conservation { .. }

@@ -411,6 +411,7 @@ impl Bench {
         Registered {
             session: Session("s".to_owned()),
             worker: 9,
+            number: 0,
             heartbeat: Duration::from_millis(20),
             files: self.path("files"),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
