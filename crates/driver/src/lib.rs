@@ -33,7 +33,7 @@ pub use plan::default_map_tasks;
 pub use rpc::certs;
 pub use rpc::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
 pub use rpc::message::{WordRule, WordRules};
-pub use rpc::{Credentials, Token, TokenError};
+pub use rpc::{Credentials, Tls, TlsError, TlsFiles, Token, TokenError};
 pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, StartError, prepare};
 pub use status::{DiskFault, PhaseSnapshot, Snapshot, Summary};

@@ -1,16 +1,22 @@
 //! What one side of a connection shows to the other, and wants to be shown.
 
 use crate::auth::Token;
+use crate::tls::Tls;
 
 /// What a driver asks of its callers, or a worker shows to its driver. Nothing, by default.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The secret that goes with every call.
     pub token: Option<Token>,
+    /// Certificate, key and authority: connections are encrypted, and both ends are known.
+    pub tls: Option<Tls>,
+    /// The token may be shown to another machine over a connection that anybody on the way can
+    /// read. For callers; what a driver listens on is not decided here.
+    pub insecure: bool,
 }
 
 impl From<Option<Token>> for Credentials {
     fn from(token: Option<Token>) -> Self {
-        Self { token }
+        Self { token, ..Self::default() }
     }
 }

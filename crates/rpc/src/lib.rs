@@ -17,12 +17,14 @@ mod peer;
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
+mod tls;
 mod wire;
 
 pub use auth::{Token, TokenError};
 pub use credentials::Credentials;
 pub use hush::{Hush, Unsaid};
 pub use peer::{Identity, Peer, Refusal, Role};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]
 pub use wire::fuzz;

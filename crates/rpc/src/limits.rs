@@ -74,3 +74,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Lines in a driver's log, of one kind and in a second, about calls that it refuses. Ten show what
 /// is going on; whoever calls 10,000 times a second must not fill the disk with it.
 pub const LINES_A_SECOND: u32 = 10;
+/// How often, at most, the files of certificates are looked at, when a connection is made.
+pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes of a file with a certificate or a key. Ours have under 1 KB.
+pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;

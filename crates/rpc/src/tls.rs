@@ -1,0 +1,506 @@
+//! The certificate, the key and the authority of one side: read, checked, and read anew when the
+//! files have changed.
+//!
+//! Everything is looked at before it is used for the first time, so that a mistake is a sentence
+//! about a file when a program starts, not a broken connection an hour later. What is shown to us
+//! by others is checked by rustls; that it is of the right *role* is checked by whoever uses it.
+//!
+//! Deliberately absent: versions before TLS 1.3, resumption (a ticket would outlive what it was
+//! given for; a handshake costs less than a millisecond), and lists of what was revoked.
+
+mod identity;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{
+    NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
+};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, RootCertStore, ServerConfig, client,
+};
+use x509_parser::time::ASN1Time;
+
+pub(crate) use identity::{RoleError, role_of};
+
+use crate::limits;
+use crate::peer::Role;
+
+/// The three files of one side.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFiles {
+    /// Our certificate, in PEM.
+    pub cert: PathBuf,
+    /// Its private key, PKCS#8 in PEM, which nobody else may read.
+    pub key: PathBuf,
+    /// The certificate of the authority, which has made ours and those of all others.
+    pub ca: PathBuf,
+}
+
+impl TlsFiles {
+    /// `cert.pem`, `key.pem`, `ca.pem` of a credentials folder.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            cert: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+            ca: folder.join("ca.pem"),
+        }
+    }
+}
+
+/// A side's certificate, key and authority. Clones share them.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    files: TlsFiles,
+    role: Role,
+    kept: Mutex<Kept>,
+}
+
+/// What was read, and of what.
+struct Kept {
+    loaded: Arc<Loaded>,
+    /// Of the files as they were looked at last, whether they could be loaded or not.
+    stamps: [Stamp; 3],
+    looked: Instant,
+}
+
+/// What was read out of the files at one time.
+pub(crate) struct Loaded {
+    /// What our certificate calls us.
+    name: String,
+    /// For whoever connects.
+    pub(crate) client: Arc<ClientConfig>,
+    /// For whoever is connected to: callers must have a certificate.
+    pub(crate) server: Arc<ServerConfig>,
+    /// The same; callers may come without.
+    pub(crate) server_for_all: Arc<ServerConfig>,
+}
+
+/// By which a file that was changed is known, unless somebody hides it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    seconds: i64,
+    nanos: i64,
+}
+
+/// What is wrong with the files of one side.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate's time is over.
+    #[error("{} has expired on {until}; make another: mapmill certs issue", path.display())]
+    Expired {
+        /// Of the certificate.
+        path: PathBuf,
+        /// The last second.
+        until: String,
+    },
+    /// There is something else in the file than there should be.
+    #[error("{} has {found}, and {wanted} is needed", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What should be in it.
+        wanted: &'static str,
+        /// What is in it.
+        found: String,
+    },
+    /// The certificate's time has not come, or a clock is wrong.
+    #[error(
+        "{} is valid from {from} on, and here it is {now}: set the clocks right, \
+         or wait",
+        path.display()
+    )]
+    NotYetValid {
+        /// Of the certificate.
+        path: PathBuf,
+        /// Its first second.
+        from: String,
+        /// What the clock here says.
+        now: String,
+    },
+    /// The certificate is of another authority.
+    #[error(
+        "{} was not made by the authority of {}: take both from the same credentials folder",
+        path.display(), ca.display()
+    )]
+    OtherAuthority {
+        /// Of the certificate.
+        path: PathBuf,
+        /// Of the authority's.
+        ca: PathBuf,
+    },
+    /// Key and certificate do not belong together.
+    #[error(
+        "{} is not the key to {}: take both from the same credentials folder",
+        path.display(), certificate.display()
+    )]
+    OtherKey {
+        /// Of the key.
+        path: PathBuf,
+        /// Of the certificate.
+        certificate: PathBuf,
+    },
+    /// The certificate was made for somebody else.
+    #[error(
+        "{} {found}; it has to be that of a {wanted}: mapmill certs issue {wanted} --name NAME",
+        path.display()
+    )]
+    OtherRole {
+        /// Of the certificate.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+        /// Whose is needed.
+        wanted: Role,
+    },
+    /// Not only its owner has the key.
+    #[error(
+        "{} can be read by others than its owner (mode {mode:o}): chmod 600 {}",
+        path.display(), path.display()
+    )]
+    Public {
+        /// Of the key.
+        path: PathBuf,
+        /// Who may do what with it.
+        mode: u32,
+    },
+    /// The file is not there, or is kept from us.
+    #[error(
+        "cannot read {}; cert.pem, key.pem and ca.pem of a side are made by mapmill certs",
+        path.display()
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Tls {
+    /// Reads the files and checks that they are what somebody of that role needs.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used, or not any more, or not yet.
+    pub fn load(files: TlsFiles, role: Role) -> Result<Self, TlsError> {
+        let stamps = stamps(&files);
+        let loaded = Arc::new(Loaded::read(&files, role)?);
+        let kept = Mutex::new(Kept { loaded, stamps, looked: Instant::now() });
+        Ok(Self(Arc::new(Shared { files, role, kept })))
+    }
+
+    /// What the certificate calls its owner.
+    pub fn name(&self) -> String {
+        self.0.kept().loaded.name.clone()
+    }
+
+    /// What the files say now, looked at once a second at most. If they cannot be loaded what they
+    /// said before is kept, and the reason logged once.
+    pub(crate) async fn current(&self) -> Arc<Loaded> {
+        if self.0.is_due() {
+            let shared = Arc::clone(&self.0);
+            // They may lie on a disk that does not answer. A panic in there is no reason for one
+            // here: what was loaded before is as good as it was.
+            let _ = tokio::task::spawn_blocking(move || shared.look()).await;
+        }
+        Arc::clone(&self.0.kept().loaded)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        f.debug_struct("Tls").field("name", &name).field("files", &self.0.files).finish()
+    }
+}
+
+impl Shared {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // Nothing panics between two changes of it.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is time to look at the files. Says so once.
+    fn is_due(&self) -> bool {
+        let mut kept = self.kept();
+        let is_due = kept.looked.elapsed() >= limits::CERTIFICATE_LOOK_INTERVAL;
+        if is_due {
+            kept.looked = Instant::now();
+        }
+        is_due
+    }
+
+    fn look(&self) {
+        let stamps = stamps(&self.files);
+        if stamps == self.kept().stamps {
+            return;
+        }
+        // Without the lock: connections that are made meanwhile take what there is.
+        let read = Loaded::read(&self.files, self.role);
+        let mut kept = self.kept();
+        kept.stamps = stamps;
+        match read {
+            Ok(loaded) => {
+                tracing::info!(name = loaded.name, "took the new certificate");
+                kept.loaded = Arc::new(loaded);
+            }
+            Err(error) => {
+                let error = with_source(&error);
+                tracing::warn!("keeping the old certificate, as the new cannot be used: {error}");
+            }
+        }
+    }
+}
+
+impl Loaded {
+    fn read(files: &TlsFiles, role: Role) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let chain = certificates(&files.cert)?;
+        let own = Arc::new(certified_key(files, chain.clone(), &provider)?);
+        let roots = Arc::new(roots(&files.ca)?);
+        let (found, name) = role_of(&chain[0]).map_err(|error| TlsError::OtherRole {
+            path: files.cert.clone(),
+            found: format!("is not for Mapmill ({error})"),
+            wanted: role,
+        })?;
+        if found != role {
+            return Err(TlsError::OtherRole {
+                path: files.cert.clone(),
+                found: format!("is the certificate of the {found} {name}"),
+                wanted: role,
+            });
+        }
+        let anyone =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+        let malformed = |detail: String| TlsError::Malformed {
+            path: files.ca.clone(),
+            wanted: "the certificate of an authority",
+            found: detail,
+        };
+        let callers = anyone.clone().build().map_err(|error| malformed(error.to_string()))?;
+        let anyone =
+            anyone.allow_unauthenticated().build().map_err(|error| malformed(error.to_string()))?;
+        verify(role, &chain, &roots, callers.as_ref(), &provider)
+            .map_err(|error| own_error(files, role, error))?;
+        let driver =
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        Ok(Self {
+            name,
+            client: client_config(
+                driver.map_err(|error| malformed(error.to_string()))?,
+                &own,
+                &provider,
+            ),
+            server: server_config(callers, &own, &provider),
+            server_for_all: server_config(anyone, &own, &provider),
+        })
+    }
+}
+
+fn client_config(
+    driver: Arc<WebPkiServerVerifier>,
+    own: &Arc<CertifiedKey>,
+    provider: &Arc<CryptoProvider>,
+) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring has cipher suites of TLS 1.3")
+        .with_webpki_verifier(driver)
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own))));
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+fn server_config(
+    callers: Arc<dyn ClientCertVerifier>,
+    own: &Arc<CertifiedKey>,
+    provider: &Arc<CryptoProvider>,
+) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring has cipher suites of TLS 1.3")
+        .with_client_cert_verifier(callers)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own))));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+/// As the other side will.
+fn verify(
+    role: Role,
+    chain: &[CertificateDer<'static>],
+    roots: &RootCertStore,
+    callers: &dyn ClientCertVerifier,
+    provider: &CryptoProvider,
+) -> Result<(), rustls::Error> {
+    let (own, others) = (&chain[0], &chain[1..]);
+    let now = UnixTime::now();
+    match role {
+        Role::Driver => client::verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(own)?,
+            roots,
+            others,
+            now,
+            provider.signature_verification_algorithms.all,
+        ),
+        Role::Viewer | Role::Worker => {
+            callers.verify_client_cert(own, others, now).map(|_verified| ())
+        }
+    }
+}
+
+/// What is wrong with our own certificate.
+fn own_error(files: &TlsFiles, role: Role, error: rustls::Error) -> TlsError {
+    let path = files.cert.clone();
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return unusable(path, &error);
+    };
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            TlsError::Expired { path, until: utc(not_after) }
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            TlsError::NotYetValid { path, from: utc(not_before), now: utc(time) }
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TlsError::OtherAuthority { path, ca: files.ca.clone() }
+        }
+        CertificateError::InvalidPurposeContext { .. } => TlsError::OtherRole {
+            path,
+            found: "is not for this end of a connection (extended key usage)".to_owned(),
+            wanted: role,
+        },
+        other => unusable(path, &rustls::Error::InvalidCertificate(other)),
+    }
+}
+
+fn unusable(path: PathBuf, error: &rustls::Error) -> TlsError {
+    TlsError::Malformed {
+        path,
+        wanted: "a certificate of P-256 as mapmill certs makes it",
+        found: error.to_string(),
+    }
+}
+
+fn certified_key(
+    files: &TlsFiles,
+    chain: Vec<CertificateDer<'static>>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let path = files.key.clone();
+    let text = read(&path, Secrecy::OwnersAlone)?;
+    let malformed = |path: &Path, found: String| TlsError::Malformed {
+        path: path.to_owned(),
+        wanted: "a private key (PKCS#8 in PEM)",
+        found,
+    };
+    let key =
+        PrivateKeyDer::from_pem_slice(&text).map_err(|error| malformed(&path, said(error)))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::OtherKey { path: path.clone(), certificate: files.cert.clone() }
+        }
+        other => malformed(&path, other.to_string()),
+    })
+}
+
+/// All certificates of a file; one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path, Secrecy::None)?;
+    let malformed = |found| TlsError::Malformed {
+        path: path.to_owned(),
+        wanted: "a certificate (X.509 in PEM)",
+        found,
+    };
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let found = found.map_err(|error| malformed(said(error)))?;
+    if found.is_empty() {
+        return Err(malformed(said(pem::Error::NoItemsFound)));
+    }
+    Ok(found)
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| TlsError::Malformed {
+            path: path.to_owned(),
+            wanted: "the certificate of an authority",
+            found: error.to_string(),
+        })?;
+    }
+    Ok(roots)
+}
+
+fn said(error: pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => "none".to_owned(),
+        other => format!("a damaged one ({other})"),
+    }
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Secrecy {
+    None,
+    OwnersAlone,
+}
+
+fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, TlsError> {
+    let failed = |source| TlsError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // Of what was opened, not of what has the name by now.
+    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
+    if secrecy == Secrecy::OwnersAlone && mode & 0o077 != 0 {
+        return Err(TlsError::Public { path: path.to_owned(), mode });
+    }
+    let mut text = Vec::new();
+    file.take(limits::CREDENTIAL_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+fn stamps(files: &TlsFiles) -> [Stamp; 3] {
+    [&files.cert, &files.key, &files.ca].map(|path| {
+        let stamp = path.metadata().map(|file| Stamp {
+            inode: file.ino(),
+            bytes: file.size(),
+            seconds: file.mtime(),
+            nanos: file.mtime_nsec(),
+        });
+        // A file that is not there is unlike any that is.
+        stamp.unwrap_or_default()
+    })
+}
+
+/// A time as people read it.
+pub(crate) fn utc(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    ASN1Time::from_timestamp(seconds).map_or_else(|_| seconds.to_string(), |it| it.to_string())
+}
+
+fn with_source(error: &TlsError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
