@@ -5,6 +5,10 @@
 //! side alone. The two ends are [`Client`], which makes one call at a time and says whether trying
 //! again can help, and [`serve`], which turns calls into calls of a [`Driver`].
 //!
+//! Each shows the other its [`Credentials`], as far as it has some: a certificate ([`Tls`]), a
+//! [`Token`]. What a caller may do follows from its [`Identity`], and is decided in one place, in
+//! front of all services, before anything of a call is read.
+//!
 //! Deliberately absent: retries (the worker knows how long it is worth waiting), and any decision.
 
 mod auth;

@@ -79,3 +79,43 @@ pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of a file with a certificate or a key. Ours have under 1 KB.
 pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
+
+/// Connections to a driver at once. A worker has one; each takes some 50 KB, mostly for TLS.
+pub const CONNECTIONS_MAX: usize = 20_000;
+
+/// Connections on which no call was admitted yet. Those of good workers are it for a moment.
+pub const STRANGERS_MAX: usize = 1_024;
+
+/// How long a handshake may take: as long as a worker waits for it.
+pub const HANDSHAKE_DEADLINE: Duration = CONNECT_DEADLINE;
+
+/// How long a driver waits for the first call that it admits on a connection. A worker connects to
+/// make a call, and has given that call up by then.
+pub const FIRST_CALL_DEADLINE: Duration = CALL_DEADLINE;
+
+/// How long the one message of a call may be on its way after the call itself: the largest, on a
+/// line of 1 Mbit/s.
+pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(8);
+
+/// How long a driver listens on to somebody whose handshake it refused, so that the reason arrives:
+/// what is closed with something unread loses what was said last.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes of a message that are taken before its receiver asks for more. Reports fit, but for those
+/// of many thousand buckets.
+pub const STREAM_WINDOW: u32 = 256 << 10;
+
+/// The same for all calls of a connection together: as much as somebody can make a driver keep.
+pub const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Bytes of a frame, the least that HTTP/2 allows: less can be sent to keep a driver waiting.
+pub const FRAME_BYTES_MAX: u32 = 16 << 10;
+
+/// Calls that were taken back before anybody looked at them. A worker takes back one at a time.
+pub const RESET_STREAMS_MAX: usize = 20;
+
+/// Calls that broke the rules of HTTP/2 before the connection is given up.
+pub const BROKEN_STREAMS_MAX: usize = 64;
+
+/// Refusals of one kind that are logged in a second; the others are counted.
+pub const REFUSALS_LOGGED_MAX: u32 = 3;

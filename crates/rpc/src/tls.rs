@@ -8,6 +8,7 @@
 //! Deliberately absent: versions before TLS 1.3, resumption (a ticket would outlive what it was
 //! given for; a handshake costs less than a millisecond), and lists of what was revoked.
 
+pub(crate) mod handshake;
 mod identity;
 
 use std::fmt;
@@ -31,6 +32,8 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, RootCertStore, ServerConfig, client,
 };
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 pub(crate) use identity::{RoleError, role_of};
@@ -82,6 +85,9 @@ struct Kept {
 pub(crate) struct Loaded {
     /// What our certificate calls us.
     name: String,
+    /// When our certificate is valid, as people read it.
+    valid_from: String,
+    valid_until: String,
     /// For whoever connects.
     pub(crate) client: Arc<ClientConfig>,
     /// For whoever is connected to: callers must have a certificate.
@@ -211,6 +217,11 @@ impl Tls {
         self.0.kept().loaded.name.clone()
     }
 
+    /// Where they are.
+    pub(crate) fn files(&self) -> &TlsFiles {
+        &self.0.files
+    }
+
     /// What the files say now, looked at once a second at most. If they cannot be loaded what they
     /// said before is kept, and the reason logged once.
     pub(crate) async fn current(&self) -> Arc<Loaded> {
@@ -218,7 +229,14 @@ impl Tls {
             let shared = Arc::clone(&self.0);
             // They may lie on a disk that does not answer. A panic in there is no reason for one
             // here: what was loaded before is as good as it was.
-            let _ = tokio::task::spawn_blocking(move || shared.look()).await;
+            match tokio::task::spawn_blocking(move || shared.look()).await {
+                Ok(Ok(true)) => tracing::info!(name = self.name(), "took new certificates"),
+                Ok(Err(error)) => {
+                    let error = with_source(&error);
+                    tracing::warn!("keeping the certificates from before: {error}");
+                }
+                Ok(Ok(false)) | Err(_) => {}
+            }
         }
         Arc::clone(&self.0.kept().loaded)
     }
@@ -247,25 +265,19 @@ impl Shared {
         is_due
     }
 
-    fn look(&self) {
+    /// Whether there was something new.
+    fn look(&self) -> Result<bool, TlsError> {
         let stamps = stamps(&self.files);
         if stamps == self.kept().stamps {
-            return;
+            return Ok(false);
         }
         // Without the lock: connections that are made meanwhile take what there is.
         let read = Loaded::read(&self.files, self.role);
         let mut kept = self.kept();
+        // Also of files that cannot be used: they are so until they change again.
         kept.stamps = stamps;
-        match read {
-            Ok(loaded) => {
-                tracing::info!(name = loaded.name, "took the new certificate");
-                kept.loaded = Arc::new(loaded);
-            }
-            Err(error) => {
-                let error = with_source(&error);
-                tracing::warn!("keeping the old certificate, as the new cannot be used: {error}");
-            }
-        }
+        kept.loaded = Arc::new(read?);
+        Ok(true)
     }
 }
 
@@ -301,8 +313,11 @@ impl Loaded {
             .map_err(|error| own_error(files, role, error))?;
         let driver =
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let validity = validity(&chain[0]);
         Ok(Self {
             name,
+            valid_from: validity.0,
+            valid_until: validity.1,
             client: client_config(
                 driver.map_err(|error| malformed(error.to_string()))?,
                 &own,
@@ -375,22 +390,20 @@ fn own_error(files: &TlsFiles, role: Role, error: rustls::Error) -> TlsError {
     let rustls::Error::InvalidCertificate(error) = error else {
         return unusable(path, &error);
     };
-    match error {
-        CertificateError::ExpiredContext { not_after, .. } => {
-            TlsError::Expired { path, until: utc(not_after) }
-        }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            TlsError::NotYetValid { path, from: utc(not_before), now: utc(time) }
-        }
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            TlsError::OtherAuthority { path, ca: files.ca.clone() }
-        }
-        CertificateError::InvalidPurposeContext { .. } => TlsError::OtherRole {
+    if let CertificateError::ExpiredContext { not_after, .. } = error {
+        TlsError::Expired { path, until: utc(not_after) }
+    } else if let CertificateError::NotValidYetContext { time, not_before } = error {
+        TlsError::NotYetValid { path, from: utc(not_before), now: utc(time) }
+    } else if handshake::is_of_another_authority(&error) {
+        TlsError::OtherAuthority { path, ca: files.ca.clone() }
+    } else if let CertificateError::InvalidPurposeContext { .. } = error {
+        TlsError::OtherRole {
             path,
             found: "is not for this end of a connection (extended key usage)".to_owned(),
             wanted: role,
-        },
-        other => unusable(path, &rustls::Error::InvalidCertificate(other)),
+        }
+    } else {
+        unusable(path, &rustls::Error::InvalidCertificate(error))
     }
 }
 
@@ -416,11 +429,11 @@ fn certified_key(
     };
     let key =
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| malformed(&path, said(error)))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::OtherKey { path: path.clone(), certificate: files.cert.clone() }
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+        if let rustls::Error::InconsistentKeys(_) = error {
+            return TlsError::OtherKey { path: path.clone(), certificate: files.cert.clone() };
         }
-        other => malformed(&path, other.to_string()),
+        malformed(&path, error.to_string())
     })
 }
 
@@ -453,10 +466,10 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 fn said(error: pem::Error) -> String {
-    match error {
-        pem::Error::NoItemsFound => "none".to_owned(),
-        other => format!("a damaged one ({other})"),
+    if let pem::Error::NoItemsFound = error {
+        return "none".to_owned();
     }
+    format!("a damaged one ({error})")
 }
 
 /// Who may read a file.
@@ -490,6 +503,17 @@ fn stamps(files: &TlsFiles) -> [Stamp; 3] {
         // A file that is not there is unlike any that is.
         stamp.unwrap_or_default()
     })
+}
+
+/// From when until when a certificate is valid, of one that was read before.
+fn validity(der: &[u8]) -> (String, String) {
+    X509Certificate::from_der(der).map_or_else(
+        |_| Default::default(),
+        |(_, certificate)| {
+            let validity = certificate.validity();
+            (validity.not_before.to_string(), validity.not_after.to_string())
+        },
+    )
 }
 
 /// A time as people read it.

@@ -7,6 +7,7 @@ pub(crate) mod client;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
 pub(crate) mod server;
+mod socket;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

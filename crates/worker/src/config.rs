@@ -58,9 +58,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Address(AddressError),
     /// The driver wants another token.
-    #[error(
-        "the driver at {driver} refused this worker: {message}; both sides need the same MAPMILL_TOKEN"
-    )]
+    #[error("cannot work for the driver at {driver}: {message}")]
     Denied {
         /// Its address.
         driver: String,

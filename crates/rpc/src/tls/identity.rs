@@ -30,10 +30,7 @@ pub(crate) fn role_of(der: &[u8]) -> Result<(Role, String), RoleError> {
     let names = names.map_or(&[][..], |names| names.value.general_names.as_slice());
     let ours: Vec<&str> = names
         .iter()
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        })
+        .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None })
         .filter(|uri| uri.get(..URN.len()).is_some_and(|start| start.eq_ignore_ascii_case(URN)))
         .collect();
     let &[urn] = ours.as_slice() else {

@@ -1,7 +1,10 @@
 //! The worker's end: one call at a time, each with a deadline.
 
+mod network;
+
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +16,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Response};
 
+use self::network::{Line, Network};
 use super::pb::driver_client::DriverClient;
 use super::{
     Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
@@ -36,10 +40,11 @@ pub struct AddressError {
 /// A call brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The driver wants another token. Trying again does not help.
+    /// The driver wants to be shown something else, or shows what this side cannot accept. Trying
+    /// again does not help.
     #[error("{message}")]
     Denied {
-        /// The driver's sentence.
+        /// What is wrong, and what can be done about it.
         message: String,
     },
     /// One side breaks the protocol. Trying again does not help.
@@ -114,6 +119,7 @@ fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn st
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: DriverClient<InterceptedService<Channel, Show>>,
+    line: Arc<Line>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,11 +142,15 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self, AddressError> {
-        Ok(Self::over(endpoint(address)?.connect_lazy(), credentials))
+        let line = Arc::new(Line::default());
+        let network = Network::new(credentials.clone(), Arc::clone(&line));
+        let endpoint = endpoint(address)?
+            .connect_timeout(limits::CONNECT_DEADLINE + limits::HANDSHAKE_DEADLINE);
+        Ok(Self::over(endpoint.connect_with_connector_lazy(network), credentials, line))
     }
 
-    /// As [`new`](Self::new), over what `connect` makes of the address: a simulated network has no
-    /// sockets of the operating system.
+    /// As [`new`](Self::new), over what `connect` makes of the address, as it is: a simulated
+    /// network has no sockets of the operating system, and needs no TLS.
     ///
     /// # Errors
     ///
@@ -155,10 +165,11 @@ impl Client {
         Connecting: Future<Output = io::Result<IO>> + Send + 'static,
     {
         let connector = Connector { address: address.to_owned(), connect };
-        Ok(Self::over(endpoint(address)?.connect_with_connector_lazy(connector), credentials))
+        let channel = endpoint(address)?.connect_with_connector_lazy(connector);
+        Ok(Self::over(channel, credentials, Arc::default()))
     }
 
-    fn over(channel: Channel, credentials: &Credentials) -> Self {
+    fn over(channel: Channel, credentials: &Credentials, line: Arc<Line>) -> Self {
         let token = credentials.token.as_ref().map(|token| {
             let mut header: MetadataValue<Ascii> =
                 token.header().parse().expect("a token is printable ASCII, see Token::parse");
@@ -167,13 +178,26 @@ impl Client {
         });
         let inner = DriverClient::with_interceptor(channel, Show(token))
             .max_decoding_message_size(limits::RESPONSE_BYTES_MAX);
-        Self { inner }
+        Self { inner, line }
+    }
+
+    /// The answer, or why there is none.
+    fn heard<T>(&self, answer: Result<Response<T>, tonic::Status>) -> Result<T, CallError> {
+        match answer.map_err(CallError::from) {
+            Ok(answer) => {
+                self.line.set_answered();
+                Ok(answer.into_inner())
+            }
+            Err(error @ CallError::Unreachable { .. }) => Err(self.line.explain(error)),
+            Err(error @ (CallError::Denied { .. } | CallError::Protocol { .. })) => Err(error),
+        }
     }
 
     /// Presents this worker.
     pub async fn register(&mut self, register: &Register) -> Result<RegisterAnswer, CallError> {
         let request = within(limits::CALL_DEADLINE, register.into())?;
-        Ok(register_answer(self.inner.register(request).await?.into_inner())?)
+        let answer = self.inner.register(request).await;
+        Ok(register_answer(self.heard(answer)?)?)
     }
 
     /// Asks for a task; the driver may take [`limits::NEXT_TASK_WAIT`] to answer.
@@ -181,7 +205,8 @@ impl Client {
         let message =
             pb::NextTaskRequest { session: caller.session.0.clone(), worker: caller.worker };
         let request = within(limits::NEXT_TASK_DEADLINE, message)?;
-        Ok(task_answer(self.inner.next_task(request).await?.into_inner())?)
+        let answer = self.inner.next_task(request).await;
+        Ok(task_answer(self.heard(answer)?)?)
     }
 
     /// Says that this worker is alive, and how far it is.
@@ -196,7 +221,8 @@ impl Client {
             running: running.map(Into::into),
         };
         let request = within(limits::CALL_DEADLINE, message)?;
-        Ok(order(self.inner.heartbeat(request).await?.get_ref())?)
+        let answer = self.inner.heartbeat(request).await;
+        Ok(order(&self.heard(answer)?)?)
     }
 
     /// Says how an attempt ended.
@@ -208,7 +234,8 @@ impl Client {
     ) -> Result<Verdict, CallError> {
         let message = report_request(caller, attempt, outcome, false);
         let request = within(limits::REPORT_DEADLINE, message)?;
-        let (verdict, _) = report_answer(self.inner.report(request).await?.into_inner())?;
+        let answer = self.inner.report(request).await;
+        let (verdict, _) = report_answer(self.heard(answer)?)?;
         Ok(verdict)
     }
 
@@ -223,21 +250,23 @@ impl Client {
     ) -> Result<(Verdict, Option<TaskAnswer>), CallError> {
         let message = report_request(caller, attempt, outcome, true);
         let request = within(limits::REPORT_DEADLINE, message)?;
-        Ok(report_answer(self.inner.report(request).await?.into_inner())?)
+        let answer = self.inner.report(request).await;
+        Ok(report_answer(self.heard(answer)?)?)
     }
 
     /// Says that this worker goes away for good.
     pub async fn leave(&mut self, caller: &Caller) -> Result<(), CallError> {
         let message = pb::LeaveRequest { session: caller.session.0.clone(), worker: caller.worker };
         let request = within(limits::LEAVE_DEADLINE, message)?;
-        self.inner.leave(request).await?;
-        Ok(())
+        let answer = self.inner.leave(request).await;
+        self.heard(answer).map(|pb::LeaveResponse {}| ())
     }
 
     /// Asks how the job stands.
     pub async fn status(&mut self) -> Result<Status, CallError> {
         let request = within(limits::CALL_DEADLINE, pb::StatusRequest {})?;
-        Ok(status(self.inner.status(request).await?.into_inner())?)
+        let answer = self.inner.status(request).await;
+        Ok(status(self.heard(answer)?)?)
     }
 }
 
@@ -255,8 +284,7 @@ fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
         .connect_timeout(limits::CONNECT_DEADLINE)
         .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true))
+        .keep_alive_while_idle(true))
 }
 
 /// Makes a connection whenever there is none.

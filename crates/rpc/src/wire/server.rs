@@ -1,22 +1,30 @@
 //! The driver's end: calls come in, a [`Driver`] answers them in our own types.
 
+mod connection;
+mod elsewhere;
+mod guard;
+mod incoming;
+mod message;
+mod refusals;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tonic::codegen::tokio_stream::StreamExt;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-use tonic::codegen::tokio_stream::{Stream, StreamExt};
-use tonic::service::InterceptorLayer;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::service::Routes;
 use tonic::{Request, Response};
 
+use self::elsewhere::Elsewhere;
+use self::guard::Guard;
+use self::incoming::Reception;
+use self::refusals::Refusals;
 use super::pb::driver_server::DriverServer;
 use super::{Malformed, caller, outcome, pb, register, report_response, running};
 use crate::credentials::Credentials;
@@ -25,7 +33,7 @@ use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
-use crate::peer::{Identity, Peer, Refusal};
+use crate::peer::{Peer, Refusal};
 
 /// Answers calls. Every method may be called twice, late, or for something long over.
 ///
@@ -102,9 +110,10 @@ pub enum ServeError {
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// With a token among the `credentials`, every call to every service must show it. Beside
-/// [`Driver`] there are the standard health service (`mapmill.v1.Driver` is serving) and server
-/// reflection, so that ordinary gRPC tools work.
+/// Who may call what, of those who show what `credentials` ask for, says [`guard`]. With TLS among
+/// them every connection is encrypted; new files are taken without a restart. Beside [`Driver`]
+/// there are the standard health service (`mapmill.v1.Driver` is serving) and server reflection, so
+/// that ordinary gRPC tools work.
 ///
 /// # Errors
 ///
@@ -115,8 +124,21 @@ pub async fn serve(
     credentials: Credentials,
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    answer(incoming, driver, credentials, Some(ended)).await
+    let refusals = Arc::new(Refusals::default());
+    let reception = Reception {
+        tls: credentials.tls.clone(),
+        is_open: credentials.token.is_some(),
+        refusals: Arc::clone(&refusals),
+    };
+    // One is enough: tonic takes them at once.
+    let (ready, incoming) = mpsc::channel(1);
+    let guard = guard(driver, credentials, refusals).await?;
+    let answering =
+        server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
+    // Ends with the other: as soon as nobody takes connections any more.
+    let accepting = incoming::accept(listener, reception, ready);
+    let (answered, ()) = tokio::join!(answering, accepting);
+    answered.map_err(ServeError::Transport)
 }
 
 /// As [`serve`], on connections that come from elsewhere: a simulated network has no sockets of the
@@ -134,19 +156,18 @@ pub async fn serve_on<IO>(
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let incoming = ReceiverStream::new(connections).map(|accepted| Ok(Elsewhere(accepted)));
-    answer(incoming, driver, credentials, None::<std::future::Pending<()>>).await
+    let incoming =
+        ReceiverStream::new(connections).map(|accepted| io::Result::Ok(Elsewhere(accepted)));
+    let guard = guard(driver, credentials, Arc::default()).await?;
+    server().serve_with_incoming(guard, incoming).await.map_err(ServeError::Transport)
 }
 
-async fn answer<IO>(
-    incoming: impl Stream<Item = io::Result<IO>>,
+/// All services, behind their guard.
+async fn guard(
     driver: Arc<impl Driver>,
     credentials: Credentials,
-    ended: Option<impl Future<Output = ()>>,
-) -> Result<(), ServeError>
-where
-    IO: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
-{
+    refusals: Arc<Refusals>,
+) -> Result<Guard, ServeError> {
     let service = DriverServer::new(Adapter(driver))
         .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
         .max_encoding_message_size(limits::RESPONSE_BYTES_MAX);
@@ -156,93 +177,26 @@ where
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<DriverServer<Adapter<NoDriver>>>().await;
+    let services = Routes::new(service)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
+        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
+        .prepare();
+    Ok(Guard::new(services, Arc::new(credentials), refusals))
+}
 
-    let router = tonic::transport::Server::builder()
+/// HTTP/2 within its limits.
+fn server() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(limits::KEEP_ALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEP_ALIVE_TIMEOUT))
         .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+        .http2_max_local_error_reset_streams(Some(limits::BROKEN_STREAMS_MAX))
+        .http2_max_pending_accept_reset_streams(Some(limits::RESET_STREAMS_MAX))
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
         .max_concurrent_streams(limits::STREAMS_MAX)
-        // In front of all services, so that a new one cannot forget it.
-        .layer(InterceptorLayer::new(move |request| admit(&credentials, request)))
-        .add_service(service)
-        .add_service(health_service)
-        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
-    let served = match ended {
-        Some(ended) => router.serve_with_incoming_shutdown(unhurried(incoming), ended).await,
-        None => router.serve_with_incoming(unhurried(incoming)).await,
-    };
-    served.map_err(ServeError::Transport)
-}
-
-/// A connection that tells nothing of its other end.
-struct Elsewhere<IO>(IO);
-
-impl<IO> Connected for Elsewhere<IO> {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Elsewhere<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Elsewhere<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
-
-/// Pauses after a connection that could not be accepted. When there are no file handles left the
-/// next one cannot either, and asking at once again and again is all that a processor would do.
-fn unhurried<T>(incoming: impl Stream<Item = io::Result<T>>) -> impl Stream<Item = io::Result<T>> {
-    incoming.then(|accepted| async {
-        if accepted.is_err() {
-            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
-        }
-        accepted
-    })
-}
-
-fn admit(
-    credentials: &Credentials,
-    mut request: Request<()>,
-) -> Result<Request<()>, tonic::Status> {
-    let shown = request.metadata_mut().remove("authorization");
-    let identity = match (&credentials.token, shown) {
-        (None, _) => Some(Identity::Anyone),
-        (Some(token), Some(shown)) if token.admits(shown.as_bytes()) => Some(Identity::Bearer),
-        (Some(_), _) => None,
-    };
-    let address = request.remote_addr();
-    if let Some(identity) = identity {
-        request.extensions_mut().insert(Peer { identity, address });
-        Ok(request)
-    } else {
-        tracing::warn!(peer = ?address, "refused a call without the right token");
-        Err(tonic::Status::unauthenticated(
-            "this driver wants a token, and the call shows none or another",
-        ))
-    }
+        .max_frame_size(limits::FRAME_BYTES_MAX)
 }
 
 /// What was read of a message of `peer`, if it was one.
@@ -278,7 +232,7 @@ impl From<Refusal> for tonic::Status {
 /// Who made a call that was admitted.
 fn peer<T>(request: &Request<T>) -> Peer {
     let peer = request.extensions().get::<Peer>();
-    peer.expect("whatever was admitted says by whom it is, see admit").clone()
+    peer.expect("whatever was admitted says by whom it is, see the guard").clone()
 }
 
 struct Adapter<D>(Arc<D>);
@@ -377,22 +331,5 @@ impl Driver for NoDriver {
 
     async fn status(&self, _: Peer) -> Result<Status, Refusal> {
         match *self {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn failing_to_accept_does_not_spin() {
-        let began = tokio::time::Instant::now();
-        let endless = tonic::codegen::tokio_stream::iter(std::iter::repeat_with(|| {
-            Err::<(), _>(io::Error::from_raw_os_error(24))
-        }));
-
-        assert_eq!(unhurried(endless).take(10).collect::<Vec<_>>().await.len(), 10);
-
-        assert_eq!(began.elapsed(), 10 * limits::ACCEPT_PAUSE);
     }
 }

@@ -1,0 +1,159 @@
+//! Why a handshake failed, in words that help whoever reads them.
+
+use std::io;
+
+use tokio_rustls::rustls::pki_types::UnixTime;
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError, Error};
+
+use super::{Loaded, TlsFiles, utc};
+
+/// Why a driver refused a caller, for the driver's log.
+pub(crate) fn refused_by_driver(error: &io::Error) -> String {
+    let Some(error) = of_tls(error) else {
+        return match error.kind() == io::ErrorKind::UnexpectedEof {
+            true => "the other end hung up in the middle of it".to_owned(),
+            false => error.to_string(),
+        };
+    };
+    if let Error::InvalidCertificate(error) = error {
+        format!("the certificate that was shown {}", what_is_wrong(error))
+    } else if let Error::AlertReceived(alert) = error {
+        format!("the other end refused this driver's certificate ({alert:?})")
+    } else if let Error::InvalidMessage(_) = error {
+        "the other end does not speak TLS".to_owned()
+    } else if let Error::PeerIncompatible(_) = error {
+        format!("the other end does not speak TLS 1.3 as this one ({error})")
+    } else if *error == Error::NoCertificatesPresented {
+        "no certificate was shown".to_owned()
+    } else if *error == Error::NoApplicationProtocol {
+        "the other end does not speak gRPC (HTTP/2)".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+/// Why there is no connection to a driver, and what can be done about it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Trouble {
+    pub(crate) message: String,
+    /// Whether it will be the same as long as nobody changes something.
+    pub(crate) is_lasting: bool,
+}
+
+impl Trouble {
+    pub(crate) fn lasting(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_lasting: true }
+    }
+
+    /// Of a connection with TLS to a driver at `host`. `None`: TLS has nothing to do with it.
+    pub(crate) fn of_driver(
+        error: &io::Error,
+        host: &str,
+        files: &TlsFiles,
+        own: &Loaded,
+    ) -> Option<Self> {
+        let error = of_tls(error)?;
+        let message = if let Error::AlertReceived(alert) = error {
+            of_alert(*alert, files, own)?
+        } else if let Error::InvalidCertificate(error) = error {
+            of_certificate(error, host, files)
+        } else if let Error::InvalidMessage(_) = error {
+            "the driver does not speak TLS: start it with --tls DIR too".to_owned()
+        } else if let Error::PeerIncompatible(_) = error {
+            format!("the driver does not speak TLS 1.3 ({error})")
+        } else {
+            format!("TLS with the driver failed: {error}")
+        };
+        Some(Self::lasting(message))
+    }
+}
+
+/// What is wrong with a driver's certificate.
+fn of_certificate(error: &CertificateError, host: &str, files: &TlsFiles) -> String {
+    if let CertificateError::NotValidForNameContext { presented, .. } = error {
+        let names: Vec<&str> = presented.iter().filter_map(|name| host_in(name)).collect();
+        let names = if names.is_empty() { "no host".to_owned() } else { names.join(", ") };
+        return format!(
+            "the driver's certificate is for {names}, not for {host}: call the driver by one of \
+             these, or make it another certificate, with --host {host}: mapmill certs issue driver"
+        );
+    }
+    let what = what_is_wrong(error);
+    if is_of_another_authority(error) {
+        let ca = files.ca.display();
+        return format!(
+            "the driver's certificate {what} than {ca}: use a folder made by the authority that \
+             made the driver's"
+        );
+    }
+    format!("the driver's certificate {what}")
+}
+
+/// What a driver says when it refuses our certificate: one word, after the handshake seems done.
+fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<String> {
+    use AlertDescription as Alert;
+    let cert = files.cert.display();
+    if [Alert::CloseNotify, Alert::UserCanceled].contains(&alert) {
+        // Not about us: the driver ends.
+        return None;
+    }
+    Some(if alert == Alert::CertificateRequired {
+        "the driver wants a certificate, and was shown none".to_owned()
+    } else if alert == Alert::CertificateExpired {
+        format!(
+            "the driver says that {cert} has expired or is not yet valid; it is valid from {} \
+             until {}, and here it is {}: make another (mapmill certs issue), or set the clocks \
+             right",
+            own.valid_from,
+            own.valid_until,
+            utc(UnixTime::now())
+        )
+    } else if [Alert::UnknownCA, Alert::DecryptError].contains(&alert) {
+        format!(
+            "the driver says that {cert} is of another authority than its own: use a folder made \
+             by the driver's"
+        )
+    } else if alert == Alert::UnsupportedCertificate {
+        format!(
+            "the driver says that {cert} is not for those who call it: make one that is, with: \
+             mapmill certs issue worker --name NAME"
+        )
+    } else if alert == Alert::NoApplicationProtocol {
+        "what listens there does not speak gRPC".to_owned()
+    } else {
+        format!("the driver refused {cert} or this side's TLS ({alert:?})")
+    })
+}
+
+fn what_is_wrong(error: &CertificateError) -> String {
+    if is_of_another_authority(error) {
+        "was made by another authority".to_owned()
+    } else if let CertificateError::ExpiredContext { time, not_after } = error {
+        let (until, now) = (utc(*not_after), utc(*time));
+        format!("has expired: it was valid until {until}, and here it is {now}")
+    } else if let CertificateError::NotValidYetContext { time, not_before } = error {
+        let (from, now) = (utc(*not_before), utc(*time));
+        format!(
+            "is not yet valid: it is from {from} on, and here it is {now}; are the clocks right?"
+        )
+    } else if let CertificateError::InvalidPurposeContext { .. } = error {
+        "is not for this end of a connection (extended key usage)".to_owned()
+    } else {
+        format!("cannot be accepted: {}", rustls::Error::InvalidCertificate(error.clone()))
+    }
+}
+
+/// One of the same name has another key.
+pub(super) fn is_of_another_authority(error: &CertificateError) -> bool {
+    [CertificateError::BadSignature, CertificateError::UnknownIssuer].contains(error)
+}
+
+/// The host in `DnsName("w7")` or `IpAddress(10.0.0.7)`, as rustls writes them.
+fn host_in(presented: &str) -> Option<&str> {
+    let name = presented.strip_prefix("DnsName(").or(presented.strip_prefix("IpAddress("))?;
+    Some(name.trim_end_matches(')').trim_matches('"'))
+}
+
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}

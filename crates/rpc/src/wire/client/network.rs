@@ -1,0 +1,251 @@
+//! Connections to a driver over the network, and what is known of why there are none.
+//!
+//! Our own rather than tonic's: with TLS 1.3 a driver that does not want our certificate says so
+//! when the handshake seems done, and what hyper makes of that is a broken connection.
+
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::codegen::Service;
+use tonic::codegen::http::Uri;
+
+use super::CallError;
+use crate::credentials::Credentials;
+use crate::limits;
+use crate::peer::Role;
+use crate::tls::handshake::Trouble;
+use crate::tls::{Loaded, Tls, role_of};
+use crate::wire::socket::Socket;
+
+/// What is known of the way to the driver. Shared by the client and its connections.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Why the connection that was tried last came to nothing, if it is known.
+    trouble: Mutex<Option<Trouble>>,
+    has_answered: AtomicBool,
+}
+
+impl Line {
+    /// The driver has answered a call.
+    pub(super) fn set_answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Says of a call without an answer why that is, as far as it is known. A driver that has never
+    /// answered and cannot as things are is not worth waiting for. One that has may be about to:
+    /// new certificates do not come to all sides at once.
+    pub(super) fn explain(&self, error: CallError) -> CallError {
+        match self.trouble().clone() {
+            None => error,
+            Some(Trouble { message, is_lasting }) => {
+                match is_lasting && !self.has_answered.load(Ordering::Relaxed) {
+                    true => CallError::Denied { message },
+                    false => CallError::Unreachable { message },
+                }
+            }
+        }
+    }
+
+    fn set(&self, trouble: Option<Trouble>) {
+        *self.trouble() = trouble;
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
+        // Nothing can panic while it is held.
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers why there is no connection.
+    fn fail(&self, trouble: Trouble) -> BoxError {
+        let error = io::Error::other(trouble.message.clone());
+        self.set(Some(trouble));
+        error.into()
+    }
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Makes a connection whenever there is none.
+#[derive(Clone)]
+pub(super) struct Network {
+    http: HttpConnector,
+    credentials: Credentials,
+    line: Arc<Line>,
+}
+
+impl Network {
+    pub(super) fn new(credentials: Credentials, line: Arc<Line>) -> Self {
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(limits::CONNECT_DEADLINE));
+        Self { http, credentials, line }
+    }
+
+    async fn connect(mut self, uri: Uri) -> Result<Watched, BoxError> {
+        self.line.set(None);
+        let stream = self.http.call(uri.clone()).await?.into_inner();
+        let line = Arc::clone(&self.line);
+        let Some(tls) = &self.credentials.tls else {
+            self.check_token(&stream)?;
+            return Ok(Watched { socket: Socket::Plain(stream), line, first: Some(First::Plain) });
+        };
+        // Addresses of version 6 stand in brackets.
+        let host = uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+        let own = tls.current().await;
+        let socket = self.encrypt(tls, &own, stream, host).await?;
+        let first = First::Encrypted { tls: tls.clone(), own, host: host.to_owned() };
+        Ok(Watched { socket, line, first: Some(first) })
+    }
+
+    async fn encrypt(
+        &self,
+        tls: &Tls,
+        own: &Loaded,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<Socket, BoxError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| self.line.fail(Trouble::lasting(format!("{host:?} names no host"))))?;
+        let connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
+        let stream = timeout(limits::HANDSHAKE_DEADLINE, connecting)
+            .await
+            .map_err(|_elapsed| "the driver does not answer the handshake of TLS")?
+            .map_err(|error| match Trouble::of_driver(&error, host, tls.files(), own) {
+                Some(trouble) => self.line.fail(trouble),
+                None => error.into(),
+            })?;
+        // The name is right, and the authority is: that it is no worker's certificate is left.
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        match certificate.map(|der| role_of(der)) {
+            Some(Ok((Role::Driver, _))) => Ok(Socket::Encrypted(Box::new(stream.into()))),
+            Some(Ok((role, name))) => Err(self.line.fail(Trouble::lasting(format!(
+                "what listens there shows the certificate of the {role} {name}, not a driver's: \
+                 mapmill certs issue driver"
+            )))),
+            Some(Err(error)) => Err(self.line.fail(Trouble::lasting(format!(
+                "what listens there is no driver of Mapmill: {error}"
+            )))),
+            None => Err("what listens there shows no certificate".into()),
+        }
+    }
+
+    /// What is shown in the clear can be read and used by anybody on the way.
+    fn check_token(&self, stream: &TcpStream) -> Result<(), BoxError> {
+        let address = stream.peer_addr()?;
+        let is_shown = self.credentials.token.is_some();
+        if !is_shown || self.credentials.insecure || address.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        Err(self.line.fail(Trouble::lasting(format!(
+            "the token would go to {address} over a connection that anybody on the way can read: \
+             use --tls DIR on both sides, or allow it with --insecure"
+        ))))
+    }
+}
+
+impl Service<Uri> for Network {
+    type Response = TokioIo<Watched>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.http.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let network = self.clone();
+        Box::pin(async { Ok(TokioIo::new(network.connect(uri).await?)) })
+    }
+}
+
+/// A connection whose first words are listened to.
+pub(super) struct Watched {
+    socket: Socket,
+    line: Arc<Line>,
+    first: Option<First>,
+}
+
+/// What the first words of the driver may tell.
+enum First {
+    /// That it does not want our certificate.
+    Encrypted { tls: Tls, own: Arc<Loaded>, host: String },
+    /// That it speaks TLS.
+    Plain,
+}
+
+impl First {
+    fn trouble(&self, read: &io::Result<()>, bytes: &[u8]) -> Option<Trouble> {
+        match (self, read) {
+            (Self::Encrypted { tls, own, host }, Err(error)) => {
+                Trouble::of_driver(error, host, tls.files(), own)
+            }
+            // An alert; no frame of HTTP/2 that comes first is so long.
+            (Self::Plain, Ok(())) if bytes.first() == Some(&0x15) => Some(Trouble::lasting(
+                "the driver speaks TLS: give this side its certificate with --tls DIR",
+            )),
+            (Self::Encrypted { .. } | Self::Plain, _) => None,
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if let Poll::Ready(read) = &read
+            && let Some(first) = self.first.take()
+            && let Some(trouble) = first.trouble(read, &buffer.filled()[before..])
+        {
+            let error = io::Error::other(trouble.message.clone());
+            self.line.set(Some(trouble));
+            return Poll::Ready(Err(error));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

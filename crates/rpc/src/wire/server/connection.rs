@@ -1,0 +1,187 @@
+//! One connection at the driver: who is at its other end, and how long it may be a stranger.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+use tonic::transport::server::Connected;
+
+use super::refusals::{Cause, Refusals};
+use crate::limits;
+use crate::peer::Role;
+use crate::tls::RoleError;
+use crate::wire::socket::Socket;
+
+/// What every call on a connection is told about it. Clones are of the same connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connection(Arc<About>);
+
+#[derive(Debug, Default)]
+struct About {
+    address: Option<SocketAddr>,
+    /// Whose certificate was shown, if any was.
+    certified: Option<Result<(Role, String), RoleError>>,
+    is_known: AtomicBool,
+    /// Among the strangers. Given back with the first call that is admitted.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        address: SocketAddr,
+        certified: Option<Result<(Role, String), RoleError>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self(Arc::new(About {
+            address: Some(address),
+            certified,
+            is_known: AtomicBool::new(false),
+            place: Mutex::new(Some(place)),
+        }))
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.0.address
+    }
+
+    pub(super) fn certified(&self) -> Option<&Result<(Role, String), RoleError>> {
+        self.0.certified.as_ref()
+    }
+
+    /// A call on it was admitted.
+    pub(super) fn set_known(&self) {
+        if !self.0.is_known.swap(true, Ordering::Relaxed) {
+            // Nothing can panic while it is held.
+            self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.is_known.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that was accepted. It breaks when nothing that is admitted comes in time, and when
+/// what comes is of another protocol: hyper itself waits for ever for the first bytes.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    socket: Socket,
+    connection: Connection,
+    /// Until a call was admitted.
+    patience: Option<Pin<Box<Sleep>>>,
+    has_spoken: bool,
+    refusals: Arc<Refusals>,
+    /// Among all connections.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Accepted {
+    pub(super) fn new(
+        socket: Socket,
+        connection: Connection,
+        refusals: Arc<Refusals>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let patience = Some(Box::pin(tokio::time::sleep(limits::FIRST_CALL_DEADLINE)));
+        Self { socket, connection, patience, has_spoken: false, refusals, _place: place }
+    }
+
+    /// An error as soon as this connection has been a stranger for too long.
+    fn check_patience(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(patience) = &mut self.patience else {
+            return Ok(());
+        };
+        if self.connection.is_known() {
+            self.patience = None;
+            return Ok(());
+        }
+        if patience.as_mut().poll(context).is_pending() {
+            return Ok(());
+        }
+        let seconds = limits::FIRST_CALL_DEADLINE.as_secs();
+        let what = format_args!("a connection without a call that may be made within {seconds} s");
+        self.refusals.log(Cause::Silence, self.connection.address(), what);
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// Whether these can be the first bytes of HTTP/2, which every caller begins with the same.
+    fn check_first(&self, first: u8) -> io::Result<()> {
+        let what = if first == b'P' {
+            return Ok(());
+        } else if first == 0x16 {
+            "a connection with TLS, which this driver was not started with: --tls DIR"
+        } else {
+            "a connection of another protocol than gRPC"
+        };
+        self.refusals.log(Cause::Handshake, self.connection.address(), format_args!("{what}"));
+        Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+}
+
+impl Connected for Accepted {
+    type ConnectInfo = Connection;
+
+    fn connect_info(&self) -> Connection {
+        self.connection.clone()
+    }
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_patience(context)?;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if !self.has_spoken
+            && let Some(&first) = buffer.filled().get(before)
+        {
+            self.has_spoken = true;
+            self.check_first(first)?;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // Here too: who is never read from may be waited for in vain to read.
+        self.check_patience(context)?;
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_patience(context)?;
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_patience(context)?;
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_patience(context)?;
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,208 @@
+//! Who may call what. In front of every service, so that none can forget it.
+//!
+//! What is not in [`CALLS`] may be called by nobody, and how a path is written is no way around it:
+//! paths are compared byte by byte with those of the table, before anything else looks at them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::codegen::http::{HeaderValue, Request, Response};
+use tonic::service::Routes;
+
+use super::connection::Connection;
+use super::message::InTime;
+use super::refusals::{Cause, Refusals};
+use crate::auth::Token;
+use crate::credentials::Credentials;
+use crate::peer::{Identity, Peer, Role};
+use crate::wire::printable;
+
+/// A method of a service.
+struct Call {
+    path: &'static str,
+    /// Who may call it by certificate. The token is good for all.
+    roles: &'static [Role],
+    messages: Messages,
+}
+
+/// How many messages a caller sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Messages {
+    /// At once.
+    One,
+    /// Whenever it likes.
+    Stream,
+}
+
+/// Everything that can be called.
+const CALLS: &[Call] = &[
+    one("/mapmill.v1.Driver/Register", &[Role::Worker]),
+    one("/mapmill.v1.Driver/NextTask", &[Role::Worker]),
+    one("/mapmill.v1.Driver/Heartbeat", &[Role::Worker]),
+    one("/mapmill.v1.Driver/Report", &[Role::Worker]),
+    one("/mapmill.v1.Driver/Leave", &[Role::Worker]),
+    one("/mapmill.v1.Driver/Status", &[Role::Viewer]),
+    one("/grpc.health.v1.Health/Check", &[Role::Viewer, Role::Worker]),
+    one("/grpc.health.v1.Health/Watch", &[Role::Viewer]),
+    stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &[Role::Viewer]),
+    stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &[Role::Viewer]),
+];
+
+const fn one(path: &'static str, roles: &'static [Role]) -> Call {
+    Call { path, roles, messages: Messages::One }
+}
+
+const fn stream(path: &'static str, roles: &'static [Role]) -> Call {
+    Call { path, roles, messages: Messages::Stream }
+}
+
+/// Lets nothing through to the services but what their callers may call.
+#[derive(Clone)]
+pub(super) struct Guard {
+    services: Routes,
+    credentials: Arc<Credentials>,
+    refusals: Arc<Refusals>,
+}
+
+/// Why a call is not let through: for the log, and for the caller.
+struct Refused {
+    cause: Cause,
+    status: Status,
+}
+
+impl Guard {
+    pub(super) fn new(
+        services: Routes,
+        credentials: Arc<Credentials>,
+        refusals: Arc<Refusals>,
+    ) -> Self {
+        Self { services, credentials, refusals }
+    }
+
+    /// Admits the call, or says why not. Takes the token out of it, whatever it is: nobody behind
+    /// this line has to hide it.
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<Messages, Status> {
+        let shown = request.headers_mut().remove("authorization");
+        // Connections of a simulated network know nothing of their other end.
+        let connection = request.extensions().get::<Connection>().cloned().unwrap_or_default();
+        let path = match request.uri().query() {
+            None => request.uri().path(),
+            Some(_) => "a path with a query",
+        };
+        let admitted = self
+            .identify(&connection, shown.as_ref())
+            .and_then(|identity| Ok((may_call(&identity, path)?, identity)));
+        match admitted {
+            Ok((messages, identity)) => {
+                connection.set_known();
+                let address = connection.address();
+                request.extensions_mut().insert(Peer { identity, address });
+                Ok(messages)
+            }
+            Err(Refused { cause, status }) => {
+                let what = format_args!("a call: {}", status.message());
+                self.refusals.log(cause, connection.address(), what);
+                Err(status)
+            }
+        }
+    }
+
+    /// Who it is that calls, as far as this driver wants to know.
+    fn identify(
+        &self,
+        connection: &Connection,
+        shown: Option<&HeaderValue>,
+    ) -> Result<Identity, Refused> {
+        let token = self.credentials.token.as_ref();
+        // Of those who show both, both must be right. The certificate says more.
+        if let (Some(token), Some(shown)) = (token, shown)
+            && !token.admits(shown.as_bytes())
+        {
+            return Err(self.unauthenticated("the call shows another"));
+        }
+        match (connection.certified(), token, shown) {
+            (Some(Ok((role, name))), _, _) => {
+                Ok(Identity::Certified { role: *role, name: name.clone() })
+            }
+            (Some(Err(error)), _, _) => Err(Refused {
+                cause: Cause::Certificate,
+                status: Status::permission_denied(format!(
+                    "{error}; make one with: mapmill certs issue worker --name NAME"
+                )),
+            }),
+            (None, Some(_), Some(_)) => Ok(Identity::Bearer),
+            (None, Some(_), None) => Err(self.unauthenticated("the call shows none")),
+            (None, None, _) if self.credentials.tls.is_some() => {
+                Err(self.unauthenticated("the call shows none"))
+            }
+            (None, None, _) => Ok(Identity::Anyone),
+        }
+    }
+
+    /// What this driver wants to be shown, and how that is done.
+    fn unauthenticated(&self, instead: &str) -> Refused {
+        let Credentials { token, tls, .. } = &*self.credentials;
+        let wanted = match (tls.is_some(), token.as_ref().map(|_: &Token| ())) {
+            (true, Some(())) => {
+                "this driver wants a certificate of its authority (--tls DIR) or a token, \
+                 and INSTEAD; of the token, both sides need the same MAPMILL_TOKEN"
+            }
+            (true, None) => {
+                "this driver wants a certificate of its authority, and INSTEAD: --tls DIR"
+            }
+            (false, _) => {
+                "this driver wants a token, and INSTEAD; both sides need the same MAPMILL_TOKEN"
+            }
+        };
+        let status = Status::unauthenticated(wanted.replace("INSTEAD", instead));
+        Refused { cause: Cause::Token, status }
+    }
+}
+
+/// Whether somebody may make the call of this path.
+fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
+    let Some(call) = CALLS.iter().find(|call| call.path == path) else {
+        let path = printable(path, 100);
+        let status = Status::permission_denied(format!("there is nothing to call at {path:?}"));
+        return Err(Refused { cause: Cause::Path, status });
+    };
+    let (role, name) = match identity {
+        Identity::Anyone | Identity::Bearer => return Ok(call.messages),
+        Identity::Certified { role, .. } if call.roles.contains(role) => return Ok(call.messages),
+        Identity::Certified { role, name } => (role, name),
+    };
+    let method = call.path.rsplit('/').next().unwrap_or_default();
+    // All roles in the table but one entry's are alone.
+    let wanted = call.roles.first().unwrap_or(&Role::Worker);
+    let status = Status::permission_denied(format!(
+        "a {role}'s certificate (urn:mapmill:{role}:{name}) may not call {method}; a {wanted}'s \
+         may: mapmill certs issue {wanted} --name NAME"
+    ));
+    Err(Refused { cause: Cause::Role, status })
+}
+
+impl Service<Request<Body>> for Guard {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Body>>::poll_ready(&mut self.services, context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        match self.admit(&mut request) {
+            Ok(Messages::One) => {
+                Box::pin(self.services.call(request.map(|body| Body::new(InTime::new(body)))))
+            }
+            Ok(Messages::Stream) => Box::pin(self.services.call(request)),
+            Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
+        }
+    }
+}
