@@ -302,7 +302,7 @@ fn worker_without_the_token_is_refused() {
         let mut stranger = cluster.job.start(name, command);
 
         assert_eq!(stranger.code(), 2, "{name}");
-        let refusal = stranger.wait_for("refused this worker");
+        let refusal = stranger.wait_for("cannot work for the driver");
         assert!(refusal.contains("both sides need the same MAPMILL_TOKEN"), "{refusal}");
     }
     cluster.worker(&[]);

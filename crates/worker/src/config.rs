@@ -57,12 +57,12 @@ pub enum WorkerError {
     /// No driver can have that address.
     #[error(transparent)]
     Address(AddressError),
-    /// The driver wants another token.
+    /// One side does not accept what the other shows.
     #[error("cannot work for the driver at {driver}: {message}")]
     Denied {
         /// Its address.
         driver: String,
-        /// Its sentence.
+        /// Why, and what can be done about it.
         message: String,
     },
     /// The driver fell silent.

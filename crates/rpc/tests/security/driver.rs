@@ -11,12 +11,14 @@ use rpc::message::{
 };
 use rpc::{CallError, Client, Credentials, Driver, Identity, Peer, Refusal, serve};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Serves until it is dropped.
 pub struct Server {
     pub address: SocketAddr,
     callers: Arc<Mutex<Vec<Peer>>>,
+    end: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
 }
 
@@ -31,11 +33,19 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let driver = Fake::default();
         let callers = Arc::clone(&driver.callers);
+        let (end, ended) = oneshot::channel();
         let served = tokio::spawn(async move {
-            let ended = std::future::pending();
-            serve(listener, Arc::new(driver), credentials, ended).await.expect("it does not end");
+            let ended = async { ended.await.expect("a server is not dropped while it ends") };
+            serve(listener, Arc::new(driver), credentials, ended).await.expect("it can end");
         });
-        Self { address, callers, served }
+        Self { address, callers, end: Some(end), served }
+    }
+
+    /// Finishes the calls in flight.
+    pub async fn stop(mut self) {
+        let end = self.end.take().expect("it ends once");
+        end.send(()).expect("it serves until then");
+        in_time(&mut self.served).await.expect("it does not panic");
     }
 
     pub fn client(&self, credentials: &Credentials) -> Client {

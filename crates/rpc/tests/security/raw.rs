@@ -1,5 +1,6 @@
 //! Callers that are not ours: TLS as they like it, and calls of any path.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -112,14 +113,30 @@ pub fn channel(address: SocketAddr, config: Option<Arc<ClientConfig>>) -> Channe
     }
 }
 
-/// What a call of any path brings, with an empty message: its headers are enough.
+/// What a call of any path brings, with an empty message: its headers are enough. Made again when
+/// its connection breaks, as that of a stranger does after a while.
 pub async fn call(
     channel: &Channel,
     path: PathAndQuery,
     header: Option<&str>,
 ) -> Result<(), Status> {
+    let mut answer = call_once(channel, path.clone(), header).await;
+    for _ in 0..5 {
+        // What a driver says has no cause on this side.
+        if answer.as_ref().is_err_and(|status| status.source().is_some()) {
+            answer = call_once(channel, path.clone(), header).await;
+        }
+    }
+    answer
+}
+
+async fn call_once(
+    channel: &Channel,
+    path: PathAndQuery,
+    header: Option<&str>,
+) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let mut request = Request::new(());
     if let Some(header) = header {
         request.metadata_mut().insert("authorization", header.parse().expect("it is ASCII"));

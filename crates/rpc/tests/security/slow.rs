@@ -166,6 +166,20 @@ async fn crowd_of_strangers_keeps_nobody_from_working() {
 }
 
 #[tokio::test]
+async fn driver_that_ends_waits_for_no_stranger() {
+    let server = Server::start(Credentials::default()).await;
+    let mut stranger = Wire::connect(server.address).await;
+    // Connections are taken in their order.
+    server.status(&Credentials::default()).await.unwrap();
+    let began = Instant::now();
+
+    server.stop().await;
+
+    assert!(began.elapsed() < limits::FIRST_CALL_DEADLINE / 2, "{:?}", began.elapsed());
+    in_time(stranger.closed()).await;
+}
+
+#[tokio::test]
 async fn calls_that_are_taken_back_at_once_end_their_connection() {
     let server = Server::start(Credentials::default()).await;
     let good = Good::start(server.client(&Credentials::default()));

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 use super::refusals::{Cause, Refusals};
@@ -69,27 +68,47 @@ impl Connection {
 
 /// A connection that was accepted. It breaks when nothing that is admitted comes in time, and when
 /// what comes is of another protocol: hyper itself waits for ever for the first bytes.
-#[derive(Debug)]
 pub(super) struct Accepted {
     socket: Socket,
     connection: Connection,
     /// Until a call was admitted.
-    patience: Option<Pin<Box<Sleep>>>,
+    patience: Option<Pin<Box<dyn Future<Output = Over> + Send>>>,
     has_spoken: bool,
     refusals: Arc<Refusals>,
     /// Among all connections.
     _place: OwnedSemaphorePermit,
 }
 
+/// What ends a connection that never was of use.
+enum Over {
+    /// The driver itself.
+    Driver,
+    Time,
+}
+
 impl Accepted {
+    /// A stranger is not waited for when the driver has `ended`.
     pub(super) fn new(
         socket: Socket,
         connection: Connection,
         refusals: Arc<Refusals>,
         place: OwnedSemaphorePermit,
+        ended: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let patience = Some(Box::pin(tokio::time::sleep(limits::FIRST_CALL_DEADLINE)));
-        Self { socket, connection, patience, has_spoken: false, refusals, _place: place }
+        let patience = Box::pin(async {
+            tokio::select! {
+                () = ended => Over::Driver,
+                () = tokio::time::sleep(limits::FIRST_CALL_DEADLINE) => Over::Time,
+            }
+        });
+        Self {
+            socket,
+            connection,
+            patience: Some(patience),
+            has_spoken: false,
+            refusals,
+            _place: place,
+        }
     }
 
     /// An error as soon as this connection has been a stranger for too long.
@@ -101,13 +120,26 @@ impl Accepted {
             self.patience = None;
             return Ok(());
         }
-        if patience.as_mut().poll(context).is_pending() {
-            return Ok(());
+        match patience.as_mut().poll(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(over) => {
+                self.patience = None;
+                Err(self.end(&over))
+            }
         }
-        let seconds = limits::FIRST_CALL_DEADLINE.as_secs();
-        let what = format_args!("a connection without a call that may be made within {seconds} s");
-        self.refusals.log(Cause::Silence, self.connection.address(), what);
-        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn end(&self, over: &Over) -> io::Error {
+        match over {
+            Over::Driver => io::ErrorKind::ConnectionAborted.into(),
+            Over::Time => {
+                let seconds = limits::FIRST_CALL_DEADLINE.as_secs();
+                let what =
+                    format_args!("a connection without a call that may be made within {seconds} s");
+                self.refusals.log(Cause::Silence, self.connection.address(), what);
+                io::ErrorKind::TimedOut.into()
+            }
+        }
     }
 
     /// Whether these can be the first bytes of HTTP/2, which every caller begins with the same.

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::connection::{Accepted, Connection};
 use super::refusals::{Cause, Refusals};
@@ -64,7 +65,7 @@ pub(super) async fn accept(
         };
         let (reception, ready) = (Arc::clone(&reception), ready.clone());
         handshakes.spawn(async move {
-            if let Some(accepted) = reception.receive(stream, address, places).await {
+            if let Some(accepted) = reception.receive(stream, address, places, &ready).await {
                 // Nobody wants it when the driver ends.
                 let _ = ready.send(Ok(accepted)).await;
             }
@@ -114,51 +115,55 @@ impl Reception {
         stream: TcpStream,
         address: SocketAddr,
         places: Places,
+        ready: &mpsc::Sender<io::Result<Accepted>>,
     ) -> Option<Accepted> {
         // Without it a small answer waits for more. The connection is as good as dead if it fails.
         stream.set_nodelay(true).ok()?;
-        let Some(tls) = &self.tls else {
-            let connection = Connection::new(address, None, places.among_strangers);
-            return Some(self.accepted(Socket::Plain(stream), connection, places.among_all));
+        let (socket, certified) = match &self.tls {
+            None => (Socket::Plain(stream), None),
+            Some(tls) => {
+                let stream = self.encrypt(tls, stream, address).await?;
+                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certified = certificate.map(|der| role_of(der));
+                (Socket::Encrypted(Box::new(stream.into())), certified)
+            }
         };
-        let loaded = tls.current().await;
-        let config = if self.is_open { &loaded.server_for_all } else { &loaded.server };
-        let accepting = TlsAcceptor::from(Arc::clone(config)).accept(stream).into_fallible();
-        let stream = match timeout(limits::HANDSHAKE_DEADLINE, accepting).await {
-            Ok(Ok(stream)) => stream,
+        let connection = Connection::new(address, certified, places.among_strangers);
+        let ready = ready.clone();
+        // When nobody takes connections any more the driver has ended.
+        let ended = async move { ready.closed().await };
+        let refusals = Arc::clone(&self.refusals);
+        Some(Accepted::new(socket, connection, refusals, places.among_all, ended))
+    }
+
+    async fn encrypt(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake = async {
+            let loaded = tls.current().await;
+            let config = if self.is_open { &loaded.server_for_all } else { &loaded.server };
+            TlsAcceptor::from(Arc::clone(config)).accept(stream).into_fallible().await
+        };
+        match timeout(limits::HANDSHAKE_DEADLINE, handshake).await {
+            Ok(Ok(stream)) => return Some(stream),
             Ok(Err((error, stream))) => {
-                let what = handshake::refused_by_driver(&error);
-                self.refuse(Cause::Handshake, address, &what);
+                let why = handshake::refused_by_driver(&error);
+                self.refuse(Cause::Handshake, address, &why);
                 linger(stream).await;
-                return None;
             }
             Err(_elapsed) => {
                 let seconds = limits::HANDSHAKE_DEADLINE.as_secs();
                 self.refuse(Cause::Silence, address, &format!("it took longer than {seconds} s"));
-                return None;
             }
-        };
-        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certified = certificate.map(|der| role_of(der));
-        let connection = Connection::new(address, certified, places.among_strangers);
-        Some(self.accepted(
-            Socket::Encrypted(Box::new(stream.into())),
-            connection,
-            places.among_all,
-        ))
+        }
+        None
     }
 
-    fn refuse(&self, cause: Cause, address: SocketAddr, what: &str) {
-        self.refusals.log(cause, Some(address), format_args!("a handshake: {what}"));
-    }
-
-    fn accepted(
-        &self,
-        socket: Socket,
-        connection: Connection,
-        place: OwnedSemaphorePermit,
-    ) -> Accepted {
-        Accepted::new(socket, connection, Arc::clone(&self.refusals), place)
+    fn refuse(&self, cause: Cause, address: SocketAddr, why: &str) {
+        self.refusals.log(cause, Some(address), format_args!("a handshake: {why}"));
     }
 }
 
