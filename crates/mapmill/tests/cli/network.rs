@@ -130,7 +130,7 @@ fn worker_with_another_token_is_refused() {
         assert!(
             ended
                 .stderr
-                .starts_with(&format!("mapmill: the driver at {address} refused this worker: "))
+                .starts_with(&format!("mapmill: cannot work for the driver at {address}: "))
                 && ended.stderr.ends_with("; both sides need the same MAPMILL_TOKEN\n"),
             "{}",
             ended.stderr
