@@ -16,9 +16,12 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use indicatif::MultiProgress;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Registry};
 use worker::Notice;
 
 use crate::certs::Finding;
@@ -32,6 +35,9 @@ const NOT_STARTED: u8 = 2;
 
 /// The user ended the job: 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// What is logged instead of what we say ourselves, in the language of tracing's `EnvFilter`.
+const LOG_VARIABLE: &str = "RUST_LOG";
 
 /// Why the program ends with an exit code other than 0.
 #[derive(Debug)]
@@ -139,6 +145,8 @@ pub(crate) enum Warning {
     Certificate(Box<Finding>),
     /// Others can reach us, and nothing is encrypted.
     Insecure { address: SocketAddr },
+    /// Nobody knows what is to be logged.
+    LogFilter,
     /// There are results of an earlier job.
     ReplacesResults { files: PathBuf },
     /// A worker process of `run` ended in the middle of the job.
@@ -156,6 +164,10 @@ impl Display for Warning {
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
             ),
+            Self::LogFilter => write!(
+                f,
+                "{LOG_VARIABLE} is not understood; it wants such as rustls=debug,rpc=trace"
+            ),
             Self::ReplacesResults { files } => write!(
                 f,
                 "{} holds the results of an earlier job; they are replaced, file by file",
@@ -168,8 +180,25 @@ impl Display for Warning {
     }
 }
 
-/// Sends what is logged to stderr.
+/// Sends what is logged to stderr: what we say ourselves, or whatever `RUST_LOG` names.
 pub(crate) fn begin(verbosity: Verbosity) {
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_ansi(false)
+        .with_writer(Stderr)
+        .with_filter(log_filter(verbosity));
+    tracing_subscriber::registry().with(layer).init();
+}
+
+fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
+    if let Some(wanted) = std::env::var_os(LOG_VARIABLE).filter(|wanted| !wanted.is_empty()) {
+        match EnvFilter::try_new(wanted.to_string_lossy()) {
+            Ok(filter) => return Box::new(filter),
+            Err(_) => warn(&Warning::LogFilter, verbosity),
+        }
+    }
     let level = match verbosity {
         Verbosity::Quiet => Level::ERROR,
         Verbosity::Normal => Level::WARN,
@@ -179,16 +208,7 @@ pub(crate) fn begin(verbosity: Verbosity) {
     let ours = |target: &str| {
         ["driver", "mapmill", "rpc", "worker"].iter().any(|crate_| target.starts_with(crate_))
     };
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
-    use tracing_subscriber::util::SubscriberInitExt;
-    let layer = tracing_subscriber::fmt::layer()
-        .event_format(Line)
-        .with_ansi(false)
-        .with_writer(Stderr)
-        .with_filter(tracing_subscriber::filter::filter_fn(move |meta| {
-            *meta.level() <= level && ours(meta.target())
-        }));
-    tracing_subscriber::registry().with(layer).init();
+    Box::new(filter_fn(move |meta| *meta.level() <= level && ours(meta.target())))
 }
 
 /// One line for people.
