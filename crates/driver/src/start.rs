@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct Config {
     pub listen: String,
     /// What every call must show, if anything.
     pub credentials: Credentials,
-    /// Listen where others can reach us, although nothing is encrypted.
+    /// Listen where others can reach us, although there is no TLS.
     pub insecure: bool,
     /// End the job when no worker was connected for so long; `None` for never.
     pub worker_wait: Option<Duration>,
@@ -116,8 +116,8 @@ pub enum StartError {
     Lock(#[source] LockError),
     /// The address is reachable by others, and nothing protects it.
     #[error(
-        "{address} can be reached from other machines, and this version does not encrypt; \
-         listen on 127.0.0.1 (and use an SSH tunnel), or accept the risk with --insecure"
+        "{address} can be reached from other machines, which could read along and take part; use \
+         TLS (--tls), or accept the risk with --insecure"
     )]
     NotLoopback {
         /// The address.
@@ -482,7 +482,9 @@ fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = addresses
         .next()
         .ok_or_else(|| unresolved(io::Error::new(io::ErrorKind::NotFound, "no address")))?;
-    if !address.ip().is_loopback() && !config.insecure {
+    // TLS alone is enough: whoever calls must have a certificate then, or the token.
+    let is_protected = config.credentials.tls.is_some() || config.insecure;
+    if !is_loopback(address.ip()) && !is_protected {
         return Err(StartError::NotLoopback { address });
     }
     let bound = |source| StartError::Bind { address, source };
@@ -490,6 +492,12 @@ fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
     listener.set_nonblocking(true).map_err(bound)?;
     let address = listener.local_addr().map_err(bound)?;
     Ok((listener, address))
+}
+
+/// Whether `ip` is reached from this machine alone.
+pub fn is_loopback(ip: IpAddr) -> bool {
+    // `::ffff:127.0.0.1` is `127.0.0.1`.
+    ip.to_canonical().is_loopback()
 }
 
 /// The folders that hold all inputs and the results, without those that lie in another of them:

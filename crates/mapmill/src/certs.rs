@@ -14,7 +14,7 @@ use driver::certs::{
 };
 
 use crate::flags::{CertsCommand, CertsFlags, DAYS_MAX, DEFAULT_ADDRESS};
-use crate::flags::{InitFlags, IssueFlags, TOKEN_VARIABLE, TokenFlags};
+use crate::flags::{InitFlags, IssueFlags, TokenFlags};
 use crate::messages::{self, Failure};
 use crate::numbers::utc;
 use folders::{Access, Content, Folder};
@@ -112,7 +112,7 @@ fn token(flags: &TokenFlags) -> Result<(), Failure> {
     folders::make_file(path, &line).map_err(Failure::start)?;
     let path = path.display();
     messages::say(format_args!(
-        "{path} holds a token; start driver and workers with: {TOKEN_VARIABLE}=$(cat {path}) mapmill"
+        "{path} holds a token; start driver and workers with: --token-file {path}"
     ));
     Ok(())
 }

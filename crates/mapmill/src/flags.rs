@@ -4,6 +4,8 @@
 //! means. Between the two everything is checked that can be checked without looking at the disk.
 
 mod certs;
+mod security;
+mod token_file;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -18,6 +20,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 pub(crate) use certs::{
     CertsCommand, CertsFlags, CertsShowFlags, DAYS_MAX, InitFlags, IssueFlags, TokenFlags,
 };
+use security::SecurityFlags;
+pub(crate) use security::{SECURITY_VARIABLES, TOKEN_VARIABLE, way_out};
 
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_count, parse_seconds};
@@ -69,7 +73,8 @@ pub(crate) struct RunFlags {
 /// Workers are started with `mapmill worker`, before or after the driver, here or on any machine
 /// that sees the same files under the same names. The driver ends when the job is over.
 ///
-/// If the environment variable MAPMILL_TOKEN is set, workers must have the same.
+/// On an address that other machines can reach it wants certificates, which `mapmill certs init`
+/// makes: nobody else can take part then, or read along.
 #[derive(Args, Debug)]
 #[command(after_long_help = JOB_EXIT_CODES)]
 pub(crate) struct DriverFlags {
@@ -77,6 +82,8 @@ pub(crate) struct DriverFlags {
     job: JobFlags,
     #[command(flatten)]
     listen: ListenFlags,
+    #[command(flatten)]
+    security: SecurityFlags,
     #[command(flatten)]
     scheduling: SchedulingFlags,
     #[command(flatten)]
@@ -166,16 +173,16 @@ struct ListenFlags {
     /// Wait for workers at ADDR (HOST:PORT)
     ///
     /// Port 0 takes any that is free. Addresses that other machines can reach are refused without
-    /// --insecure, because this version does not encrypt.
+    /// --tls or --insecure.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
     listen: String,
 
-    /// Listen on a network although nothing is encrypted
+    /// Listen on a network without TLS
     ///
-    /// Whoever can reach the address can then read the names of the input files and, without a
-    /// token, take part in the job.
-    #[arg(long, help_heading = "Network")]
+    /// Whoever is on the way can then read the names of the input files, and the token if there is
+    /// one; without a token, whoever can reach the address can take part in the job.
+    #[arg(long, help_heading = "Security")]
     insecure: bool,
 }
 
@@ -241,15 +248,12 @@ struct VerbosityFlags {
 /// Work for a driver until its job is over
 ///
 /// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
-/// moment: one that is told to stop (Ctrl-C, SIGTERM) hands its task back at once. If the
-/// environment variable MAPMILL_TOKEN is set, it is shown to the driver.
+/// moment: one that is told to stop (Ctrl-C, SIGTERM) hands its task back at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = WORKER_EXIT_CODES)]
 pub(crate) struct WorkerFlags {
-    /// Find the driver at ADDR (HOST:PORT)
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
-    #[arg(value_parser = parse_address)]
-    driver: String,
+    #[command(flatten)]
+    call: CallFlags,
 
     /// Leave when the driver has not answered for SECS
     ///
@@ -257,6 +261,9 @@ pub(crate) struct WorkerFlags {
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     #[arg(help_heading = "Network")]
     driver_timeout: Duration,
+
+    #[command(flatten)]
+    security: SecurityFlags,
 
     /// Read and write only below DIR [default: the current folder]
     ///
@@ -281,6 +288,20 @@ pub(crate) struct WorkerFlags {
 
     #[command(flatten)]
     verbosity: VerbosityFlags,
+}
+
+#[derive(Args, Debug)]
+struct CallFlags {
+    /// Find the driver at ADDR (HOST:PORT)
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
+    #[arg(value_parser = parse_address)]
+    driver: String,
+
+    /// Show a token without TLS to a driver that is elsewhere
+    ///
+    /// Whoever is on the way can then read it, and take part in the job.
+    #[arg(long, help_heading = "Security")]
+    insecure: bool,
 }
 
 /// Show the most frequent words of finished jobs
@@ -352,6 +373,8 @@ pub(crate) struct ManFlags {
 /// What `mapmill driver` is to do.
 pub(crate) struct DriverRequest {
     pub(crate) config: driver::Config,
+    /// The file with the driver's certificate.
+    pub(crate) certificate: Option<PathBuf>,
     pub(crate) show: Show,
 }
 
@@ -416,9 +439,9 @@ impl TryFrom<DriverFlags> for DriverRequest {
 
     fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
         let ListenFlags { listen, insecure } = flags.listen;
-        let credentials = token_from_environment()?.into();
+        let (credentials, certificate) = flags.security.for_listening(insecure)?;
         let config = driver_config(flags.job, flags.scheduling, listen, credentials, insecure);
-        Ok(Self { config, show: flags.show.into() })
+        Ok(Self { config, certificate, show: flags.show.into() })
     }
 }
 
@@ -451,12 +474,15 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
         let verbosity = Verbosity::from(flags.verbosity);
         let stop = worker::Stop::default();
+        let CallFlags { driver, insecure } = flags.call;
+        let role = driver::Role::Worker;
+        let credentials = flags.security.for_calling(&driver, role, insecure)?;
         let config = worker::Config {
-            driver: flags.driver,
+            driver,
             roots: worker::real_roots(&roots).map_err(Failure::start)?,
-            name: worker_name(std::process::id()),
+            name: certified_name(&credentials, std::process::id()),
             driver_timeout: flags.driver_timeout,
-            credentials: token_from_environment()?.into(),
+            credentials,
             throttle: flags.throttle,
             memory_bytes: flags.memory,
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
@@ -466,10 +492,23 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
     }
 }
 
+/// With a certificate, the name in it comes first: the driver takes no other.
+fn certified_name(credentials: &driver::Credentials, pid: u32) -> String {
+    let name = worker_name(pid);
+    match &credentials.tls {
+        Some(tls) => format!("{}:{name}", tls.name()),
+        None => name,
+    }
+}
+
 /// What a worker process of this machine calls itself: `host:pid`.
 pub(crate) fn worker_name(pid: u32) -> String {
-    let host = rustix::system::uname();
-    format!("{}:{pid}", host.nodename().to_string_lossy())
+    format!("{}:{pid}", host_name())
+}
+
+/// What this machine calls itself.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn driver_config(
@@ -498,13 +537,6 @@ fn driver_config(
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
     }
-}
-
-/// A secret has no place among the arguments, where everybody on the machine can read it.
-fn token_from_environment() -> Result<Option<driver::Token>, Failure> {
-    let Some(text) = std::env::var_os(TOKEN_VARIABLE) else { return Ok(None) };
-    let token = driver::Token::parse(&text.to_string_lossy());
-    token.map(Some).map_err(|error| Failure::start(messages::TokenError::new(error)))
 }
 
 /// `HOST:PORT`, with an IPv6 address in brackets. Whether there is such a host is seen later.
@@ -540,9 +572,6 @@ pub(crate) const DEFAULT_FILES: &str = "files";
 
 /// Where driver and workers meet if nothing else is said.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
-
-/// Shared by a driver and its workers.
-pub(crate) const TOKEN_VARIABLE: &str = "MAPMILL_TOKEN";
 
 /// The end of the help for all.
 const START_HERE: &str = "\

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::flags::{self, LocalWorkers, TOKEN_VARIABLE, Verbosity};
+use crate::flags::{self, LocalWorkers, Verbosity};
 use crate::messages::{self, Failure, SystemError, Warning};
 
 /// Worker processes. They are killed when this is dropped.
@@ -161,7 +161,11 @@ impl Recipe {
             Verbosity::Events => command.arg("-v"),
             Verbosity::Calls => command.arg("-vv"),
         };
-        command.env(TOKEN_VARIABLE, self.token.expose());
+        // What the user has set is for other drivers: here the token is all there is.
+        for variable in flags::SECURITY_VARIABLES {
+            command.env_remove(variable);
+        }
+        command.env(flags::TOKEN_VARIABLE, self.token.expose());
         command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         // Ctrl-C in a terminal goes to the whole process group; the driver tells the workers.
         command.process_group(0);

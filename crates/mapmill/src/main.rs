@@ -7,6 +7,7 @@ mod certs;
 mod documents;
 mod flags;
 mod fleet;
+mod invitation;
 mod messages;
 mod numbers;
 mod progress;
@@ -19,6 +20,7 @@ mod why;
 use std::process::ExitCode;
 
 use clap::Parser;
+use driver::StartError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -53,14 +55,16 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
     raise_open_files_limit();
     runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
+        let listen = request.config.listen.clone();
         let prepared = prepare(request.config, request.show)?.expecting_workers();
+        let address = prepared.address();
+        let command = invitation::worker(&listen, address, request.certificate.as_deref());
         if request.show.verbosity > Verbosity::Quiet {
             messages::say(format_args!(
-                "waiting for workers on {address}; start one with: mapmill worker --driver {address}",
-                address = prepared.address()
+                "waiting for workers on {address}; start one with: {command}"
             ));
         }
-        execute(prepared, request.show, interrupted).await
+        execute(prepared, command, request.show, interrupted).await
     })
 }
 
@@ -98,7 +102,8 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
             () = until(gave_up) => {}
         }
     };
-    let result = execute(prepared, request.show, ended_early).await;
+    let command = format!("mapmill worker --driver {}", prepared.address());
+    let result = execute(prepared, command, request.show, ended_early).await;
     // The keeper is gone already if it has given up on its workers; it says why.
     let _ = stop.send(());
     match keeper.await {
@@ -110,9 +115,13 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
 
 fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
     let insecure = config.insecure;
-    let files = config.files.clone();
+    let (files, listen) = (config.files.clone(), config.listen.clone());
     let prepared = driver::prepare(config).map_err(|error| {
-        let advice = error.disk().map(|fault| room::advice(&files, fault));
+        let advice = if let StartError::NotLoopback { .. } = error {
+            Some(invitation::to_certificates(&listen))
+        } else {
+            error.disk().map(|fault| room::advice(&files, fault))
+        };
         Failure::start(error).advise(advice)
     })?;
     if prepared.replaces_results() {
@@ -128,21 +137,23 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
             numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
         ));
     }
-    if insecure && !prepared.address().ip().is_loopback() {
+    if insecure && !driver::is_loopback(prepared.address().ip()) {
         let address = prepared.address();
         messages::warn(&Warning::Insecure { address }, show.verbosity);
     }
     Ok(prepared)
 }
 
+/// `worker` is the command that starts a worker for this driver.
 async fn execute(
     prepared: driver::Prepared,
+    worker: String,
     show: Show,
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
     let (running, over) = oneshot::channel();
-    let progress = progress::show(watcher, over, prepared.address(), show.verbosity);
+    let progress = progress::show(watcher, over, worker, show.verbosity);
     let progress = tokio::spawn(progress);
     let files = prepared.files().to_owned();
     let result = prepared.run(snapshots, interrupted).await;
@@ -170,7 +181,11 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
         interrupted.await;
         request.stop.request();
     });
-    worker::run(request.config).map_err(Failure::worker)
+    let way_out = flags::way_out(&request.config.credentials);
+    worker::run(request.config).map_err(|error| {
+        let is_denied = matches!(error, worker::WorkerError::Denied { .. });
+        Failure::worker(error).advise(is_denied.then(|| way_out.to_owned()))
+    })
 }
 
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {

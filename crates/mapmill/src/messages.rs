@@ -44,7 +44,7 @@ const LOG_VARIABLE: &str = "RUST_LOG";
 pub(crate) struct Failure {
     error: Box<dyn Error + Send + Sync>,
     code: u8,
-    /// The way out, where it is longer than a few words: a sentence below the error.
+    /// The way out, where it is longer than a few words: lines below the error.
     advice: Option<String>,
 }
 
@@ -112,29 +112,6 @@ impl Display for SystemError {
 impl Error for SystemError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.source)
-    }
-}
-
-/// The token in the environment cannot be one.
-#[derive(Debug)]
-pub(crate) struct TokenError(driver::TokenError);
-
-impl TokenError {
-    pub(crate) fn new(source: driver::TokenError) -> Self {
-        Self(source)
-    }
-}
-
-impl Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variable = crate::flags::TOKEN_VARIABLE;
-        write!(f, "cannot use {variable} (make a good one with: mapmill certs token)")
-    }
-}
-
-impl Error for TokenError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
     }
 }
 
@@ -316,8 +293,8 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
     } else {
         say(format_args!("{text}"));
     }
-    if let Some(advice) = &failure.advice {
-        say(format_args!("{advice}"));
+    for line in failure.advice.iter().flat_map(|advice| advice.lines()) {
+        say(format_args!("{line}"));
     }
     failure.code.into()
 }

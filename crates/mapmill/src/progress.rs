@@ -1,7 +1,6 @@
 //! The running job on a terminal: one line, and one more for each phase that has ended.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use driver::{PhaseSnapshot, Snapshot};
@@ -12,12 +11,12 @@ use crate::flags::Verbosity;
 use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 
-/// Shows snapshots until the job is over, which is when the sender of `over` is gone. Workers are
-/// expected at `address`.
+/// Shows snapshots until the job is over, which is when the sender of `over` is gone. `worker` is the
+/// command that starts a worker.
 pub(crate) async fn show(
     mut snapshots: watch::Receiver<Snapshot>,
     mut over: oneshot::Receiver<Infallible>,
-    address: SocketAddr,
+    worker: String,
     verbosity: Verbosity,
 ) {
     if verbosity == Verbosity::Quiet {
@@ -31,7 +30,7 @@ pub(crate) async fn show(
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         shown.update(&bar, &snapshot);
-        shown.call_for_workers(&snapshot, address);
+        shown.call_for_workers(&snapshot, &worker);
         // Rates and times go on while nothing happens. Cancel safe: a change is seen in the next
         // turn.
         let turn = async {
@@ -64,16 +63,14 @@ struct Shown {
 
 impl Shown {
     /// Nothing goes on without a worker, and nobody may know.
-    fn call_for_workers(&mut self, snapshot: &Snapshot, address: SocketAddr) {
+    fn call_for_workers(&mut self, snapshot: &Snapshot, worker: &str) {
         if snapshot.map.tasks == 0 || snapshot.workers > 0 || self.reduce {
             self.alone = None;
             return;
         }
         if self.alone.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
             self.alone = Some(Instant::now());
-            messages::say(format_args!(
-                "no worker is connected; start one with: mapmill worker --driver {address}"
-            ));
+            messages::say(format_args!("no worker is connected; start one with: {worker}"));
         }
     }
 

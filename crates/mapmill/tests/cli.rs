@@ -9,6 +9,7 @@ mod cli {
     mod network;
     mod output;
     mod scratch;
+    mod security;
     mod top;
     mod verify;
     mod why;

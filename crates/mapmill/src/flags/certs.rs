@@ -113,7 +113,7 @@ pub(crate) struct CertsShowFlags {
     pub(crate) json: bool,
 }
 
-/// Make a token, which driver and workers take from MAPMILL_TOKEN
+/// Make a token, which driver and workers take with --token-file
 ///
 /// 64 hexadecimal digits, on stdout and nothing else. Better into a file with --output: one that
 /// the shell makes, others may read.

@@ -466,8 +466,8 @@ fn token_is_64_digits_that_nobody_had_before() {
     assert_ne!(tokens[0], tokens[1]);
 
     let ended = scratch.run(&["certs", "token", "--output", "token"]);
-    let said = "mapmill: token holds a token; start driver and workers with: MAPMILL_TOKEN=$(cat \
-                token) mapmill\n";
+    let said = "mapmill: token holds a token; start driver and workers with: --token-file \
+                token\n";
     assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "", said));
     let written = fs::read_to_string(scratch.path("token")).unwrap();
     assert_eq!((written.len(), written.trim_end().len()), (65, 64));

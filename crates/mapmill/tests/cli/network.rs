@@ -1,8 +1,6 @@
-//! Addresses, secrets and roots: where driver and worker would meet, and do not.
+//! Addresses and roots: where driver and worker would meet, and do not.
 
-use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::os::unix::ffi::OsStrExt;
 
 use super::scratch::Scratch;
 
@@ -65,78 +63,6 @@ fn what_is_no_address_is_told_what_one_looks_like() {
             );
             scratch.refuses(scratch.command(&[command, flag, value]), &sentence);
         }
-    }
-}
-
-#[test]
-fn address_that_others_can_reach_is_refused_with_both_ways_out() {
-    let scratch = Scratch::new();
-    for address in ["0.0.0.0:0", "192.0.2.1:50051", "[::]:0"] {
-        let sentence = format!(
-            "{address} can be reached from other machines, and this version does not encrypt; \
-             listen on 127.0.0.1 (and use an SSH tunnel), or accept the risk with --insecure"
-        );
-        scratch.refuses(scratch.command(&["driver", "in", "--listen", address]), &sentence);
-    }
-}
-
-#[test]
-fn insecure_driver_warns() {
-    let scratch = Scratch::new();
-    let mut driver =
-        scratch.start(scratch.command(&["driver", "in", "--insecure", "--listen", "0.0.0.0:0"]));
-    driver.wait_for("waiting for workers on 0.0.0.0:");
-    let warning = driver.wait_for("mapmill: warning: 0.0.0.0:");
-    assert!(
-        warning.ends_with(
-            " can be reached from other machines, and nothing is encrypted (--insecure)"
-        ),
-        "{warning}"
-    );
-}
-
-#[test]
-fn token_that_is_none_is_refused_and_not_shown() {
-    let scratch = Scratch::new();
-    let long = "x".repeat(513);
-    for (token, characters) in [("", 0), ("hunter2", 7), ("caf\u{e9}", 3), (&long, 513)] {
-        let sentence = format!(
-            "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token): the token has \
-             {characters} usable characters; it needs 32 to 512, printable and without spaces"
-        );
-        for args in [&["driver", "in"][..], &["worker"]] {
-            let mut command = scratch.command(args);
-            command.env("MAPMILL_TOKEN", token);
-            scratch.refuses(command, &sentence);
-        }
-    }
-    let mut command = scratch.command(&["worker"]);
-    command.env("MAPMILL_TOKEN", OsStr::from_bytes(&[0xff; 40]));
-    scratch
-        .refuses(command, "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token)");
-}
-
-#[test]
-fn worker_with_another_token_is_refused() {
-    let scratch = Scratch::new();
-    let mut command = scratch.driver(&["in"]);
-    command.env("MAPMILL_TOKEN", "d".repeat(32));
-    let (_driver, address) = scratch.start_driver(command);
-
-    for token in [None, Some("w".repeat(32))] {
-        let mut worker = scratch.command(&["worker", "--driver", &address]);
-        worker.envs(token.map(|token| ("MAPMILL_TOKEN", token)));
-        let ended = scratch.end(worker);
-        assert!(
-            ended
-                .stderr
-                .starts_with(&format!("mapmill: cannot work for the driver at {address}: "))
-                && ended.stderr.ends_with("; both sides need the same MAPMILL_TOKEN\n"),
-            "{}",
-            ended.stderr
-        );
-        assert_eq!(ended.stderr.lines().count(), 1);
-        assert_eq!(ended.code, 2);
     }
 }
 

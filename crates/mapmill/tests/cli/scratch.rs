@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use crate::util::command::mapmill;
+use crate::util::command::{VARIABLES, mapmill};
 use crate::util::process::Process;
 
 /// A folder with the input `in/a.txt`, in which everybody may look around.
@@ -73,7 +73,10 @@ impl Scratch {
             fs::copy(&original, &copy).expect(OURS);
         }
         let mut command = self.in_here(Command::new(copy), args);
-        command.env_remove("MAPMILL_TOKEN").uid(NOBODY).gid(NOBODY);
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        command.uid(NOBODY).gid(NOBODY);
         command
     }
 
@@ -85,7 +88,7 @@ impl Scratch {
     }
 
     /// What we create is ours.
-    fn is_root(&self) -> bool {
+    pub fn is_root(&self) -> bool {
         self.folder.path().metadata().expect(OURS).uid() == 0
     }
 

@@ -7,6 +7,20 @@ use std::process::Command;
 pub fn mapmill() -> Command {
     let other = std::env::var_os("MAPMILL_BIN");
     let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_mapmill").into()));
-    command.env_remove("MAPMILL_TOKEN").env_remove("FAILPOINTS");
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     command
 }
+
+/// All that the program looks at.
+pub const VARIABLES: [&str; 8] = [
+    "FAILPOINTS",
+    "MAPMILL_TLS",
+    "MAPMILL_TLS_CA",
+    "MAPMILL_TLS_CERT",
+    "MAPMILL_TLS_KEY",
+    "MAPMILL_TOKEN",
+    "MAPMILL_TOKEN_FILE",
+    "RUST_LOG",
+];

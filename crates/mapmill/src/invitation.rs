@@ -1,0 +1,74 @@
+//! The commands that bring driver and workers together, spelled out for where this driver listens.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::flags;
+
+/// What starts a worker of the driver at `address`, which was typed as `listen`. `certificate` is
+/// the driver's, if it has one.
+pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
+    let command = format!("mapmill worker --driver {}:{}", host(listen), address.port());
+    let Some(certificate) = certificate else { return command };
+    // `mapmill certs init` makes a worker's folder beside the driver's.
+    let beside = certificate.parent().map(|folder| folder.with_file_name("worker"));
+    match beside.filter(|folder| folder.is_dir()) {
+        Some(folder) => format!("{command} --tls {}", folder.display()),
+        None => format!("{command} --tls DIR"),
+    }
+}
+
+/// The way out for a driver that would listen on a network without TLS: keys, and who gets which.
+pub(crate) fn to_certificates(listen: &str) -> String {
+    let (host, port) = (host(listen), listen.rsplit_once(':').map_or("", |(_, port)| port));
+    // Without a host, keys are made for what this machine calls itself.
+    let hosts = match is_everywhere(listen) {
+        true => String::new(),
+        false => format!(" --host {}", host.trim_matches(['[', ']'])),
+    };
+    format!(
+        "make keys:         mapmill certs init{hosts}\n\
+         start the driver:  mapmill driver ... --listen {listen} --tls certs/driver\n\
+         start workers:     mapmill worker --driver {host}:{port} --tls certs/worker"
+    )
+}
+
+/// By what name other machines find a driver that listens there.
+fn host(listen: &str) -> String {
+    match listen.rsplit_once(':') {
+        Some((host, _)) if !is_everywhere(listen) => host.to_owned(),
+        Some(_) | None => flags::host_name(),
+    }
+}
+
+/// Every address of this machine, which is none that others could call.
+fn is_everywhere(listen: &str) -> bool {
+    listen.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_sent_to_the_host_that_was_typed_and_the_port_that_was_found() {
+        let check = |listen: &str, address: &str, command: &str| {
+            let found = worker(listen, address.parse().expect("a literal"), None);
+            assert_eq!(found, format!("mapmill worker --driver {command}"));
+        };
+        check("127.0.0.1:0", "127.0.0.1:4711", "127.0.0.1:4711");
+        check("node7:0", "10.0.0.7:4711", "node7:4711");
+        check("[::1]:0", "[::1]:4711", "[::1]:4711");
+        let here = format!("{}:4711", flags::host_name());
+        check("0.0.0.0:0", "0.0.0.0:4711", &here);
+        check("[::]:0", "[::]:4711", &here);
+    }
+
+    #[test]
+    fn keys_are_made_for_the_host_that_was_typed() {
+        assert!(to_certificates("10.0.0.7:1").contains("certs init --host 10.0.0.7\n"));
+        assert!(to_certificates("[fd00::7]:1").contains("certs init --host fd00::7\n"));
+        assert!(to_certificates("[fd00::7]:1").contains("--driver [fd00::7]:1 "));
+        assert!(to_certificates("0.0.0.0:1").contains("certs init\n"));
+    }
+}
