@@ -8,6 +8,7 @@
 //! Deliberately absent: the text. A driver hands out byte ranges and collects checksums; no word
 //! ever passes through.
 
+mod ask;
 mod book;
 mod committer;
 mod crew;
@@ -27,12 +28,13 @@ mod status;
 mod story;
 mod verify;
 
+pub use ask::{AskError, ask};
 pub use history::{History, HistoryError, Life, State, history};
 pub use life::{JobError, Prepared, Witness};
 pub use plan::default_map_tasks;
 pub use rpc::certs;
 pub use rpc::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
-pub use rpc::message::{WordRule, WordRules};
+pub use rpc::message::{JobState, PhaseStatus, Status, WordRule, WordRules};
 pub use rpc::{Credentials, Role, Tls, TlsError, TlsFiles, Token, TokenError};
 pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, StartError, is_loopback, prepare};

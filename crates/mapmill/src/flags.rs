@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Run(RunFlags),
     Driver(DriverFlags),
     Worker(WorkerFlags),
+    Status(StatusFlags),
     Top(TopFlags),
     Verify(VerifyFlags),
     Why(WhyFlags),
@@ -304,6 +305,23 @@ struct CallFlags {
     insecure: bool,
 }
 
+/// Ask a running driver how its job stands
+///
+/// With certificates that of a viewer is wanted: a worker's is for working.
+#[derive(Args, Debug)]
+#[command(after_long_help = STATUS_EXIT_CODES)]
+pub(crate) struct StatusFlags {
+    #[command(flatten)]
+    call: CallFlags,
+
+    #[command(flatten)]
+    security: SecurityFlags,
+
+    /// Print it as JSON
+    #[arg(long, help_heading = "Messages")]
+    json: bool,
+}
+
 /// Show the most frequent words of finished jobs
 ///
 /// Counts of words that occur in several files are added up.
@@ -401,6 +419,13 @@ pub(crate) struct WorkerRequest {
     pub(crate) verbosity: Verbosity,
 }
 
+/// What `mapmill status` is to do.
+pub(crate) struct StatusRequest {
+    pub(crate) driver: String,
+    pub(crate) credentials: driver::Credentials,
+    pub(crate) json: bool,
+}
+
 /// What is printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Show {
@@ -489,6 +514,17 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             stop: stop.clone(),
         };
         Ok(Self { config, stop, verbosity })
+    }
+}
+
+impl TryFrom<StatusFlags> for StatusRequest {
+    type Error = Failure;
+
+    fn try_from(flags: StatusFlags) -> Result<Self, Failure> {
+        let CallFlags { driver, insecure } = flags.call;
+        let role = driver::Role::Viewer;
+        let credentials = flags.security.for_calling(&driver, role, insecure)?;
+        Ok(Self { driver, credentials, json: flags.json })
     }
 }
 
@@ -588,6 +624,10 @@ Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrup
 const WORKER_EXIT_CODES: &str = "\
 Exit codes: 0 the job is over; 1 the driver was lost, or too much hangs; 2 the worker could not \
 start, or the driver refused it.";
+
+/// The end of the long help for looking at a running job.
+const STATUS_EXIT_CODES: &str = "\
+Exit codes: 0 the driver has answered; 1 no driver answers; 2 the driver refused.";
 
 /// The end of the long help for telling what happened.
 const WHY_EXIT_CODES: &str = "\

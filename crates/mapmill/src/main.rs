@@ -13,6 +13,7 @@ mod numbers;
 mod progress;
 mod report;
 mod room;
+mod status;
 mod top;
 mod verify;
 mod why;
@@ -24,7 +25,9 @@ use driver::StartError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use flags::{Command, DriverRequest, Flags, RunRequest, Show, Verbosity, WorkerRequest};
+use flags::{
+    Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, Verbosity, WorkerRequest,
+};
 use messages::{Failure, Warning};
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Driver(request) => request.try_into().and_then(drive),
         Command::Man(request) => documents::man(&request),
         Command::Run(request) => request.try_into().and_then(run),
+        Command::Status(request) => request.try_into().and_then(look),
         Command::Top(request) => top::print(&request),
         Command::Verify(request) => verify::print(&request),
         Command::Why(request) => why::print(&request),
@@ -186,6 +190,12 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
         let is_denied = matches!(error, worker::WorkerError::Denied { .. });
         Failure::worker(error).advise(is_denied.then(|| way_out.to_owned()))
     })
+}
+
+/// `mapmill status`
+fn look(request: StatusRequest) -> Result<(), Failure> {
+    messages::begin(Verbosity::Normal);
+    runtime(1)?.block_on(status::print(request))
 }
 
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {

@@ -10,6 +10,7 @@ mod cli {
     mod output;
     mod scratch;
     mod security;
+    mod status;
     mod top;
     mod verify;
     mod why;

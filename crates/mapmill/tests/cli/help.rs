@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 9] =
-    ["run", "driver", "worker", "top", "verify", "why", "certs", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["run", "driver", "worker", "status", "top", "verify", "why", "certs", "completions", "man"];
 
 /// The commands of `mapmill certs`.
 const CERTS: [&str; 4] = ["init", "issue", "show", "token"];
@@ -78,6 +78,7 @@ fn help_mentions_the_defaults() {
     check("run", "--workers <W>", "one for each core]");
     check("driver", "--listen <ADDR>", "127.0.0.1:50051]");
     check("worker", "--driver <ADDR>", "127.0.0.1:50051]");
+    check("status", "--driver <ADDR>", "127.0.0.1:50051]");
     check("worker", "--driver-timeout <SECS>", "30]");
     check("worker", "--root <DIR>", "the current folder]");
     check("top", "[FILES]...  ", "files/out]");

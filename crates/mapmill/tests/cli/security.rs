@@ -233,7 +233,7 @@ fn token_is_shown_in_clear_to_this_machine_alone() {
     let token = |command: &mut Command| {
         command.env("MAPMILL_TOKEN", TOKEN);
     };
-    for command in ["worker"] {
+    for command in ["worker", "status"] {
         for driver in ["192.0.2.1:1", "[2001:db8::1]:1", "0.0.0.0:1", "[::ffff:192.0.2.1]:1"] {
             let sentence = format!(
                 "the token would go to {driver} in clear, for others on the way to read; use TLS \
@@ -333,7 +333,7 @@ fn refused_everywhere(
     variables: &[(&str, &OsStr)],
     sentence: &str,
 ) {
-    for args in [&["driver", "in"][..], &["worker"]] {
+    for args in [&["driver", "in"][..], &["worker"], &["status"]] {
         let mut command = scratch.command(&[args, flags].concat());
         command.envs(variables.iter().copied());
         scratch.refuses(command, sentence);

@@ -1,0 +1,143 @@
+//! How a running job stands, as its driver says: for who looks on from outside.
+
+use driver::{AskError, JobState, PhaseStatus, Status};
+use serde::Serialize;
+
+use crate::flags::{StatusRequest, way_out};
+use crate::messages::{self, Failure};
+use crate::numbers::{bytes, plural};
+
+/// What `--json` prints. Sizes are bytes.
+#[derive(Serialize)]
+struct Report {
+    state: &'static str,
+    map: PhaseReport,
+    reduce: PhaseReport,
+    workers: u32,
+    attempts: AttemptsReport,
+}
+
+#[derive(Serialize)]
+struct PhaseReport {
+    tasks: u32,
+    running: u32,
+    committed: u32,
+    /// 0 while it is not known.
+    bytes_total: u64,
+    bytes_done: u64,
+    words: u64,
+}
+
+#[derive(Serialize)]
+struct AttemptsReport {
+    started: u64,
+    failed: u64,
+    lost: u64,
+    stale_reports: u64,
+}
+
+/// `mapmill status`
+pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
+    let StatusRequest { driver, credentials, json } = request;
+    let status = driver::ask(&driver, &credentials).await;
+    let status = status.map_err(|error| failure(error, &credentials))?;
+    match json {
+        true => messages::json(&report(&status)),
+        false => messages::data(text(&status).as_bytes()),
+    }
+}
+
+/// That nobody answers may be as it should be: the job is over. That somebody does not want to
+/// answer is not.
+fn failure(error: AskError, credentials: &driver::Credentials) -> Failure {
+    match error {
+        AskError::Silent { .. } => Failure::output(error),
+        AskError::Denied { .. } => {
+            Failure::start(error).advise(Some(way_out(credentials).to_owned()))
+        }
+        AskError::Address(_) | AskError::Protocol { .. } => Failure::start(error),
+    }
+}
+
+fn report(status: &Status) -> Report {
+    Report {
+        state: state(status.state),
+        map: phase_report(status.map),
+        reduce: phase_report(status.reduce),
+        workers: status.workers,
+        attempts: AttemptsReport {
+            started: status.attempts_started,
+            failed: status.attempts_failed,
+            lost: status.attempts_lost,
+            stale_reports: status.stale_reports,
+        },
+    }
+}
+
+fn phase_report(phase: PhaseStatus) -> PhaseReport {
+    PhaseReport {
+        tasks: phase.tasks,
+        running: phase.running,
+        committed: phase.committed,
+        bytes_total: phase.bytes_total,
+        bytes_done: phase.bytes_done,
+        words: phase.words,
+    }
+}
+
+fn state(state: JobState) -> &'static str {
+    match state {
+        JobState::Cancelled => "cancelled",
+        JobState::Done => "done",
+        JobState::Failed => "failed",
+        JobState::Running => "running",
+    }
+}
+
+/// Lines as those at the end of a job.
+fn text(status: &Status) -> String {
+    let attempts = format!(
+        "{} started, {} failed, {} lost",
+        status.attempts_started, status.attempts_failed, status.attempts_lost
+    );
+    format!(
+        "{}\n  map       {}\n  reduce    {}\n  attempts  {attempts}\n  workers   {}\n",
+        state(status.state),
+        phase(status.map),
+        phase(status.reduce),
+        plural(status.workers, "worker", "workers"),
+    )
+}
+
+fn phase(phase: PhaseStatus) -> String {
+    let tasks = plural(phase.tasks, "task", "tasks");
+    let mut text = format!("{} of {tasks} done, {} running", phase.committed, phase.running);
+    if phase.bytes_total > 0 {
+        let (read, all) = (bytes(phase.bytes_done), bytes(phase.bytes_total));
+        text += &format!("; {read} of {all} read, {}", plural(phase.words, "word", "words"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_how_far_each_phase_is() {
+        let map = PhaseStatus {
+            tasks: 6,
+            running: 2,
+            committed: 3,
+            bytes_total: 2 << 20,
+            bytes_done: 1 << 20,
+            words: 12_345,
+        };
+        let reduce = PhaseStatus { tasks: 1, ..PhaseStatus::default() };
+        assert_eq!(
+            phase(map),
+            "3 of 6 tasks done, 2 running; 1.0 MiB of 2.0 MiB read, 12,345 words"
+        );
+        assert_eq!(phase(reduce), "0 of 1 task done, 0 running");
+    }
+}
