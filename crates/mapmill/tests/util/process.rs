@@ -58,6 +58,11 @@ impl Process {
         self.child.id()
     }
 
+    /// The processes that it has started, where the system tells.
+    pub fn children(&self) -> Vec<Pid> {
+        children(self.child.id())
+    }
+
     /// All it said on stderr until now.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.stderr).expect("the log was created at the start");
