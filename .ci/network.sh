@@ -1,0 +1,300 @@
+#!/usr/bin/env bash
+# Machines of their own for a driver and three workers: network namespaces, joined by a bridge. They
+# share the files, as machines with NFS do. The commands are those of README.md, "Several machines".
+#
+#   .ci/network.sh PROGRAM INPUTS      as root; needs iproute2 and tshark
+#
+# Runs a job with certificates and compares its results with those on loopback; looks for the text
+# and the paths in what went over the wire, and sees to it that the same search finds them where
+# nothing is encrypted; and then sees everybody refused who has to be.
+set -euo pipefail
+
+TOP=$(realpath "$(dirname "$0")/..")
+mapmill=$(realpath "$1")
+inputs=$(realpath "$2")
+WORKERS=3
+JOB_SECONDS_MAX=60
+PORT=50051
+HOST=10.77.0.1
+
+# ---- What holds. Each begins in an empty folder, with the inputs in `inputs`. ----
+
+job_with_certificates_runs_and_shows_nothing_on_the_wire() {
+    documented mapmill certs init --host $HOST
+    capture
+    documented on driver mapmill driver inputs --listen $HOST:$PORT --tls certs/driver &
+    local pids=($!) index
+    for ((index = 1; index <= WORKERS; index++)); do
+        documented on "w$index" mapmill worker --driver $HOST:$PORT --tls certs/worker &
+        pids+=($!)
+    done
+    all_well "${pids[@]}"
+    captured
+    compare
+    (($(stat -c %s wire) > 10000)) || fail "next to nothing went over the wire"
+    local word
+    for word in $(secrets); do
+        ! grep --quiet --text --fixed-strings -- "$word" wire || fail "on the wire: $word"
+    done
+    [[ -z $(shown) ]] || fail "on the wire: $(shown)"
+    echo "$(stat -c %s wire) bytes on the wire, and none of $(secrets | wc -l) words and paths"
+}
+
+# The control: what is looked for can be found.
+job_without_them_shows_paths_and_the_token() {
+    mapmill certs token --output token
+    capture
+    on driver mapmill driver inputs --listen $HOST:$PORT --insecure --token-file token &
+    local pids=($!) index
+    for ((index = 1; index <= WORKERS; index++)); do
+        on "w$index" mapmill worker --driver $HOST:$PORT --insecure --token-file token &
+        pids+=($!)
+    done
+    all_well "${pids[@]}"
+    captured
+    compare
+    local path found=0
+    for path in "$PWD"/inputs/*; do
+        ! grep --quiet --text --fixed-strings -- "$path" wire || ((++found))
+    done
+    ((found > 0)) || fail "no path on the wire: the search finds nothing"
+    (($(shown | wc -l) > WORKERS)) || fail "no token on the wire: the search finds nothing"
+    [[ $(shown | sort -u) == "Bearer $(cat token)" ]] || fail "not the token: $(shown | sort -u)"
+    echo "without TLS $found paths are on the wire, and the token $(shown | wc -l) times"
+}
+
+driver_without_them_is_not_started() {
+    refused driver 2 on driver mapmill driver inputs --listen $HOST:$PORT
+    said driver "mapmill certs init --host $HOST"
+    said driver "mapmill driver ... --listen $HOST:$PORT --tls certs/driver"
+    said driver "mapmill worker --driver $HOST:$PORT --tls certs/worker"
+    # Nor with a token, which anybody on the way could read; nor on every address there is.
+    mapmill certs token --output token
+    refused token 2 on driver mapmill driver inputs --listen $HOST:$PORT --token-file token
+    said token "can be reached from other machines"
+    refused everywhere 2 on driver mapmill driver inputs --listen 0.0.0.0:$PORT
+    said everywhere "can be reached from other machines"
+    [[ ! -e files ]] || fail "a driver that was refused has left files"
+}
+
+token_is_not_shown_in_clear() {
+    mapmill certs token --output token
+    capture
+    on driver mapmill driver inputs --listen $HOST:$PORT --insecure --token-file token &
+    local driver=$!
+    until_open
+    refused worker 2 on w1 mapmill worker --driver $HOST:$PORT --token-file token
+    said worker "--insecure"
+    refused status 2 on w1 mapmill status --driver $HOST:$PORT --token-file token
+    said status "--insecure"
+    # By its name, which stands for nothing before somebody calls it.
+    echo "$HOST driver.test" >>"$SCRATCH/hosts"
+    refused name 2 on w1 mapmill worker --driver driver.test:$PORT --token-file token
+    said name "--insecure"
+    refused none 2 on w1 mapmill status --driver $HOST:$PORT
+    # Nobody has shown it until somebody does.
+    on w1 mapmill status --driver $HOST:$PORT --token-file token --insecure | grep --quiet ^running
+    end "$driver"
+    captured
+    (($(shown | wc -l) == 1)) || fail "shown in clear: $(shown)"
+}
+
+strangers_are_refused_and_told_apart() {
+    mapmill certs init --host $HOST
+    mapmill certs init other --host $HOST
+    on driver mapmill driver inputs --listen $HOST:$PORT --tls certs/driver 2>driver.log &
+    local driver=$!
+    until_open
+
+    # A certificate of another authority, whose owner trusts that of this driver as well.
+    cat other/worker/ca.pem certs/worker/ca.pem >both.pem
+    refused stranger 2 on w1 mapmill worker --driver $HOST:$PORT --tls-cert other/worker/cert.pem \
+        --tls-key other/worker/key.pem --tls-ca both.pem
+    said stranger "cannot work for the driver at $HOST:$PORT"
+    said stranger "mapmill certs show"
+    until_said driver.log '10\.77\.0\.2.*authority\|authority.*10\.77\.0\.2'
+    # Somebody who does not trust the driver: it is he who refuses.
+    refused doubter 2 on w2 mapmill worker --driver $HOST:$PORT --tls other/worker
+    said doubter "authority"
+    said doubter "mapmill certs show"
+    # A certificate of this authority, for something else.
+    refused viewer 2 on w2 mapmill status --driver $HOST:$PORT --tls-cert certs/worker/cert.pem \
+        --tls-key certs/worker/key.pem --tls-ca certs/worker/ca.pem
+    said viewer "is the certificate of the worker"
+    # Nobody without any.
+    refused plain 2 on w2 mapmill status --driver $HOST:$PORT
+
+    documented on w3 mapmill status --driver $HOST:$PORT --tls certs/viewer | grep --quiet ^running
+    on w3 mapmill status --driver $HOST:$PORT --tls certs/viewer --json | grep --quiet '"workers":0'
+    grep --quiet panicked driver.log && fail "the driver panicked"
+    end "$driver"
+    cat driver.log stranger.log doubter.log
+}
+
+# ---- What they have in common. ----
+
+mapmill() {
+    command "$mapmill" "$@"
+}
+
+# Nothing but what README.md says, word for word.
+documented() { # [on MACHINE] mapmill ARGUMENT...
+    local command=("$@")
+    [[ $1 != on ]] || command=("${@:3}")
+    grep --quiet --fixed-strings -e "\$ ${command[*]}" "$TOP/README.md" ||
+        fail "README.md does not say: ${command[*]}"
+    "$@"
+}
+
+# COMMAND on a machine: it finds its hosts in a file of ours.
+on() { # MACHINE mapmill ARGUMENT...
+    local status=0
+    ip netns exec "$(named "$1")" timeout --foreground "$JOB_SECONDS_MAX" "$mapmill" "${@:3}" ||
+        status=$?
+    ((status != 124)) || fail "did not end within $JOB_SECONDS_MAX s: ${*:2}"
+    return "$status"
+}
+
+refused() { # NAME CODE COMMAND...
+    local code=0
+    "${@:3}" >"$1.out" 2>"$1.log" || code=$?
+    ((code == $2)) || fail "exit code $code instead of $2: ${*:3}: $(cat "$1.log")"
+}
+
+said() { # NAME TEXT
+    grep --quiet --fixed-strings -e "$2" "$1.log" || fail "nothing of \`$2\` in: $(cat "$1.log")"
+}
+
+until_said() { # FILE PATTERN
+    for _ in {1..100}; do
+        ! grep --quiet --no-messages -e "$2" "$1" || return 0
+        sleep 0.1
+    done
+    fail "nothing of \`$2\` in: $(cat "$1")"
+}
+
+all_well() { # PID...
+    local pid
+    for pid in "$@"; do
+        wait "$pid" || fail "a process ended with exit code $?"
+    done
+}
+
+# Ends what `on` has started in the background.
+end() { # PID
+    pkill -INT -P "$1" || true
+    wait "$1" || true
+}
+
+until_open() {
+    for _ in {1..100}; do
+        ! ip netns exec "$(named w1)" bash -c ": </dev/tcp/$HOST/$PORT" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    fail "nobody listens on $HOST:$PORT"
+}
+
+# The tokens that callers have shown in clear, one a line. HTTP/2 packs them, so that one has to
+# know how to read it.
+shown() {
+    tshark -r wire -d "tcp.port==$PORT,http2" -T fields -e http2.headers.authorization \
+        -Y http2.headers.authorization 2>tshark.log | tr ',' '\n'
+}
+
+# Everything that comes to the driver's machine and leaves it, until `captured`.
+capture() {
+    # Not tshark: it does without root, and may not write here.
+    ip netns exec "$(named driver)" dumpcap -q -i eth0 -w - >wire 2>capture.log &
+    capture=$!
+    until_said capture.log '^File:'
+}
+
+captured() {
+    # It has seen the last packets when it has seen one that was sent behind them.
+    ip netns exec "$(named w1)" bash -c "echo the-end >/dev/udp/$HOST/9"
+    for _ in {1..100}; do
+        ! grep --quiet --text the-end wire || break
+        sleep 0.1
+    done
+    kill -INT "$capture"
+    wait "$capture" || true
+    grep --quiet --text the-end wire || fail "not everything was captured: $(cat capture.log)"
+}
+
+# What nobody may read on the way: the ten longest words of the text, and where it lies.
+secrets() {
+    cat inputs/* | tr -cs '[:alpha:]' '\n' | sort -u |
+        awk '{ print length, $0 }' | sort -rn | awk 'NR <= 10 { print $2 }'
+    printf '%s\n' "$PWD" "$PWD"/inputs/*
+}
+
+compare() {
+    [[ -d $SCRATCH/expected ]] || fail "nothing to compare with"
+    diff -r "$SCRATCH/expected/out" files/out
+    diff -r "$SCRATCH/expected/intermediate" files/intermediate
+}
+
+named() { # MACHINE
+    echo "mapmill-$1-$$"
+}
+
+fail() { # TEXT
+    echo "$*" >&2
+    exit 1
+}
+
+# A machine for each, and a network between them: the driver has HOST, the workers what follows.
+build() {
+    local index=0 machine
+    ip netns add "$(named net)"
+    ip -n "$(named net)" link add bridge type bridge
+    ip -n "$(named net)" link set bridge up
+    for machine in driver w1 w2 w3; do
+        index=$((index + 1))
+        ip netns add "$(named "$machine")"
+        ip -n "$(named "$machine")" link add eth0 type veth peer name "$machine" netns "$(named net)"
+        ip -n "$(named net)" link set "$machine" master bridge up
+        ip -n "$(named "$machine")" addr add "10.77.0.$index/24" dev eth0
+        ip -n "$(named "$machine")" link set eth0 up
+        ip -n "$(named "$machine")" link set lo up
+        # `ip netns exec` puts what is in there over /etc.
+        mkdir -p "/etc/netns/$(named "$machine")"
+        ln -s "$SCRATCH/hosts" "/etc/netns/$(named "$machine")/hosts"
+    done
+}
+
+tear_down() {
+    local machine pids
+    for machine in driver w1 w2 w3 net; do
+        pids=$(ip netns pids "$(named "$machine")" 2>/dev/null) || continue
+        # shellcheck disable=SC2086
+        [[ -z $pids ]] || kill -KILL $pids || true
+        ip netns del "$(named "$machine")" || true
+        rm -rf "/etc/netns/$(named "$machine")"
+    done
+    rm -rf "$SCRATCH"
+}
+
+((EUID == 0)) || fail "only root can make network namespaces"
+SCRATCH=$(mktemp -d)
+cp /etc/hosts "$SCRATCH/hosts"
+trap tear_down EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+build || fail "this machine does not let us make network namespaces"
+
+cd "$SCRATCH"
+cp -r "$inputs" inputs
+mapmill run inputs --quiet --files expected
+for it in driver_without_them_is_not_started \
+    job_with_certificates_runs_and_shows_nothing_on_the_wire \
+    job_without_them_shows_paths_and_the_token \
+    token_is_not_shown_in_clear \
+    strangers_are_refused_and_told_apart; do
+    mkdir "$SCRATCH/$it"
+    cd "$SCRATCH/$it"
+    cp -r "$inputs" inputs
+    started=$EPOCHREALTIME
+    $it
+    echo "holds: ${it//_/ } ($(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }') s)"
+done
