@@ -35,10 +35,18 @@ impl Shown {
     }
 
     /// What everybody on the machine sees of a process.
-    fn arguments(&mut self, process: &Process) {
-        // Nothing if it has ended already.
-        let arguments = fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default();
-        self.add(format!("the arguments of {}", process.pid()), arguments);
+    fn arguments(&mut self, process: &mut Process) {
+        let pid = process.pid();
+        // Nothing before it has them, and when it has ended.
+        let arguments = poll(
+            || {
+                let ended = process.ended().is_some();
+                let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                (ended || !arguments.is_empty()).then_some(arguments)
+            },
+            || format!("the arguments of {pid}"),
+        );
+        self.add(format!("the arguments of {pid}"), arguments);
     }
 
     /// Every file in `folder`, but for those that are to hold a secret.
@@ -181,7 +189,7 @@ fn run(job: &TestJob, shown: &mut Shown, arguments: &[&str], variables: &[(&str,
     command.args(&arguments[1..]).envs(variables.iter().copied());
     let name = format!("process-{}", shown.0.len());
     let mut process = job.start(&name, command);
-    shown.arguments(&process);
+    shown.arguments(&mut process);
     process.code()
 }
 
@@ -224,9 +232,9 @@ fn work(job: &TestJob, shown: &mut Shown, mut driver: Process, address: &str, re
     let mut first = worker("worker-of-a-file", &["--token-file", "secrets/token"], &places);
     first.wait_for("the worker panicked");
     let second = worker("worker-of-a-variable", &[], &[("MAPMILL_TOKEN", TOKEN)]);
-    shown.arguments(&driver);
+    shown.arguments(&mut driver);
     for mut worker in [first, second] {
-        shown.arguments(&worker);
+        shown.arguments(&mut worker);
         assert_eq!(worker.code(), 0);
     }
     assert_eq!(driver.code(), 0);
@@ -313,7 +321,7 @@ fn token_of_a_run_is_not_shown() {
         },
         || "the token of the run".to_owned(),
     );
-    shown.arguments(&process);
+    shown.arguments(&mut process);
     shown.add("the arguments of a worker", read("cmdline"));
     assert_eq!(process.code(), 0);
 
@@ -350,14 +358,14 @@ fn planted_leaks_are_found() {
     let mut shown = Shown(Vec::new());
     let mut command = Command::new("sleep");
     command.arg("60").env("nothing", TOKEN);
-    let quiet = job.start("quiet", command);
-    shown.arguments(&quiet);
+    let mut quiet = job.start("quiet", command);
+    shown.arguments(&mut quiet);
     assert_eq!(shown.leaks(TOKEN.as_bytes()), [""; 0], "an environment is not shown");
     assert_eq!(run(&job, &mut shown, &["worker", "--root", TOKEN], &[]), 2);
     let mut telling = Command::new("sh");
     telling.args(["-c", "sleep 60; exit", TOKEN]);
-    let telling = job.start("telling", telling);
-    shown.arguments(&telling);
+    let mut telling = job.start("telling", telling);
+    shown.arguments(&mut telling);
     shown.files(&job.path("logs"));
     let places = shown.leaks(TOKEN.as_bytes());
     assert!(places.iter().any(|place| place.contains(".stderr")), "{places:?}");

@@ -11,6 +11,7 @@ mod cli {
     mod scratch;
     mod security;
     mod status;
+    mod tls;
     mod top;
     mod verify;
     mod why;

@@ -1,0 +1,128 @@
+//! Certificates through the whole program: who is let in, and what people are told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::scratch::Scratch;
+use crate::util::process::Process;
+
+#[test]
+fn job_with_certificates_is_as_any_other_and_knows_its_workers() {
+    let scratch = with_certificates();
+    let (mut driver, address) = start_driver(&scratch, &["-v", "--tls", "certs/driver"]);
+    let singly = [
+        "--tls-cert",
+        "certs/worker/cert.pem",
+        "--tls-key",
+        "certs/worker/key.pem",
+        "--tls-ca",
+        "certs/worker/ca.pem",
+    ];
+    let worker = ["worker", "--driver", &address, "--throttle", "2"];
+    let named = scratch.start(scratch.command(&[&worker[..], &singly].concat()));
+    let mut by_variable = scratch.command(&worker);
+    by_variable.env("MAPMILL_TLS", "certs/worker");
+    let by_variable = scratch.start(by_variable);
+
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    for worker in [&named, &by_variable] {
+        driver.wait_for(&format!("worker:{host}:{}", worker.pid()));
+    }
+    let look = ["status", "--json", "--driver", &address, "--tls", "certs/viewer"];
+    assert!(scratch.run(&look).silent().contains(r#""workers":2"#));
+    // What is typed goes before what the environment says.
+    let mut look = scratch.command(&look);
+    look.env("MAPMILL_TLS", "nope").env("MAPMILL_TLS_CA", "nope");
+    scratch.end(look).silent();
+    for mut process in [named, by_variable, driver] {
+        assert_eq!(process.code(), 0, "{}", process.log());
+    }
+    assert_eq!(fs::read_to_string(scratch.path("files/out/out-1")).unwrap(), "a 2\n");
+}
+
+#[test]
+fn driver_with_certificates_may_be_reached_by_others_and_says_how() {
+    let scratch = with_certificates();
+    for listen in ["0.0.0.0:0", "127.0.0.1:0"] {
+        let args = ["driver", "in", "--fresh", "--listen", listen, "--tls", "certs/driver"];
+        let mut driver = scratch.start(scratch.command(&args));
+        let line = driver.wait_for("start one with: ");
+        let host = rustix::system::uname();
+        let host = match listen {
+            "127.0.0.1:0" => "127.0.0.1".into(),
+            _ => host.nodename().to_string_lossy(),
+        };
+        assert!(line.contains(&format!("mapmill worker --driver {host}:")), "{line}");
+        assert!(line.ends_with(" --tls certs/worker"), "{line}");
+        assert!(!driver.log().contains("warning"), "{}", driver.log());
+    }
+    // Where the worker's are is not known to who has copied the driver's alone.
+    fs::rename(scratch.path("certs/driver"), scratch.path("mine")).unwrap();
+    let (_driver, _) = start_driver(&scratch, &["--fresh", "--tls", "mine"]);
+}
+
+#[test]
+fn certificates_of_others_are_refused_before_anything_is_done() {
+    let scratch = with_certificates();
+    for (args, mistaken) in [
+        (&["driver", "in", "--tls", "certs/worker"][..], "certs/worker/cert.pem"),
+        (&["worker", "--tls", "certs/driver"], "certs/driver/cert.pem"),
+        (&["worker", "--tls", "certs/viewer"], "certs/viewer/cert.pem"),
+        (&["status", "--tls", "certs/worker"], "certs/worker/cert.pem"),
+        (&["driver", "in", "--tls", "certs/authority"], "certs/authority/ca.pem"),
+        (&["driver", "in", "--tls", "nowhere"], "nowhere/"),
+    ] {
+        let before = fs::read_dir(scratch.path("")).unwrap().count();
+        let ended = scratch.run(args);
+        assert!(ended.stderr.contains(mistaken), "{args:?}: {}", ended.stderr);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{}", ended.stderr);
+        assert_eq!(fs::read_dir(scratch.path("")).unwrap().count(), before, "{args:?}");
+    }
+    let key = scratch.path("certs/worker/key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let ended = scratch.run(&["worker", "--tls", "certs/worker"]);
+    assert!(ended.stderr.contains("chmod 600 certs/worker/key.pem"), "{}", ended.stderr);
+    assert_eq!(ended.code, 2);
+}
+
+#[test]
+fn who_is_refused_is_told_a_way_out() {
+    let scratch = with_certificates();
+    scratch.run(&["certs", "init", "other"]);
+    let (mut driver, address) = start_driver(&scratch, &["--tls", "certs/driver"]);
+    let certificates = "mapmill: see whose the certificates are with: mapmill certs show";
+    let nothing = "mapmill: show it a certificate (--tls), or the token it was started with \
+                   (--token-file)";
+    for (flags, way_out) in [(&["--tls", "other/worker"][..], certificates), (&[], nothing)] {
+        let ended = scratch.run(&[&["worker", "--driver", &address], flags].concat());
+        let expected = format!("mapmill: cannot work for the driver at {address}: ");
+        assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().last(), Some(way_out));
+        assert_eq!((ended.code, ended.stderr.lines().count()), (2, 2), "{}", ended.stderr);
+    }
+    let mut token: Command = scratch.command(&["worker", "--driver", &address]);
+    token.env("MAPMILL_TOKEN", "t".repeat(32));
+    assert_eq!(scratch.end(token).code, 2);
+    driver.wait_for("warning: refused");
+}
+
+/// A folder with the input, and `certs` as `mapmill certs init` makes them.
+fn with_certificates() -> Scratch {
+    let scratch = Scratch::new();
+    let made = scratch.run(&["certs", "init"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    scratch
+}
+
+/// A driver that waits for workers, and its address.
+#[track_caller]
+fn start_driver(scratch: &Scratch, flags: &[&str]) -> (Process, String) {
+    let mut driver = scratch.start(scratch.driver(&[&["in"], flags].concat()));
+    let address = driver.wait_until("its address", |log| {
+        let (_, rest) = log.split_once("waiting for workers on ")?;
+        Some(rest.split_once(';')?.0.to_owned())
+    });
+    (driver, address)
+}
