@@ -87,6 +87,9 @@ pub(crate) fn wishes(outcomes: &[Outcome]) -> Vec<Wish> {
     let two = ratio(outcomes, Workers, "1 worker", "2 workers");
     ask("workers: time of one / two", AtLeast(1.8), two);
 
+    let tls = ratio(outcomes, Tls, "with TLS", "without TLS");
+    ask("tls: time with / without", AtMost(1.02), tls);
+
     let time = |label| row(outcomes, Start, label).and_then(Row::median_seconds);
     let thousand = time("run, sample, -n 1000 -m 4");
     ask("start: seconds for -n 1000 -m 4 over the sample", AtMost(1.0), thousand);
@@ -96,7 +99,7 @@ pub(crate) fn wishes(outcomes: &[Outcome]) -> Vec<Wish> {
 }
 
 use Limit::{AtLeast, AtMost, Nothing};
-use RaceName::{Books, Scripts, Sizes, Source, Start, Wide, Workers};
+use RaceName::{Books, Scripts, Sizes, Source, Start, Tls, Wide, Workers};
 
 const MUCH: &str = "mapmill --memory 512MiB";
 const LITTLE: &str = "mapmill --memory 64MiB";

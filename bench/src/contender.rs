@@ -15,12 +15,15 @@ use serde_json::Value;
 
 use bench::top;
 
+use crate::cluster;
 use crate::process::{Used, run};
 use crate::results::Results;
 
 /// One way to do it.
 #[derive(Clone, Debug)]
 pub(crate) enum Contender {
+    /// `mapmill driver` and two of `mapmill worker`, with certificates or without.
+    Cluster { tls: bool },
     /// Copies the text: what the disk and the kernel ask of everybody.
     Cp,
     /// `mapmill run`: a driver and its workers, each a process. `mapmill driver` would do the same
@@ -80,7 +83,7 @@ pub(crate) struct Sample {
 impl Contender {
     /// Whether it is what is measured here, and must not fail.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Self::Mapmill { .. } | Self::MapmillCommand { .. })
+        matches!(self, Self::Cluster { .. } | Self::Mapmill { .. } | Self::MapmillCommand { .. })
     }
 
     /// Whether a run over a gigabyte takes more than some seconds.
@@ -91,6 +94,7 @@ impl Contender {
     /// The commands it is made of.
     fn needs(&self) -> &'static [&'static str] {
         match self {
+            Self::Cluster { .. } => &["sh"],
             Self::Cp => &["cp"],
             Self::Mapmill { .. } | Self::MapmillCommand { .. } | Self::Polars => &[],
             Self::TrMawk => &["tr", "mawk"],
@@ -112,6 +116,7 @@ impl Contender {
         scratch: &Path,
     ) -> io::Result<Sample> {
         match self {
+            Self::Cluster { tls } => cluster::count(inputs, *tls, tools, scratch),
             Self::Cp => {
                 let mut copy = Command::new("cp");
                 // Who is given a file twice counts it twice; cp would say so and copy it once.
@@ -209,8 +214,12 @@ fn mapmill(
     command.args([OsStr::new("--files"), scratch.join("files").as_os_str()]).args(inputs);
     let used = run("mapmill", command.current_dir(scratch), scratch)?;
 
-    let json = fs::read(scratch.join("mapmill.stdout"))?;
-    let report: Value = serde_json::from_slice(&json)?;
+    reported(used, &fs::read(scratch.join("mapmill.stdout"))?)
+}
+
+/// What Mapmill has said of its job with `--json`, and the checksum of what it has left.
+pub(crate) fn reported(used: Used, json: &[u8]) -> io::Result<Sample> {
+    let report: Value = serde_json::from_slice(json)?;
     let mut digest = crc32fast::Hasher::new();
     for output in report["outputs"].as_array().into_iter().flatten() {
         let mut file = File::open(output.as_str().unwrap_or_default())?;

@@ -75,6 +75,8 @@ pub(crate) enum RaceName {
     Sizes,
     /// Mapmill with 1, 2 and 4 workers
     Workers,
+    /// A driver and two workers, with certificates and without
+    Tls,
     /// What a job costs that has nothing to do
     Start,
     /// Everybody over prose of growing size, for the plot

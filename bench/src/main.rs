@@ -14,6 +14,7 @@ use crate::flags::{Flags, RaceName};
 use crate::paper::Findings;
 
 mod acceptance;
+mod cluster;
 mod contender;
 mod corpora;
 mod flags;

@@ -16,7 +16,7 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
     let size = flags.size;
     let wanted = [
         (Text::Prose, size, [RaceName::Books, RaceName::Sizes, RaceName::Workers].as_slice()),
-        (Text::Prose, size, &[RaceName::Growth]),
+        (Text::Prose, size, &[RaceName::Growth, RaceName::Tls]),
         (Text::Prose, size / 4, &[RaceName::Scripts, RaceName::Shapes, RaceName::Growth]),
         (Text::Prose, size / 16, &[RaceName::Growth]),
         (Text::Prose, size / 64, &[RaceName::Growth]),
@@ -34,7 +34,7 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
         }
     }
     corpora.make(Text::Wide, AGREED_BYTES)?;
-    if flags.wants(RaceName::Books) {
+    if flags.wants(RaceName::Books) || flags.wants(RaceName::Tls) {
         corpora.books(size)?;
     }
     if flags.wants(RaceName::Source) {
@@ -68,6 +68,7 @@ pub(crate) fn races(flags: &Flags, corpora: &Corpora, tools: &Tools) -> io::Resu
             RaceName::Sizes => Some(plan.sizes()),
             RaceName::Source => plan.source()?,
             RaceName::Start => Some(plan.start()?),
+            RaceName::Tls => Some(plan.tls()?),
             RaceName::Wide => Some(plan.wide()),
             RaceName::Workers => Some(plan.workers()),
         };
@@ -76,7 +77,7 @@ pub(crate) fn races(flags: &Flags, corpora: &Corpora, tools: &Tools) -> io::Resu
     Ok(races)
 }
 
-const ALL: [RaceName; 9] = [
+const ALL: [RaceName; 10] = [
     RaceName::Start,
     RaceName::Books,
     RaceName::Source,
@@ -85,6 +86,7 @@ const ALL: [RaceName; 9] = [
     RaceName::Shapes,
     RaceName::Sizes,
     RaceName::Workers,
+    RaceName::Tls,
     RaceName::Growth,
 ];
 
@@ -103,6 +105,19 @@ impl Plan<'_> {
         let mut race = Draft::new(self, RaceName::Books, &format!("{text}, {}", mib(size)), 9);
         for contender in [MAPMILL, Contender::Cp, Contender::Wc] {
             race.add(&path, size, contender);
+        }
+        Ok(race.done())
+    }
+
+    fn tls(&self) -> io::Result<Race> {
+        let size = self.flags.size;
+        let books = self.corpora.books(size)?;
+        let text = if books.is_some() { "English books, repeated" } else { "made prose" };
+        let path = books.unwrap_or_else(|| self.corpora.path(Text::Prose, size));
+        let title = format!("A driver and two workers: {text}, {}", mib(size));
+        let mut race = Draft::new(self, RaceName::Tls, &title, 21);
+        for tls in [false, true] {
+            race.add(&path, size, Contender::Cluster { tls });
         }
         Ok(race.done())
     }
@@ -274,6 +289,8 @@ impl<'plan> Draft<'plan> {
 /// As it stands in the tables.
 fn label(contender: &Contender) -> String {
     match contender {
+        Contender::Cluster { tls: false } => "without TLS".to_owned(),
+        Contender::Cluster { tls: true } => "with TLS".to_owned(),
         Contender::Cp => "cp".to_owned(),
         Contender::Mapmill { memory: None, .. } | Contender::MapmillCommand { .. } => {
             "mapmill".to_owned()

@@ -39,7 +39,10 @@ pub(crate) fn table(outcome: &Outcome) -> String {
 
 /// Whether all rows are about the same text, so that its words are worth a line.
 fn is_one_text(outcome: &Outcome) -> bool {
-    matches!(outcome.name, RaceName::Books | RaceName::Source | RaceName::Wide | RaceName::Workers)
+    matches!(
+        outcome.name,
+        RaceName::Books | RaceName::Source | RaceName::Tls | RaceName::Wide | RaceName::Workers
+    )
 }
 
 fn cells(outcome: &Outcome, row: &Row) -> Option<Vec<String>> {

@@ -1,0 +1,73 @@
+//! A driver and two workers as a user starts them one by one, with certificates or without.
+//!
+//! What is timed are the workers, from their start to their end: a driver stays for a second at
+//! least, to be found by workers that are started later. Making a connection is part of it.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::contender::{Sample, Tools, reported};
+use crate::process::run;
+
+/// Ended when dropped: a race that fails leaves nobody behind.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Count `inputs` once.
+pub(crate) fn count(
+    inputs: &[PathBuf],
+    tls: bool,
+    tools: &Tools,
+    scratch: &Path,
+) -> io::Result<Sample> {
+    let credentials = |role: &str| match tls {
+        true => vec!["--tls".to_owned(), format!("certs/{role}")],
+        false => Vec::new(),
+    };
+    if tls {
+        let mut keys = Command::new(&tools.mapmill);
+        run("certs", keys.args(["certs", "init"]).current_dir(scratch), scratch)?;
+    }
+    let json = scratch.join("driver.stdout");
+    let mut command = Command::new(&tools.mapmill);
+    command.args(["driver", "--listen", "127.0.0.1:0", "--json"]).args(credentials("driver"));
+    command.args(inputs).current_dir(scratch).stdin(Stdio::null());
+    let mut driver = Driver(command.stdout(File::create(&json)?).stderr(Stdio::piped()).spawn()?);
+    let stderr = driver.0.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
+    let mut said = BufReader::new(stderr).lines();
+    let mut address = None;
+    while address.is_none() {
+        let line = said.next().ok_or_else(|| io::Error::other("the driver does not wait"))??;
+        address = address_in(&line);
+    }
+    // What it says besides must not fill the pipe.
+    let rest = std::thread::spawn(move || said.for_each(drop));
+
+    let mut workers = Command::new("sh");
+    workers.args(["-c", r#""$@" & one=$!; "$@" && wait $one"#, "sh"]).arg(&tools.mapmill);
+    workers.args(["worker", "--quiet", "--root", "/", "--driver"]).args(address);
+    workers.args(credentials("worker")).current_dir(scratch);
+    let used = run("workers", &mut workers, scratch)?;
+
+    let status = driver.0.wait()?;
+    // It has come to its end with the pipe.
+    let _ = rest.join();
+    if !status.success() {
+        return Err(io::Error::other(format!("driver: {status}")));
+    }
+    reported(used, &fs::read(json)?)
+}
+
+fn address_in(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("waiting for workers on ")?;
+    Some(rest.split_once(';')?.0.to_owned())
+}
