@@ -101,16 +101,16 @@ impl Shown {
 
 /// Every part of eight bytes, as it is, in hexadecimal, in base64 and as a list of numbers.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
-    let hex = |part: &[u8]| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let list = |part: &[u8], joint: &str| {
-        part.iter().map(ToString::to_string).collect::<Vec<_>>().join(joint)
-    };
+    let digits = |part: &[u8]| part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+    let numbers = |part: &[u8]| part.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut forms = Vec::new();
     for part in secret.windows(8) {
         forms.push(part.to_vec());
-        forms.push(hex(part).into_bytes());
-        forms.push(hex(part).to_uppercase().into_bytes());
-        forms.push(list(part, ", ").into_bytes());
+        for joint in ["", " ", ":", ", "] {
+            forms.push(digits(part).join(joint).into_bytes());
+            forms.push(digits(part).join(joint).to_uppercase().into_bytes());
+        }
+        forms.push(numbers(part).join(", ").into_bytes());
     }
     // Wherever they begin, some nine of them are twelve digits of their own.
     for part in secret.windows(9) {
@@ -345,6 +345,7 @@ fn planted_leaks_are_found() {
         part.iter().map(|byte| format!("{byte:02x}")).collect(),
         part.iter().map(|byte| format!("{byte:02X}")).collect(),
         format!("[{}]", numbers.join(", ")),
+        format!("{part:02x?}"),
         base64(part),
         format!("authorization: \"Bearer {TOKEN}\""),
     ] {
