@@ -37,8 +37,8 @@ pub enum AskError {
     },
 }
 
-/// Asks the driver at `address` (`HOST:PORT`) once, and waits for its answer up to [`ASK_PATIENCE`].
-/// Must be called within a Tokio runtime.
+/// Asks the driver at `address` (`HOST:PORT`) once, and waits up to [`ASK_PATIENCE`]. Must be
+/// called within a Tokio runtime.
 ///
 /// # Errors
 ///

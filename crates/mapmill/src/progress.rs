@@ -11,8 +11,8 @@ use crate::flags::Verbosity;
 use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 
-/// Shows snapshots until the job is over, which is when the sender of `over` is gone. `worker` is the
-/// command that starts a worker.
+/// Shows snapshots until the job is over, which is when the sender of `over` is gone. `worker` is
+/// the command that starts a worker.
 pub(crate) async fn show(
     mut snapshots: watch::Receiver<Snapshot>,
     mut over: oneshot::Receiver<Infallible>,
