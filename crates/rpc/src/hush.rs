@@ -32,6 +32,11 @@ impl Hush {
             None
         }
     }
+
+    /// How many lines were not said since the last that was.
+    pub fn unsaid(&self) -> u64 {
+        self.unsaid
+    }
 }
 
 impl fmt::Display for Unsaid {

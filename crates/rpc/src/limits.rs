@@ -116,6 +116,3 @@ pub const RESET_STREAMS_MAX: usize = 20;
 
 /// Calls that broke the rules of HTTP/2 before the connection is given up.
 pub const BROKEN_STREAMS_MAX: usize = 64;
-
-/// Refusals of one kind that are logged in a second; the others are counted.
-pub const REFUSALS_LOGGED_MAX: u32 = 3;

@@ -9,7 +9,6 @@
 //! given for; a handshake costs less than a millisecond), and lists of what was revoked.
 
 pub(crate) mod handshake;
-mod identity;
 
 use std::fmt;
 use std::fs::File;
@@ -36,8 +35,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-pub(crate) use identity::{RoleError, role_of};
-
+use crate::certs::{AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, role_of};
 use crate::limits;
 use crate::peer::Role;
 
@@ -56,9 +54,9 @@ impl TlsFiles {
     /// `cert.pem`, `key.pem`, `ca.pem` of a credentials folder.
     pub fn in_folder(folder: &Path) -> Self {
         Self {
-            cert: folder.join("cert.pem"),
-            key: folder.join("key.pem"),
-            ca: folder.join("ca.pem"),
+            cert: folder.join(CERTIFICATE_FILE),
+            key: folder.join(KEY_FILE),
+            ca: folder.join(AUTHORITY_FILE),
         }
     }
 }

@@ -124,7 +124,7 @@ pub async fn serve(
     credentials: Credentials,
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let refusals = Arc::new(Refusals::default());
+    let refusals = Arc::new(Refusals::new());
     let reception = Reception {
         tls: credentials.tls.clone(),
         is_open: credentials.token.is_some(),
@@ -158,7 +158,7 @@ where
 {
     let incoming =
         ReceiverStream::new(connections).map(|accepted| io::Result::Ok(Elsewhere(accepted)));
-    let guard = guard(driver, credentials, Arc::default()).await?;
+    let guard = guard(driver, credentials, Arc::new(Refusals::new())).await?;
     server().serve_with_incoming(guard, incoming).await.map_err(ServeError::Transport)
 }
 

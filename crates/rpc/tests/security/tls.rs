@@ -226,11 +226,11 @@ async fn certificate_without_one_role_is_nobodys() {
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
     for (name, uris, cause) in [
         ("none", vec![], "names no role"),
-        ("two", vec!["urn:mapmill:viewer:a", "urn:mapmill:worker:a"], "more than one role"),
-        ("odd", vec!["urn:mapmill:owner:a"], "an unknown role"),
-        ("nameless", vec!["urn:mapmill:viewer:"], "an unknown role or a name that is none"),
-        ("case", vec!["URN:mapmill:viewer:a"], "an unknown role or a name that is none"),
-        ("path", vec!["urn:mapmill:viewer:../a"], "an unknown role or a name that is none"),
+        ("two", vec!["urn:mapmill:viewer:a", "urn:mapmill:worker:a"], "names 2 roles"),
+        ("odd", vec!["urn:mapmill:owner:a"], "names an unknown role"),
+        ("nameless", vec!["urn:mapmill:viewer:"], "names its bearer \"\""),
+        ("case", vec!["URN:mapmill:viewer:a"], "names an unknown role"),
+        ("path", vec!["urn:mapmill:viewer:../a"], "names its bearer \"../a\""),
     ] {
         let uris = uris.into_iter().map(str::to_owned).collect();
         let says = Says { uris, ..good(Role::Viewer, name) };

@@ -21,11 +21,12 @@ use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
 
 use super::CallError;
+use crate::certs::role_of;
 use crate::credentials::Credentials;
 use crate::limits;
 use crate::peer::Role;
 use crate::tls::handshake::Trouble;
-use crate::tls::{Loaded, Tls, role_of};
+use crate::tls::{Loaded, Tls};
 use crate::wire::socket::Socket;
 
 /// What is known of the way to the driver. Shared by the client and its connections.

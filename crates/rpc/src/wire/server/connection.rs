@@ -12,9 +12,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use super::refusals::{Cause, Refusals};
+use crate::certs::RoleError;
 use crate::limits;
 use crate::peer::Role;
-use crate::tls::RoleError;
 use crate::wire::socket::Socket;
 
 /// What every call on a connection is told about it. Clones are of the same connection.

@@ -17,8 +17,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::{Accepted, Connection};
 use super::refusals::{Cause, Refusals};
+use crate::certs::role_of;
 use crate::limits;
-use crate::tls::{Tls, handshake, role_of};
+use crate::tls::{Tls, handshake};
 use crate::wire::socket::Socket;
 
 /// How a driver receives those who connect.
