@@ -46,7 +46,7 @@ fn whatever_is_refused_leaves_the_disk_alone() {
         ("does not resolve", Box::new(|_, config| config.listen = "no-such-host.invalid:1".into())),
         ("does not resolve", Box::new(|_, config| config.listen = "127.0.0.1".into())),
         (
-            "and this version does not encrypt",
+            "which could read along and take part",
             Box::new(|_, config| config.listen = "0.0.0.0:0".into()),
         ),
         (
