@@ -80,8 +80,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Starts the workers and keeps their number up until `stop`, then waits until they have left by
-    /// themselves, but not for long. Says `give_up`, and why, if no worker can be kept alive.
+    /// Starts the workers and keeps their number up until `stop`, then waits until they have left
+    /// by themselves, but not for long. Says `give_up`, and why, if no worker can be kept alive.
     pub(crate) async fn keep(
         mut self,
         stop: oneshot::Receiver<()>,
