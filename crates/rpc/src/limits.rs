@@ -74,13 +74,14 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Lines in a driver's log, of one kind and in a second, about calls that it refuses. Ten show what
 /// is going on; whoever calls 10,000 times a second must not fill the disk with it.
 pub const LINES_A_SECOND: u32 = 10;
+
 /// How often, at most, the files of certificates are looked at, when a connection is made.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of a file with a certificate or a key. Ours have under 1 KB.
 pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 
-/// Connections to a driver at once. A worker has one; each takes some 50 KB, mostly for TLS.
+/// Connections to a driver at once. A worker has one, and a new one before the old has broken.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
 /// Connections on which no call was admitted yet. Those of good workers are it for a moment.

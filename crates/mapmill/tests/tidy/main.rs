@@ -16,6 +16,7 @@ mod faults;
 mod fuzzing;
 mod lints;
 mod proto;
+mod security;
 mod source;
 mod text;
 mod tree;

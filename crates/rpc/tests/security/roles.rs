@@ -1,5 +1,5 @@
-//! Everything that can be called, by everybody: exactly what the table here says, which knows
-//! nothing of the driver's.
+//! Everything that can be called, by everybody: exactly what the table in `SECURITY.md` says, which
+//! knows nothing of the driver's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,35 +16,39 @@ use crate::driver::{Server, in_time};
 use crate::frames::{Wire, beginning, call, rest};
 use crate::raw;
 
-const ALL: &[Who] = &[Who::Nobody, Who::Driver, Who::Worker, Who::Viewer, Who::Bearer];
+/// Where the table stands, for people and for this test.
+const SECURITY: &str = include_str!("../../../../SECURITY.md");
+
+/// The columns of the table, but for `anyone`.
+const ALL: &[Who] = &[Who::Worker, Who::Viewer, Who::Bearer, Who::Driver, Who::Nobody];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Who {
-    /// TLS, and nothing else.
-    Nobody,
-    Driver,
     Worker,
     Viewer,
     Bearer,
+    Driver,
+    /// TLS, and nothing else.
+    Nobody,
+    /// Whoever calls a driver that asks for nothing.
+    Anyone,
 }
 
-use Who::{Bearer, Viewer, Worker};
+use Who::{Viewer, Worker};
 
-/// A new method in a `.proto` file has to be thought about here.
-fn table() -> BTreeMap<&'static str, &'static [Who]> {
-    BTreeMap::from([
-        ("/mapmill.v1.Driver/Register", &[Worker, Bearer][..]),
-        ("/mapmill.v1.Driver/NextTask", &[Worker, Bearer]),
-        ("/mapmill.v1.Driver/Heartbeat", &[Worker, Bearer]),
-        ("/mapmill.v1.Driver/Report", &[Worker, Bearer]),
-        ("/mapmill.v1.Driver/Leave", &[Worker, Bearer]),
-        ("/mapmill.v1.Driver/Status", &[Viewer, Bearer]),
-        ("/grpc.health.v1.Health/Check", &[Worker, Viewer, Bearer]),
-        ("/grpc.health.v1.Health/Watch", &[Viewer, Bearer]),
-        ("/grpc.health.v1.Health/List", &[]),
-        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &[Viewer, Bearer]),
-        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &[Viewer, Bearer]),
-    ])
+/// Who may call what. A new method in a `.proto` file has to be thought about there.
+fn table() -> BTreeMap<String, Vec<Who>> {
+    let rows = SECURITY.lines().filter_map(|line| line.strip_prefix("| `/"));
+    let columns = [Who::Worker, Who::Viewer, Who::Bearer, Who::Anyone, Who::Driver, Who::Nobody];
+    let header = "| method | worker | viewer | bearer | anyone | driver | nobody |";
+    assert!(SECURITY.contains(header), "the table has other columns");
+    let row = |row: &str| {
+        let mut cells = row.trim_end_matches('|').split('|').map(str::trim);
+        let path = cells.next()?.trim_end_matches('`');
+        let may = cells.zip(columns).filter_map(|(cell, who)| (cell == "yes").then_some(who));
+        Some((format!("/{path}"), may.collect()))
+    };
+    rows.filter_map(row).collect()
 }
 
 /// As the services describe themselves.
@@ -110,7 +114,7 @@ impl Everybody {
         let server = Server::start(Credentials { token: Some(token), ..driver }).await;
         let channels = ALL.iter().map(|&who| {
             let role = match who {
-                Who::Nobody | Who::Bearer => None,
+                Who::Nobody | Who::Bearer | Who::Anyone => None,
                 Who::Driver => Some(Role::Driver),
                 Who::Worker => Some(Role::Worker),
                 Who::Viewer => Some(Role::Viewer),
@@ -149,19 +153,31 @@ async fn every_method_is_for_those_of_the_table_and_nobody_else() {
     let described = methods();
     for method in &described {
         let is_known = table.contains_key(method.as_str());
-        assert!(is_known, "{method} is new: who may call it? See the table.");
+        assert!(is_known, "{method} is new: who may call it? See the table in SECURITY.md.");
     }
     let everybody = Everybody::start().await;
 
     for (path, may) in &table {
         for (who, channel) in &everybody.channels {
-            let path = PathAndQuery::from_static(path);
+            let path: PathAndQuery = path.parse().unwrap();
             let called = everybody.call(*who, channel, path.clone()).await;
             assert_eq!(called.is_ok(), may.contains(who), "{who:?} calls {path}: {called:?}");
             if *who == Who::Nobody {
                 assert!(called.unwrap_err().contains("--tls DIR"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn driver_that_asks_for_nothing_answers_anyone_what_is_in_the_table() {
+    let server = Server::start(Credentials::default()).await;
+    let channel = raw::channel(server.address, None);
+    for (path, may) in table() {
+        let path: PathAndQuery = path.parse().unwrap();
+        let answer = raw::call(&channel, path.clone(), None).await;
+        let refused = answer.is_err_and(|status| status.code() == Code::PermissionDenied);
+        assert_eq!(!refused, may.contains(&Who::Anyone), "anyone calls {path}");
     }
 }
 
