@@ -182,7 +182,7 @@ const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
 
 /// A worker keeps up to 8 MiB of what it has freed. By default glibc gives back what is above 128
 /// KiB, and each attempt has its buffers anew from the kernel, page by page: 256 MiB of source text
-/// take 0.96 of the time without that (25 rounds in turn, see `BENCHMARKS.md`). What is large still
+/// take 0.91 of the time without that (25 rounds in turn, see `BENCHMARKS.md`). What is large still
 /// goes back at once.
 const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=1048576:\
                                   glibc.malloc.trim_threshold=8388608:glibc.malloc.top_pad=1048576";
