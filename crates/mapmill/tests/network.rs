@@ -8,12 +8,14 @@ mod util;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write;
-use std::net::TcpStream;
-use std::thread;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal};
 
 use util::cluster::{Attempt, Cluster, Phase};
 use util::job::TestJob;
@@ -247,7 +249,8 @@ fn network_with_a_long_way_is_slow_and_nothing_else() {
     ended.assert_ran(&[]);
 }
 
-/// Nothing ends them but the end of the driver, which they do not put off.
+/// Some say nothing, others half of what everybody begins with. The driver ends with its job, and
+/// waits for none of them.
 #[test]
 fn connections_that_say_nothing_are_in_nobodys_way() {
     let mut cluster = job().drive();
@@ -261,6 +264,89 @@ fn connections_that_say_nothing_are_in_nobodys_way() {
     cluster.driver.wait_for(": job done");
     let ended = cluster.finish();
     ended.assert_ran(&[]);
+}
+
+/// Most of its time the job waits for its throttle, so that other work of this machine does not
+/// show. Its worker comes when the crowd is there, and has to be heard through it.
+#[test]
+fn crowd_that_says_nothing_costs_a_job_less_than_a_fifth_of_its_time() {
+    const CROWD: usize = 5_000;
+    let (usual, _) = time_among(0);
+
+    let (took, turned_away) = time_among(CROWD);
+
+    // As many as there is no place for, at the least; each comes again when it is sent away.
+    assert!(turned_away > CROWD / 2, "{turned_away} were turned away");
+    assert!(took < usual.mul_f64(1.2), "{took:?} in a crowd, {usual:?} alone");
+}
+
+/// How long a job takes while so many others connect and say nothing, and how many of them the
+/// driver sent away.
+fn time_among(strangers: usize) -> (Duration, usize) {
+    let mut cluster = job().drive();
+    let crowd = Crowd::gather(cluster.address(), strangers);
+    let began = Instant::now();
+    cluster.worker(&SLOW);
+    cluster.driver.wait_for(": job done");
+    let took = began.elapsed();
+    let turned_away = crowd.disperse();
+    cluster.finish().assert_ran(&[]);
+    (took, turned_away)
+}
+
+/// Connections on which nothing is ever said. Whoever is sent away comes again.
+struct Crowd {
+    is_over: Arc<AtomicBool>,
+    turned_away: JoinHandle<usize>,
+}
+
+impl Crowd {
+    /// Comes back when all of them have connected once.
+    fn gather(address: &str, strangers: usize) -> Self {
+        raise_open_files_limit(strangers as u64 + 500);
+        let address: SocketAddr = address.parse().expect("the driver tells where it listens");
+        let connect = move || {
+            let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+            stream.set_nonblocking(true).ok()?;
+            Some(stream)
+        };
+        let mut streams: Vec<_> = (0..strangers).map(|_| connect()).collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&is_over);
+        let turned_away = thread::spawn(move || {
+            let mut turned_away = 0;
+            while !until.load(Ordering::Relaxed) {
+                for stream in &mut streams {
+                    if stream.as_ref().is_none_or(is_closed) {
+                        turned_away += 1;
+                        *stream = connect();
+                    }
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            turned_away
+        });
+        Self { is_over, turned_away }
+    }
+
+    fn disperse(self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.turned_away.join().expect("who counts does not panic")
+    }
+}
+
+/// Whether the driver has closed a connection on which it says nothing.
+fn is_closed(mut stream: &TcpStream) -> bool {
+    let read = stream.read(&mut [0; 64]);
+    !read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        && !matches!(read, Ok(1..))
+}
+
+fn raise_open_files_limit(wanted: u64) {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let current = limit.current.map(|current| current.max(wanted));
+    let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    raised.expect("the machine allows so many open files");
 }
 
 /// As long as workers wait for an answer, see `--driver-timeout`; they count from the first call

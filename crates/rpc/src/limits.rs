@@ -84,7 +84,8 @@ pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 /// Connections to a driver at once. A worker has one, and a new one before the old has broken.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
-/// Connections on which no call was admitted yet. Those of good workers are it for a moment.
+/// Connections on which no call was admitted yet, counted among those that came last: of more the
+/// oldest is closed. Those of good workers have made a call before as many others can have come.
 pub const STRANGERS_MAX: usize = 1_024;
 
 /// How long a handshake may take: as long as a worker waits for it.

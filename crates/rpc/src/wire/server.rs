@@ -110,10 +110,10 @@ pub enum ServeError {
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// Who may call what, of those who show what `credentials` ask for, says [`guard`]. With TLS among
-/// them every connection is encrypted; new files are taken without a restart. Beside [`Driver`]
-/// there are the standard health service (`mapmill.v1.Driver` is serving) and server reflection, so
-/// that ordinary gRPC tools work.
+/// Who may call what, of those who show what `credentials` ask for, says [`mod@guard`]. With TLS
+/// among them every connection is encrypted; new files are taken without a restart. Beside
+/// [`Driver`] there are the standard health service (`mapmill.v1.Driver` is serving) and server
+/// reflection, so that ordinary gRPC tools work.
 ///
 /// # Errors
 ///

@@ -3,14 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
+use super::incoming::Stay;
 use super::refusals::{Cause, Refusals};
 use crate::certs::RoleError;
 use crate::limits;
@@ -27,22 +28,15 @@ struct About {
     /// Whose certificate was shown, if any was.
     certified: Option<Result<(Role, String), RoleError>>,
     is_known: AtomicBool,
-    /// Among the strangers. Given back with the first call that is admitted.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Connection {
     pub(super) fn new(
         address: SocketAddr,
         certified: Option<Result<(Role, String), RoleError>>,
-        place: OwnedSemaphorePermit,
     ) -> Self {
-        Self(Arc::new(About {
-            address: Some(address),
-            certified,
-            is_known: AtomicBool::new(false),
-            place: Mutex::new(Some(place)),
-        }))
+        let address = Some(address);
+        Self(Arc::new(About { address, certified, is_known: AtomicBool::new(false) }))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -55,10 +49,7 @@ impl Connection {
 
     /// A call on it was admitted.
     pub(super) fn set_known(&self) {
-        if !self.0.is_known.swap(true, Ordering::Relaxed) {
-            // Nothing can panic while it is held.
-            self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
+        self.0.is_known.store(true, Ordering::Relaxed);
     }
 
     fn is_known(&self) -> bool {
@@ -81,23 +72,29 @@ pub(super) struct Accepted {
 
 /// What ends a connection that never was of use.
 enum Over {
+    /// Its place among those who came last.
+    Crowd,
     /// The driver itself.
     Driver,
     Time,
 }
 
 impl Accepted {
-    /// A stranger is not waited for when the driver has `ended`.
+    /// A stranger is not waited for when the driver has `ended`, or its `stay` is over.
     pub(super) fn new(
         socket: Socket,
         connection: Connection,
         refusals: Arc<Refusals>,
         place: OwnedSemaphorePermit,
+        stay: Stay,
         ended: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let patience = Box::pin(async {
+            // Cancel safe: nothing else waits for any of them.
             tokio::select! {
+                biased;
                 () = ended => Over::Driver,
+                _ = stay => Over::Crowd,
                 () = tokio::time::sleep(limits::FIRST_CALL_DEADLINE) => Over::Time,
             }
         });
@@ -131,6 +128,10 @@ impl Accepted {
 
     fn end(&self, over: &Over) -> io::Error {
         match over {
+            Over::Crowd => {
+                self.refusals.crowded_out(self.connection.address());
+                io::ErrorKind::ConnectionAborted.into()
+            }
             Over::Driver => io::ErrorKind::ConnectionAborted.into(),
             Over::Time => {
                 let seconds = limits::FIRST_CALL_DEADLINE.as_secs();

@@ -3,13 +3,15 @@
 //! Our own rather than tonic's, which takes no new certificate while it runs, sets no limit on
 //! how many there are, and tells nobody why a handshake failed.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -33,14 +35,20 @@ pub(super) struct Reception {
 /// Where there is room for how many.
 struct Room {
     all: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
+    /// Of those who came last, whether they are strangers still or not. When there are too many the
+    /// oldest goes, and if it is a stranger its connection with it: who comes to work makes a call
+    /// at once, and whoever says nothing must not keep it out.
+    last: VecDeque<oneshot::Sender<Infallible>>,
 }
 
 /// What a connection takes up.
 struct Places {
     among_all: OwnedSemaphorePermit,
-    among_strangers: OwnedSemaphorePermit,
+    among_last: Stay,
 }
+
+/// Ready when too many others have come since.
+pub(super) type Stay = oneshot::Receiver<Infallible>;
 
 /// Accepts connections until nobody wants them any more.
 pub(super) async fn accept(
@@ -49,9 +57,9 @@ pub(super) async fn accept(
     ready: mpsc::Sender<io::Result<Accepted>>,
 ) {
     let reception = Arc::new(reception);
-    let room = Room {
+    let mut room = Room {
         all: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
-        strangers: Arc::new(Semaphore::new(limits::STRANGERS_MAX)),
+        last: VecDeque::with_capacity(limits::STRANGERS_MAX + 1),
     };
     let mut handshakes = JoinSet::new();
     loop {
@@ -92,20 +100,19 @@ where
 
 impl Room {
     /// Places for one more, unless there are too many.
-    fn take(&self, address: SocketAddr, refusals: &Refusals) -> Option<Places> {
+    fn take(&mut self, address: SocketAddr, refusals: &Refusals) -> Option<Places> {
         let Ok(among_all) = Arc::clone(&self.all).try_acquire_owned() else {
             let most = limits::CONNECTIONS_MAX;
             let what = format_args!("a connection: there are {most}, and no more are taken");
             refusals.log(Cause::Crowd, Some(address), what);
             return None;
         };
-        let Ok(among_strangers) = Arc::clone(&self.strangers).try_acquire_owned() else {
-            let most = limits::STRANGERS_MAX;
-            let what = format_args!("a connection: {most} others have not made their first call");
-            refusals.log(Cause::Strangers, Some(address), what);
-            return None;
-        };
-        Some(Places { among_all, among_strangers })
+        let (place, among_last) = oneshot::channel();
+        self.last.push_back(place);
+        if self.last.len() > limits::STRANGERS_MAX {
+            self.last.pop_front();
+        }
+        Some(Places { among_all, among_last })
     }
 }
 
@@ -115,7 +122,7 @@ impl Reception {
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        places: Places,
+        mut places: Places,
         ready: &mpsc::Sender<io::Result<Accepted>>,
     ) -> Option<Accepted> {
         // Without it a small answer waits for more. The connection is as good as dead if it fails.
@@ -123,18 +130,26 @@ impl Reception {
         let (socket, certified) = match &self.tls {
             None => (Socket::Plain(stream), None),
             Some(tls) => {
-                let stream = self.encrypt(tls, stream, address).await?;
+                // Cancel safe: what is cancelled is not wanted any more.
+                let stream = tokio::select! {
+                    stream = self.encrypt(tls, stream, address) => stream?,
+                    _ = &mut places.among_last => {
+                        self.refusals.crowded_out(Some(address));
+                        return None;
+                    }
+                };
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certified = certificate.map(|der| role_of(der));
                 (Socket::Encrypted(Box::new(stream.into())), certified)
             }
         };
-        let connection = Connection::new(address, certified, places.among_strangers);
+        let connection = Connection::new(address, certified);
         let ready = ready.clone();
         // When nobody takes connections any more the driver has ended.
         let ended = async move { ready.closed().await };
         let refusals = Arc::clone(&self.refusals);
-        Some(Accepted::new(socket, connection, refusals, places.among_all, ended))
+        let Places { among_all, among_last } = places;
+        Some(Accepted::new(socket, connection, refusals, among_all, among_last, ended))
     }
 
     async fn encrypt(

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::hush::{Hush, Unsaid};
+use crate::limits;
 
 /// Why a connection or a call is refused. One that comes often leaves room for the others.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -40,6 +41,13 @@ impl Refusals {
             let peer = peer.map(tracing::field::display);
             tracing::warn!(peer, "refused {what}{unsaid}");
         }
+    }
+
+    /// Logs that a stranger had to make room.
+    pub(super) fn crowded_out(&self, peer: Option<SocketAddr>) {
+        let most = limits::STRANGERS_MAX;
+        let what = format_args!("a connection without a call: {most} others came after it");
+        self.log(Cause::Strangers, peer, what);
     }
 
     fn say(&self, cause: Cause) -> Option<Unsaid> {
