@@ -493,7 +493,7 @@ impl Driver {
                 self.fail_reported(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
-                if !self.book.fits(attempt, &outcome) =>
+                if !self.book.fits(attempt, &outcome, self.plan.bytes()) =>
             {
                 self.handle_unfit(now, worker, attempt);
                 // That it is noted as a failure is not what a worker would take "accepted" for.

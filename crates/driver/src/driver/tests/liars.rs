@@ -139,6 +139,26 @@ async fn report_that_cannot_be_true_is_a_failure_and_a_lie() {
     assert_denied(soon(bench.next_task(&caller).await).await, "shut out of this job");
 }
 
+/// The driver need not read what is staged to know it.
+#[tokio::test(start_paused = true)]
+async fn report_of_more_than_the_input_can_become_is_a_lie() {
+    let bench = Bench::new(1, 1);
+    let caller = bench.register(1).await;
+    let task = bench.task(&caller).await;
+    let huge = Outcome::Mapped { buckets: vec![bucket(61, 1)], invalid_bytes: 0 };
+
+    let verdict = soon(bench.report(&caller, task.attempt, huge).await).await;
+
+    assert_eq!(verdict.unwrap(), Verdict::Stale);
+    assert_eq!(bench.discard().await, task.staging);
+    assert_eq!(bench.status().await.lies, 1);
+    // As much as ten bytes may become, to be told apart by what is staged.
+    let task = bench.task(&caller).await;
+    let large = Outcome::Mapped { buckets: vec![bucket(60, 1)], invalid_bytes: 0 };
+    let _verdict = bench.report(&caller, task.attempt, large).await;
+    assert_eq!(bench.status().await.lies, 1);
+}
+
 /// It counts for the worker, and not for its certificate: the machine may be broken, and others
 /// may show the same.
 #[tokio::test(start_paused = true)]
