@@ -15,6 +15,8 @@ struct Report {
     reduce: PhaseReport,
     workers: u32,
     attempts: AttemptsReport,
+    /// What workers said that cannot be true.
+    lies: u64,
 }
 
 #[derive(Serialize)]
@@ -71,6 +73,7 @@ fn report(status: &Status) -> Report {
             lost: status.attempts_lost,
             stale_reports: status.stale_reports,
         },
+        lies: status.lies,
     }
 }
 
@@ -101,12 +104,20 @@ fn text(status: &Status) -> String {
         status.attempts_started, status.attempts_failed, status.attempts_lost
     );
     format!(
-        "{}\n  map       {}\n  reduce    {}\n  attempts  {attempts}\n  workers   {}\n",
+        "{}\n  map       {}\n  reduce    {}\n  attempts  {attempts}\n  workers   {}\n{}",
         state(status.state),
         phase(status.map),
         phase(status.reduce),
         plural(status.workers, "worker", "workers"),
+        lies(status.lies),
     )
+}
+
+fn lies(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        count => format!("  lies      {count}; who told them is in the driver's log\n"),
+    }
 }
 
 fn phase(phase: PhaseStatus) -> String {
@@ -122,6 +133,12 @@ fn phase(phase: PhaseStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lies_are_told_of_when_there_are_some() {
+        assert_eq!(lies(0), "");
+        assert_eq!(lies(3), "  lies      3; who told them is in the driver's log\n");
+    }
 
     #[test]
     fn people_read_how_far_each_phase_is() {
