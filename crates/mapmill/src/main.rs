@@ -143,7 +143,8 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
     }
     if insecure && !driver::is_loopback(prepared.address().ip()) {
         let address = prepared.address();
-        messages::warn(&Warning::Insecure { address }, show.verbosity);
+        // Whoever starts it quietly, in a script that somebody else wrote, has to know it as well.
+        messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));
     }
     Ok(prepared)
 }

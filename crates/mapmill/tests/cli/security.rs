@@ -61,10 +61,9 @@ fn address_of_this_machine_alone_needs_nothing() {
 #[test]
 fn insecure_driver_warns_at_every_start() {
     let scratch = Scratch::new();
-    for _ in 0..2 {
-        let args = ["driver", "in", "--insecure", "--listen", "0.0.0.0:0"];
+    for flag in ["-v", "--quiet", "--quiet"] {
+        let args = ["driver", "in", "--insecure", "--listen", "0.0.0.0:0", flag];
         let mut driver = scratch.start(scratch.command(&args));
-        driver.wait_for("waiting for workers on 0.0.0.0:");
         let warning = driver.wait_for("mapmill: warning: 0.0.0.0:");
         assert!(
             warning.ends_with(
