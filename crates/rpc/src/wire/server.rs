@@ -7,11 +7,9 @@ mod incoming;
 mod message;
 mod refusals;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -24,11 +22,10 @@ use tonic::{Request, Response};
 use self::elsewhere::Elsewhere;
 use self::guard::Guard;
 use self::incoming::Reception;
-use self::refusals::Refusals;
+use self::refusals::{Cause, Refusals};
 use super::pb::driver_server::DriverServer;
 use super::{Malformed, caller, outcome, pb, register, report_response, running};
 use crate::credentials::Credentials;
-use crate::hush::Hush;
 use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
@@ -110,7 +107,7 @@ pub enum ServeError {
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// Who may call what, of those who show what `credentials` ask for, says [`mod@guard`]. With TLS
+/// Who may call what, of those who show what `credentials` ask for, says [`guard`]. With TLS
 /// among them every connection is encrypted; new files are taken without a restart. Beside
 /// [`Driver`] there are the standard health service (`mapmill.v1.Driver` is serving) and server
 /// reflection, so that ordinary gRPC tools work.
@@ -132,7 +129,7 @@ pub async fn serve(
     };
     // One is enough: tonic takes them at once.
     let (ready, incoming) = mpsc::channel(1);
-    let guard = guard(driver, credentials, refusals).await?;
+    let guard = guarded_services(driver, credentials, refusals).await?;
     let answering =
         server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
     // Ends with the other: as soon as nobody takes connections any more.
@@ -158,17 +155,17 @@ where
 {
     let incoming =
         ReceiverStream::new(connections).map(|accepted| io::Result::Ok(Elsewhere(accepted)));
-    let guard = guard(driver, credentials, Arc::new(Refusals::new())).await?;
+    let guard = guarded_services(driver, credentials, Arc::new(Refusals::new())).await?;
     server().serve_with_incoming(guard, incoming).await.map_err(ServeError::Transport)
 }
 
 /// All services, behind their guard.
-async fn guard(
+async fn guarded_services(
     driver: Arc<impl Driver>,
     credentials: Credentials,
     refusals: Arc<Refusals>,
 ) -> Result<Guard, ServeError> {
-    let service = DriverServer::new(Adapter(driver))
+    let service = DriverServer::new(Adapter { driver, refusals: Arc::clone(&refusals) })
         .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
         .max_encoding_message_size(limits::RESPONSE_BYTES_MAX);
     let reflection = || {
@@ -199,20 +196,6 @@ fn server() -> tonic::transport::Server {
         .max_frame_size(limits::FRAME_BYTES_MAX)
 }
 
-/// What was read of a message of `peer`, if it was one.
-fn understood<T>(peer: &Peer, read: Result<T, Malformed>) -> Result<T, tonic::Status> {
-    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    /// By the rule that is broken, of which there are not many.
-    static HUSHES: Mutex<BTreeMap<Malformed, Hush>> = Mutex::new(BTreeMap::new());
-    read.map_err(|malformed| {
-        let mut hushes = HUSHES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unsaid) = hushes.entry(malformed).or_default().say(BEGAN.elapsed()) {
-            tracing::warn!("refused a call of {peer}: {malformed}{unsaid}");
-        }
-        malformed.into()
-    })
-}
-
 impl From<Malformed> for tonic::Status {
     fn from(malformed: Malformed) -> Self {
         Self::invalid_argument(malformed.to_string())
@@ -235,7 +218,21 @@ fn peer<T>(request: &Request<T>) -> Peer {
     peer.expect("whatever was admitted says by whom it is, see the guard").clone()
 }
 
-struct Adapter<D>(Arc<D>);
+struct Adapter<D> {
+    driver: Arc<D>,
+    refusals: Arc<Refusals>,
+}
+
+impl<D> Adapter<D> {
+    /// What was read of a message of `peer`, if it was one.
+    fn understood<T>(&self, peer: &Peer, read: Result<T, Malformed>) -> Result<T, tonic::Status> {
+        read.map_err(|malformed| {
+            let what = format_args!("a call of {peer}: {malformed}");
+            self.refusals.log(Cause::Malformed(malformed), None, what);
+            malformed.into()
+        })
+    }
+}
 
 #[tonic::async_trait]
 impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
@@ -244,8 +241,8 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         request: Request<pb::RegisterRequest>,
     ) -> Result<Response<pb::RegisterResponse>, tonic::Status> {
         let peer = peer(&request);
-        let register = understood(&peer, register(request.into_inner()))?;
-        let answer = self.0.register(peer, register).await?;
+        let register = self.understood(&peer, register(request.into_inner()))?;
+        let answer = self.driver.register(peer, register).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -255,7 +252,7 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::NextTaskResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        let answer = self.0.next_task(peer, caller(request.session, request.worker)).await?;
+        let answer = self.driver.next_task(peer, caller(request.session, request.worker)).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -265,9 +262,9 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::HeartbeatResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        let running = understood(&peer, request.running.map(running).transpose())?;
+        let running = self.understood(&peer, request.running.map(running).transpose())?;
         let order =
-            self.0.heartbeat(peer, caller(request.session, request.worker), running).await?;
+            self.driver.heartbeat(peer, caller(request.session, request.worker), running).await?;
         Ok(Response::new(pb::HeartbeatResponse { order: pb::Order::from(order).into() }))
     }
 
@@ -277,12 +274,12 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::ReportResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        let attempt = understood(&peer, super::attempt(request.attempt))?;
-        let outcome = understood(&peer, outcome(request.outcome))?;
+        let attempt = self.understood(&peer, super::attempt(request.attempt))?;
+        let outcome = self.understood(&peer, outcome(request.outcome))?;
         let caller = caller(request.session, request.worker);
         let (verdict, next) = match request.ask_next {
-            true => self.0.report_and_ask(peer, caller, attempt, outcome).await?,
-            false => (self.0.report(peer, caller, attempt, outcome).await?, None),
+            true => self.driver.report_and_ask(peer, caller, attempt, outcome).await?,
+            false => (self.driver.report(peer, caller, attempt, outcome).await?, None),
         };
         Ok(Response::new(report_response(verdict, next)))
     }
@@ -293,7 +290,7 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
     ) -> Result<Response<pb::LeaveResponse>, tonic::Status> {
         let peer = peer(&request);
         let request = request.into_inner();
-        self.0.leave(peer, caller(request.session, request.worker)).await?;
+        self.driver.leave(peer, caller(request.session, request.worker)).await?;
         Ok(Response::new(pb::LeaveResponse {}))
     }
 
@@ -301,7 +298,7 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, tonic::Status> {
-        Ok(Response::new(self.0.status(peer(&request)).await?.into()))
+        Ok(Response::new(self.driver.status(peer(&request)).await?.into()))
     }
 }
 

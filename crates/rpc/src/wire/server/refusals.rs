@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::hush::{Hush, Unsaid};
 use crate::limits;
+use crate::wire::Malformed;
 
 /// Why a connection or a call is refused. One that comes often leaves room for the others.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -16,6 +17,8 @@ pub(super) enum Cause {
     Certificate,
     Crowd,
     Handshake,
+    /// By the rule that is broken, of which there are not many.
+    Malformed(Malformed),
     Path,
     Role,
     Silence,
