@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rpc::Credentials;
 use rpc::message::{Session, WordRules};
+use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
 use tokio::sync::mpsc;
@@ -492,12 +492,6 @@ fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
     listener.set_nonblocking(true).map_err(bound)?;
     let address = listener.local_addr().map_err(bound)?;
     Ok((listener, address))
-}
-
-/// Whether `ip` is reached from this machine alone.
-pub fn is_loopback(ip: IpAddr) -> bool {
-    // `::ffff:127.0.0.1` is `127.0.0.1`.
-    ip.to_canonical().is_loopback()
 }
 
 /// The folders that hold all inputs and the results, without those that lie in another of them:

@@ -1,5 +1,7 @@
 //! What one side of a connection shows to the other, and wants to be shown.
 
+use std::net::IpAddr;
+
 use crate::auth::Token;
 use crate::tls::Tls;
 
@@ -19,4 +21,10 @@ impl From<Option<Token>> for Credentials {
     fn from(token: Option<Token>) -> Self {
         Self { token, ..Self::default() }
     }
+}
+
+/// Whether `ip` is reached from this machine alone, so that nothing need be shown in secret.
+pub fn is_loopback(ip: IpAddr) -> bool {
+    // `::ffff:127.0.0.1` is `127.0.0.1`.
+    ip.to_canonical().is_loopback()
 }

@@ -25,7 +25,7 @@ mod tls;
 mod wire;
 
 pub use auth::{Token, TokenError};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, is_loopback};
 pub use hush::{Hush, Unsaid};
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use tls::{Tls, TlsError, TlsFiles};
