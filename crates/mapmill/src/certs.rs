@@ -40,12 +40,13 @@ fn init(flags: &InitFlags) -> Result<(), Failure> {
     let mut folders =
         vec![Folder { name: AUTHORITY.to_owned(), contents: contents(authority.pair(), None) }];
     let mut ends = now;
-    let hosts = or_this_machine(&flags.hosts);
+    let hosts = or_this_machine(&flags.terms.hosts);
     for role in [Role::Driver, Role::Worker, Role::Viewer] {
         let hosts = if role == Role::Driver { hosts.clone() } else { Vec::new() };
         let name = role.to_string().parse().expect("the name of a role is a name");
         let subject = Subject { role, name, hosts };
-        let pair = authority.issue(&subject, now, flags.days.get()).map_err(Failure::start)?;
+        let pair =
+            authority.issue(&subject, now, flags.terms.days.get()).map_err(Failure::start)?;
         ends = valid_until(&pair);
         folders.push(Folder {
             name: role.to_string(),
@@ -66,7 +67,7 @@ fn init(flags: &InitFlags) -> Result<(), Failure> {
          has its key can join"
     ));
     say_driver(&flags.folder.join("driver"));
-    let for_others = if flags.hosts.is_empty() { hosts.last() } else { hosts.first() };
+    let for_others = if flags.terms.hosts.is_empty() { hosts.last() } else { hosts.first() };
     say_worker(&flags.folder.join("worker"), for_others);
     Ok(())
 }
@@ -76,13 +77,13 @@ fn issue(flags: &IssueFlags) -> Result<(), Failure> {
     let now = SystemTime::now();
     let IssueFlags { role, name, .. } = flags;
     let hosts = match role {
-        Role::Driver => or_this_machine(&flags.hosts),
-        Role::Viewer | Role::Worker if flags.hosts.is_empty() => Vec::new(),
+        Role::Driver => or_this_machine(&flags.terms.hosts),
+        Role::Viewer | Role::Worker if flags.terms.hosts.is_empty() => Vec::new(),
         Role::Viewer | Role::Worker => return Err(Failure::start(HostOfNobody { role: *role })),
     };
     let authority = folders::authority(&flags.folder, AUTHORITY, now).map_err(Failure::start)?;
     let subject = Subject { role: *role, name: name.clone(), hosts };
-    let pair = authority.issue(&subject, now, flags.days.get()).map_err(Failure::start)?;
+    let pair = authority.issue(&subject, now, flags.terms.days.get()).map_err(Failure::start)?;
     let new = Folder { name: name.to_string(), contents: contents(&pair, Some(authority.pair())) };
     folders::make(&flags.folder, &[new], folders::Purpose::Issue).map_err(Failure::start)?;
 

@@ -44,20 +44,8 @@ pub(crate) struct InitFlags {
     #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER, value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// Where workers find the driver [default: this machine]
-    ///
-    /// A name or an address, as workers have it in --driver; may be repeated. By default localhost,
-    /// 127.0.0.1, ::1 and the name of this machine.
-    #[arg(long = "host", value_name = "HOST", value_hint = ValueHint::Hostname)]
-    pub(crate) hosts: Vec<Host>,
-
-    /// Let the credentials be valid for N days
-    ///
-    /// What is stolen or lost is of use until then: there is no other way to revoke it but a new
-    /// authority.
-    #[arg(long, value_name = "N", default_value = "90", allow_negative_numbers = true)]
-    #[arg(value_parser = parse_days)]
-    pub(crate) days: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) terms: TermsFlags,
 }
 
 /// Make credentials for one more driver, worker or viewer
@@ -82,16 +70,25 @@ pub(crate) struct IssueFlags {
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) name: Name,
 
+    #[command(flatten)]
+    pub(crate) terms: TermsFlags,
+}
+
+/// What is said of credentials, however they are made.
+#[derive(Args, Debug)]
+pub(crate) struct TermsFlags {
     /// Where workers find the driver [default: this machine]
     ///
-    /// For a driver alone: nobody connects to workers and viewers. May be repeated. By default
-    /// localhost, 127.0.0.1, ::1 and the name of this machine.
+    /// A name or an address, as workers have it in --driver; may be repeated. By default localhost,
+    /// 127.0.0.1, ::1 and the name of this machine. For a driver alone: nobody connects to workers
+    /// and viewers.
     #[arg(long = "host", value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub(crate) hosts: Vec<Host>,
 
     /// Let the credentials be valid for N days
     ///
-    /// Not for longer than their authority.
+    /// But not for longer than their authority. What is stolen or lost is of use until then: there
+    /// is no other way to revoke it but a new authority.
     #[arg(long, value_name = "N", default_value = "90", allow_negative_numbers = true)]
     #[arg(value_parser = parse_days)]
     pub(crate) days: NonZeroU32,
