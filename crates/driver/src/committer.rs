@@ -18,10 +18,10 @@ use scheduler::{AttemptId, TaskId};
 use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
-use crate::book::Cause;
 use crate::driver::Event;
 use crate::faults;
 use crate::journal::{Journal, Record};
+use crate::reports::Cause;
 
 /// What the committer is told to do.
 #[derive(Debug)]

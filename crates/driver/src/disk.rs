@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use store::bookkeeping;
+use store::journal_file;
 
 /// Files by their paths.
 pub trait Disk: Debug + Send + Sync {
@@ -78,23 +78,23 @@ pub(crate) struct ThisMachine;
 
 impl Disk for ThisMachine {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        bookkeeping::read(path)
+        journal_file::read(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(bookkeeping::create(path)?))
+        Ok(Box::new(journal_file::create(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        bookkeeping::rename(from, to)
+        journal_file::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        bookkeeping::remove(path)
+        journal_file::remove(path)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        bookkeeping::sync_folder(folder)
+        journal_file::sync_folder(folder)
     }
 }
 

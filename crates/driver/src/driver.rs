@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! service ──Event──►┐                      ┌──Errand──► committer
-//! committer ─Event─►│ loop: scheduler,book │
+//! committer ─Event─►│ scheduler,  reports  │
 //! timeouts ────────►┘                      └──answers─► service, Snapshot ─► observers
 //! ```
 //!
 //! Here events become calls of the scheduler, and its actions become answers and errands. What is
-//! decided is decided there; what was reported is kept in the [`Book`]. The loop never waits for a
+//! decided is decided there; what was reported is kept in [`Reports`]. The loop never waits for a
 //! disk or a network.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,21 +24,21 @@ use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::book::{Book, Cause};
+use crate::admission::{Admission, Chance, Violation};
 use crate::committer::Errand;
-use crate::crew::Crew;
 use crate::faults;
-use crate::gate::{Chance, Gate, Lie};
 use crate::journal::JournalError;
 use crate::plan::Plan;
 use crate::recovery::Recovered;
+use crate::reports::{Cause, Reports};
+use crate::roster::Roster;
 use crate::status::Snapshot;
 use crate::story::Death;
 
 mod act;
-mod door;
 mod note;
-mod view;
+mod registration;
+mod status_view;
 
 /// What happens to the loop.
 pub(crate) enum Event {
@@ -122,9 +122,9 @@ pub(crate) struct Driver {
     /// How long this process did not get to run, all together. Left out of the scheduler's time.
     paused: Duration,
     sched: Scheduler,
-    book: Book,
-    gate: Gate,
-    crew: Crew,
+    reports: Reports,
+    admission: Admission,
+    roster: Roster,
     plan: Arc<Plan>,
     terms: Terms,
     /// Calls for a task that wait for one.
@@ -171,8 +171,8 @@ enum Finish {
 /// How the loop ended.
 pub(crate) struct Ended {
     pub(crate) sched: Scheduler,
-    pub(crate) book: Book,
-    pub(crate) crew: Crew,
+    pub(crate) reports: Reports,
+    pub(crate) roster: Roster,
     pub(crate) snapshot: Snapshot,
     /// From the start of the first attempt to the last commit.
     pub(crate) elapsed: Duration,
@@ -197,9 +197,9 @@ impl Driver {
             looked: started,
             paused: Duration::ZERO,
             sched,
-            book: Book::new(plan.map_tasks().get(), terms.reduce_tasks),
-            gate: Gate::new(chance),
-            crew: Crew::default(),
+            reports: Reports::new(plan.map_tasks().get(), terms.reduce_tasks),
+            admission: Admission::new(chance),
+            roster: Roster::default(),
             plan,
             terms,
             polls: BTreeMap::new(),
@@ -226,11 +226,11 @@ impl Driver {
             self.sched.restore_recalls(map, times);
         }
         for (map, commit) in recovered.maps {
-            let bucket_bytes = self.book.enter_map(map, commit, self.plan.task_bytes(map));
+            let bucket_bytes = self.reports.enter_map(map, commit, self.plan.task_bytes(map));
             self.sched.restore_map(map, &bucket_bytes);
         }
         for (reduce, commit) in recovered.reduces {
-            self.book.enter_reduce(reduce, commit);
+            self.reports.enter_reduce(reduce, commit);
             self.sched.restore_reduce(reduce);
         }
         self
@@ -406,14 +406,14 @@ impl Driver {
     }
 
     fn give_task(&mut self, now: Time, worker: WorkerId, reply: Reply<TaskAnswer>) {
-        if let Err(refusal) = self.gate.may_be_given(now, worker) {
+        if let Err(refusal) = self.admission.may_be_given(now, worker) {
             let _ = reply.send(Err(refusal));
             return;
         }
         tracing::debug!("idle {worker}");
         self.sched.handle_idle(now, worker);
         if self.sched.outcome().is_some() {
-            self.crew.tell_end(worker);
+            self.roster.tell_end(worker);
             let _ = reply.send(Ok(TaskAnswer::Exit));
         } else if self.sched.knows(worker) {
             // A call that waited before is dropped with this, and so answered: its caller has made
@@ -456,12 +456,12 @@ impl Driver {
                 if let Some(running) = running
                     && self.is_open(attempt_id(running.attempt))
                 {
-                    self.book.beat(now, attempt_id(running.attempt), running);
+                    self.reports.beat(now, attempt_id(running.attempt), running);
                 }
                 Order::Continue
             }
             scheduler::Order::Exit => {
-                self.crew.tell_end(worker);
+                self.roster.tell_end(worker);
                 Order::Exit
             }
             scheduler::Order::Register => Order::Register,
@@ -493,7 +493,7 @@ impl Driver {
                 self.fail_reported(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
-                if !self.book.fits(attempt, &outcome, self.plan.bytes()) =>
+                if !self.reports.fits(attempt, &outcome, self.plan.bytes()) =>
             {
                 self.handle_unfit(now, worker, attempt);
                 // That it is noted as a failure is not what a worker would take "accepted" for.
@@ -504,10 +504,10 @@ impl Driver {
                 let verdict = self.sched.handle_done(now, worker, attempt);
                 tracing::info!("done {worker} {attempt}: {verdict}");
                 if verdict == scheduler::Verdict::Stale && faults::is_wrong("driver::no-fence") {
-                    self.book.keep_report(attempt, worker, outcome);
+                    self.reports.keep_report(attempt, worker, outcome);
                     self.publish(attempt);
                 } else if verdict == scheduler::Verdict::Publishing {
-                    self.book.keep_report(attempt, worker, outcome);
+                    self.reports.keep_report(attempt, worker, outcome);
                     faults::reach("driver::decided", attempt.task.phase);
                     self.answer_decided(now, attempt, reporter);
                     return;
@@ -529,7 +529,7 @@ impl Driver {
             Phase::Map => self.terms.reduce_tasks as usize,
             Phase::Reduce => 1,
         };
-        let keeps_up = self.book.publishing().saturating_mul(files) <= PUBLISHING_FILES_MAX;
+        let keeps_up = self.reports.publishing().saturating_mul(files) <= PUBLISHING_FILES_MAX;
         if reporter.next.is_some() && keeps_up && self.has_much_to_do(attempt.task.phase) {
             self.answer(now, reporter, Verdict::Taken);
         } else {
@@ -558,9 +558,9 @@ impl Driver {
     fn handle_unfit(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
         let is_first = self.is_open(attempt);
         tracing::info!("failed {worker} {attempt}: the report does not fit the task");
-        let verdict = self.fail_reported(now, worker, attempt, Cause::Unfit);
+        let verdict = self.fail_reported(now, worker, attempt, Cause::Violation);
         if is_first && verdict == scheduler::Verdict::Accepted {
-            self.catch(now, worker, Lie::Unfit(attempt));
+            self.catch(now, worker, Violation::Report(attempt));
         }
     }
 
@@ -586,7 +586,7 @@ impl Driver {
             self.sched.handle_failed(now, worker, attempt, act::severity(&cause))
         };
         if verdict == scheduler::Verdict::Accepted {
-            self.book.fail(attempt, cause);
+            self.reports.fail(attempt, cause);
         }
         verdict
     }
@@ -599,7 +599,7 @@ impl Driver {
                     Phase::Map => self.plan.task_bytes(attempt.task.index),
                     Phase::Reduce => 0,
                 };
-                let bucket_bytes = self.book.commit(attempt, task_bytes);
+                let bucket_bytes = self.reports.commit(attempt, task_bytes);
                 self.sched.handle_published(now, attempt, &bucket_bytes);
                 Verdict::Accepted
             }
@@ -618,12 +618,12 @@ impl Driver {
         let cause_text = rpc::message::sentence(&cause);
         tracing::error!("publish_failed {attempt}: {cause_text}");
         let severity = act::severity(&cause);
-        let is_lie = cause.is_lie();
-        let reported = self.book.report(attempt).map(|(worker, _)| *worker);
-        self.book.fail(attempt, cause);
+        let is_violation = cause.is_violation();
+        let reported = self.reports.report(attempt).map(|(worker, _)| *worker);
+        self.reports.fail(attempt, cause);
         self.sched.handle_publish_failed(now, attempt, severity);
-        if let Some(worker) = reported.filter(|_| is_lie) {
-            self.catch(now, worker, Lie::Staged(attempt, cause_text));
+        if let Some(worker) = reported.filter(|_| is_violation) {
+            self.catch(now, worker, Violation::Staged(attempt, cause_text));
         }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use scheduler::{Phase, TaskId};
 use store::{FolderLock, Input, Modified, layout};
 
+use crate::job;
 use crate::journal::{self, CANCELLED, DONE, FAILED, JournalError, Record};
-use crate::life;
 use crate::plan::Plan;
 use crate::story::{AttemptStory, Fate, Span};
 
@@ -112,7 +112,7 @@ impl History {
 
     /// What a task was to do, for people.
     pub fn work(&self, task: TaskId) -> String {
-        life::describe(task, &self.plan)
+        job::describe(task, &self.plan)
     }
 
     /// The files that a task was to read of the inputs, each with its first byte and the one behind

@@ -8,29 +8,28 @@
 //! Deliberately absent: the text. A driver hands out byte ranges and collects checksums; no word
 //! ever passes through.
 
-mod ask;
-mod book;
+mod admission;
 mod committer;
-mod crew;
 mod disk;
 mod driver;
 mod faults;
-mod gate;
 mod history;
+mod job;
 pub mod journal;
-mod life;
 mod plan;
 mod recovery;
+mod reports;
+mod roster;
 mod service;
 pub mod simulation;
 mod start;
 mod status;
+mod status_client;
 mod story;
 mod verify;
 
-pub use ask::{AskError, ask};
 pub use history::{History, HistoryError, Life, State, history};
-pub use life::{JobError, Prepared, Witness};
+pub use job::{JobError, Prepared, Witness};
 pub use plan::default_map_tasks;
 pub use rpc::certs;
 pub use rpc::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
@@ -39,5 +38,6 @@ pub use rpc::{Credentials, Role, Tls, TlsError, TlsFiles, Token, TokenError, is_
 pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, StartError, prepare};
 pub use status::{DiskFault, PhaseSnapshot, Snapshot, Summary};
+pub use status_client::{StatusClientError, fetch_status};
 pub use story::{AttemptStory, Death, Ending, FailureKind, Fate};
 pub use verify::{Finding, Verified, VerifyError, verify};

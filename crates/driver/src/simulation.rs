@@ -15,10 +15,10 @@ use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::admission::Chance;
 use crate::committer::{Committer, Errand};
 pub use crate::disk::{Disk, DiskFile};
-use crate::gate::Chance;
-use crate::life::{Closing, EVENTS_MAX, JobError, Life};
+use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
 use crate::plan::Plan;
 use crate::start::{self, Beginning, Config, StartError};
 use crate::status::{Snapshot, Summary};
@@ -78,7 +78,7 @@ where
     let chance = chance(&session.0);
     let terms = start::terms(&config, &plan, files.clone(), session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let life = Life {
+    let begun = BegunJob {
         chance,
         limits: config.limits,
         store,
@@ -106,7 +106,7 @@ where
         let committing = tokio::spawn(carry_out(elsewhere, committer, orders));
         Ok(async { committing.await.expect("the committer does not panic") })
     };
-    Ok(life.run(serve, commit, snapshots, std::future::pending()).await?)
+    Ok(begun.run(serve, commit, snapshots, std::future::pending()).await?)
 }
 
 /// Numbers that are the same for the same session.

@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 use crate::disk::{Disk, ThisMachine};
 use crate::driver::Terms;
 use crate::faults;
+use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::journal::{self, History, Journal, JournalError, Record};
-use crate::life::{EVENTS_MAX, Life, Prepared};
 use crate::plan::Plan;
 use crate::recovery::{self, Recovered};
 use crate::status::DiskFault;
@@ -294,7 +294,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         credentials: config.credentials,
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
-        life: Life {
+        begun: BegunJob {
             plan,
             chance: Box::new(|| getrandom::u64().ok()),
             limits: config.limits,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rpc::message::{Failure, sentence};
 use serde::{Deserialize, Serialize};
 
-use crate::book::Cause;
 use crate::journal;
+use crate::reports::Cause;
 use crate::status::DiskFault;
 
 /// From when to when an attempt ran, counted from the beginning of the driver's life. That is the
@@ -34,7 +34,8 @@ pub enum Ending {
     /// The job ended first.
     Abandoned,
     /// Another attempt at its task was the first to report.
-    Beaten {
+    #[serde(alias = "beaten")]
+    Superseded {
         /// Whether that had been started to race it; if not, it was started to race that.
         by_backup: bool,
     },
@@ -97,7 +98,8 @@ pub enum Ending {
     /// The worker was gone when it was to be told of it.
     Undelivered,
     /// What the worker reported does not fit the task.
-    Unfit,
+    #[serde(alias = "unfit")]
+    Violation,
 }
 
 /// How a process died.
@@ -229,7 +231,7 @@ impl Ending {
                 Self::Rejected { disk: cause.disk(), sentence: sentence(cause) }
             }
             Cause::Reported(failure) => Self::failed(failure),
-            Cause::Unfit => Self::Unfit,
+            Cause::Violation => Self::Violation,
         }
     }
 
@@ -239,7 +241,7 @@ impl Ending {
             Self::Failed { failure: FailureKind::DiskFull, .. } => Some(DiskFault::Full),
             Self::NotCommitted { disk, .. } | Self::Rejected { disk, .. } => *disk,
             Self::Abandoned
-            | Self::Beaten { .. }
+            | Self::Superseded { .. }
             | Self::Conservation { .. }
             | Self::Died(_)
             | Self::Failed { .. }
@@ -248,7 +250,7 @@ impl Ending {
             | Self::Starved { .. }
             | Self::Stuck { .. }
             | Self::Undelivered
-            | Self::Unfit => None,
+            | Self::Violation => None,
         }
     }
 
@@ -273,7 +275,7 @@ impl Ending {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Abandoned => "not needed any more",
-            Self::Beaten { .. } => "beaten",
+            Self::Superseded { .. } => "superseded",
             Self::Conservation { .. } => "words lost",
             Self::Died(_) => "worker died",
             Self::Failed { failure, .. } => failure.name(),
@@ -284,7 +286,7 @@ impl Ending {
             Self::Starved { .. } => "intermediate lost",
             Self::Stuck { .. } => "stuck",
             Self::Undelivered => "not delivered",
-            Self::Unfit => "unfit report",
+            Self::Violation => "protocol violation",
         }
     }
 }
@@ -328,9 +330,9 @@ impl fmt::Display for Ending {
         let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
         match self {
             Self::Abandoned => f.write_str("not needed any more: the job ended first"),
-            Self::Beaten { by_backup: true } => f.write_str("beaten by its backup"),
-            Self::Beaten { by_backup: false } => {
-                f.write_str("beaten by the attempt it was to race")
+            Self::Superseded { by_backup: true } => f.write_str("superseded by its backup"),
+            Self::Superseded { by_backup: false } => {
+                f.write_str("superseded by the attempt it was to race")
             }
             &Self::Conservation { bucket, emitted, counted } => {
                 Cause::Conservation { bucket, emitted, counted }.fmt(f)
@@ -352,7 +354,7 @@ impl fmt::Display for Ending {
             Self::Undelivered => {
                 f.write_str("not delivered: the worker was gone when it was to be told")
             }
-            Self::Unfit => Cause::Unfit.fmt(f),
+            Self::Violation => Cause::Violation.fmt(f),
         }
     }
 }

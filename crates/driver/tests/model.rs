@@ -28,7 +28,7 @@
 //! torn and damaged records (`journal.rs`), intermediates that are lost, and their map task's
 //! second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), jobs that failed
 //! and are resumed; and which of two attempts wins that race each other (the scheduler's
-//! `backup_*.txt`): the one that is beaten is as one whose lease was taken away.
+//! `backup_*.txt`): the one that is superseded is as one whose lease was taken away.
 //!
 //! Bounds: two workers, two lives of the driver, and what stands at the tests. A run that has
 //! become too large ends at a number of worlds: the checker looks at its time limit only when it

@@ -4,6 +4,7 @@
 //! pipe on stdout is 0. Only this file ends the process.
 
 mod certs;
+mod disk_advice;
 mod documents;
 mod flags;
 mod fleet;
@@ -12,7 +13,6 @@ mod messages;
 mod numbers;
 mod progress;
 mod report;
-mod room;
 mod status;
 mod top;
 mod verify;
@@ -124,7 +124,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
         let advice = if let StartError::NotLoopback { .. } = error {
             Some(invitation::to_certificates(&listen))
         } else {
-            error.disk().map(|fault| room::advice(&files, fault))
+            error.disk().map(|fault| disk_advice::advice(&files, fault))
         };
         Failure::start(error).advise(advice)
     })?;
@@ -169,7 +169,7 @@ async fn execute(
         Ok(summary) => report::print(&summary, show),
         Err(error) => {
             report::print_failure(&error, show);
-            let advice = error.disk().map(|fault| room::advice(&files, fault));
+            let advice = error.disk().map(|fault| disk_advice::advice(&files, fault));
             Err(Failure::job(error).advise(advice))
         }
     }

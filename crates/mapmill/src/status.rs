@@ -1,6 +1,6 @@
 //! How a running job stands, as its driver says: for who looks on from outside.
 
-use driver::{AskError, JobState, PhaseStatus, Status};
+use driver::{JobState, PhaseStatus, Status, StatusClientError};
 use serde::Serialize;
 
 use crate::flags::{StatusRequest, way_out};
@@ -41,7 +41,7 @@ struct AttemptsReport {
 /// `mapmill status`
 pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
     let StatusRequest { driver, credentials, json } = request;
-    let status = driver::ask(&driver, &credentials).await;
+    let status = driver::fetch_status(&driver, &credentials).await;
     let status = status.map_err(|error| failure(error, &credentials))?;
     match json {
         true => messages::json(&report(&status)),
@@ -51,13 +51,13 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
 
 /// That nobody answers may be as it should be: the job is over. That somebody does not want to
 /// answer is not.
-fn failure(error: AskError, credentials: &driver::Credentials) -> Failure {
+fn failure(error: StatusClientError, credentials: &driver::Credentials) -> Failure {
     match error {
-        AskError::Silent { .. } => Failure::output(error),
-        AskError::Denied { .. } => {
+        StatusClientError::Silent { .. } => Failure::output(error),
+        StatusClientError::Denied { .. } => {
             Failure::start(error).advise(Some(way_out(credentials).to_owned()))
         }
-        AskError::Address(_) | AskError::Protocol { .. } => Failure::start(error),
+        StatusClientError::Address(_) | StatusClientError::Protocol { .. } => Failure::start(error),
     }
 }
 

@@ -119,7 +119,7 @@ fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
     for task in raced_tasks {
         assert!(raced.log.contains(&format!(": start {task}.a1 on w")), "{task} was not raced");
         let discarded = raced.log.matches(&format!(": discard {task}.a")).count();
-        assert_eq!(discarded, 1, "one attempt of {task} is beaten");
+        assert_eq!(discarded, 1, "one attempt of {task} is superseded");
     }
     let log =
         fs::read_to_string(raced.job.path("logs/w0.stderr")).expect("its log is in the folder");
@@ -164,7 +164,7 @@ fn worker_that_is_killed_at_the_end_of_a_phase_is_not_waited_for_until_its_timeo
     let ended = cluster.finish();
     assert!(ended.log.contains(&format!(": start {} on w1 as backup\n", attempt.next())));
     assert!(Duration::from_secs_f64(seconds(&ended)) < Duration::from_secs(10));
-    assert_eq!(attempts(&ended, "lost"), 0, "it was beaten before anybody could miss it");
+    assert_eq!(attempts(&ended, "lost"), 0, "it was superseded before anybody could miss it");
 }
 
 #[expect(clippy::print_stdout, reason = "the ratio is what the test is for")]

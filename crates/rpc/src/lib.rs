@@ -14,8 +14,8 @@
 mod auth;
 pub mod certs;
 mod credentials;
-mod hush;
 pub mod limits;
+mod log_limit;
 pub mod message;
 mod peer;
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod wire;
 
 pub use auth::{Token, TokenError};
 pub use credentials::{Credentials, is_loopback};
-pub use hush::{Hush, Unsaid};
+pub use log_limit::{LogLimit, Suppressed};
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use wire::client::{AddressError, CallError, Client};

@@ -80,7 +80,7 @@ pub enum Failure {
     Transient,
     /// Yes, and nothing is known of the task: what this worker said of the attempt is a lie. Counts
     /// towards [`Limits::losses_max`], or a few liars would end the job.
-    Untrue,
+    Violation,
 }
 
 impl Default for Limits {
@@ -122,7 +122,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Fatal => "fatal",
             Self::Transient => "transient",
-            Self::Untrue => "untrue",
+            Self::Violation => "violation",
         })
     }
 }

@@ -63,7 +63,7 @@
 //!
 //! A *slow* attempt gets on, but would hold the job up. When nothing waits and somebody is idle,
 //! such an attempt is raced by one more, its *backup*; the first to report wins, the other is
-//! beaten. `backup.rs` says who is slow; [`Limits::backups`] is the switch.
+//! superseded. `backup.rs` says who is slow; [`Limits::backups`] is the switch.
 //!
 //! # A second life
 //!

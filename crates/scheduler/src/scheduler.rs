@@ -196,7 +196,7 @@ impl Scheduler {
     /// `worker` says that `attempt` is done and its output staged.
     ///
     /// The first report of a live attempt wins and causes an [`Action::Publish`]. An attempt that
-    /// raced it is beaten, whatever comes of the publication. May be repeated: the answer is
+    /// raced it is superseded, whatever comes of the publication. May be repeated: the answer is
     /// [`Verdict::Publishing`] until the output is published, then [`Verdict::Accepted`].
     pub fn handle_done(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) -> Verdict {
         self.handle(now, |this| {
@@ -585,18 +585,18 @@ impl Scheduler {
         }
     }
 
-    /// `attempt` is the first of its task to report: it is published, and another is beaten.
+    /// `attempt` is the first of its task to report: it is published, and another is superseded.
     fn win(&mut self, worker: WorkerId, attempt: AttemptId) {
         let now = self.now;
         if let Some(task) = self.tasks.find(attempt.task) {
             self.backups.learn(now, task, attempt);
         }
-        let beaten = self.tasks.change(attempt.task, |task| task.report(now, attempt));
+        let superseded = self.tasks.change(attempt.task, |task| task.report(now, attempt));
         self.release(worker, attempt);
         self.actions.push_back(Action::Publish { attempt });
-        if let Some(beaten) = beaten {
-            self.release(self.tasks.worker(beaten), beaten);
-            self.actions.push_back(Action::Discard { attempt: beaten });
+        if let Some(superseded) = superseded {
+            self.release(self.tasks.worker(superseded), superseded);
+            self.actions.push_back(Action::Discard { attempt: superseded });
         }
     }
 
@@ -641,11 +641,11 @@ impl Scheduler {
 
     /// `attempt` ends badly, and its worker is blamed.
     fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
-        self.end(attempt, if failure == Failure::Untrue { End::Untrue } else { end });
+        self.end(attempt, if failure == Failure::Violation { End::Violation } else { end });
         self.workers.blame(self.tasks.worker(attempt));
         match failure {
             Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
-            Failure::Transient | Failure::Untrue => self.give_up_if_exhausted(attempt.task),
+            Failure::Transient | Failure::Violation => self.give_up_if_exhausted(attempt.task),
         }
     }
 
@@ -656,10 +656,10 @@ impl Scheduler {
         self.release(self.tasks.worker(attempt), attempt);
         self.actions.push_back(Action::Discard { attempt });
         match end {
-            End::Failed | End::Rejected | End::Untrue => self.attempt_counts.failed += 1,
+            End::Failed | End::Rejected | End::Violation => self.attempt_counts.failed += 1,
             End::Lost | End::Stuck => self.attempt_counts.lost += 1,
             End::Abandoned
-            | End::Beaten { .. }
+            | End::Superseded { .. }
             | End::Committed
             | End::Left
             | End::Starved
@@ -715,7 +715,7 @@ impl Scheduler {
         match self.tasks.status(attempt) {
             Some(Status::Publishing) => true,
             Some(Status::Ended(end)) if end == again => false,
-            Some(Status::Ended(End::Untrue)) if again == End::Rejected => false,
+            Some(Status::Ended(End::Violation)) if again == End::Rejected => false,
             status @ (Some(Status::Ended(_) | Status::Live) | None) => {
                 panic!("{attempt} was never to be {again}: {status:?}")
             }

@@ -44,7 +44,7 @@ pub enum End {
     /// The job ended without it.
     Abandoned,
     /// Another attempt, of this number, was the first to report.
-    Beaten {
+    Superseded {
         /// Its number.
         by: u32,
     },
@@ -66,7 +66,7 @@ pub enum End {
     /// Its worker never got it. Nobody's fault.
     Undelivered,
     /// What its worker said of it is a lie.
-    Untrue,
+    Violation,
 }
 
 /// One task: the work for one map or one reduce.
@@ -239,12 +239,12 @@ impl Task {
     /// other attempt, if there is one: that is handed back.
     pub(crate) fn report(&mut self, now: Time, attempt: AttemptId) -> Option<AttemptId> {
         assert_eq!(self.status(attempt), Some(Status::Live), "{attempt} reported without a lease");
-        let beaten = self.live().find(|&live| live != attempt);
-        if let Some(beaten) = beaten {
-            self.close(now, beaten, End::Beaten { by: attempt.number });
+        let superseded = self.live().find(|&live| live != attempt);
+        if let Some(superseded) = superseded {
+            self.close(now, superseded, End::Superseded { by: attempt.number });
         }
         self.state = State::Publishing { winner: attempt };
-        beaten
+        superseded
     }
 
     /// The attempt that was being published has won.
@@ -284,9 +284,11 @@ impl Task {
         match end {
             End::Failed | End::Rejected | End::Stuck if goes_on => self.spared += 1,
             End::Failed | End::Rejected | End::Stuck => self.failures += 1,
-            End::Lost | End::Untrue => self.losses += 1,
+            End::Lost | End::Violation => self.losses += 1,
             End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
-            End::Beaten { .. } => panic!("{attempt} was beaten: that is `report`, not `end`"),
+            End::Superseded { .. } => {
+                panic!("{attempt} was superseded: that is `report`, not `end`")
+            }
             End::Committed => panic!("{attempt} won: that is `commit`, not `end`"),
         }
     }
@@ -329,9 +331,9 @@ impl Task {
     pub(crate) fn failed_by(&self) -> Option<WorkerId> {
         let last = self.attempts.last()?;
         match last.ended?.1 {
-            End::Failed | End::Rejected | End::Stuck | End::Untrue => Some(last.worker),
+            End::Failed | End::Rejected | End::Stuck | End::Violation => Some(last.worker),
             End::Abandoned
-            | End::Beaten { .. }
+            | End::Superseded { .. }
             | End::Committed
             | End::Left
             | End::Lost
@@ -345,7 +347,7 @@ impl Task {
         self.attempts.iter().any(|attempt| {
             let end = attempt.ended.map(|(_, end)| end);
             attempt.worker == worker
-                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck | End::Untrue))
+                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck | End::Violation))
         })
     }
 
@@ -422,7 +424,7 @@ impl Task {
         let id = self.id;
         let failed = ended(&[End::Failed, End::Rejected, End::Stuck]);
         assert_eq!(self.failures + self.spared, failed, "{id}");
-        assert_eq!(self.losses, ended(&[End::Lost, End::Untrue]), "{id}");
+        assert_eq!(self.losses, ended(&[End::Lost, End::Violation]), "{id}");
 
         let won = ended(&[End::Committed]) + u32::from(self.restored);
         let is_committed = self.standing() == Standing::Committed;
@@ -476,7 +478,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Abandoned => "abandoned",
-            Self::Beaten { by } => return write!(f, "beaten by a{by}"),
+            Self::Superseded { by } => return write!(f, "superseded by a{by}"),
             Self::Committed => "committed",
             Self::Failed => "failed",
             Self::Left => "left",
@@ -485,7 +487,7 @@ impl fmt::Display for End {
             Self::Starved => "starved",
             Self::Stuck => "stuck",
             Self::Undelivered => "undelivered",
-            Self::Untrue => "untrue",
+            Self::Violation => "violation",
         })
     }
 }

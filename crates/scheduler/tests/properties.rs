@@ -159,7 +159,7 @@ fn a_backup_races_one_old_attempt_of_the_phase_when_nothing_waits() {
 fn the_first_of_a_task_to_report_beats_the_other_and_nothing_else_does() {
     check(|case| {
         let mut live: BTreeSet<AttemptId> = BTreeSet::new();
-        let mut beaten: BTreeSet<AttemptId> = BTreeSet::new();
+        let mut superseded: BTreeSet<AttemptId> = BTreeSet::new();
         play(case, |world, event, reaction| {
             let mut expected = None;
             if let Event::Done { attempt, .. } = *event
@@ -173,17 +173,17 @@ fn the_first_of_a_task_to_report_beats_the_other_and_nothing_else_does() {
                     .and_then(|&rival| Some((rival, world.record(rival)?)));
                 // It may have expired with this very event.
                 expected = rival.filter(|(_, record)| {
-                    matches!(record.ended, Some((_, End::Beaten { by })) if by == attempt.number)
+                    matches!(record.ended, Some((_, End::Superseded { by })) if by == attempt.number)
                 });
                 let still = world.live_of(attempt.task).count();
                 assert_eq!(still, 0, "{attempt} is published while another goes on");
             }
             let now_beaten = world
                 .attempts()
-                .filter(|(_, record)| matches!(record.ended, Some((_, End::Beaten { .. }))));
+                .filter(|(_, record)| matches!(record.ended, Some((_, End::Superseded { .. }))));
             let news: Vec<AttemptId> = now_beaten
                 .map(|(attempt, _)| attempt)
-                .filter(|&attempt| beaten.insert(attempt))
+                .filter(|&attempt| superseded.insert(attempt))
                 .collect();
             assert_eq!(news, expected.map(|(rival, _)| rival).into_iter().collect::<Vec<_>>());
             live = world.script.tasks().iter().flat_map(|&task| world.live_of(task)).collect();
@@ -297,7 +297,7 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
                 ended.filter(|(_, end)| ends.contains(end)).count()
             };
             let too_many_losses =
-                |task| count(task, &[End::Lost, End::Untrue]) >= losses_max.get() as usize;
+                |task| count(task, &[End::Lost, End::Violation]) >= losses_max.get() as usize;
             let too_many_recalls = |task| {
                 world.recalls.get(&task).is_some_and(|&recalls| recalls >= failures_max.get())
             };
@@ -339,14 +339,18 @@ fn random_cases_have_races_that_end_in_every_way() {
         let world = play(&case, |_, _, _| {});
         let backups = world.attempts().filter(|(_, record)| record.backup);
         for (_, end) in backups.filter_map(|(_, record)| record.ended) {
-            let end = if let End::Beaten { .. } = end { "beaten".into() } else { end.to_string() };
+            let end = if let End::Superseded { .. } = end {
+                "superseded".into()
+            } else {
+                end.to_string()
+            };
             *ends.borrow_mut().entry(end).or_default() += 1;
         }
         Ok(())
     });
     assert!(result.is_ok(), "nothing was asserted");
     let ends = ends.into_inner();
-    for end in ["beaten", "committed", "failed", "left", "lost", "starved", "undelivered"] {
+    for end in ["superseded", "committed", "failed", "left", "lost", "starved", "undelivered"] {
         assert!(ends.contains_key(end), "no backup was {end}: {ends:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use crate::beneath::is_met_link;
+use crate::anchor::is_met_link;
 use crate::digest::Digest;
 use crate::layout::Name;
 

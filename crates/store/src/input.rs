@@ -13,7 +13,7 @@ use std::{fmt, io};
 
 use rustix::fs::FileType;
 
-use crate::beneath;
+use crate::anchor;
 use crate::roots::Roots;
 
 /// One input file as it was when the job was planned.
@@ -234,7 +234,7 @@ impl Error for InputError {
 pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> {
     let seen = fs::metadata(path).map_err(unreadable(path))?;
     require_regular(path, seen.mode())?;
-    let file = beneath::open_anywhere(path).map_err(unreadable(path))?;
+    let file = anchor::open_anywhere(path).map_err(unreadable(path))?;
     let opened = require_regular_file(path, &file)?;
     Ok((file, opened))
 }

@@ -18,17 +18,17 @@
 
 pub mod layout;
 
-mod beneath;
-pub mod bookkeeping;
+mod anchor;
 mod digest;
 mod error;
-mod foreign;
 mod input;
+pub mod journal_file;
 mod local;
 mod lock;
 mod owner;
 mod roots;
 mod store;
+mod survey;
 mod verified;
 mod walk;
 
@@ -41,7 +41,6 @@ mod watchdog;
 
 pub use digest::{Digest, Digester};
 pub use error::{Operation, StoreError};
-pub use foreign::{Survey, survey};
 pub use input::{Input, InputError, InputFile, Modified};
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
@@ -49,5 +48,6 @@ pub use lock::{FolderLock, LockError};
 pub use owner::require_own;
 pub use roots::{Roots, below};
 pub use store::{Check, Durability, Object, StagedObject, Store};
+pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::list_inputs;

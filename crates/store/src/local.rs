@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
 
-use crate::beneath::{Anchor, Entry, is_met_link, kind};
+use crate::anchor::{Anchor, Entry, is_met_link, kind};
 use crate::digest::Digest;
 use crate::error::{Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};

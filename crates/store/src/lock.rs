@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, process};
 
-use crate::beneath::Anchor;
+use crate::anchor::Anchor;
 use crate::layout;
 
 /// Held as long as this value lives, and no longer than its process.

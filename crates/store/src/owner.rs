@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat, fstat};
 
-use crate::beneath::{Anchor, is_met_link, kind};
+use crate::anchor::{Anchor, is_met_link, kind};
 use crate::error::{Operation, StoreError};
 use crate::layout::{self, Folder};
 

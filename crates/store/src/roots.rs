@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::beneath::{Anchor, is_met_link};
+use crate::anchor::{Anchor, is_met_link};
 use crate::error::{Operation, StoreError};
 use crate::input::{InputError, require_regular, require_regular_file, unreadable};
 use crate::local::Local;

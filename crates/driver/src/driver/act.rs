@@ -7,10 +7,10 @@ use scheduler::{Action, AttemptId, Phase, WorkerId};
 use store::{Check, layout};
 
 use super::{Driver, Ended, Finish};
-use crate::book::{Cause, digest};
 use crate::committer::{Commit, Errand};
 use crate::journal::{CANCELLED, DONE, FAILED, Record};
 use crate::plan::PlannedSplit;
+use crate::reports::{Cause, digest};
 
 impl Driver {
     /// Carries out everything the scheduler has decided.
@@ -27,7 +27,7 @@ impl Driver {
                     if let Some(poll) = self.polls.remove(&worker)
                         && poll.send(Ok(TaskAnswer::Exit)).is_ok()
                     {
-                        self.crew.tell_end(worker);
+                        self.roster.tell_end(worker);
                     }
                 }
                 Action::Publish { attempt } => self.publish(attempt),
@@ -39,7 +39,7 @@ impl Driver {
     fn start(&mut self, action: &Action, attempt: AttemptId, worker: WorkerId) {
         let now = self.now();
         self.span_mut(attempt.task.phase).began.get_or_insert(now);
-        self.crew.employ(worker);
+        self.roster.employ(worker);
         let answer = TaskAnswer::Task(self.describe(attempt));
         let poll = self.polls.remove(&worker);
         if poll.is_some_and(|poll| poll.send(Ok(answer)).is_ok()) {
@@ -61,7 +61,7 @@ impl Driver {
                 (rpc::message::Phase::Map, Work::Map { splits })
             }
             Phase::Reduce => {
-                let digests = self.book.intermediates(index).into_iter();
+                let digests = self.reports.intermediates(index).into_iter();
                 let digests = digests.map(|digest| rpc::message::Digest {
                     bytes: digest.bytes,
                     crc32: digest.crc32,
@@ -84,10 +84,10 @@ impl Driver {
     pub(super) fn publish(&mut self, attempt: AttemptId) {
         let span = self.span_of(attempt);
         let (worker, outcome) = self
-            .book
+            .reports
             .report(attempt)
             .expect("a report is kept before the scheduler's actions are polled");
-        let (index, worker) = (attempt.task.index, self.crew.describe(*worker));
+        let (index, worker) = (attempt.task.index, self.roster.describe(*worker));
         let span = Some(span);
         let staging = self.staging(attempt);
         let is_awaited = self.is_awaited(attempt);
@@ -115,7 +115,7 @@ impl Driver {
                 }
             }
             Outcome::Reduced { output, words, distinct_words } => {
-                if let Err(cause) = self.book.check_conservation(index, *words) {
+                if let Err(cause) = self.reports.check_conservation(index, *words) {
                     let now = self.now();
                     self.handle_published(now, attempt, Err(cause));
                     return;
@@ -181,7 +181,7 @@ impl Driver {
     pub(super) fn is_over(&self) -> bool {
         let Finish::Lingering { until, .. } = &self.finish else { return false };
         let now = self.now();
-        let all_told = || !self.crew.untold().any(|worker| self.sched.knows(worker));
+        let all_told = || !self.roster.untold().any(|worker| self.sched.knows(worker));
         now >= self.stay_until && (now >= *until || all_told())
     }
 
@@ -200,8 +200,8 @@ impl Driver {
         };
         Ended {
             sched: self.sched,
-            book: self.book,
-            crew: self.crew,
+            reports: self.reports,
+            roster: self.roster,
             snapshot,
             elapsed,
             deserted: self.deserted,
@@ -224,7 +224,7 @@ fn split(split: PlannedSplit<'_>) -> Split {
 /// Whether another attempt can do better.
 pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
     match cause {
-        Cause::NotPublished(_) if cause.is_lie() => scheduler::Failure::Untrue,
+        Cause::NotPublished(_) if cause.is_violation() => scheduler::Failure::Violation,
         // The bytes that were planned for are gone: whatever is counted now would be another job.
         Cause::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
         | Cause::Conservation { .. }
@@ -242,7 +242,7 @@ pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
         )
         | Cause::Abandoned
         | Cause::NotPublished(_) => scheduler::Failure::Transient,
-        Cause::Unfit => scheduler::Failure::Untrue,
+        Cause::Violation => scheduler::Failure::Violation,
     }
 }
 

@@ -7,9 +7,9 @@
 use scheduler::{AttemptId, AttemptRecord, End, TaskId, Time, WorkerId};
 
 use super::Driver;
-use crate::book::Cause;
 use crate::committer::Errand;
 use crate::journal::Record;
+use crate::reports::Cause;
 use crate::story::{AttemptStory, Death, Ending, Fate, Span};
 
 impl Driver {
@@ -21,7 +21,7 @@ impl Driver {
                 phase: attempt.task.phase.into(),
                 task: attempt.task.index,
                 attempt: attempt.number,
-                worker: self.crew.describe(worker),
+                worker: self.roster.describe(worker),
                 at_ms: milliseconds(started),
             }));
         }
@@ -34,19 +34,19 @@ impl Driver {
         let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
         let ending = self.ending(attempt, &record, ended, end);
         if matches!(end, End::Left | End::Undelivered) {
-            self.gate.note_waste(ended, record.worker);
+            self.admission.note_waste(ended, record.worker);
         }
-        let bytes = self.book.settle(attempt);
+        let bytes = self.reports.settle(attempt);
         self.run_errand(Errand::Note(Record::Ended {
             phase: attempt.task.phase.into(),
             task: attempt.task.index,
             attempt: attempt.number,
-            worker: self.crew.describe(record.worker),
+            worker: self.roster.describe(record.worker),
             span: Span { started_ms: milliseconds(record.started), ended_ms: milliseconds(ended) },
             bytes,
             ending: ending.clone(),
         }));
-        self.book.conclude(attempt, ending, bytes);
+        self.reports.conclude(attempt, ending, bytes);
     }
 
     /// `attempt` found that what `map` should have left for it is lost.
@@ -69,7 +69,7 @@ impl Driver {
     /// The worker process called `name` has died, says its parent process.
     pub(super) fn handle_died(&mut self, now: Time, name: &str, death: Death) {
         // The name has a process id, and the system gives those out again: the last one is meant.
-        if let Some(worker) = self.crew.bury(name, death) {
+        if let Some(worker) = self.roster.bury(name, death) {
             tracing::info!("died {worker}");
             self.polls.remove(&worker);
             self.sched.handle_died(now, worker);
@@ -88,12 +88,12 @@ impl Driver {
         end: End,
     ) -> Ending {
         let since = |time: Time| milliseconds(ended).saturating_sub(milliseconds(time));
-        match (end, self.book.take_cause(attempt)) {
+        match (end, self.reports.take_cause(attempt)) {
             (End::Starved, Some(Cause::Reported(failure))) => {
                 let sentence = failure.to_string();
                 Ending::Starved { map: failure.lost_map().unwrap_or_default(), sentence }
             }
-            (End::Failed | End::Rejected | End::Starved | End::Untrue, Some(cause)) => {
+            (End::Failed | End::Rejected | End::Starved | End::Violation, Some(cause)) => {
                 Ending::of(&cause)
             }
             // The book knows what was reported. Without a report there is no more to say.
@@ -103,17 +103,17 @@ impl Driver {
                 | End::Failed
                 | End::Rejected
                 | End::Starved
-                | End::Untrue,
+                | End::Violation,
                 _,
             ) => Ending::Abandoned,
-            (End::Beaten { by }, _) => Ending::Beaten { by_backup: by > attempt.number },
+            (End::Superseded { by }, _) => Ending::Superseded { by_backup: by > attempt.number },
             (End::Left, _) => Ending::Left,
-            (End::Lost, _) => match self.crew.death(record.worker) {
+            (End::Lost, _) => match self.roster.death(record.worker) {
                 Some(death) => Ending::Died(death),
-                None => Ending::Lost { silent_ms: since(self.crew.heard(record.worker)) },
+                None => Ending::Lost { silent_ms: since(self.roster.heard(record.worker)) },
             },
             (End::Stuck, _) => {
-                let advanced = self.book.advanced(attempt).unwrap_or(record.started);
+                let advanced = self.reports.advanced(attempt).unwrap_or(record.started);
                 Ending::Stuck { still_ms: since(advanced) }
             }
             (End::Undelivered, _) => Ending::Undelivered,
@@ -126,7 +126,7 @@ impl super::Ended {
     pub(crate) fn stories(&self, task: TaskId) -> Vec<AttemptStory> {
         let records = (0..).zip(self.sched.attempts(task));
         let stories = records.map(|(number, record)| {
-            let concluded = self.book.conclusion(AttemptId { task, number });
+            let concluded = self.reports.conclusion(AttemptId { task, number });
             let (fate, bytes) = match (concluded, record.ended) {
                 (Some((ending, bytes)), _) => (Fate::Ended(ending.clone()), *bytes),
                 (None, Some(_)) => (Fate::Committed, None),
@@ -135,7 +135,7 @@ impl super::Ended {
             AttemptStory {
                 life: 1,
                 number,
-                worker: self.crew.describe(record.worker),
+                worker: self.roster.describe(record.worker),
                 started: Some(record.started.0),
                 ended: record.ended.map(|(time, _)| time.0),
                 bytes,

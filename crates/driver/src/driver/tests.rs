@@ -18,8 +18,8 @@ use crate::committer::Commit;
 use crate::journal::{Ending, Record};
 
 mod ahead;
-mod liars;
 mod notes;
+mod violations;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -243,7 +243,7 @@ async fn word_that_is_lost_between_the_phases_ends_the_job() {
     assert_eq!(bench.beat(&caller, None).await, Order::Exit);
     let ended = bench.ended().await;
     assert_failed(&ended, "r0", Reason::Fatal);
-    let cause = ended.book.conclusion(attempt_id(task.attempt)).unwrap().0.to_string();
+    let cause = ended.reports.conclusion(attempt_id(task.attempt)).unwrap().0.to_string();
     assert!(cause.contains("emitted 3 words into bucket 0, the reduce task counted 2"), "{cause}");
 }
 

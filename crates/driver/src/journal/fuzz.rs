@@ -11,8 +11,8 @@ use store::Digest;
 
 use super::possible::possible;
 use super::{History, Record, parse, write_record};
-use crate::book::Book;
 use crate::recovery::{self, Recovered};
+use crate::reports::Reports;
 
 /// Reads `data` as a journal, as it is and with each line as a record; tears it, damages it, and
 /// goes on behind it.
@@ -117,15 +117,15 @@ fn restore(records: &[Record]) {
     let Recovered { maps, reduces, recalls } = recovery::commits(records);
     let map_bytes = vec![1; map_tasks as usize];
     let mut sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
-    let mut book = Book::new(map_tasks, reduce_tasks);
+    let mut reports = Reports::new(map_tasks, reduce_tasks);
     for (map, times) in recalls {
         sched.restore_recalls(map, times);
     }
     for (map, commit) in maps {
-        sched.restore_map(map, &book.enter_map(map, commit, 1));
+        sched.restore_map(map, &reports.enter_map(map, commit, 1));
     }
     for (reduce, commit) in reduces {
-        book.enter_reduce(reduce, commit);
+        reports.enter_reduce(reduce, commit);
         sched.restore_reduce(reduce);
     }
 }

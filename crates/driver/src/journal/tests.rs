@@ -268,7 +268,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         FailureKind::Panicked,
         FailureKind::StagingExists,
     ]);
-    let plain = vec![Ending::Abandoned, Ending::Left, Ending::Undelivered, Ending::Unfit];
+    let plain = vec![Ending::Abandoned, Ending::Left, Ending::Undelivered, Ending::Violation];
     let disk = prop::sample::select(vec![None, Some(DiskFault::Full), Some(DiskFault::Refused)]);
     let text = any::<String>;
     prop_oneof![
@@ -276,7 +276,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         any::<(u32, u64, u64)>().prop_map(|(bucket, emitted, counted)| {
             Ending::Conservation { bucket, emitted, counted }
         }),
-        any::<bool>().prop_map(|by_backup| Ending::Beaten { by_backup }),
+        any::<bool>().prop_map(|by_backup| Ending::Superseded { by_backup }),
         any::<i32>().prop_map(|exit_code| Ending::Died(Death::Exited { exit_code })),
         any::<i32>().prop_map(|signal| Ending::Died(Death::Signalled { signal })),
         (failure, any::<Option<String>>(), text())

@@ -259,7 +259,7 @@ fn an_arm_for_whatever_else_is_found() {
 fn a_protobuf_type_elsewhere_is_found() {
     let text = "use crate::wire::pb::Task;\n// prost::Message\nfn f(_: tonic::Status) {}\n";
     assert_eq!(lines(&wire_types(&[File::new("crates/rpc/src/auth.rs", text)])), [1, 3]);
-    assert_eq!(lines(&wire_types(&[File::new("crates/driver/src/book.rs", text)])), [1, 3]);
+    assert_eq!(lines(&wire_types(&[File::new("crates/driver/src/reports.rs", text)])), [1, 3]);
     assert_eq!(lines(&wire_types(&[File::new("crates/rpc/src/wire/server.rs", text)])), NOWHERE);
 }
 
@@ -295,6 +295,6 @@ fn exiting_elsewhere_is_found() {
 fn an_object_name_elsewhere_is_found() {
     let text = "f(\"mr-0-1\");\ng(\"time-out-\");\nh(\"{files}/.mapmill/x\");\n// \"out-1\"\n\
                 i(\"out\");\n#[cfg(test)]\nmod tests { const J: &str = \"out-0\"; }\n";
-    assert_eq!(lines(&object_names(&[File::new("crates/driver/src/book.rs", text)])), [1, 3, 5]);
+    assert_eq!(lines(&object_names(&[File::new("crates/driver/src/reports.rs", text)])), [1, 3, 5]);
     assert_eq!(lines(&object_names(&[File::new(LAYOUT, text)])), NOWHERE);
 }

@@ -12,7 +12,7 @@ fn every_channel_has_a_limit_or_a_reason() {
 /// Files with one `std::sync::mpsc::channel()`, which has no limit of its own, and what limits it.
 /// What an async task sends to a thread cannot wait for room, so these two stay.
 const ENDLESS: [(&str, &str); 2] = [
-    ("crates/driver/src/life.rs", "at most one errand for each attempt that reported"),
+    ("crates/driver/src/job.rs", "at most one errand for each attempt that reported"),
     ("crates/worker/src/desk.rs", "one order at a time, which the desk asserts"),
 ];
 

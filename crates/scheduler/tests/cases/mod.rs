@@ -197,7 +197,7 @@ impl Dice {
     fn failure(&mut self) -> Failure {
         match self.roll(50) {
             49 => Failure::Fatal,
-            40..49 => Failure::Untrue,
+            40..49 => Failure::Violation,
             _ => Failure::Transient,
         }
     }

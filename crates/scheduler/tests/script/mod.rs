@@ -478,7 +478,7 @@ fn parse_failure(text: &str) -> Failure {
     match text {
         "fatal" => Failure::Fatal,
         "transient" => Failure::Transient,
-        "untrue" => Failure::Untrue,
+        "violation" => Failure::Violation,
         _ => panic!("not a kind of failure: {text}"),
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{file_id, refused};
-use crate::beneath::Anchor;
+use crate::anchor::Anchor;
 use crate::digest::{Digest, Digester};
 use crate::error::{Operation, StoreError};
 use crate::layout::Name;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::hush::{Hush, Unsaid};
 use crate::limits;
+use crate::log_limit::{LogLimit, Suppressed};
 use crate::wire::Malformed;
 
 /// Why a connection or a call is refused. One that comes often leaves room for the others.
@@ -30,7 +30,7 @@ pub(super) enum Cause {
 #[derive(Debug)]
 pub(super) struct Refusals {
     began: Instant,
-    hushes: Mutex<BTreeMap<Cause, Hush>>,
+    hushes: Mutex<BTreeMap<Cause, LogLimit>>,
 }
 
 impl Refusals {
@@ -40,9 +40,9 @@ impl Refusals {
 
     /// Logs that `peer` was refused, unless the same was logged too often in this second.
     pub(super) fn log(&self, cause: Cause, peer: Option<SocketAddr>, what: fmt::Arguments<'_>) {
-        if let Some(unsaid) = self.say(cause) {
+        if let Some(suppressed) = self.say(cause) {
             let peer = peer.map(tracing::field::display);
-            tracing::warn!(peer, "refused {what}{unsaid}");
+            tracing::warn!(peer, "refused {what}{suppressed}");
         }
     }
 
@@ -53,7 +53,7 @@ impl Refusals {
         self.log(Cause::Strangers, peer, what);
     }
 
-    fn say(&self, cause: Cause) -> Option<Unsaid> {
+    fn say(&self, cause: Cause) -> Option<Suppressed> {
         // Nothing can panic while it is held.
         let mut hushes = self.hushes.lock().unwrap_or_else(PoisonError::into_inner);
         hushes.entry(cause).or_default().say(self.began.elapsed())
@@ -63,8 +63,9 @@ impl Refusals {
 impl Drop for Refusals {
     fn drop(&mut self) {
         let hushes = self.hushes.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for (cause, hush) in hushes.iter().filter(|(_, hush)| hush.unsaid() > 0) {
-            tracing::warn!(?cause, "refused {} times more than was logged", hush.unsaid());
+        for (cause, log_limit) in hushes.iter().filter(|(_, log_limit)| log_limit.suppressed() > 0)
+        {
+            tracing::warn!(?cause, "refused {} times more than was logged", log_limit.suppressed());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use crate::beneath::{Anchor, is_met_link, kind};
+use crate::anchor::{Anchor, is_met_link, kind};
 use crate::error::{Operation, StoreError};
 use crate::layout::{self, Folder, Name};
 use crate::local::{list_folder, refused};

@@ -7,39 +7,39 @@ use crate::limits::LINES_A_SECOND;
 
 /// Lines of one kind. Within a second some are said, and the others are counted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Hush {
+pub struct LogLimit {
     /// When the present second began, on a clock of the caller's.
     began: Duration,
     said: u32,
-    unsaid: u64,
+    suppressed: u64,
 }
 
 /// How many lines of the kind were not said before this one; nothing to read if none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unsaid(u64);
+pub struct Suppressed(u64);
 
-impl Hush {
+impl LogLimit {
     /// `None`: this line is not to be said.
-    pub fn say(&mut self, now: Duration) -> Option<Unsaid> {
+    pub fn say(&mut self, now: Duration) -> Option<Suppressed> {
         if now.saturating_sub(self.began) >= Duration::from_secs(1) {
             (self.began, self.said) = (now, 0);
         }
         if self.said < LINES_A_SECOND {
             self.said += 1;
-            Some(Unsaid(std::mem::take(&mut self.unsaid)))
+            Some(Suppressed(std::mem::take(&mut self.suppressed)))
         } else {
-            self.unsaid += 1;
+            self.suppressed += 1;
             None
         }
     }
 
     /// How many lines were not said since the last that was.
-    pub fn unsaid(&self) -> u64 {
-        self.unsaid
+    pub fn suppressed(&self) -> u64 {
+        self.suppressed
     }
 }
 
-impl fmt::Display for Unsaid {
+impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
@@ -54,12 +54,13 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_counted_and_told_with_the_next() {
-        let mut hush = Hush::default();
-        let said = (0..10_000).filter(|_| hush.say(Duration::from_millis(5)).is_some()).count();
+        let mut log_limit = LogLimit::default();
+        let said =
+            (0..10_000).filter(|_| log_limit.say(Duration::from_millis(5)).is_some()).count();
         assert_eq!(said, LINES_A_SECOND as usize);
 
-        let next = hush.say(Duration::from_secs(2)).map(|unsaid| unsaid.to_string());
+        let next = log_limit.say(Duration::from_secs(2)).map(|suppressed| suppressed.to_string());
         assert_eq!(next.as_deref(), Some(" (and 9990 times more, which were not logged)"));
-        assert_eq!(hush.say(Duration::from_secs(2)), Some(Unsaid(0)));
+        assert_eq!(log_limit.say(Duration::from_secs(2)), Some(Suppressed(0)));
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! A *lie* is what no honest worker says, however late, often, or out of order its messages arrive.
 //! So an id that is not known is none (the worker may have been forgotten), nor is a report from
-//! another session, or about an attempt that was this worker's own and is lost, beaten, or
+//! another session, or about an attempt that was this worker's own and is lost, superseded, or
 //! committed long ago; nor are staged files that are not there (a worker that is told to stop
 //! discards what it has just reported) or have lost a bit (so does a disk that all workers share).
 //! The simulation holds to that: none of its workers is ever caught in a lie.
@@ -28,13 +28,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use rpc::{Hush, Identity, Peer, Refusal, Unsaid};
+use rpc::{Identity, LogLimit, Peer, Refusal, Suppressed};
 use scheduler::{AttemptId, Time, WorkerId};
 
 /// Gives numbers that nobody can guess, unless the system has none.
 pub(crate) type Chance = Box<dyn FnMut() -> Option<u64> + Send>;
 
-pub(crate) struct Gate {
+pub(crate) struct Admission {
     chance: Chance,
     /// By what it calls with.
     by_id: BTreeMap<u64, WorkerId>,
@@ -47,7 +47,7 @@ pub(crate) struct Gate {
     /// When those that are gone were last looked for.
     swept: Option<Time>,
     lies: u64,
-    hushes: BTreeMap<Kind, Hush>,
+    log_limits: BTreeMap<Kind, LogLimit>,
 }
 
 struct Member {
@@ -78,7 +78,7 @@ pub(crate) struct Admitted {
 
 /// What somebody was caught in.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Lie {
+pub(crate) enum Violation {
     /// It names an attempt that was never given to it.
     Attempt(AttemptId),
     /// It calls with the id of another.
@@ -90,7 +90,7 @@ pub(crate) enum Lie {
     /// What it staged is not what it reported, in this sentence.
     Staged(AttemptId, String),
     /// It reported what its task does not ask for, or what cannot be.
-    Unfit(AttemptId),
+    Report(AttemptId),
 }
 
 /// Why a call is refused or a lie told of; each kind has a log of its own that it can fill.
@@ -104,12 +104,12 @@ pub(crate) enum Kind {
     Roots,
     ShutOut,
     Staged,
-    Unfit,
+    Report,
     Version,
     Waste,
 }
 
-impl Lie {
+impl Violation {
     fn kind(&self) -> Kind {
         match self {
             Self::Attempt(_) => Kind::Attempt,
@@ -117,7 +117,7 @@ impl Lie {
             Self::Instance => Kind::Instance,
             Self::Name(_) => Kind::Name,
             Self::Staged(..) => Kind::Staged,
-            Self::Unfit(_) => Kind::Unfit,
+            Self::Report(_) => Kind::Report,
         }
     }
 
@@ -125,12 +125,12 @@ impl Lie {
     fn may_be_the_machine(&self) -> bool {
         match self {
             Self::Staged(..) => true,
-            Self::Attempt(_) | Self::Id | Self::Instance | Self::Name(_) | Self::Unfit(_) => false,
+            Self::Attempt(_) | Self::Id | Self::Instance | Self::Name(_) | Self::Report(_) => false,
         }
     }
 }
 
-impl fmt::Display for Lie {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Attempt(attempt) => write!(f, "{attempt} was never given to this worker"),
@@ -140,14 +140,14 @@ impl fmt::Display for Lie {
             Self::Staged(attempt, sentence) => {
                 write!(f, "{attempt} staged something else than it reported: {sentence}")
             }
-            Self::Unfit(attempt) => {
+            Self::Report(attempt) => {
                 write!(f, "{attempt} reported something else than its task asks for")
             }
         }
     }
 }
 
-impl Gate {
+impl Admission {
     pub(crate) fn new(chance: Chance) -> Self {
         Self {
             chance,
@@ -158,7 +158,7 @@ impl Gate {
             next: WorkerId(0),
             swept: None,
             lies: 0,
-            hushes: BTreeMap::new(),
+            log_limits: BTreeMap::new(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Gate {
         } else if is_own {
             Ok(())
         } else {
-            Err(self.catch_peer(now, peer, Lie::Name(name.to_owned())))
+            Err(self.catch_peer(now, peer, Violation::Name(name.to_owned())))
         }
     }
 
@@ -196,7 +196,7 @@ impl Gate {
         if let Some(&worker) = self.by_instance.get(&instance) {
             let member = &self.members[&worker];
             return if member.identity != peer.identity {
-                Err(self.catch_peer(now, peer, Lie::Instance))
+                Err(self.catch_peer(now, peer, Violation::Instance))
             } else if member.lies >= LIES_MAX {
                 Err(self.keep_out(now, peer))
             } else {
@@ -240,26 +240,32 @@ impl Gate {
         if is_out || self.standing(now, &peer.identity).lies >= LIES_MAX {
             Err(self.keep_out(now, peer))
         } else if is_foreign {
-            Err(self.catch_peer(now, peer, Lie::Id))
+            Err(self.catch_peer(now, peer, Violation::Id))
         } else {
             Ok(worker)
         }
     }
 
     /// `worker` was caught in a lie, as `known` describes it.
-    pub(crate) fn catch(&mut self, now: Time, worker: WorkerId, known: &str, lie: Lie) -> Caught {
+    pub(crate) fn catch(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        known: &str,
+        violation: Violation,
+    ) -> Caught {
         let Some(member) = self.members.get_mut(&worker) else {
             // It reported, is gone, and somebody else needed its room.
-            return self.tell_of(now, known, &lie, None, Vec::new());
+            return self.tell_of(now, known, &violation, None, Vec::new());
         };
         let identity = member.identity.clone();
-        if is_certified(&identity) && !lie.may_be_the_machine() {
-            return self.catch_identity(now, &identity, known, lie);
+        if is_certified(&identity) && !violation.may_be_the_machine() {
+            return self.catch_identity(now, &identity, known, violation);
         }
         member.lies += 1;
         let lies = member.lies;
         let out = if lies == LIES_MAX { vec![worker] } else { Vec::new() };
-        self.tell_of(now, known, &lie, Some(lies), out)
+        self.tell_of(now, known, &violation, Some(lies), out)
     }
 
     /// `worker` gave an attempt back untouched: it did not take the answer, or left.
@@ -277,16 +283,16 @@ impl Gate {
             return Ok(());
         }
         let reason = "this worker gives too many tasks back untouched";
-        self.warn(now, Kind::Waste, |unsaid| {
-            tracing::warn!("refused {worker} a task: {reason}{unsaid}");
+        self.warn(now, Kind::Waste, |suppressed| {
+            tracing::warn!("refused {worker} a task: {reason}{suppressed}");
         });
         Err(Refusal::Busy { reason: reason.to_owned() })
     }
 
     /// Has `say` tell of something in the log, unless much of its kind was told just now.
-    pub(crate) fn warn(&mut self, now: Time, kind: Kind, say: impl FnOnce(Unsaid)) {
-        if let Some(unsaid) = self.hushes.entry(kind).or_default().say(now.0) {
-            say(unsaid);
+    pub(crate) fn warn(&mut self, now: Time, kind: Kind, say: impl FnOnce(Suppressed)) {
+        if let Some(suppressed) = self.log_limits.entry(kind).or_default().say(now.0) {
+            say(suppressed);
         }
     }
 
@@ -306,15 +312,21 @@ impl Gate {
     }
 
     /// A lie of somebody who is no worker yet, or calls as one that it is not.
-    fn catch_peer(&mut self, now: Time, peer: &Peer, lie: Lie) -> Caught {
+    fn catch_peer(&mut self, now: Time, peer: &Peer, violation: Violation) -> Caught {
         let known = peer.to_string();
         match is_certified(&peer.identity) {
-            true => self.catch_identity(now, &peer.identity, &known, lie),
-            false => self.tell_of(now, &known, &lie, None, Vec::new()),
+            true => self.catch_identity(now, &peer.identity, &known, violation),
+            false => self.tell_of(now, &known, &violation, None, Vec::new()),
         }
     }
 
-    fn catch_identity(&mut self, now: Time, identity: &Identity, known: &str, lie: Lie) -> Caught {
+    fn catch_identity(
+        &mut self,
+        now: Time,
+        identity: &Identity,
+        known: &str,
+        violation: Violation,
+    ) -> Caught {
         let standing = self.standing(now, identity);
         standing.lies += 1;
         let lies = standing.lies;
@@ -325,39 +337,40 @@ impl Gate {
             true => self.members.iter().filter_map(own).collect(),
             false => Vec::new(),
         };
-        self.tell_of(now, known, &lie, Some(lies), out)
+        self.tell_of(now, known, &violation, Some(lies), out)
     }
 
     fn tell_of(
         &mut self,
         now: Time,
         known: &str,
-        lie: &Lie,
+        violation: &Violation,
         lies: Option<u32>,
         out: Vec<WorkerId>,
     ) -> Caught {
         self.lies += 1;
-        let count = lies.map(|lies| format!(" (lie {lies} of {LIES_MAX})")).unwrap_or_default();
-        self.warn(now, lie.kind(), |unsaid| {
-            tracing::warn!("refused {known}: {lie}{count}{unsaid}");
+        let count =
+            lies.map(|lies| format!(" (violation {lies} of {LIES_MAX})")).unwrap_or_default();
+        self.warn(now, violation.kind(), |suppressed| {
+            tracing::warn!("refused {known}: {violation}{count}{suppressed}");
         });
         if lies == Some(LIES_MAX) {
             tracing::error!("shut out {known} after {LIES_MAX} lies");
         }
-        Caught { refusal: Refusal::Denied { reason: lie.to_string() }, out }
+        Caught { refusal: Refusal::Denied { reason: violation.to_string() }, out }
     }
 
     /// `peer` is shut out, and calls all the same.
     fn keep_out(&mut self, now: Time, peer: &Peer) -> Caught {
-        self.warn(now, Kind::ShutOut, |unsaid| {
-            tracing::warn!("refused a call of {peer}, who is shut out{unsaid}");
+        self.warn(now, Kind::ShutOut, |suppressed| {
+            tracing::warn!("refused a call of {peer}, who is shut out{suppressed}");
         });
         Caught { refusal: shut_out(), out: Vec::new() }
     }
 
     fn turn_away(&mut self, now: Time, peer: &Peer, reason: &str) -> Caught {
-        self.warn(now, Kind::Crowd, |unsaid| {
-            tracing::warn!("turned away a worker of {peer}: {reason}{unsaid}");
+        self.warn(now, Kind::Crowd, |suppressed| {
+            tracing::warn!("turned away a worker of {peer}: {reason}{suppressed}");
         });
         Caught { refusal: Refusal::Busy { reason: reason.to_owned() }, out: Vec::new() }
     }

@@ -15,9 +15,9 @@ use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::admission::Chance;
 use crate::committer::{COMPANY_WAIT, Committer, Errand};
 use crate::driver::{Driver, Ended, Event, Terms};
-use crate::gate::Chance;
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::recovery::Recovered;
@@ -33,11 +33,11 @@ pub struct Prepared {
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
     pub(crate) replaces_results: bool,
-    pub(crate) life: Life,
+    pub(crate) begun: BegunJob,
 }
 
 /// A job that has begun in its journal, whatever it runs on: a machine, or a simulation of one.
-pub(crate) struct Life {
+pub(crate) struct BegunJob {
     pub(crate) plan: Plan,
     pub(crate) terms: Terms,
     /// Of the ids of workers.
@@ -80,32 +80,32 @@ impl Prepared {
 
     /// `N`.
     pub fn map_tasks(&self) -> u32 {
-        self.life.plan.map_tasks().get()
+        self.begun.plan.map_tasks().get()
     }
 
     /// `M`.
     pub fn reduce_tasks(&self) -> u32 {
-        self.life.terms.reduce_tasks
+        self.begun.terms.reduce_tasks
     }
 
     /// How many files will be read.
     pub fn input_files(&self) -> usize {
-        self.life.plan.inputs().len()
+        self.begun.plan.inputs().len()
     }
 
     /// How many bytes they have.
     pub fn input_bytes(&self) -> u64 {
-        self.life.plan.bytes()
+        self.begun.plan.bytes()
     }
 
     /// The real path of the results folder.
     pub fn files(&self) -> &Path {
-        &self.life.terms.files
+        &self.begun.terms.files
     }
 
     /// Every folder that a worker must be allowed to use.
     pub fn folders(&self) -> &[PathBuf] {
-        &self.life.terms.folders
+        &self.begun.terms.folders
     }
 
     /// Whether the folder holds the results of an earlier job, which this one will replace file by
@@ -117,13 +117,13 @@ impl Prepared {
     /// How many map and reduce tasks an earlier life of this job has committed, if it is resumed.
     pub fn resumes(&self) -> Option<(u32, u32)> {
         let count = |length| u32::try_from(length).unwrap_or(u32::MAX);
-        let recovered = self.life.recovered.as_ref()?;
+        let recovered = self.begun.recovered.as_ref()?;
         Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
     /// For whoever starts workers of this job.
     pub fn witness(&self) -> Witness {
-        Witness { events: self.life.events.clone() }
+        Witness { events: self.begun.events.clone() }
     }
 
     /// Workers may have been started first: they look for the driver now and then, and a small job
@@ -132,7 +132,7 @@ impl Prepared {
     pub fn expecting_workers(self) -> Self {
         /// Twice the longest time between two looks of a worker.
         const STAY: Duration = Duration::from_secs(1);
-        Self { life: Life { stay: STAY, ..self.life }, ..self }
+        Self { begun: BegunJob { stay: STAY, ..self.begun }, ..self }
     }
 
     /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
@@ -151,13 +151,13 @@ impl Prepared {
             .map_err(system("listen on the address that was bound"))?;
         let credentials = self.credentials;
         let serve = |service, ended| rpc::serve(listener, service, credentials, ended);
-        let result = self.life.run(serve, on_a_thread, snapshots, interrupted).await;
+        let result = self.begun.run(serve, on_a_thread, snapshots, interrupted).await;
         drop(self.lock);
         result
     }
 }
 
-impl Life {
+impl BegunJob {
     /// Runs the job to its end: `serve` answers calls, `commit` has the committer carry out what it
     /// is sent and is ready when nothing more can come.
     pub(crate) async fn run<Serving, Committing>(
@@ -346,14 +346,14 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         }
         Outcome::Done => ended.finished.map_err(JobError::Journal)?,
     }
-    let totals = ended.book.totals();
+    let totals = ended.reports.totals();
     let output = |bucket| files.join(layout::output(bucket).as_str());
     Ok(Summary {
         input_files: plan.inputs().len(),
         invalid_bytes: totals.invalid_bytes,
         distinct_words: totals.distinct_words,
         output_bytes: totals.output_bytes,
-        workers: ended.crew.enrolled(),
+        workers: ended.roster.enrolled(),
         elapsed: ended.elapsed,
         outputs: (0..ended.snapshot.reduce.tasks).map(output).collect(),
         snapshot: ended.snapshot,

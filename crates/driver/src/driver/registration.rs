@@ -1,4 +1,4 @@
-//! Who is let in: what the [gate](crate::gate) says is carried out here.
+//! Who is let in: what the [gate](crate::admission) says is carried out here.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Time, WorkerId};
 
 use super::Driver;
-use crate::gate::{Admitted, Caught, Kind, Lie, shut_out};
+use crate::admission::{Admitted, Caught, Kind, Violation, shut_out};
 
 impl Driver {
     pub(super) fn handle_register(
@@ -16,22 +16,23 @@ impl Driver {
         peer: &Peer,
         register: Register,
     ) -> Result<RegisterAnswer, Refusal> {
-        let greeted = self.gate.greet(now, peer, &register.name);
+        let greeted = self.admission.greet(now, peer, &register.name);
         greeted.map_err(|caught| self.carry_out(now, caught))?;
         if let Some(answer) = self.find_unfit(now, &register) {
             return Ok(answer);
         }
         let sched = &self.sched;
-        let admitted = self.gate.admit(now, peer, register.instance, |worker| sched.knows(worker));
+        let admitted =
+            self.admission.admit(now, peer, register.instance, |worker| sched.knows(worker));
         let Admitted { worker, id } = admitted.map_err(|caught| self.carry_out(now, caught))?;
-        self.crew.forget_strangers(|worker| self.sched.knows(worker));
-        self.crew.enroll(worker, register.name);
-        self.crew.hear(now, worker);
+        self.roster.forget_strangers(|worker| self.sched.knows(worker));
+        self.roster.enroll(worker, register.name);
+        self.roster.hear(now, worker);
         if self.sched.outcome().is_some() {
-            self.crew.tell_end(worker);
+            self.roster.tell_end(worker);
             return Ok(RegisterAnswer::Exit);
         }
-        tracing::info!(worker = self.crew.describe(worker), "register {worker}");
+        tracing::info!(worker = self.roster.describe(worker), "register {worker}");
         self.sched.handle_register(now, worker);
         Ok(RegisterAnswer::Registered(Registered {
             session: self.terms.session.clone(),
@@ -48,12 +49,12 @@ impl Driver {
     fn find_unfit(&mut self, now: Time, register: &Register) -> Option<RegisterAnswer> {
         let Register { protocol, build, name, roots, .. } = register;
         if *protocol != rpc::PROTOCOL {
-            self.gate.warn(now, Kind::Version, |unsaid| {
+            self.admission.warn(now, Kind::Version, |suppressed| {
                 tracing::warn!(
                     protocol,
                     build,
                     name,
-                    "refused a worker of another version{unsaid}"
+                    "refused a worker of another version{suppressed}"
                 );
             });
             let build = rpc::BUILD.to_owned();
@@ -63,8 +64,8 @@ impl Driver {
             roots.is_empty() || roots.iter().any(|root| folder.starts_with(root))
         };
         let folder = self.terms.folders.iter().find(|folder| !allowed(folder))?;
-        self.gate.warn(now, Kind::Roots, |unsaid| {
-            tracing::warn!(name, folder = %folder.display(), "refused a worker without this root{unsaid}");
+        self.admission.warn(now, Kind::Roots, |suppressed| {
+            tracing::warn!(name, folder = %folder.display(), "refused a worker without this root{suppressed}");
         });
         Some(RegisterAnswer::OutsideRoots { folder: folder.clone() })
     }
@@ -78,15 +79,15 @@ impl Driver {
         caller: &Caller,
         names: Option<AttemptId>,
     ) -> Result<Option<WorkerId>, Refusal> {
-        let identified = self.gate.identify(now, peer, caller.worker);
+        let identified = self.admission.identify(now, peer, caller.worker);
         let identified = identified.map_err(|caught| self.carry_out(now, caught))?;
         let Some(worker) = identified.filter(|_| caller.session == self.terms.session) else {
             return Ok(None);
         };
         if let Some(attempt) = names.filter(|&attempt| !self.was_given(worker, attempt)) {
-            return Err(self.catch(now, worker, Lie::Attempt(attempt)));
+            return Err(self.catch(now, worker, Violation::Attempt(attempt)));
         }
-        self.crew.hear(now, worker);
+        self.roster.hear(now, worker);
         Ok(Some(worker))
     }
 
@@ -96,9 +97,9 @@ impl Driver {
     }
 
     /// `worker` was caught in a lie. Returns what it is told, if it is told of it.
-    pub(super) fn catch(&mut self, now: Time, worker: WorkerId, lie: Lie) -> Refusal {
-        let known = self.crew.describe(worker);
-        let caught = self.gate.catch(now, worker, &known, lie);
+    pub(super) fn catch(&mut self, now: Time, worker: WorkerId, violation: Violation) -> Refusal {
+        let known = self.roster.describe(worker);
+        let caught = self.admission.catch(now, worker, &known, violation);
         self.carry_out(now, caught)
     }
 
@@ -109,7 +110,7 @@ impl Driver {
                 let _ = poll.send(Err(shut_out()));
             }
             // Nobody waits for it at the end.
-            self.crew.tell_end(worker);
+            self.roster.tell_end(worker);
             self.sched.handle_leave(now, worker);
         }
         refusal

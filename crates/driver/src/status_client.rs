@@ -7,7 +7,7 @@ use rpc::{AddressError, CallError, Client, Credentials};
 
 /// A driver did not say how its job stands.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum StatusClientError {
     /// No driver can have that address.
     #[error(transparent)]
     Address(AddressError),
@@ -43,16 +43,21 @@ pub enum AskError {
 /// # Errors
 ///
 /// When there is no answer.
-pub async fn ask(address: &str, credentials: &Credentials) -> Result<Status, AskError> {
-    let mut client = Client::new(address, credentials).map_err(AskError::Address)?;
+pub async fn fetch_status(
+    address: &str,
+    credentials: &Credentials,
+) -> Result<Status, StatusClientError> {
+    let mut client = Client::new(address, credentials).map_err(StatusClientError::Address)?;
     let driver = address.to_owned();
-    let silent = |seen| AskError::Silent { driver: driver.clone(), seen };
+    let silent = |seen| StatusClientError::Silent { driver: driver.clone(), seen };
     let answer = tokio::time::timeout(ASK_PATIENCE, client.status()).await;
     answer.map_err(|_elapsed| silent(format!("not within {} s", ASK_PATIENCE.as_secs())))?.map_err(
         |error| match error {
-            CallError::Denied { message } => AskError::Denied { driver: driver.clone(), message },
+            CallError::Denied { message } => {
+                StatusClientError::Denied { driver: driver.clone(), message }
+            }
             CallError::Protocol { message } => {
-                AskError::Protocol { driver: driver.clone(), message }
+                StatusClientError::Protocol { driver: driver.clone(), message }
             }
             CallError::Unreachable { message } => silent(message),
         },

@@ -13,7 +13,7 @@ use crate::story::Death;
 
 /// The workers of this session.
 #[derive(Debug, Default)]
-pub(crate) struct Crew {
+pub(crate) struct Roster {
     members: BTreeMap<WorkerId, Member>,
     /// All that ever came.
     enrolled: usize,
@@ -34,7 +34,7 @@ struct Member {
     knows_end: bool,
 }
 
-impl Crew {
+impl Roster {
     /// `worker` has registered, perhaps again.
     pub(crate) fn enroll(&mut self, worker: WorkerId, name: String) {
         self.members.entry(worker).or_insert_with(|| {
@@ -124,44 +124,44 @@ mod tests {
 
     #[test]
     fn worker_that_registers_again_is_one_worker() {
-        let mut crew = Crew::default();
-        crew.enroll(ONE, "a".to_owned());
-        crew.enroll(OTHER, "b".to_owned());
-        crew.enroll(ONE, "a".to_owned());
+        let mut roster = Roster::default();
+        roster.enroll(ONE, "a".to_owned());
+        roster.enroll(OTHER, "b".to_owned());
+        roster.enroll(ONE, "a".to_owned());
 
-        assert_eq!(crew.enrolled(), 2);
-        assert_eq!(crew.describe(OTHER), "w1 (b)");
+        assert_eq!(roster.enrolled(), 2);
+        assert_eq!(roster.describe(OTHER), "w1 (b)");
     }
 
     #[test]
     fn workers_that_were_told_of_the_end_are_not_waited_for() {
-        let mut crew = Crew::default();
-        crew.enroll(ONE, "a".to_owned());
-        crew.enroll(OTHER, "b".to_owned());
+        let mut roster = Roster::default();
+        roster.enroll(ONE, "a".to_owned());
+        roster.enroll(OTHER, "b".to_owned());
 
-        crew.tell_end(ONE);
+        roster.tell_end(ONE);
 
-        assert_eq!(crew.untold().collect::<Vec<_>>(), [OTHER]);
+        assert_eq!(roster.untold().collect::<Vec<_>>(), [OTHER]);
     }
 
     #[test]
     fn of_a_crowd_those_are_forgotten_who_are_gone_and_never_worked() {
-        let mut crew = Crew::default();
+        let mut roster = Roster::default();
         let alive = |worker: WorkerId| worker.0 % 1000 == 7;
         let mut most = 0;
         for number in 0..10 * CROWD_MIN as u64 {
-            crew.enroll(WorkerId(number), format!("host:{number}"));
+            roster.enroll(WorkerId(number), format!("host:{number}"));
             if number % 1000 == 3 {
-                crew.employ(WorkerId(number));
+                roster.employ(WorkerId(number));
             }
-            crew.forget_strangers(alive);
-            most = most.max(crew.members.len());
+            roster.forget_strangers(alive);
+            most = most.max(roster.members.len());
         }
 
         assert!(most <= CROWD_MIN, "{most}");
-        assert_eq!(crew.enrolled(), 10 * CROWD_MIN);
-        assert_eq!(crew.describe(WorkerId(1003)), "w1003 (host:1003)");
-        assert_eq!(crew.describe(WorkerId(1007)), "w1007 (host:1007)");
-        assert_eq!(crew.describe(WorkerId(1004)), "w1004");
+        assert_eq!(roster.enrolled(), 10 * CROWD_MIN);
+        assert_eq!(roster.describe(WorkerId(1003)), "w1003 (host:1003)");
+        assert_eq!(roster.describe(WorkerId(1007)), "w1007 (host:1007)");
+        assert_eq!(roster.describe(WorkerId(1004)), "w1004");
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Cause {
     Reported(Failure),
     /// The report does not fit the task.
     #[error("the worker reported something else than the task asks for")]
-    Unfit,
+    Violation,
 }
 
 impl Cause {
@@ -58,7 +58,7 @@ impl Cause {
     /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers
     /// share. Both are failures, and a worker with three of those gets no more tasks while there is
     /// another.
-    pub(crate) fn is_lie(&self) -> bool {
+    pub(crate) fn is_violation(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {
                 StoreError::Linked { .. }
@@ -80,7 +80,7 @@ impl Cause {
             | Self::NotDurable(_)
             | Self::NotJournaled(_)
             | Self::Reported(_)
-            | Self::Unfit => false,
+            | Self::Violation => false,
         }
     }
 
@@ -96,7 +96,7 @@ impl Cause {
             | Self::Conservation { .. }
             | Self::NotPublished(_)
             | Self::Reported(_)
-            | Self::Unfit => None,
+            | Self::Violation => None,
         }
     }
 }
@@ -136,7 +136,7 @@ struct Beat {
 /// * `live_map` and `live_reduce` are the sums over `running`: of two attempts at a task, the one
 ///   that has read more.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct Reports {
     maps: Vec<Option<MapCommit>>,
     emitted: Vec<u64>,
     /// Bytes in bucket `b` over all committed maps, at index `b`.
@@ -155,7 +155,7 @@ pub(crate) struct Book {
     totals: Totals,
 }
 
-impl Book {
+impl Reports {
     pub(crate) fn new(map_tasks: u32, reduce_tasks: u32) -> Self {
         Self {
             maps: vec![None; map_tasks as usize],
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn of_two_attempts_at_a_task_the_one_that_has_read_more_counts() {
-        let mut book = Book::new(2, 1);
+        let mut reports = Reports::new(2, 1);
         let attempt = |index, number| AttemptId { task: TaskId::map(index), number };
         let running = |attempt: AttemptId, bytes| Running {
             attempt: rpc::message::Attempt {
@@ -405,13 +405,13 @@ mod tests {
         for (attempt, bytes, live) in
             [(other, 1000, 1000), (first, 50, 1050), (backup, 20, 1050), (backup, 70, 1070)]
         {
-            book.beat(Time::default(), attempt, running(attempt, bytes));
+            reports.beat(Time::default(), attempt, running(attempt, bytes));
             let expected = Live { bytes: live, words: live / 10 };
-            assert_eq!(book.live(Phase::Map), expected, "{attempt}");
+            assert_eq!(reports.live(Phase::Map), expected, "{attempt}");
         }
         for (attempt, bytes) in [(backup, 1050), (first, 1000), (first, 1000), (other, 0)] {
-            book.settle(attempt);
-            assert_eq!(book.live(Phase::Map), Live { bytes, words: bytes / 10 }, "{attempt}");
+            reports.settle(attempt);
+            assert_eq!(reports.live(Phase::Map), Live { bytes, words: bytes / 10 }, "{attempt}");
         }
     }
 }

@@ -30,9 +30,9 @@ impl Driver {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let counts = self.sched.snapshot();
-        let totals = self.book.totals();
+        let totals = self.reports.totals();
         let [map_span, reduce_span] = self.spans;
-        let (map, reduce) = (self.book.live(Phase::Map), self.book.live(Phase::Reduce));
+        let (map, reduce) = (self.reports.live(Phase::Map), self.reports.live(Phase::Reduce));
         let maps_done = counts.map.committed == counts.map.tasks;
         Snapshot {
             map: PhaseSnapshot {
@@ -55,7 +55,7 @@ impl Driver {
             backups_started: counts.attempts.backups,
             backups_won: counts.attempts.backups_won,
             stale_reports: counts.stale_reports,
-            lies: self.gate.lies(),
+            lies: self.admission.lies(),
         }
     }
 

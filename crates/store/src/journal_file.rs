@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::beneath::Anchor;
+use crate::anchor::Anchor;
 
 /// All that is in the file at `path`.
 ///
