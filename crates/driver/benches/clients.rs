@@ -16,10 +16,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
-use driver::{Config, JobError, Limits, Snapshot, Summary, WordRule, WordRules};
+use driver::{Config, JobError, Limits, Snapshot, Summary};
 use rpc::message::{
     Bucket, Caller, Digest, Outcome, Register, RegisterAnswer, Registered, TaskAnswer, Work,
 };
+use rpc::message::{WordRule, WordRules};
 use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
 use tokio::runtime::{Builder, Runtime};

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driver::journal::{self, Record};
-use driver::{Config, JobError, Limits, Snapshot, Summary, WordRule, WordRules, prepare};
+use driver::{Config, JobError, Limits, Snapshot, Summary, prepare};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
     TaskAnswer, Verdict, Work,
 };
+use rpc::message::{WordRule, WordRules};
 use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
 use tokio::sync::{oneshot, watch};

@@ -8,7 +8,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use driver::journal::{self, Record};
-use driver::{Config, Limits, Prepared, StartError, WordRule, WordRules, prepare};
+use driver::{Config, Limits, Prepared, StartError, prepare};
+use rpc::message::{WordRule, WordRules};
 
 #[test]
 fn whatever_is_refused_leaves_the_disk_alone() {

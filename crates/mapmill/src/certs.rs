@@ -8,8 +8,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use driver::Token;
-use driver::certs::{
+use rpc::Token;
+use rpc::certs::{
     AUTHORITY_FILE, Authority, CERTIFICATE_FILE, Certificate, Host, KEY_FILE, Pair, Role, Subject,
 };
 

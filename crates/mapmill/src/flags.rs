@@ -106,7 +106,7 @@ struct JobFlags {
     /// More tasks balance better and lose less when a worker dies; each costs M small files.
     #[arg(short = 'n', long, value_name = "N", help_heading = "Job")]
     #[arg(allow_negative_numbers = true)]
-    #[arg(value_parser = |text: &str| parse_count(text, driver::MAP_TASKS_MAX))]
+    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::MAP_TASKS_MAX))]
     map_tasks: Option<NonZeroU32>,
 
     /// Write the result in M parts, by M reduce tasks
@@ -115,7 +115,7 @@ struct JobFlags {
     /// of them empty. At least as many as workers keep all of them busy.
     #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
     #[arg(allow_negative_numbers = true)]
-    #[arg(value_parser = |text: &str| parse_count(text, driver::REDUCE_TASKS_MAX))]
+    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::REDUCE_TASKS_MAX))]
     reduce_tasks: NonZeroU32,
 
     /// Put the results below DIR
@@ -132,7 +132,7 @@ struct JobFlags {
     /// `naïve` is one. `whitespace`: a run of anything else than Unicode white space, as `wc -w`.
     #[arg(long, value_name = "RULE", default_value = "letters", help_heading = "Job")]
     #[arg(value_parser = word_rule())]
-    words: driver::WordRule,
+    words: rpc::message::WordRule,
 
     /// Count words as the same whatever their case
     ///
@@ -408,7 +408,7 @@ pub(crate) struct LocalWorkers {
     pub(crate) count: NonZeroU32,
     pub(crate) throttle: Option<NonZeroU64>,
     pub(crate) memory_bytes: u64,
-    pub(crate) token: driver::Token,
+    pub(crate) token: rpc::Token,
     pub(crate) verbosity: Verbosity,
 }
 
@@ -422,7 +422,7 @@ pub(crate) struct WorkerRequest {
 /// What `mapmill status` is to do.
 pub(crate) struct StatusRequest {
     pub(crate) driver: String,
-    pub(crate) credentials: driver::Credentials,
+    pub(crate) credentials: rpc::Credentials,
     pub(crate) json: bool,
 }
 
@@ -474,7 +474,7 @@ impl TryFrom<RunFlags> for RunRequest {
     type Error = Failure;
 
     fn try_from(flags: RunFlags) -> Result<Self, Failure> {
-        let token = driver::Token::random().map_err(Failure::start)?;
+        let token = rpc::Token::random().map_err(Failure::start)?;
         let listen = "127.0.0.1:0".to_owned();
         let credentials = Some(token.clone()).into();
         let config = driver_config(flags.job, flags.scheduling, listen, credentials, false);
@@ -500,7 +500,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let verbosity = Verbosity::from(flags.verbosity);
         let stop = worker::Stop::default();
         let CallFlags { driver, insecure } = flags.call;
-        let role = driver::Role::Worker;
+        let role = rpc::Role::Worker;
         let credentials = flags.security.for_calling(&driver, role, insecure)?;
         let config = worker::Config {
             driver,
@@ -522,14 +522,14 @@ impl TryFrom<StatusFlags> for StatusRequest {
 
     fn try_from(flags: StatusFlags) -> Result<Self, Failure> {
         let CallFlags { driver, insecure } = flags.call;
-        let role = driver::Role::Viewer;
+        let role = rpc::Role::Viewer;
         let credentials = flags.security.for_calling(&driver, role, insecure)?;
         Ok(Self { driver, credentials, json: flags.json })
     }
 }
 
 /// With a certificate, the name in it comes first: the driver takes no other.
-fn certified_name(credentials: &driver::Credentials, pid: u32) -> String {
+fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
     let name = worker_name(pid);
     match &credentials.tls {
         Some(tls) => format!("{}:{name}", tls.name()),
@@ -551,7 +551,7 @@ fn driver_config(
     job: JobFlags,
     scheduling: SchedulingFlags,
     listen: String,
-    credentials: driver::Credentials,
+    credentials: rpc::Credentials,
     insecure: bool,
 ) -> driver::Config {
     driver::Config {
@@ -559,7 +559,7 @@ fn driver_config(
         files: job.files,
         map_tasks: job.map_tasks,
         reduce_tasks: job.reduce_tasks,
-        rules: driver::WordRules { rule: job.words, ignore_case: job.ignore_case },
+        rules: rpc::message::WordRules { rule: job.words, ignore_case: job.ignore_case },
         limits: driver::Limits {
             task_timeout: scheduling.task_timeout,
             worker_timeout: scheduling.worker_timeout,
@@ -596,10 +596,10 @@ fn parse_memory(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-fn word_rule() -> impl TypedValueParser<Value = driver::WordRule> {
+fn word_rule() -> impl TypedValueParser<Value = rpc::message::WordRule> {
     PossibleValuesParser::new(["letters", "whitespace"]).map(|rule| match rule.as_str() {
-        "whitespace" => driver::WordRule::Whitespace,
-        _ => driver::WordRule::Letters,
+        "whitespace" => rpc::message::WordRule::Whitespace,
+        _ => rpc::message::WordRule::Letters,
     })
 }
 

@@ -33,7 +33,7 @@ struct Recipe {
     roots: Vec<PathBuf>,
     throttle: Option<u64>,
     memory_bytes: u64,
-    token: driver::Token,
+    token: rpc::Token,
     verbosity: Verbosity,
 }
 

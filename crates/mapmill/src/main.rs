@@ -141,7 +141,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
             numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
         ));
     }
-    if insecure && !driver::is_loopback(prepared.address().ip()) {
+    if insecure && !rpc::is_loopback(prepared.address().ip()) {
         let address = prepared.address();
         // Whoever starts it quietly, in a script that somebody else wrote, has to know it as well.
         messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));

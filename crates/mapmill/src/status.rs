@@ -1,6 +1,7 @@
 //! How a running job stands, as its driver says: for who looks on from outside.
 
-use driver::{JobState, PhaseStatus, Status, StatusClientError};
+use driver::StatusClientError;
+use rpc::message::{JobState, PhaseStatus, Status};
 use serde::Serialize;
 
 use crate::flags::{StatusRequest, way_out};
@@ -51,7 +52,7 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
 
 /// That nobody answers may be as it should be: the job is over. That somebody does not want to
 /// answer is not.
-fn failure(error: StatusClientError, credentials: &driver::Credentials) -> Failure {
+fn failure(error: StatusClientError, credentials: &rpc::Credentials) -> Failure {
     match error {
         StatusClientError::Silent { .. } => Failure::output(error),
         StatusClientError::Denied { .. } => {

@@ -29,7 +29,6 @@ mod worker;
 pub use budget::MEMORY_BYTES_MIN;
 pub use config::{Config, RootError, Stop, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
-pub use rpc::{AddressError, Credentials, Tls, TlsError, TlsFiles, Token, TokenError};
 
 /// Works for one driver until its job is over.
 ///

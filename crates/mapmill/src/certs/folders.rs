@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use driver::certs::{Authority, AuthorityError, CERTIFICATE_FILE, KEY_FILE, Pair};
+use rpc::certs::{Authority, AuthorityError, CERTIFICATE_FILE, KEY_FILE, Pair};
 
 /// A folder to be made.
 pub(super) struct Folder {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use driver::certs::{
+use rpc::certs::{
     AUTHORITY_FILE, CERTIFICATE_FILE, Certificate, KEY_FILE, KeyError, ReadError, RoleError, Usage,
 };
 use serde::Serialize;
@@ -203,7 +203,7 @@ fn finding_about_time(path: &Path, certificate: &Certificate, now: SystemTime) -
 }
 
 fn role(certificate: &Certificate) -> &'static str {
-    use driver::certs::Role;
+    use rpc::certs::Role;
     match &certificate.role {
         _ if certificate.is_authority => "authority",
         Ok((Role::Driver, _)) => "driver",
@@ -360,7 +360,7 @@ impl Error for Nothing {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driver::certs::Authority;
+    use rpc::certs::Authority;
 
     const DAY: Duration = Duration::from_secs(86_400);
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueHint};
-use driver::certs::{Host, Name, Role};
+use rpc::certs::{Host, Name, Role};
 
 use crate::numbers::parse_count;
 

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use driver::{Credentials, Role, Tls, TlsFiles, Token};
+use rpc::{Credentials, Role, Tls, TlsFiles, Token};
 
 use super::token_file;
 use crate::messages::Failure;
@@ -72,7 +72,7 @@ impl SecurityFlags {
     ) -> Result<Credentials, Failure> {
         let (credentials, _) = self.credentials(role, insecure)?;
         let is_elsewhere =
-            address.parse().is_ok_and(|address: SocketAddr| !driver::is_loopback(address.ip()));
+            address.parse().is_ok_and(|address: SocketAddr| !rpc::is_loopback(address.ip()));
         let in_clear = credentials.token.is_some() && credentials.tls.is_none();
         if in_clear && is_elsewhere && !insecure {
             let driver = address.to_owned();
@@ -188,7 +188,7 @@ enum SecurityError {
     /// With TLS there is nothing to accept.
     InsecureTls,
     /// The variable holds no token.
-    Token(driver::TokenError),
+    Token(rpc::TokenError),
     /// Others could read the token on its way.
     TokenInClear { driver: String },
 }

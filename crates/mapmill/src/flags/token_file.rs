@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use driver::Token;
+use rpc::Token;
 use rustix::fs::OFlags;
 
 /// The token in `path`.
@@ -74,7 +74,7 @@ enum Problem {
     NotAFile { kind: &'static str },
     Open { mode: u32 },
     Owner { uid: u32 },
-    Token(driver::TokenError),
+    Token(rpc::TokenError),
     TooLarge,
 }
 

@@ -51,11 +51,11 @@ const ARROWS: [(&str, &[&str]); 9] = [
     // Measures; and nobody may use it.
     ("bench", &["scheduler", "words"]),
     ("driver", &["rpc", "scheduler", "store"]),
-    ("mapmill", &["driver", "worker"]),
+    ("mapmill", &["driver", "rpc", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
     // Tests alone; and nobody may use it.
-    ("simulation", &["driver", "store", "worker"]),
+    ("simulation", &["driver", "rpc", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
     ("worker", &["rpc", "store", "words"]),

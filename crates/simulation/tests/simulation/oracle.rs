@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use driver::{WordRule, WordRules};
+use rpc::message::{WordRule, WordRules};
 
 /// The words of one bucket, each as often as it occurs, in order of bytes.
 pub type Words = Vec<String>;

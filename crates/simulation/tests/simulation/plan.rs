@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use driver::{Limits, WordRule, WordRules};
+use driver::Limits;
+use rpc::message::{WordRule, WordRules};
 
 use crate::random::Random;
 use crate::report::Fault;
