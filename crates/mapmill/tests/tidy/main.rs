@@ -14,6 +14,7 @@ mod channels;
 mod dependencies;
 mod faults;
 mod fuzzing;
+mod language;
 mod lints;
 mod proto;
 mod security;
