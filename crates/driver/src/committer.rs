@@ -19,7 +19,6 @@ use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
 use crate::driver::Event;
-use crate::faults;
 use crate::journal::{Journal, Record};
 use crate::reports::Cause;
 

@@ -26,7 +26,6 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Chance, Violation};
 use crate::committer::Errand;
-use crate::faults;
 use crate::journal::JournalError;
 use crate::plan::Plan;
 use crate::recovery::Recovered;

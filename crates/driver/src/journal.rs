@@ -31,7 +31,6 @@ use serde_json::value::RawValue;
 use store::Digest;
 
 use crate::disk::{Disk, DiskFile, ThisMachine};
-use crate::faults;
 use crate::status::DiskFault;
 pub use crate::story::{Death, Ending, FailureKind, Span};
 

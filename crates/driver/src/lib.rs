@@ -12,7 +12,6 @@ mod admission;
 mod committer;
 mod disk;
 mod driver;
-mod faults;
 mod history;
 mod job;
 pub mod journal;

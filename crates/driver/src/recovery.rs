@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use rpc::message::{WordRule, WordRules};
 use store::{Digest, Input, Name, Store, StoreError, layout};
 
-use crate::faults;
 use crate::journal::{self, DONE, FAILED, Record};
 use crate::plan::Plan;
 

@@ -9,7 +9,6 @@ use rpc::message::{Failure, Outcome, Running};
 use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
 use store::{Digest, StoreError};
 
-use crate::faults;
 use crate::journal::JournalError;
 use crate::recovery::{MapCommit, ReduceCommit};
 use crate::status::DiskFault;

@@ -21,7 +21,6 @@ use tokio::sync::mpsc;
 
 use crate::disk::{Disk, ThisMachine};
 use crate::driver::Terms;
-use crate::faults;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::journal::{self, History, Journal, JournalError, Record};
 use crate::plan::Plan;

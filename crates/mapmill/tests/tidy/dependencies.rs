@@ -47,10 +47,11 @@ const STORE: &[&str] =
 const ELSEWHERE: &str = "windows";
 
 /// Which crates of ours a crate may use, in code, tests and build script.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     // Measures; and nobody may use it.
     ("bench", &["scheduler", "words"]),
-    ("driver", &["rpc", "scheduler", "store"]),
+    ("driver", &["faults", "rpc", "scheduler", "store"]),
+    ("faults", &[]),
     ("mapmill", &["driver", "rpc", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
@@ -58,7 +59,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("simulation", &["driver", "rpc", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
-    ("worker", &["rpc", "store", "words"]),
+    ("worker", &["faults", "rpc", "store", "words"]),
 ];
 
 const EDITION: &str = "2024";

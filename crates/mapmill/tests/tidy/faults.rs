@@ -46,7 +46,8 @@ fn shipped(tree: &str) -> Vec<Finding> {
     let finding = |(line, _)| Finding {
         path: "cargo tree".to_owned(),
         line,
-        advice: "the feature `faults` is on: only [dev-dependencies] may ask for it".to_owned(),
+        advice: "the feature `armed` of `faults` is on: only [dev-dependencies] may ask for it"
+            .to_owned(),
     };
     found.map(finding).collect()
 }
