@@ -121,7 +121,7 @@ fn job_without_room_for_outputs_goes_on_when_there_is_some() {
 fn job_without_room_for_runs_goes_on_when_there_is_some() {
     // What is merged is there twice for a moment.
     let job = TestJob::new().input(letters(20_000)).map_tasks(2).reduce_tasks(2).workers(1);
-    let job = job.variable(PLACES, "worker::poor=return");
+    let job = job.variable(PLACES, "worker::memory=return(0)");
     let Some(twice) = run_twice(job, "180k") else { return };
 
     assert!(twice.log.contains("/r0.a0/run-"), "{}", twice.log);

@@ -134,8 +134,8 @@ fn worker_killed_at_any_step_before_its_report_is_replaced() {
 
 #[test]
 fn worker_killed_while_it_writes_runs_or_merges_them_is_replaced() {
-    let poor = |death| format!("worker::poor=return;{death}");
-    at_once(deaths(&RUNS), |death| check_worker(&poor(death), 1));
+    let without_memory = |death| format!("worker::memory=return(0);{death}");
+    at_once(deaths(&RUNS), |death| check_worker(&without_memory(death), 1));
 }
 
 #[test]

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 
 use crate::attempt::{self, Job, Stop};
 use crate::config::WorkerError;
-use crate::faults;
 use crate::machine::{Elsewhere, Machine, TextThread};
 use crate::progress::Progress;
 use crate::worker::describe;

@@ -14,7 +14,6 @@ mod attempt;
 mod budget;
 mod config;
 mod desk;
-mod faults;
 mod heartbeat;
 mod machine;
 mod map;
@@ -36,8 +35,9 @@ pub use notice::{Notice, Notify};
 ///
 /// When the driver refuses this worker, or falls silent for longer than the configuration allows
 /// after it had spoken.
-pub fn run(config: Config) -> Result<(), WorkerError> {
+pub fn run(mut config: Config) -> Result<(), WorkerError> {
     faults::arm();
+    config.memory_bytes = faults::limit("worker::memory", config.memory_bytes);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -5,7 +5,6 @@ use store::{Durability, InputFile, StagedObject, Staging, layout};
 use words::Tokenizer;
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, go_on, input_failure, open_input, store_failure};
-use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
 

@@ -5,7 +5,6 @@ use store::{Durability, Staging, StoreError, VerifiedReader, layout};
 
 use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};
 use crate::budget::Budget;
-use crate::faults;
 use crate::pace::Pace;
 use crate::progress::Progress;
 
@@ -25,11 +24,10 @@ pub(crate) fn execute(
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
     faults::reach("worker::reduce", bucket);
-    let memory = if faults::is_wrong("worker::poor") { 0 } else { job.memory_bytes };
     let scratch = Scratch::new(&*job.store, staging, progress);
     // The table may need all the memory there is.
     drop(job.take_map_room());
-    let mut tally = Tally::new(Budget::new(memory), scratch);
+    let mut tally = Tally::new(Budget::new(job.memory_bytes), scratch);
     let mut pace = Pace::new(job.throttle);
     let mut block = vec![0; pace.block(BLOCK_BYTES)];
     for (map, &expected) in (0..).zip(intermediates) {

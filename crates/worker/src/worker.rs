@@ -21,7 +21,6 @@ use store::Roots;
 use crate::attempt::{Job, Stop};
 use crate::config::{Config, WorkerError, is_below};
 use crate::desk::Desk;
-use crate::faults;
 use crate::heartbeat;
 use crate::machine::Machine;
 use crate::notice::Notice;

@@ -52,11 +52,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("bench", &["scheduler", "words"]),
     ("driver", &["faults", "rpc", "scheduler", "store"]),
     ("faults", &[]),
-    ("mapmill", &["driver", "rpc", "worker"]),
+    // Its tests alone know `faults`: they arm it.
+    ("mapmill", &["driver", "faults", "rpc", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
     // Tests alone; and nobody may use it.
-    ("simulation", &["driver", "rpc", "store", "worker"]),
+    ("simulation", &["driver", "faults", "rpc", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
     ("worker", &["faults", "rpc", "store", "words"]),

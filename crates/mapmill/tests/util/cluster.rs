@@ -95,7 +95,7 @@ impl TestJob {
     }
 
     /// Starts `count` workers first, and a driver that is struck at `places`, as
-    /// `crates/driver/src/faults.rs` has them. Waits for nothing.
+    /// `crates/faults/src/lib.rs` has them. Waits for nothing.
     #[track_caller]
     pub fn drive_struck(self, count: usize, places: &str) -> Cluster {
         let address = free_address();
@@ -142,7 +142,7 @@ impl Cluster {
         self.add_worker(&self.address.clone(), number, flags, "")
     }
 
-    /// Starts a worker that is struck at `places`, as `crates/worker/src/faults.rs` has them.
+    /// Starts a worker that is struck at `places`, as `crates/faults/src/lib.rs` has them.
     #[track_caller]
     pub fn worker_struck(&mut self, places: &str) -> usize {
         self.add_worker(&self.address.clone(), self.workers.len(), &[], places)

@@ -28,7 +28,7 @@ use disk::Sync;
 use faults::EVERY_FAULT;
 use random::Random;
 use report::{Fault, Report, Total};
-use shelf::{Shelf, Who};
+use shelf::{Mistakes, Shelf, Who};
 // What the contract finds at the top of its own crate.
 use store::{Check, Digest, Durability, Local, Object, Store, StoreError, VerifiedReader, layout};
 use world::Setting;
@@ -132,7 +132,7 @@ fn every_sync_of_the_journal_is_missed_when_it_is_left_out() {
 fn simulated_store_is_held_to_the_contract_of_all_stores() {
     for (clause, check) in contract::CLAUSES {
         say(clause);
-        check(&*Shelf::new(&Random::new(1), 0, false).seen_by(Who::Driver));
+        check(&*Shelf::new(&Random::new(1), 0, Mistakes::default()).seen_by(Who::Driver));
     }
 }
 

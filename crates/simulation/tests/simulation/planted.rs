@@ -1,6 +1,7 @@
 //! Mistakes that are planted in the real code, each of which the simulation has to find.
 
 use crate::report::Report;
+use crate::shelf::Mistakes;
 use crate::world::Setting;
 use crate::{alone, everything, fleet, say};
 
@@ -13,8 +14,9 @@ fn driver_without_a_fence_is_found() {
 /// A worker that executes an attempt again, over what it has reported.
 #[test]
 fn attempt_that_is_executed_twice_is_found() {
-    let setting = Setting { truncates: true, ..everything() };
-    check_in(&setting, &["worker::again", "worker::truncates"], "before it was complete");
+    let mistakes = Mistakes { overwrites: true, ..Mistakes::default() };
+    let setting = Setting { mistakes, ..everything() };
+    check_in(&setting, &["worker::again"], "before it was complete");
 }
 
 /// A driver that names its attempts as its last life did.
@@ -25,7 +27,8 @@ fn epoch_that_is_not_raised_is_found() {
 
 #[test]
 fn worker_that_publishes_is_found() {
-    check(&["worker::publishes"], "a worker published");
+    let mistakes = Mistakes { workers_publish: true, ..Mistakes::default() };
+    check_in(&Setting { mistakes, ..everything() }, &[], "a worker published");
 }
 
 /// A driver that records first, and believes its records without looking.

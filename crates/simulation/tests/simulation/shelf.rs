@@ -30,6 +30,15 @@ pub enum Who {
     Worker,
 }
 
+/// Mistakes of those who use the folder, for the simulation to find.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mistakes {
+    /// An attempt is staged again, over what it has staged.
+    pub overwrites: bool,
+    /// Workers publish what they have staged, as only the driver may.
+    pub workers_publish: bool,
+}
+
 /// What calls have to expect at present.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
@@ -55,8 +64,7 @@ struct State {
     discarded: BTreeSet<Staging>,
     /// Objects that were damaged and not published again since.
     damaged: BTreeSet<Name>,
-    /// What is staged may be created again: a mistake, for the simulation to find.
-    truncates: bool,
+    mistakes: Mistakes,
     /// The driver is about to publish something.
     publishing: bool,
     /// The driver could not clean up when it last tried.
@@ -95,7 +103,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shelf {
-    pub fn new(random: &Random, call_millis_max: usize, truncates: bool) -> Self {
+    pub fn new(random: &Random, call_millis_max: usize, mistakes: Mistakes) -> Self {
         Self(Arc::new(Mutex::new(State {
             random: random.fork(),
             weather: Weather::default(),
@@ -105,7 +113,7 @@ impl Shelf {
             begun: BTreeSet::new(),
             discarded: BTreeSet::new(),
             damaged: BTreeSet::new(),
-            truncates,
+            mistakes,
             publishing: false,
             unswept: false,
             refused: BTreeSet::new(),
@@ -272,6 +280,7 @@ impl Shelved {
 }
 
 /// The folder as one user sees it.
+#[derive(Clone)]
 struct Hand {
     shelf: Shelf,
     who: Who,
@@ -356,6 +365,9 @@ impl Store for Hand {
 
     fn stage(&self, staging: &Staging) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Create)?;
+        if state.staged.contains_key(staging) && state.mistakes.overwrites {
+            return Ok(());
+        }
         if state.staged.contains_key(staging) {
             return Err(StoreError::AlreadyStaged { name: staging.name().clone() });
         }
@@ -374,12 +386,12 @@ impl Store for Hand {
     ) -> Result<Box<dyn StagedObject>, StoreError> {
         let mut state = self.begin(Operation::Create)?;
         let staged = layout::staged(staging, name);
-        let truncates = state.truncates;
+        let overwrites = state.mistakes.overwrites;
         let Some(files) = state.staged.get_mut(staging) else {
             return Err(StoreError::NotStaged { name: staged });
         };
         let inode = match files.get(name.file()) {
-            Some(_) if !truncates => return Err(StoreError::AlreadyStaged { name: staged }),
+            Some(_) if !overwrites => return Err(StoreError::AlreadyStaged { name: staged }),
             Some(inode) => Arc::clone(inode),
             None => Bytes::default(),
         };
@@ -388,7 +400,7 @@ impl Store for Hand {
         drop(state);
         let (staging, name) = (staging.clone(), name.clone());
         Ok(Box::new(StagedBytes {
-            shelf: self.shelf.clone(),
+            hand: self.clone(),
             staging,
             name,
             inode,
@@ -540,7 +552,7 @@ impl Object for OpenBytes {
 }
 
 struct StagedBytes {
-    shelf: Shelf,
+    hand: Hand,
     staging: Staging,
     name: Name,
     inode: Bytes,
@@ -552,7 +564,7 @@ struct StagedBytes {
 
 impl StagedObject for StagedBytes {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let state = self.shelf.begin(Operation::Append)?;
+        let state = self.hand.begin(Operation::Append)?;
         if self.released {
             let inode = state.staged(&self.staging, &self.name)?;
             if !Arc::ptr_eq(&inode, &self.inode) {
@@ -571,13 +583,18 @@ impl StagedObject for StagedBytes {
     }
 
     fn finish(self: Box<Self>) -> Result<Digest, StoreError> {
-        drop(self.shelf.begin(Operation::Sync)?);
+        let mistakes = self.hand.begin(Operation::Sync)?.mistakes;
+        let digest = self.digester.digest();
         let mut inode = lock(&self.inode);
         inode.finished = true;
         if self.durability == Durability::Durable {
             inode.durable_bytes = inode.bytes.len();
         }
-        Ok(self.digester.digest())
+        drop(inode);
+        if mistakes.workers_publish && self.hand.who == Who::Worker {
+            let _ = self.hand.publish(&self.staging, &self.name, digest);
+        }
+        Ok(digest)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::faults::Faults;
 use crate::plan::{HEALED_AFTER, Plan};
 use crate::random::Random;
 use crate::report::{Fault, Report, Strikes};
-use crate::shelf::{Shelf, Who};
+use crate::shelf::{Mistakes, Shelf, Who};
 use crate::trace::{self, Trace};
 use crate::wires::Wires;
 use crate::{lockstep, panics};
@@ -30,8 +30,8 @@ pub struct Setting {
     pub faults: Vec<Fault>,
     /// Syncs of the journal that are left out.
     pub left_out: BTreeSet<Sync>,
-    /// Whether a staged file can be created twice.
-    pub truncates: bool,
+    /// Mistakes of driver and workers.
+    pub mistakes: Mistakes,
 }
 
 /// What all hosts and the simulation share.
@@ -105,7 +105,7 @@ impl World {
         }
         let workers = plan.workers;
         Self {
-            shelf: Shelf::new(random, plan.call_millis_max, setting.truncates),
+            shelf: Shelf::new(random, plan.call_millis_max, setting.mistakes),
             disk: SimulatedDisk::new(random, setting.left_out.clone()),
             random: random.fork(),
             progress: Mutex::new(Progress {

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use store::{Digest, Durability, Name, StagedObject, Staging, Store, VerifiedObject, layout};
 
 use crate::attempt::{Stop, go_on, store_failure};
-use crate::faults;
 use crate::progress::Progress;
 
 /// The place, and how far the attempt is.

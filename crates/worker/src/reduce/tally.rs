@@ -15,7 +15,6 @@ use super::runs::{Runs, Source};
 use super::scratch::Scratch;
 use crate::attempt::Stop;
 use crate::budget::Budget;
-use crate::faults;
 
 /// What was counted so far.
 pub(super) struct Tally<'attempt> {

@@ -1,0 +1,49 @@
+//! The same places in a build for users: nothing.
+
+use std::fmt::Display;
+use std::io;
+
+/// Nothing can be armed.
+#[inline]
+pub fn arm() {}
+
+/// Nothing strikes.
+#[inline]
+pub fn reach(_: &str, _: impl Display) {}
+
+/// Nothing is refused.
+///
+/// # Errors
+///
+/// None.
+#[inline]
+pub fn refuse(_: &str, _: impl Display) -> io::Result<()> {
+    Ok(())
+}
+
+/// Nothing is torn.
+///
+/// # Errors
+///
+/// None.
+#[inline]
+pub fn tear(
+    _: &str,
+    _: impl Display,
+    _: impl FnOnce(&[u8]) -> io::Result<()>,
+    _: &[u8],
+) -> io::Result<()> {
+    Ok(())
+}
+
+/// Nothing is planted.
+#[inline]
+pub fn is_wrong(_: &str) -> bool {
+    false
+}
+
+/// All that is there.
+#[inline]
+pub fn limit(_: &str, available: u64) -> u64 {
+    available
+}
