@@ -1,4 +1,4 @@
-//! `ARCHITECTURE.md` is true: what it names exists, and what it says of dependencies is so (I15).
+//! `ARCHITECTURE.md` matches the code: its paths exist, its table of dependencies is exact (I15).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,10 +38,10 @@ fn every_dependency_is_in_the_table_with_a_reason() {
     hold(&about(repository(), |paper, _| wrong_table(paper, &members)));
 }
 
-/// These are never taken away: without them the house is another one.
+/// These may not be removed.
 const REQUIRED: [u32; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 15, 16];
 
-/// What ends the name of a file.
+/// How names of files end.
 const ENDINGS: [&str; 8] = [".lock", ".md", ".proto", ".py", ".rs", ".toml", ".txt", ".yml"];
 
 fn about(files: &[File], rule: impl Fn(&File, &[File]) -> Vec<Finding>) -> Vec<Finding> {
@@ -51,7 +51,7 @@ fn about(files: &[File], rule: impl Fn(&File, &[File]) -> Vec<Finding>) -> Vec<F
     }
 }
 
-/// What stands in backticks, each with its line; fenced blocks are left out.
+/// The texts in backticks, each with its line; fenced blocks are skipped.
 fn quoted(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut fenced = false;
@@ -64,7 +64,7 @@ fn quoted(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// Whether this is the path of something that is kept. What is made when a job runs is not, and
+/// Whether this is the path of a file of the repository. A file that a job creates is not, and
 /// neither is a name with a placeholder, as in `mr-<m>-<bucket>`.
 fn is_path(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*/".contains(&byte);
@@ -75,7 +75,7 @@ fn is_path(text: &str) -> bool {
         && !text.contains(".mapmill")
 }
 
-/// Whether `path` is there, counted from the top or given by its last parts (`task.rs`).
+/// Whether `path` exists, counted from the top or given by its last parts (`task.rs`).
 fn is_kept(files: &[File], path: &str) -> bool {
     let path = path.trim_end_matches('/');
     if let Some((before, after)) = path.split_once('*') {
@@ -95,7 +95,7 @@ fn dead_paths(paper: &File, files: &[File]) -> Vec<Finding> {
     quoted
         .filter(|(_, text)| is_path(text) && !is_kept(files, text))
         .map(|(line, path)| {
-            paper.finding(line, format!("`{path}` does not exist: name what took its place"))
+            paper.finding(line, format!("`{path}` does not exist: name the path that replaced it"))
         })
         .collect()
 }
@@ -123,7 +123,7 @@ fn unchecked(paper: &File, files: &[File]) -> Vec<Finding> {
             findings.push(paper.finding(line, advice));
         }
         let Some((_, check)) = paragraph.split_once("Checked by") else {
-            let advice = format!("say after `Checked by` what holds I{number}");
+            let advice = format!("say after `Checked by` what checks I{number}");
             findings.push(paper.finding(line, advice));
             continue;
         };
@@ -132,7 +132,7 @@ fn unchecked(paper: &File, files: &[File]) -> Vec<Finding> {
         if has_word(&prose, "tidy") {
             named = true;
             if !is_tidy(files, number) {
-                let advice = format!("no test of tidy says that it holds I{number}");
+                let advice = format!("no test of tidy cites I{number} in the comment above it");
                 findings.push(paper.finding(line, advice));
             }
         }
@@ -142,7 +142,7 @@ fn unchecked(paper: &File, files: &[File]) -> Vec<Finding> {
                 named = true;
             } else if is_path(name) || name.contains(['_', ':']) {
                 named = true;
-                let advice = format!("`{name}` is no lint that is denied, no test, and no file");
+                let advice = format!("`{name}` is neither a denied lint, nor a test, nor a file");
                 findings.push(paper.finding(line, advice));
             }
         }
@@ -156,7 +156,7 @@ fn unchecked(paper: &File, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Whether a test in the folder of this file says, in the comment above it, that it holds `number`.
+/// Whether a test in the folder of this file cites `number` in the comment above it.
 fn is_tidy(files: &[File], number: u32) -> bool {
     files.iter().filter(|file| file.path.starts_with("crates/mapmill/tests/tidy/")).any(|file| {
         let lines: Vec<&str> = file.text.lines().collect();
@@ -197,7 +197,7 @@ fn dead_citations(paper: &File, files: &[File]) -> Vec<Finding> {
         });
         for (number, comment) in comments {
             for invariant in cited(comment).filter(|invariant| !known.contains(invariant)) {
-                let advice = format!("ARCHITECTURE.md has no I{invariant}: cite what is meant");
+                let advice = format!("ARCHITECTURE.md has no I{invariant}: cite one that it has");
                 findings.push(file.finding(number, advice));
             }
         }
@@ -265,14 +265,14 @@ fn wrong_table(paper: &File, members: &[Member]) -> Vec<Finding> {
             for dependency in names(dependencies) {
                 if wanted.remove(&(krate, dependency)).is_none() {
                     let advice =
-                        format!("`{krate}` does not use `{dependency}`, or it is said twice");
+                        format!("`{krate}` does not use `{dependency}`, or has two rows for it");
                     findings.push(paper.finding(line, advice));
                 }
             }
         }
     }
     findings.extend(wanted.into_keys().map(|(krate, dependency)| {
-        let advice = format!("`{krate}` uses `{dependency}`: give it a row, or do without it");
+        let advice = format!("`{krate}` uses `{dependency}`: add a row, or remove the dependency");
         paper.finding(header, advice)
     }));
     findings
@@ -336,7 +336,7 @@ fn an_invariant_without_check_is_found() {
 }
 
 #[test]
-fn a_citation_of_nothing_is_found() {
+fn a_citation_of_an_unknown_invariant_is_found() {
     let paper = File::new("ARCHITECTURE.md", "**Architecture Invariant I7:** a.\n");
     let code = File::new("a.rs", "// I7, I70\n/// See I8.\nfn i() -> I9 {} // MI6\n");
 
@@ -352,7 +352,7 @@ fn a_crate_that_is_not_on_the_map_is_found() {
 }
 
 #[test]
-fn a_table_that_is_not_true_is_found() {
+fn a_wrong_table_is_found() {
     let members = [sample("rpc", &["tokio", "tonic"]), sample("worker", &["rpc", "tokio"])];
     let head = "| crate | dependency | reason |\n|---|---|---|\n";
     let check = |rows: &str| {

@@ -1,12 +1,12 @@
-//! What may stand in some places only: I2, I4, I5, I7, I8, I9 and I10.
+//! What only some files may contain: I2, I4, I5, I7, I8, I9 and I10.
 
 use crate::source::{has_word, is_word};
 use crate::tree::{File, Finding, NOWHERE, file, hold, lines, repository};
 
-/// I2. Clippy forbids what the scheduler could call; this forbids what it could find to call.
+/// I2. Clippy forbids functions and types by name; this forbids the modules that contain them.
 #[test]
-fn the_scheduler_names_nothing_of_std_that_looks_outside() {
-    hold(&outside_world(repository()));
+fn the_scheduler_uses_no_module_of_std_with_side_effects() {
+    hold(&effectful_modules(repository()));
 }
 
 /// I4.
@@ -17,7 +17,7 @@ fn the_state_of_a_task_is_private_to_its_module() {
 
 /// I5. Clippy does not look into an `Option` or a tuple.
 #[test]
-fn no_match_in_the_engine_has_an_arm_for_whatever_else() {
+fn no_match_in_the_engine_has_a_wildcard_arm() {
     hold(&wildcards(repository()));
 }
 
@@ -51,7 +51,7 @@ fn only_the_layout_spells_object_names() {
     hold(&object_names(repository()));
 }
 
-/// All of them in `words`, each block with its `SAFETY` comment (clippy sees to that).
+/// All of them in `words`, each block with its `SAFETY` comment (clippy checks that).
 const UNSAFE_FILES: [&str; 5] = [
     "crates/words/src/key/arm.rs",
     "crates/words/src/key/x86.rs",
@@ -60,15 +60,15 @@ const UNSAFE_FILES: [&str; 5] = [
     "crates/words/src/simd/x86.rs",
 ];
 
-const OUTSIDE_WORLD: [&str; 9] = ["env", "fs", "io", "net", "os", "process", "sync", "thread", "{"];
+const EFFECTFUL: [&str; 9] = ["env", "fs", "io", "net", "os", "process", "sync", "thread", "{"];
 
-fn outside_world(files: &[File]) -> Vec<Finding> {
+fn effectful_modules(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.krate() == Some("scheduler")) {
         for (line, code) in file.code() {
             for (at, path) in code.match_indices("std::") {
                 let after = &code[at + path.len()..];
-                if OUTSIDE_WORLD.iter().any(|name| after.starts_with(name)) {
+                if EFFECTFUL.iter().any(|name| after.starts_with(name)) {
                     findings.push(file.finding(
                         line,
                         "the scheduler does no I/O, starts nothing and shares nothing: let its \
@@ -95,7 +95,7 @@ fn open_state(files: &[File]) -> Vec<Finding> {
             has_word(code, "enum State") || code.trim_start().ends_with("state: State,");
         declared += usize::from(declaration);
         if declaration && has_word(code, "pub") {
-            findings.push(task.finding(line, "take `pub` away: only this module changes a state"));
+            findings.push(task.finding(line, "remove `pub`: only this module changes a state"));
         }
     }
     if declared < 2 {
@@ -106,7 +106,7 @@ fn open_state(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Other crates match on texts and numbers as well, where clippy alone must do.
+/// Other crates match on texts and numbers as well, where clippy must suffice.
 const ENGINE: [&str; 5] = ["driver", "rpc", "scheduler", "store", "worker"];
 
 fn wildcards(files: &[File]) -> Vec<Finding> {
@@ -142,7 +142,7 @@ fn unsafe_code(files: &[File], allowed: &[&str]) -> Vec<Finding> {
         let listed = allowed.contains(&file.path.as_str());
         let places: Vec<_> = places.map(|(line, _)| line).collect();
         if listed && places.is_empty() {
-            findings.push(file.finding(1, "no longer unsafe: take it off UNSAFE_FILES"));
+            findings.push(file.finding(1, "no longer unsafe: remove it from UNSAFE_FILES"));
         } else if !listed {
             let advice = "write it in safe Rust; if it must be unsafe, list the file in \
                           UNSAFE_FILES and say why in the commit";
@@ -165,7 +165,7 @@ fn printing(files: &[File]) -> Vec<Finding> {
                 })
             })
         },
-        "hand the text to crates/mapmill/src/messages.rs, which knows about closed pipes",
+        "hand the text to crates/mapmill/src/messages.rs, which handles closed pipes",
     )
 }
 
@@ -230,10 +230,10 @@ fn places_outside(
 }
 
 #[test]
-fn a_scheduler_that_looks_outside_is_found() {
+fn a_scheduler_with_side_effects_is_found() {
     let text = "use std::time::Duration;\nuse std::fs;\nuse std::{cmp, net};\n// std::io\n";
     let files = [File::new("crates/scheduler/src/job.rs", text)];
-    assert_eq!(lines(&outside_world(&files)), [2, 3]);
+    assert_eq!(lines(&effectful_modules(&files)), [2, 3]);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn an_open_state_is_found() {
 }
 
 #[test]
-fn an_arm_for_whatever_else_is_found() {
+fn a_wildcard_arm_is_found() {
     let text = "match a {\n    Some(B::C) => 1,\n    _ => 2,\n}\nmatch a { None | Some(_) => 1 }\n\
                 match a { B::C => 1, _ => 2 }\nfn f(_: u8) {}\n";
 
@@ -264,7 +264,7 @@ fn a_protobuf_type_elsewhere_is_found() {
 }
 
 #[test]
-fn unsafe_code_is_found_and_so_is_an_idle_entry() {
+fn unsafe_code_is_found_and_so_is_an_unused_entry() {
     let bad = [File::new("crates/words/src/gaps.rs", "fn f() {\n    unsafe { g() }\n}\n")];
     let good = [File::new("crates/words/src/gaps.rs", "// unsafe\n#![deny(unsafe_code)]\n")];
 

@@ -6,25 +6,27 @@ use crate::tree::{File, Finding, NOWHERE, hold, lines, repository};
 /// I13.
 #[test]
 fn every_channel_has_a_limit_or_a_reason() {
-    hold(&endless(repository(), &ENDLESS));
+    hold(&unbounded(repository(), &UNBOUNDED));
 }
 
 /// Files with one `std::sync::mpsc::channel()`, which has no limit of its own, and what limits it.
-/// What an async task sends to a thread cannot wait for room, so these two stay.
-const ENDLESS: [(&str, &str); 2] = [
+/// An async task cannot block until a thread has capacity, so these two stay.
+const UNBOUNDED: [(&str, &str); 2] = [
     ("crates/driver/src/job.rs", "at most one errand for each attempt that reported"),
     ("crates/worker/src/desk.rs", "one order at a time, which the desk asserts"),
 ];
 
-fn endless(files: &[File], reasons: &[(&str, &str)]) -> Vec<Finding> {
+fn unbounded(files: &[File], reasons: &[(&str, &str)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
         let places: Vec<_> =
-            file.code().filter(|(_, code)| is_endless(code)).map(|(line, _)| line).collect();
+            file.code().filter(|(_, code)| is_unbounded(code)).map(|(line, _)| line).collect();
         let reason = reasons.iter().find(|(path, _)| *path == file.path);
         match (places.as_slice(), reason) {
             ([], Some(_)) => {
-                findings.push(file.finding(1, "no endless channel any more: take it off ENDLESS"));
+                findings.push(
+                    file.finding(1, "no unbounded channel is left: remove it from UNBOUNDED"),
+                );
             }
             ([], None) | ([_], Some(_)) => {}
             (places, _) => findings.extend(places.iter().map(|&line| {
@@ -39,7 +41,7 @@ fn endless(files: &[File], reasons: &[(&str, &str)]) -> Vec<Finding> {
 }
 
 /// `unbounded_channel` in any form, and a call of `channel` without an argument, but for `oneshot`.
-fn is_endless(code: &str) -> bool {
+fn is_unbounded(code: &str) -> bool {
     code.contains("unbounded")
         || code.match_indices("channel").any(|(at, name)| {
             let after = &code[at + name.len()..];
@@ -53,11 +55,11 @@ fn is_endless(code: &str) -> bool {
 }
 
 #[test]
-fn an_endless_channel_is_found_and_so_is_an_idle_entry() {
+fn an_unbounded_channel_is_found_and_so_is_an_unused_entry() {
     let path = "crates/worker/src/desk.rs";
     let listed = [(path, "one at a time")];
     let check =
-        |text: &str, reasons: &[(&str, &str)]| lines(&endless(&[File::new(path, text)], reasons));
+        |text: &str, reasons: &[(&str, &str)]| lines(&unbounded(&[File::new(path, text)], reasons));
 
     assert_eq!(check("let (a, b) = mpsc::channel();\n", &[]), [1]);
     assert_eq!(check("let (a, b) = mpsc::channel::<(u8, u8)>(8);\n", &[]), NOWHERE);

@@ -1,4 +1,4 @@
-//! Who may depend on what: I1 and I6, and what every manifest says alike.
+//! Which crate may use which (I1, I6), and what all manifests have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::tree::{File, Finding, file, hold, repository, top};
 
 /// I1.
 #[test]
-fn scheduler_and_words_stand_alone_and_store_almost() {
+fn scheduler_and_words_have_no_dependencies_and_store_has_few() {
     hold(&too_much(&members(), &locked(repository()), &ALONE));
 }
 
@@ -36,27 +36,27 @@ fn the_licences_are_there() {
     hold(&missing.into_iter().flatten().collect::<Vec<_>>());
 }
 
-/// Everything that these crates bring into a program.
+/// All packages that these crates add to a program.
 const ALONE: [(&str, &[&str]); 3] = [("scheduler", &[]), ("store", STORE), ("words", &[])];
 
 /// Checksums, and system calls, with what these need.
 const STORE: &[&str] =
     &["bitflags", "cfg-if", "crc32fast", "errno", "libc", "linux-raw-sys", "rustix"];
 
-/// What begins like this is for a system that we are not built for.
-const ELSEWHERE: &str = "windows";
+/// Packages with names that begin like this are for a platform that we do not support.
+const OTHER_PLATFORM: &str = "windows";
 
 /// Which crates of ours a crate may use, in code, tests and build script.
 const ARROWS: [(&str, &[&str]); 10] = [
-    // Measures; and nobody may use it.
+    // Measures; no crate may use it.
     ("bench", &["scheduler", "words"]),
     ("driver", &["faults", "rpc", "scheduler", "store"]),
     ("faults", &[]),
-    // Its tests alone know `faults`: they arm it.
+    // Only its tests use `faults`: they arm it.
     ("mapmill", &["driver", "faults", "rpc", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
-    // Tests alone; and nobody may use it.
+    // Only tests; no crate may use it.
     ("simulation", &["driver", "faults", "rpc", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
@@ -123,7 +123,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What each package of the lock file depends on, in whatever way.
+/// The dependencies of each package of the lock file, of any kind.
 fn locked(files: &[File]) -> BTreeMap<String, BTreeSet<String>> {
     let lock = files.iter().find(|file| file.path == "Cargo.lock");
     let mut packages = BTreeMap::new();
@@ -155,12 +155,12 @@ fn too_much(
         while let Some(dependency) = found.pop() {
             if brought.insert(dependency.as_str()) {
                 let needs = locked.get(dependency).into_iter().flatten();
-                found.extend(needs.filter(|needed| !needed.starts_with(ELSEWHERE)));
+                found.extend(needs.filter(|needed| !needed.starts_with(OTHER_PLATFORM)));
             }
         }
         for dependency in brought.iter().filter(|dependency| !allowed.contains(dependency)) {
             findings.push(member.finding(format!(
-                "`{name}` brings `{dependency}`, and may bring {}: do without, or do the work in \
+                "`{name}` adds `{dependency}`, and may add {}: do without, or do the work in \
                  another crate",
                 listing(allowed)
             )));
@@ -174,14 +174,15 @@ fn wrong_arrows(members: &[Member], arrows: &[(&str, &[&str])]) -> Vec<Finding> 
     let mut findings = Vec::new();
     for member in members {
         let Some((_, allowed)) = arrows.iter().find(|(name, _)| *name == member.name) else {
-            let advice = "is a new crate: say in ARROWS, and in ARCHITECTURE.md, whom it may know";
+            let advice =
+                "is a new crate: list in ARROWS and in ARCHITECTURE.md which crates it may use";
             findings.push(member.finding(advice.to_owned()));
             continue;
         };
         for other in member.all.iter().filter(|other| ours.contains(other)) {
             if !allowed.contains(&other.as_str()) {
                 findings.push(member.finding(format!(
-                    "`{}` must not know `{other}`, and may know {}: pass it what it needs",
+                    "`{}` must not use `{other}`, and may use {}: pass in what it needs",
                     member.name,
                     listing(allowed)
                 )));
@@ -225,7 +226,7 @@ fn odd_sources(files: &[File]) -> Vec<Finding> {
 }
 
 #[test]
-fn a_dependency_of_a_lone_crate_is_found_however_far_away() {
+fn an_indirect_dependency_is_found() {
     let lock = File::new(
         "Cargo.lock",
         "version = 4\n\n[[package]]\nname = \"near\"\nversion = \"1.0.0\"\ndependencies = [\n \

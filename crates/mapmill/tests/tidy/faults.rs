@@ -79,7 +79,7 @@ fn idle(files: &[File]) -> Vec<Finding> {
         )
     });
     let unknown = unknown.map(|(file, line, place)| {
-        file.finding(*line, format!("there is no {place} in the code any more"))
+        file.finding(*line, format!("there is no longer a {place} in the code"))
     });
     unused.chain(unknown).collect()
 }

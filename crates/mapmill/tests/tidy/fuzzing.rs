@@ -1,4 +1,4 @@
-//! What is known of a fuzz target is replayed by an ordinary test, and stays small.
+//! The seeds of every fuzz target are replayed by an ordinary test, and stay few and small.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ fn forgotten(files: &[File]) -> Vec<Finding> {
     for seed in files.iter().filter_map(|file| file.path.strip_prefix(SEEDS).map(|at| (file, at))) {
         let (file, at) = seed;
         if !at.split_once('/').is_some_and(|(name, _)| targets.contains(name)) {
-            findings.push(file.finding(1, "no target reads it: move it, or take it away"));
+            findings.push(file.finding(1, "no target reads it: move or remove it"));
         }
     }
     findings

@@ -1,4 +1,4 @@
-//! The lints that hold I2, I3, I5, I8, I9 and I16: that they are on, and where they are off.
+//! The lints behind I2, I3, I5, I8, I9 and I16: they are on, and off only where listed.
 
 use crate::source::is_word;
 use crate::tree::{File, Finding, NOWHERE, file, hold, lines, repository};
@@ -6,13 +6,13 @@ use crate::tree::{File, Finding, NOWHERE, file, hold, lines, repository};
 /// I5, I8, I9, I16.
 #[test]
 fn the_workspace_denies_what_the_invariants_forbid() {
-    hold(&lenient(repository()));
+    hold(&undenied(repository()));
 }
 
 /// I5, I8, I9, I16.
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    hold(&crates_apart(repository()));
+    hold(&crates_with_own_lints(repository()));
 }
 
 /// I5, I8, I9, I16.
@@ -54,7 +54,7 @@ const DENIED: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Where a lint that holds an invariant is off. The reason stands at the place.
+/// Where a lint that checks an invariant is off. The reason is at the place.
 const EXCEPTIONS: [(&str, &str); 11] = [
     ("crates/mapmill/src/main.rs", "clippy::exit"),
     ("crates/rpc/src/wire.rs", "clippy::all"),
@@ -110,7 +110,7 @@ const DISALLOWED: [(&str, &[&str]); 2] = [
     ),
 ];
 
-fn lenient(files: &[File]) -> Vec<Finding> {
+fn undenied(files: &[File]) -> Vec<Finding> {
     let manifest = match file(files, "Cargo.toml") {
         Ok(manifest) => manifest,
         Err(finding) => return vec![finding],
@@ -129,7 +129,7 @@ fn lenient(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-fn crates_apart(files: &[File]) -> Vec<Finding> {
+fn crates_with_own_lints(files: &[File]) -> Vec<Finding> {
     files
         .iter()
         .filter(|file| ["bench/", "crates/"].iter().any(|top| file.path.starts_with(top)))
@@ -177,7 +177,7 @@ fn exceptions(files: &[File], listed: &[(&str, &str)]) -> Vec<Finding> {
     findings.extend(idle.into_iter().map(|(path, lint)| Finding {
         path: path.to_owned(),
         line: 1,
-        advice: format!("no exception to `{lint}` any more: take it off EXCEPTIONS"),
+        advice: format!("no exception to `{lint}` is left: remove it from EXCEPTIONS"),
     }));
     findings
 }
@@ -276,7 +276,7 @@ fn a_lint_that_is_not_denied_is_found() {
         text += &format!("[{name}]\n");
         text.extend(lints.iter().map(|lint| format!("{lint} = \"deny\"\n")));
     }
-    let check = |text: &str| lenient(&[File::new("Cargo.toml", text)]).len();
+    let check = |text: &str| undenied(&[File::new("Cargo.toml", text)]).len();
 
     assert_eq!(check(&text), 0);
     assert_eq!(check(&text.replace("exit = \"deny\"", "exit = \"warn\"")), 1);
@@ -286,7 +286,8 @@ fn a_lint_that_is_not_denied_is_found() {
 
 #[test]
 fn a_crate_with_lints_of_its_own_is_found() {
-    let check = |text: &str| lines(&crates_apart(&[File::new("crates/words/Cargo.toml", text)]));
+    let check =
+        |text: &str| lines(&crates_with_own_lints(&[File::new("crates/words/Cargo.toml", text)]));
 
     assert_eq!(check("[lints]\nworkspace = true\n\n[dependencies]\n"), NOWHERE);
     assert_eq!(check("[lints]\n# workspace = true\n"), [1]);

@@ -1,4 +1,4 @@
-//! Holds what neither the compiler nor clippy can: who may know whom, and what is named where.
+//! Checks what neither the compiler nor clippy can: which crate uses which, what is named where.
 //!
 //! Each rule is a function from files to findings, so that it can be shown a file that breaks it:
 //! a rule that cannot fail is noticed. A finding says where, and what to do about it. The

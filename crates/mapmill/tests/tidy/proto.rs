@@ -1,4 +1,4 @@
-//! The `.proto` is all that a worker in another language gets, so everything in it is explained.
+//! The `.proto` is all that the author of another worker has, so everything in it is explained.
 
 use crate::tree::{File, Finding, file, hold, lines, repository};
 
@@ -10,7 +10,7 @@ fn everything_in_the_proto_is_explained() {
     }
 }
 
-/// Fields of plain types that mean the same wherever they stand, and are explained once:
+/// Fields of plain types that mean the same everywhere, and are explained once:
 /// `Registered` says what a session and a worker are, the head of the file what a path is.
 const EXPLAINED: [&str; 3] = ["path", "session", "worker"];
 

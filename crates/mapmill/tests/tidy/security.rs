@@ -1,4 +1,4 @@
-//! `SECURITY.md` is true as far as names go: a test that it names for a threat exists.
+//! Every test and every file that `SECURITY.md` names exists.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,13 @@ use crate::tree::{File, Finding, exists, file, hold, lines, repository};
 #[test]
 fn every_test_named_on_the_security_page_exists() {
     match file(repository(), "SECURITY.md") {
-        Ok(page) => hold(&nowhere_to_be_found(repository(), page)),
+        Ok(page) => hold(&dead_names(repository(), page)),
         Err(finding) => hold(&[finding]),
     }
 }
 
-/// What stands between backquotes in a row of the table of threats, or below it, and is the name of
-/// a test or of a file.
-fn nowhere_to_be_found(files: &[File], page: &File) -> Vec<Finding> {
+/// Names in backticks that look like those of tests or files, and are not.
+fn dead_names(files: &[File], page: &File) -> Vec<Finding> {
     let functions: BTreeSet<&str> = files.iter().flat_map(functions).collect();
     let mut findings = Vec::new();
     for (number, line) in (1..).zip(page.text.lines()) {
@@ -46,7 +45,7 @@ fn functions(file: &File) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn tests_and_files_that_are_gone_are_found() {
+fn names_of_missing_tests_and_files_are_found() {
     let files = [
         File::new("crates/a/tests/a.rs", "//! A.\n#[test]\nfn all_is_well() {}\n"),
         File::new(".ci/a.sh", "wire_is_silent() {\n}\n"),
@@ -57,5 +56,5 @@ fn tests_and_files_that_are_gone_are_found() {
          `.ci/a.sh`: `wire_is_silent`, `wire_is_cut`\n`--tls DIR`, `openat2`, `cargo test`\n",
     );
 
-    assert_eq!(lines(&nowhere_to_be_found(&files, &page)), [2, 3, 4]);
+    assert_eq!(lines(&dead_names(&files, &page)), [2, 3, 4]);
 }

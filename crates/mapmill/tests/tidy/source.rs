@@ -1,7 +1,7 @@
 //! A Rust file in three layers: its code, its string literals, its comments.
 //!
-//! Rules look at one of them. That is why a rule against a word does not fall over the sentence
-//! that forbids it, and why braces can be counted.
+//! Rules look at one of them. That is why a rule against a word does not flag the sentence that
+//! forbids it, and why braces can be counted.
 
 use std::ops::RangeInclusive;
 
@@ -45,7 +45,7 @@ impl Source {
         })
     }
 
-    /// Attributes, each with the line where it begins: what stands between the brackets.
+    /// Attributes, each with the line where it begins: the text between the brackets.
     pub fn attributes(&self) -> impl Iterator<Item = (usize, &str)> {
         self.code.match_indices("#[").chain(self.code.match_indices("#![")).map(|(start, open)| {
             let inside = &self.code[start + open.len()..];
@@ -66,7 +66,7 @@ impl Source {
 
 const TEST_ONLY: &str = "#[cfg(test)]";
 
-/// How far the item reaches with which `code` begins: to its semicolon or its closing brace.
+/// The length of the item at the start of `code`: to its semicolon or its closing brace.
 fn item_length(code: &str) -> usize {
     let mut depth = 0;
     for (at, character) in code.char_indices() {
@@ -135,7 +135,7 @@ impl<'text> Scanner<'text> {
         after[hashes..].starts_with('"').then_some(hashes)
     }
 
-    /// Takes a string from behind its opening quote; `end` is where its closing quote stands.
+    /// Takes a string from behind its opening quote; `end` is the position of its closing quote.
     fn string(&mut self, end: Option<usize>, close: usize) {
         let line = self.line;
         let inside = self.blank(end.unwrap_or(self.rest.len()));
@@ -183,7 +183,7 @@ fn block_comment_length(text: &str) -> usize {
     at
 }
 
-/// Where the closing quote stands.
+/// The position of the closing quote.
 fn end_of_string(inside: &str) -> Option<usize> {
     let mut escaped = false;
     inside.find(|character| {

@@ -1,4 +1,4 @@
-//! How every file reads: its header, its length, its comments, and what must not stand in it.
+//! How every file reads: its header, its length, its comments, and what it must not contain.
 
 use crate::source::{has_word, is_word};
 use crate::tree::{File, Finding, NOWHERE, hold, lines, repository};
@@ -115,14 +115,14 @@ const UNFINISHED_CODE: [&str; 4] = [
     concat!("#[should", "_panic"),
 ];
 
-/// Papers may speak about such words; code may not contain them.
+/// Papers may mention such words; code may not contain them.
 fn unfinished(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
         let is_code = comment_sign(file).is_some() || file.path.ends_with(".py");
         for (number, line) in (1..).zip(file.text.lines()).filter(|_| is_code) {
             for word in UNFINISHED.iter().filter(|word| has_word(line, word)) {
-                let advice = format!("`{word}`: do it, or open an issue and take this away");
+                let advice = format!("`{word}`: do it, or open an issue and remove this");
                 findings.push(file.finding(number, advice));
             }
         }
@@ -177,15 +177,15 @@ const PLACES: [&str; 9] = [
 ];
 
 /// How papers write the folder of a reader.
-const ANYBODY: &str = concat!("/ho", "me/you/");
+const READER: &str = concat!("/ho", "me/you/");
 
 fn places(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
         for (number, line) in (1..).zip(file.text.lines()) {
-            let line = line.replace(ANYBODY, "");
+            let line = line.replace(READER, "");
             for place in PLACES.iter().filter(|place| names(&line, place)) {
-                let advice = format!("`{place}` is a place on one machine: take it away");
+                let advice = format!("`{place}` exists on one machine only: remove it");
                 findings.push(file.finding(number, advice));
             }
         }
@@ -270,7 +270,7 @@ fn a_test_without_a_name_is_found() {
 #[test]
 fn a_place_on_one_machine_is_found() {
     for place in PLACES {
-        let text = format!("\"{place}/a\"\nx{place}\n{ANYBODY}\n");
+        let text = format!("\"{place}/a\"\nx{place}\n{READER}\n");
         assert_eq!(lines(&places(&[File::new("a.md", &text)])), [1]);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::source::Source;
 
-/// One file that is kept, or would be with the next commit.
+/// A file that is committed, or would be with the next commit.
 #[derive(Debug)]
 pub struct File {
     /// From the top of the repository, `/`-separated.
@@ -52,7 +52,7 @@ impl File {
         (source.map(Source::test_lines).unwrap_or_default(), source)
     }
 
-    /// The name of the crate in which it lies.
+    /// The name of its crate.
     pub fn krate(&self) -> Option<&str> {
         self.path.strip_prefix("crates/")?.split('/').next()
     }
@@ -83,7 +83,7 @@ pub fn hold(findings: &[Finding]) {
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
-/// The lines at which `findings` lie: what a test of a rule compares.
+/// The lines of `findings`: what a test of a rule compares.
 pub fn lines(findings: &[Finding]) -> Vec<usize> {
     findings.iter().map(|finding| finding.line).collect()
 }
@@ -97,7 +97,7 @@ pub fn repository() -> &'static [File] {
     &FILES
 }
 
-/// The file at `path`, or an empty one: a rule then finds it wanting.
+/// The file at `path`, or a finding that it is missing.
 pub fn file<'files>(files: &'files [File], path: &str) -> Result<&'files File, Finding> {
     files.iter().find(|file| file.path == path).ok_or_else(|| Finding {
         path: path.to_owned(),
@@ -106,7 +106,7 @@ pub fn file<'files>(files: &'files [File], path: &str) -> Result<&'files File, F
     })
 }
 
-/// Whether `path` is a file that is kept, or a folder of some.
+/// Whether `path` is a file of the repository, or a folder that contains one.
 pub fn exists(files: &[File], path: &str) -> bool {
     let path = path.trim_end_matches('/');
     files.iter().any(|file| {
@@ -152,7 +152,7 @@ fn listed_by_git() -> Option<BTreeSet<String>> {
     paths.contains("Cargo.toml").then_some(paths)
 }
 
-/// Lists the files below `folder`, except in folders that are made, not kept.
+/// Lists the files below `folder`, except in generated folders.
 fn walk(folder: &Path, prefix: &str, paths: &mut BTreeSet<String>) {
     let entries = fs::read_dir(folder).expect("a folder of the repository can be listed");
     for entry in entries {
@@ -161,13 +161,13 @@ fn walk(folder: &Path, prefix: &str, paths: &mut BTreeSet<String>) {
         let path = format!("{prefix}{name}");
         if !entry.path().is_dir() {
             paths.insert(path);
-        } else if !MADE.contains(&name.as_str()) {
+        } else if !GENERATED.contains(&name.as_str()) {
             walk(&entry.path(), &format!("{path}/"), paths);
         }
     }
 }
 
-const MADE: [&str; 6] = [".git", ".mapmill", ".venv", "__pycache__", "generated", "target"];
+const GENERATED: [&str; 6] = [".git", ".mapmill", ".venv", "__pycache__", "generated", "target"];
 
 /// Modules that are compiled for tests only: their paths without `.rs`.
 fn test_modules(files: &[File]) -> Vec<String> {
@@ -211,7 +211,7 @@ fn the_walk_finds_what_git_lists() {
 }
 
 #[test]
-fn modules_for_tests_in_files_are_not_taken_for_code() {
+fn files_of_test_modules_do_not_count_as_code() {
     let lib = File::new("crates/store/src/lib.rs", "#[cfg(test)]\nmod contract;\n");
     let local = File::new("crates/store/src/local.rs", "#[cfg(test)]\nmod tests;\n");
     let modules = test_modules(&[lib, local]);
