@@ -124,7 +124,16 @@ pub enum Phase {
     Reduce,
 }
 
-/// One execution of one task.
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Map => "map",
+            Self::Reduce => "reduce",
+        })
+    }
+}
+
+/// One execution of one task. For people: `map task 3, attempt 0`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Attempt {
     /// The task's phase.
@@ -133,6 +142,12 @@ pub struct Attempt {
     pub task: u32,
     /// Counts the task's attempts, from 0.
     pub number: u32,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} task {}, attempt {}", self.phase, self.task, self.number)
+    }
 }
 
 /// Who is calling: goes with every call after `Register`.
