@@ -415,7 +415,7 @@ pub(crate) struct LocalWorkers {
 /// What `mapmill worker` is to do.
 pub(crate) struct WorkerRequest {
     pub(crate) config: worker::Config,
-    pub(crate) stop: worker::Stop,
+    pub(crate) shutdown: worker::Shutdown,
     pub(crate) verbosity: Verbosity,
 }
 
@@ -498,7 +498,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
     fn try_from(flags: WorkerFlags) -> Result<Self, Failure> {
         let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
         let verbosity = Verbosity::from(flags.verbosity);
-        let stop = worker::Stop::default();
+        let shutdown = worker::Shutdown::default();
         let CallFlags { driver, insecure } = flags.call;
         let role = rpc::Role::Worker;
         let credentials = flags.security.for_calling(&driver, role, insecure)?;
@@ -511,9 +511,9 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             throttle: flags.throttle,
             memory_bytes: flags.memory,
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
-            stop: stop.clone(),
+            shutdown: shutdown.clone(),
         };
-        Ok(Self { config, stop, verbosity })
+        Ok(Self { config, shutdown, verbosity })
     }
 }
 

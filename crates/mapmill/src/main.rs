@@ -184,7 +184,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
     let interrupted = signals.block_on(async { interrupted() })?;
     signals.spawn(async move {
         interrupted.await;
-        request.stop.request();
+        request.shutdown.request();
     });
     let way_out = flags::way_out(&request.config.credentials);
     worker::run(request.config).map_err(|error| {

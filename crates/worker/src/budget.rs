@@ -33,21 +33,26 @@ impl Budget {
     }
 
     /// How many longer words there may be: each costs a file, and a little memory.
-    pub(crate) fn giants(self, giant_bytes: usize) -> usize {
-        (self.bytes / 8 / giant_bytes).max(GIANTS_MIN)
+    pub(crate) fn long_words_max(self, long_word_bytes: usize) -> usize {
+        (self.bytes / 8 / long_word_bytes).max(LONG_WORDS_MIN)
     }
 
     /// How many runs are merged at once, at most.
     pub(crate) fn fan_in(self) -> usize {
-        (self.bytes / (BLOCK_BYTES_MIN + 2 * self.word_bytes())).clamp(2, FAN_IN_MAX)
+        (self.bytes / (MERGE_BLOCK_BYTES_MIN + 2 * self.word_bytes())).clamp(2, FAN_IN_MAX)
     }
 
     /// How much is read at once of each of `runs`, if there is memory for that beside `held` bytes.
     pub(crate) fn merge_block(self, runs: usize, held: usize) -> Option<usize> {
         let share = self.bytes.checked_sub(held)? / runs.max(1);
-        (share >= BLOCK_BYTES_MIN + self.word_bytes()).then_some(share.min(BLOCK_BYTES_MAX))
+        (share >= MERGE_BLOCK_BYTES_MIN + self.word_bytes())
+            .then_some(share.min(MERGE_BLOCK_BYTES_MAX))
     }
 }
+
+/// How much is read, and written, at once. Larger blocks were not faster with a warm cache, smaller
+/// ones were; and a worker should stay small.
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
 /// What every worker needs beside words: measured 10 MiB of a worker that has done nothing, 12 of
 /// one that has mapped a text.
@@ -67,16 +72,16 @@ const WORD_BYTES_MAX: usize = 64 << 10;
 const WORD_BYTES_MIN: usize = 8;
 
 /// As above.
-const GIANTS_MIN: usize = 1 << 10;
+const LONG_WORDS_MIN: usize = 1 << 10;
 
 /// Runs are files that are open while they are merged; the usual limit of a process is 1,024.
 const FAN_IN_MAX: usize = 256;
 
 /// Smaller reads than this cost more than they save.
-const BLOCK_BYTES_MIN: usize = 64 << 10;
+const MERGE_BLOCK_BYTES_MIN: usize = 64 << 10;
 
 /// Larger ones were not faster.
-const BLOCK_BYTES_MAX: usize = 256 << 10;
+const MERGE_BLOCK_BYTES_MAX: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -31,14 +31,14 @@ pub struct Config {
     /// Who is told what people want to know.
     pub notify: Notify,
     /// Ends the worker early, in an orderly way.
-    pub stop: Stop,
+    pub shutdown: Shutdown,
 }
 
-/// The wish that a worker stops. Clones share it; once there, it stays.
+/// The request that a worker stops. Clones share it; once made, it stays.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Shutdown(watch::Sender<bool>);
 
-impl Stop {
+impl Shutdown {
     /// Have the worker give back what it executes, say goodbye to its driver, and end.
     pub fn request(&self) {
         self.0.send_replace(true);

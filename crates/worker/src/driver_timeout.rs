@@ -1,4 +1,4 @@
-//! How long to go on asking a driver that does not answer.
+//! How long to call a driver that does not answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,12 +7,11 @@ use rpc::CallError;
 use tokio::time::Instant;
 
 use crate::config::{Config, WorkerError};
-use crate::machine::Random;
 use crate::notice::Notice;
 
 /// Shared by everything that calls the driver: an answer to one call is news for all.
 #[derive(Clone)]
-pub(crate) struct Patience {
+pub(crate) struct DriverTimeout {
     config: Config,
     heard: Arc<Mutex<Heard>>,
 }
@@ -40,20 +39,23 @@ impl Silence {
     }
 }
 
-impl Patience {
+impl DriverTimeout {
     pub(crate) fn new(config: &Config) -> Self {
         let heard = Heard { ever: false, silent: Some(Silence::new()) };
         Self { config: config.clone(), heard: Arc::new(Mutex::new(heard)) }
     }
 
     /// The driver answered.
-    pub(crate) fn heard(&self) {
+    pub(crate) fn answered(&self) {
         self.with(|heard| *heard = Heard { ever: true, silent: None });
     }
 
-    /// A call brought no answer: says so now and then, and is an error when it is no use to try
-    /// again.
-    pub(crate) fn silence(&self, error: &CallError) -> Result<(), WorkerError> {
+    /// A call was not answered: notifies the user now and then.
+    ///
+    /// # Errors
+    ///
+    /// When another call cannot help, or the driver has been silent for too long.
+    pub(crate) fn unanswered(&self, error: &CallError) -> Result<(), WorkerError> {
         let driver = self.config.driver.clone();
         match error {
             CallError::Denied { message } => {
@@ -99,57 +101,24 @@ impl Patience {
     }
 }
 
-/// Waits longer after each failure, and never as long as another worker: a thousand that lost their
-/// driver together must not come back together.
-pub(crate) struct BackOff {
-    failures: u32,
-    random: Random,
-}
-
-impl BackOff {
-    pub(crate) fn new(random: &Random) -> Self {
-        Self { failures: 0, random: Arc::clone(random) }
-    }
-
-    /// It was of use to try again.
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        let longest = BACK_OFF_FIRST.saturating_mul(1 << self.failures.min(8)).min(BACK_OFF_MAX);
-        self.failures += 1;
-        // Without random numbers everybody waits the longest: slower, but right.
-        let mut random = [u8::MAX; 4];
-        let _ = (self.random)(&mut random);
-        let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-        tokio::time::sleep(longest.mul_f64(0.5 + share / 2.0)).await;
-    }
-}
-
 /// Silence is normal for so long: workers may be started first.
 const TELL_FIRST: Duration = Duration::from_secs(2);
 
 /// And is told again so often.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-const BACK_OFF_FIRST: Duration = Duration::from_millis(20);
-
-/// Short, so that a driver that starts is found at once: a refused connection costs nothing.
-const BACK_OFF_MAX: Duration = Duration::from_millis(500);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Stop;
+    use crate::config::Shutdown;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn worker_waits_for_its_first_driver_as_long_as_it_takes() {
-        let (patience, notices) = patience();
+        let (timeout, notices) = driver_timeout();
         for _ in 0..100 {
-            patience.silence(&unreachable()).unwrap();
+            timeout.unanswered(&unreachable()).unwrap();
             tokio::time::advance(SECOND).await;
         }
 
@@ -159,10 +128,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn driver_that_is_silent_for_the_time_out_is_lost() {
-        let (patience, notices) = patience();
-        patience.heard();
+        let (timeout, notices) = driver_timeout();
+        timeout.answered();
         for _ in 0..30 {
-            patience.silence(&unreachable()).unwrap();
+            timeout.unanswered(&unreachable()).unwrap();
             tokio::time::advance(SECOND).await;
         }
         let left = |notice| {
@@ -171,20 +140,20 @@ mod tests {
         };
         assert_eq!(notices.try_iter().map(left).collect::<Vec<_>>(), [28, 18, 8]);
 
-        let lost = patience.silence(&unreachable()).unwrap_err();
+        let lost = timeout.unanswered(&unreachable()).unwrap_err();
         let expected = "the driver at host:1 has not answered for 30 s; giving up";
         assert_eq!(lost.to_string(), expected);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_answer_ends_the_silence() {
-        let (patience, notices) = patience();
-        patience.heard();
+        let (timeout, notices) = driver_timeout();
+        timeout.answered();
         for _ in 0..5 {
-            patience.silence(&unreachable()).unwrap();
+            timeout.unanswered(&unreachable()).unwrap();
             tokio::time::advance(29 * SECOND).await;
-            patience.silence(&unreachable()).unwrap();
-            patience.heard();
+            timeout.unanswered(&unreachable()).unwrap();
+            timeout.answered();
         }
         assert_eq!(notices.try_iter().count(), 5);
     }
@@ -193,43 +162,29 @@ mod tests {
     /// answered; but the silence was the worker's.
     #[tokio::test(start_paused = true)]
     async fn time_in_which_the_worker_stood_still_is_not_silence_of_the_driver() {
-        let (patience, notices) = patience();
-        patience.heard();
+        let (timeout, notices) = driver_timeout();
+        timeout.answered();
         tokio::time::advance(3600 * SECOND).await;
 
-        patience.silence(&unreachable()).unwrap();
+        timeout.unanswered(&unreachable()).unwrap();
 
         assert_eq!(notices.try_iter().count(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_get_better_is_not_waited_for() {
-        let (patience, _) = patience();
+        let (timeout, _) = driver_timeout();
         let denied = CallError::Denied { message: "no".to_owned() };
-        assert!(matches!(patience.silence(&denied), Err(WorkerError::Denied { .. })));
+        assert!(matches!(timeout.unanswered(&denied), Err(WorkerError::Denied { .. })));
         let breach = CallError::Protocol { message: "what".to_owned() };
-        assert!(matches!(patience.silence(&breach), Err(WorkerError::Protocol { .. })));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pauses_grow_and_stay_short() {
-        let mut back_off = BackOff::new(&crate::machine::random());
-        for failures in 0..100 {
-            let began = Instant::now();
-            back_off.wait().await;
-            let longest = BACK_OFF_FIRST.saturating_mul(1 << failures.min(10)).min(BACK_OFF_MAX);
-            let waited = began.elapsed();
-            // The clock of the runtime has milliseconds.
-            let slack = Duration::from_millis(2);
-            assert!((longest / 2..=longest + slack).contains(&waited), "{failures}: {waited:?}");
-        }
+        assert!(matches!(timeout.unanswered(&breach), Err(WorkerError::Protocol { .. })));
     }
 
     fn unreachable() -> CallError {
         CallError::Unreachable { message: "connection refused".to_owned() }
     }
 
-    fn patience() -> (Patience, std::sync::mpsc::Receiver<Notice>) {
+    fn driver_timeout() -> (DriverTimeout, std::sync::mpsc::Receiver<Notice>) {
         let (sender, notices) = std::sync::mpsc::channel();
         let config = Config {
             driver: "host:1".to_owned(),
@@ -239,12 +194,12 @@ mod tests {
             credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: 256 << 20,
-            stop: Stop::default(),
+            shutdown: Shutdown::default(),
             notify: Arc::new(move |notice| {
                 // Not every test looks at them.
                 let _ = sender.send(notice);
             }),
         };
-        (Patience::new(&config), notices)
+        (DriverTimeout::new(&config), notices)
     }
 }

@@ -1,4 +1,4 @@
-//! Tells the driver that the worker is alive, and hears what it wants.
+//! Tells the driver that the worker is alive, and carries out the order that the answer brings.
 
 use std::time::Duration;
 
@@ -7,44 +7,52 @@ use rpc::message::{Caller, Order};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::WorkerError;
+use crate::driver_timeout::DriverTimeout;
 use crate::notice::{Notice, Notify};
-use crate::patience::Patience;
-use crate::progress::Current;
-use crate::worker::{Parting, describe};
+use crate::progress::{CurrentAttempt, Progress};
+use crate::registration::RegistrationEnd;
 
-/// Beats until the driver says that this registration is over, or falls silent for too long.
-pub(crate) async fn beat(
-    mut client: Client,
-    caller: &Caller,
-    every: Duration,
-    current: &Current,
-    patience: &Patience,
-    notify: &Notify,
-) -> Result<Parting, WorkerError> {
-    let mut ticks = interval(every);
-    // After a pause of this process one heartbeat tells as much as ten.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let progress = current.get();
-        let running = progress.as_ref().map(|progress| progress.running());
-        match client.heartbeat(caller, running).await {
-            Ok(order) => {
-                patience.heard();
-                match order {
-                    Order::Abandon => {
-                        if let Some(progress) = progress.filter(|progress| !progress.is_abandoned())
-                        {
-                            notify(Notice::Abandoned { attempt: describe(progress.attempt()) });
-                            progress.abandon();
-                        }
-                    }
-                    Order::Continue => {}
-                    Order::Exit => return Ok(Parting::JobOver),
-                    Order::Register => return Ok(Parting::Forgotten),
+/// The heartbeats of one registration.
+pub(crate) struct Heartbeat {
+    pub(crate) client: Client,
+    pub(crate) caller: Caller,
+    pub(crate) interval: Duration,
+    pub(crate) current: CurrentAttempt,
+    pub(crate) driver_timeout: DriverTimeout,
+    pub(crate) notify: Notify,
+}
+
+impl Heartbeat {
+    /// Beats until the driver says that this registration is over, or is silent for too long.
+    pub(crate) async fn run(mut self) -> Result<RegistrationEnd, WorkerError> {
+        let mut ticks = interval(self.interval);
+        // After a pause of this process one heartbeat tells as much as ten.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let progress = self.current.get();
+            let running = progress.as_ref().map(|progress| progress.running());
+            let order = match self.client.heartbeat(&self.caller, running).await {
+                Ok(order) => order,
+                Err(error) => {
+                    self.driver_timeout.unanswered(&error)?;
+                    continue;
                 }
+            };
+            self.driver_timeout.answered();
+            match order {
+                Order::Abandon => self.abandon(progress.as_deref()),
+                Order::Continue => {}
+                Order::Exit => return Ok(RegistrationEnd::JobOver),
+                Order::Register => return Ok(RegistrationEnd::Forgotten),
             }
-            Err(error) => patience.silence(&error)?,
+        }
+    }
+
+    fn abandon(&self, progress: Option<&Progress>) {
+        if let Some(progress) = progress.filter(|progress| !progress.is_abandoned()) {
+            (self.notify)(Notice::Abandoned { attempt: progress.attempt() });
+            progress.abandon();
         }
     }
 }

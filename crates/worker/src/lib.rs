@@ -5,28 +5,34 @@
 //! thread, with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats
 //! ([`heartbeat`]), so that a worker busy counting is never taken for dead; a thread of its own
 //! does the text work ([`attempt`]), as plain blocking code, and is left behind if it hangs
-//! ([`desk`]).
+//! ([`text_thread`]).
 //!
 //! Deliberately absent: any decision about what counts. A worker stages and reports; it never
 //! publishes.
 
+mod assignment;
 mod attempt;
+mod backoff;
 mod budget;
 mod config;
-mod desk;
+mod digest;
+mod driver_timeout;
+mod failure;
 mod heartbeat;
+mod job;
 mod machine;
 mod map;
 mod notice;
-mod pace;
-mod patience;
 mod progress;
 mod reduce;
+mod registration;
 pub mod simulation;
+mod text_thread;
+mod throttle;
 mod worker;
 
 pub use budget::MEMORY_BYTES_MIN;
-pub use config::{Config, RootError, Stop, WorkerError, real_roots};
+pub use config::{Config, RootError, Shutdown, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
 
 /// Works for one driver until its job is over.

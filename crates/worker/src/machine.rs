@@ -11,9 +11,10 @@ use rpc::{AddressError, Client};
 use store::{Roots, Store};
 use tokio::sync::oneshot;
 
-use crate::attempt;
+use crate::assignment::Assignment;
 use crate::config::Config;
-use crate::desk::Order;
+use crate::failure::store_failure;
+use crate::map::Buffers;
 
 /// Makes the client that calls the driver.
 pub(crate) type Connect = Box<dyn Fn(&Config) -> Result<Client, AddressError> + Send>;
@@ -21,24 +22,25 @@ pub(crate) type Connect = Box<dyn Fn(&Config) -> Result<Client, AddressError> + 
 /// Fills a buffer with random bytes.
 pub(crate) type Random = Arc<dyn Fn(&mut [u8]) -> io::Result<()> + Send + Sync>;
 
-/// Opens the results folder, if it lies below the roots.
+/// Opens the results folder, if it is below the roots.
 pub(crate) type OpenStore =
     Arc<dyn Fn(&Roots, &Path) -> Result<Arc<dyn Store>, Failure> + Send + Sync>;
 
-/// Has work done that may wait for a disk; ready when it is done.
-pub(crate) type Elsewhere =
+/// Runs work that may wait for a disk on another thread; ready when it is done.
+pub(crate) type RunBlocking =
     Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Starts a text thread, which executes what comes until nothing more can.
-pub(crate) type TextThread = Arc<dyn Fn(mpsc::Receiver<Order>) -> io::Result<()> + Send + Sync>;
+/// Starts a text thread, which executes assignments until their channel is closed.
+pub(crate) type StartTextThread =
+    Arc<dyn Fn(mpsc::Receiver<Assignment>) -> io::Result<()> + Send + Sync>;
 
 /// Chance, network, disk and threads.
 pub(crate) struct Machine {
     pub(crate) connect: Connect,
-    pub(crate) elsewhere: Elsewhere,
     pub(crate) open_store: OpenStore,
     pub(crate) random: Random,
-    pub(crate) text_thread: TextThread,
+    pub(crate) run_blocking: RunBlocking,
+    pub(crate) start_text_thread: StartTextThread,
 }
 
 impl Machine {
@@ -46,26 +48,31 @@ impl Machine {
     pub(crate) fn this() -> Self {
         Self {
             connect: Box::new(|config| Client::new(&config.driver, &config.credentials)),
-            elsewhere: Arc::new(|work| Box::pin(on_a_thread(work))),
-            open_store: Arc::new(attempt::open_store),
+            open_store: Arc::new(open_store),
             random: random(),
-            text_thread: Arc::new(start_text_thread),
+            run_blocking: Arc::new(|work| Box::pin(run_blocking(work))),
+            start_text_thread: Arc::new(start_text_thread),
         }
     }
+}
 
-    /// Does what may wait for a disk somewhere else: the heartbeats are here.
-    pub(crate) async fn elsewhere<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        let (sender, result) = oneshot::channel();
-        (self.elsewhere)(Box::new(move || {
-            // Nobody waits if the registration has ended meanwhile.
-            let _ = sender.send(work());
-        }))
-        .await;
-        result.await.expect("work that was done has sent what it made")
-    }
+/// Has `run_blocking` run work, and returns its result.
+pub(crate) async fn run<T: Send + 'static>(
+    run_blocking: &RunBlocking,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (sender, result) = oneshot::channel();
+    run_blocking(Box::new(move || {
+        // The receiver is gone if the registration has ended meanwhile.
+        let _ = sender.send(work());
+    }))
+    .await;
+    result.await.expect("work that was done has sent what it made")
+}
+
+/// Opens the results folder, if it is below the roots.
+pub(crate) fn open_store(roots: &Roots, files: &Path) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(roots.open_store(files).map_err(store_failure)?))
 }
 
 /// The operating system's.
@@ -73,12 +80,15 @@ pub(crate) fn random() -> Random {
     Arc::new(|bytes| getrandom::fill(bytes).map_err(io::Error::other))
 }
 
-fn start_text_thread(orders: mpsc::Receiver<Order>) -> io::Result<()> {
-    let execute_all = move || orders.into_iter().for_each(Order::execute);
+fn start_text_thread(errands: mpsc::Receiver<Assignment>) -> io::Result<()> {
+    let execute_all = move || {
+        let mut buffers = Buffers::default();
+        errands.into_iter().for_each(|assignment| assignment.execute(&mut buffers));
+    };
     thread::Builder::new().name("text".to_owned()).spawn(execute_all).map(drop)
 }
 
-async fn on_a_thread(work: Box<dyn FnOnce() + Send>) {
+async fn run_blocking(work: Box<dyn FnOnce() + Send>) {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
 }

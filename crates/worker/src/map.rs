@@ -1,87 +1,100 @@
 //! A map attempt: splits in, one staged file for each bucket out.
 
-use rpc::message::{Bucket, Digest, Outcome, Split};
-use store::{Durability, InputFile, StagedObject, Staging, layout};
+use std::num::NonZeroU32;
+
+use rpc::message::{Bucket, Outcome, Split};
+use store::{Durability, InputFile, StagedObject, layout};
 use words::Tokenizer;
 
-use crate::attempt::{BLOCK_BYTES, Job, Stop, go_on, input_failure, open_input, store_failure};
-use crate::pace::Pace;
+use crate::budget::BLOCK_BYTES;
+use crate::digest;
+use crate::failure::{Interrupted, input_failure, store_failure};
+use crate::job::{AttemptContext, Job};
 use crate::progress::Progress;
+use crate::throttle::Throttle;
 
 pub(crate) fn execute(
-    job: &Job,
-    map: u32,
+    context: AttemptContext<'_>,
     splits: &[Split],
-    staging: &Staging,
-    progress: &Progress,
-) -> Result<Outcome, Stop> {
-    let Room { tokenizer, block } = job.take_map_room().unwrap_or_else(|| Room::new(job));
-    let mut attempt = Attempt {
+    buffers: &mut Buffers,
+) -> Result<Outcome, Interrupted> {
+    let job = context.job;
+    let tokenizer = buffers.take_tokenizer(job);
+    buffers.block.resize(BLOCK_BYTES, 0);
+    let mut attempt = MapAttempt {
         tokenizer,
-        files: create_files(job, map, staging, progress)?,
+        files: create_files(context)?,
         part_bytes: part_bytes(job.buckets.get()),
-        block,
-        pace: Pace::new(job.throttle),
-        progress,
+        block: &mut buffers.block,
+        throttle: Throttle::new(job.throttle),
+        progress: context.progress,
     };
-    faults::reach("worker::map", map);
+    faults::reach("worker::map", context.task);
     for split in splits {
-        let input = open_input(job, split)?;
+        let input = job.open_input(split)?;
         attempt.read(&input, split)?;
         input.check().map_err(input_failure)?;
     }
-    let (outcome, room) = attempt.finish()?;
-    job.keep_map_room(room);
+    let (outcome, tokenizer) = attempt.finish()?;
+    buffers.keep_tokenizer(job, tokenizer);
     Ok(outcome)
 }
 
-/// The memory that attempts work in, one after the other: to have it anew from the kernel, page by
-/// page, takes longer than to fill it.
-pub(crate) struct Room {
-    /// Has seen nothing.
-    tokenizer: Tokenizer,
+/// The memory that the map attempts of one thread work in, one after the other: to have it anew
+/// from the kernel, page by page, takes longer than to fill it.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// Has seen nothing, and separates words as this job has it.
+    tokenizer: Option<(JobWords, Tokenizer)>,
     block: Vec<u8>,
 }
 
-impl Room {
-    fn new(job: &Job) -> Self {
-        Self { tokenizer: Tokenizer::new(job.rules, job.buckets), block: vec![0; BLOCK_BYTES] }
+/// What a tokenizer is made for. A worker that registers again may find another job.
+type JobWords = (words::Rules, NonZeroU32);
+
+impl Buffers {
+    /// For one attempt, which gives it back if it succeeds.
+    fn take_tokenizer(&mut self, job: &Job) -> Tokenizer {
+        match self.tokenizer.take() {
+            Some((made_for, tokenizer)) if made_for == (job.rules, job.buckets) => tokenizer,
+            Some(_) | None => Tokenizer::new(job.rules, job.buckets),
+        }
+    }
+
+    fn keep_tokenizer(&mut self, job: &Job, tokenizer: Tokenizer) {
+        self.tokenizer = Some(((job.rules, job.buckets), tokenizer.anew()));
     }
 }
 
-fn create_files(
-    job: &Job,
-    map: u32,
-    staging: &Staging,
-    progress: &Progress,
-) -> Result<Vec<Box<dyn StagedObject>>, Stop> {
+fn create_files(context: AttemptContext<'_>) -> Result<Vec<Box<dyn StagedObject>>, Interrupted> {
+    let AttemptContext { job, task, staging, progress } = context;
     let mut files = Vec::with_capacity(job.buckets.get() as usize);
     for bucket in 0..job.buckets.get() {
-        let name = layout::intermediate(map, bucket);
+        let name = layout::intermediate(task, bucket);
         let mut file =
             job.store.create(staging, &name, Durability::Verified).map_err(store_failure)?;
         if job.buckets.get() > HANDLES_MAX {
             file.release();
         }
         files.push(file);
-        go_on(progress)?;
+        progress.advance()?;
     }
     Ok(files)
 }
 
-struct Attempt<'progress> {
+struct MapAttempt<'attempt> {
     tokenizer: Tokenizer,
     /// Of bucket `b`, at index `b`.
     files: Vec<Box<dyn StagedObject>>,
     /// Files are written in multiples of it, but for their ends.
     part_bytes: usize,
-    block: Vec<u8>,
-    pace: Pace,
-    progress: &'progress Progress,
+    block: &'attempt mut [u8],
+    throttle: Throttle,
+    progress: &'attempt Progress,
 }
 
-impl Attempt<'_> {
-    fn read(&mut self, input: &InputFile, split: &Split) -> Result<(), Stop> {
+impl MapAttempt<'_> {
+    fn read(&mut self, input: &InputFile, split: &Split) -> Result<(), Interrupted> {
         let before = split.start.saturating_sub(Tokenizer::LOOKBEHIND as u64);
         let length = (split.start - before) as usize;
         let length = input.read_at(before, &mut self.block[..length]).map_err(input_failure)?;
@@ -106,22 +119,27 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn read_block(&mut self, input: &InputFile, offset: u64, end: u64) -> Result<usize, Stop> {
-        let wanted = self.pace.block(self.block.len()) as u64;
+    fn read_block(
+        &mut self,
+        input: &InputFile,
+        offset: u64,
+        end: u64,
+    ) -> Result<usize, Interrupted> {
+        let wanted = self.throttle.block(self.block.len()) as u64;
         let wanted = wanted.min(end - offset) as usize;
         Ok(input.read_at(offset, &mut self.block[..wanted]).map_err(input_failure)?)
     }
 
     /// `length` bytes of the split were separated into words: write what has become much.
-    fn after_block(&mut self, length: usize) -> Result<(), Stop> {
+    fn after_block(&mut self, length: usize) -> Result<(), Interrupted> {
         self.flush(self.part_bytes)?;
         self.progress.read(length as u64, self.tokenizer.words());
-        self.pace.wait(length, self.progress);
-        go_on(self.progress)
+        self.throttle.wait(length, self.progress);
+        self.progress.advance()
     }
 
     /// Write of each bucket as many parts of `part_bytes` as are pending.
-    fn flush(&mut self, part_bytes: usize) -> Result<(), Stop> {
+    fn flush(&mut self, part_bytes: usize) -> Result<(), Interrupted> {
         let release = self.files.len() > HANDLES_MAX as usize;
         let buckets = self.tokenizer.buckets_mut();
         for (bucket, file) in (0..).zip(&mut self.files) {
@@ -140,19 +158,20 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Outcome, Room), Stop> {
+    fn finish(mut self) -> Result<(Outcome, Tokenizer), Interrupted> {
         self.flush(1)?;
         let mut buckets = Vec::with_capacity(self.files.len());
         for (bucket, file) in (0..).zip(self.files) {
             let digest = file.finish().map_err(store_failure)?;
             faults::reach("worker::written", "map");
-            let digest = Digest { bytes: digest.bytes, crc32: digest.crc32 };
-            buckets.push(Bucket { digest, words: self.tokenizer.buckets().words(bucket) });
-            go_on(self.progress)?;
+            buckets.push(Bucket {
+                digest: digest::to_wire(digest),
+                words: self.tokenizer.buckets().words(bucket),
+            });
+            self.progress.advance()?;
         }
         let invalid_bytes = self.tokenizer.invalid_bytes();
-        let room = Room { tokenizer: self.tokenizer.anew(), block: self.block };
-        Ok((Outcome::Mapped { buckets, invalid_bytes }, room))
+        Ok((Outcome::Mapped { buckets, invalid_bytes }, self.tokenizer))
     }
 }
 
@@ -182,12 +201,11 @@ const BEYOND_BYTES: u64 = 4 << 10;
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use rpc::message::{Attempt, Phase};
-    use store::{Local, Store};
+    use store::Local;
 
     use super::*;
 
@@ -196,25 +214,42 @@ mod tests {
     fn many_buckets_hold_no_file_open() {
         for (buckets, open) in [(HANDLES_MAX, HANDLES_MAX as usize), (HANDLES_MAX + 1, 0)] {
             let folder = tempfile::tempdir().unwrap();
-            let store = Local::create(folder.path()).unwrap();
             let staging = layout::staging("job", "m0.a0");
-            store.stage(&staging).unwrap();
-            let job = Job {
-                session: rpc::message::Session("job".to_owned()),
-                store: Arc::new(store),
-                rules: words::Rules::default(),
-                buckets: NonZeroU32::new(buckets).unwrap(),
-                roots: store::Roots::new(&[]),
-                throttle: None,
-                memory_bytes: 256 << 20,
-                map_room: Mutex::default(),
-            };
+            let job = job(folder.path(), words::WordRule::Letters, buckets);
+            job.store.stage(&staging).unwrap();
             let progress = Progress::new(Attempt { phase: Phase::Map, task: 0, number: 0 });
 
-            let files = create_files(&job, 0, &staging, &progress).unwrap();
+            let context =
+                AttemptContext { job: &job, task: 0, staging: &staging, progress: &progress };
+            let files = create_files(context).unwrap();
 
             assert_eq!(files.len(), buckets as usize);
             assert_eq!(open_files(folder.path()), open);
+        }
+    }
+
+    /// A worker that registers again may find another job.
+    #[test]
+    fn tokenizer_of_another_job_is_not_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = |words, buckets| job(folder.path(), words, buckets);
+        let mut buffers = Buffers::default();
+        for (words, buckets) in [
+            (words::WordRule::Letters, 2),
+            (words::WordRule::Letters, 2),
+            (words::WordRule::Whitespace, 2),
+            (words::WordRule::Whitespace, 3),
+        ] {
+            let job = job(words, buckets);
+            let mut tokenizer = buffers.take_tokenizer(&job);
+            tokenizer.begin(b"");
+            tokenizer.feed(b"b2");
+            tokenizer.end();
+
+            let word: &[u8] = if words == words::WordRule::Letters { b"b\n" } else { b"b2\n" };
+            assert_eq!(tokenizer.buckets().pending(u32::from(b'b') % buckets), word);
+            buffers.keep_tokenizer(&job, tokenizer);
+            assert!(buffers.tokenizer.is_some());
         }
     }
 
@@ -225,6 +260,18 @@ mod tests {
             assert!(bytes.is_power_of_two(), "{bytes}");
             assert!((PART_MIN..=PART_MAX).contains(&bytes), "{bytes}");
             assert!(bytes * buckets as usize <= PENDING_BYTES.max(PART_MIN * buckets as usize));
+        }
+    }
+
+    fn job(folder: &Path, words: words::WordRule, buckets: u32) -> Job {
+        Job {
+            session: rpc::message::Session("job".to_owned()),
+            store: Arc::new(Local::create(folder).unwrap()),
+            rules: words::Rules { words, ..words::Rules::default() },
+            buckets: NonZeroU32::new(buckets).unwrap(),
+            roots: store::Roots::new(&[]),
+            throttle: None,
+            memory_bytes: 256 << 20,
         }
     }
 

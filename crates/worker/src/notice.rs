@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc::message::Attempt;
+
 /// Something worth a line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Notice {
     /// The driver told the worker that its attempt is not wanted any more.
     Abandoned {
-        /// Such as `map task 3, attempt 0`.
-        attempt: String,
+        /// Which.
+        attempt: Attempt,
     },
     /// The driver does not answer.
     DriverSilent {
@@ -22,13 +24,13 @@ pub enum Notice {
     },
     /// An attempt begins.
     Executing {
-        /// Such as `map task 3, attempt 0`.
-        attempt: String,
+        /// Which.
+        attempt: Attempt,
     },
     /// An attempt failed.
     Failed {
-        /// Such as `map task 3, attempt 0`.
-        attempt: String,
+        /// Which.
+        attempt: Attempt,
         /// Why.
         cause: String,
     },

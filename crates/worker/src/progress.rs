@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rpc::message::{Attempt, Running};
 use tokio::sync::watch;
 
+use crate::failure::Interrupted;
+
 /// One attempt's counters. The text thread counts up, the heartbeat reads.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -38,6 +40,17 @@ impl Progress {
     /// The attempt got on, in whatever way.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The attempt got on, and stops if it is abandoned.
+    pub(crate) fn advance(&self) -> Result<(), Interrupted> {
+        self.step();
+        self.check_abandoned()
+    }
+
+    /// Whether to continue.
+    pub(crate) fn check_abandoned(&self) -> Result<(), Interrupted> {
+        if self.is_abandoned() { Err(Interrupted::Abandoned) } else { Ok(()) }
     }
 
     /// `bytes` more were read; `words` in all were found.
@@ -74,9 +87,9 @@ impl Progress {
 
 /// The attempt that the worker is executing or reporting, if any.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Current(Arc<Mutex<Option<Arc<Progress>>>>);
+pub(crate) struct CurrentAttempt(Arc<Mutex<Option<Arc<Progress>>>>);
 
-impl Current {
+impl CurrentAttempt {
     pub(crate) fn set(&self, progress: Option<Arc<Progress>>) {
         *self.lock() = progress;
     }

@@ -1,86 +1,98 @@
 //! A reduce attempt: the intermediates of one bucket in, one sorted output out.
 
 use rpc::message::{Digest, Failure, Outcome};
-use store::{Durability, Staging, StoreError, VerifiedReader, layout};
+use store::{Durability, StoreError, VerifiedReader, layout};
 
-use crate::attempt::{BLOCK_BYTES, Job, Stop, store_failure};
-use crate::budget::Budget;
-use crate::pace::Pace;
-use crate::progress::Progress;
+use crate::budget::{BLOCK_BYTES, Budget};
+use crate::digest;
+use crate::failure::{Interrupted, store_failure};
+use crate::job::AttemptContext;
+use crate::throttle::Throttle;
 
-mod giants;
+mod long_words;
 mod output;
 mod runs;
 mod scratch;
-mod tally;
+mod spilling_counter;
 use scratch::Scratch;
-use tally::Tally;
+use spilling_counter::SpillingCounter;
 
 pub(crate) fn execute(
-    job: &Job,
-    bucket: u32,
+    context: AttemptContext<'_>,
     intermediates: &[Digest],
-    staging: &Staging,
-    progress: &Progress,
-) -> Result<Outcome, Stop> {
-    faults::reach("worker::reduce", bucket);
+) -> Result<Outcome, Interrupted> {
+    let AttemptContext { job, task, staging, progress } = context;
+    faults::reach("worker::reduce", task);
     let scratch = Scratch::new(&*job.store, staging, progress);
-    // The table may need all the memory there is.
-    drop(job.take_map_room());
-    let mut tally = Tally::new(Budget::new(job.memory_bytes), scratch);
-    let mut pace = Pace::new(job.throttle);
-    let mut block = vec![0; pace.block(BLOCK_BYTES)];
+    let throttle = Throttle::new(job.throttle);
+    let mut attempt = ReduceAttempt {
+        context,
+        counter: SpillingCounter::new(Budget::new(job.memory_bytes), scratch),
+        block: vec![0; throttle.block(BLOCK_BYTES)],
+        throttle,
+    };
     for (map, &expected) in (0..).zip(intermediates) {
-        count(job, bucket, map, expected, &mut tally, &mut block, &mut pace, progress)?;
+        attempt.count(map, expected)?;
     }
-    // Merging needs the room.
-    drop(block);
-    write(job, bucket, tally, staging)
+    attempt.write()
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call; a struct would name each of them once more"
-)]
-fn count(
-    job: &Job,
-    bucket: u32,
-    map: u32,
-    expected: Digest,
-    tally: &mut Tally<'_>,
-    block: &mut [u8],
-    pace: &mut Pace,
-    progress: &Progress,
-) -> Result<(), Stop> {
-    let damaged = |error| intermediate_failure(error, map, expected);
-    let object = job.store.open(&layout::intermediate(map, bucket)).map_err(damaged)?;
-    let digest = store::Digest { bytes: expected.bytes, crc32: expected.crc32 };
-    let mut reader = VerifiedReader::new(object, digest, block).map_err(damaged)?;
-    while let Some(block) = reader.next_block().map_err(damaged)? {
-        tally.feed(block)?;
-        if faults::is_wrong("worker::doubles") {
-            tally.feed(block)?;
+struct ReduceAttempt<'attempt> {
+    context: AttemptContext<'attempt>,
+    counter: SpillingCounter<'attempt>,
+    block: Vec<u8>,
+    throttle: Throttle,
+}
+
+impl ReduceAttempt<'_> {
+    /// Counts the words that map task `map` has left.
+    fn count(&mut self, map: u32, expected: Digest) -> Result<(), Interrupted> {
+        let AttemptContext { job, task, progress, .. } = self.context;
+        let damaged = |error| intermediate_failure(error, map, expected);
+        let object = job.store.open(&layout::intermediate(map, task)).map_err(damaged)?;
+        let mut reader = VerifiedReader::new(object, digest::from_wire(expected), &mut self.block)
+            .map_err(damaged)?;
+        while let Some(block) = reader.next_block().map_err(damaged)? {
+            self.counter.feed(block)?;
+            if faults::is_wrong("worker::doubles") {
+                self.counter.feed(block)?;
+            }
+            progress.read(block.len() as u64, self.counter.words());
+            self.throttle.wait(block.len(), progress);
+            progress.check_abandoned()?;
         }
-        progress.read(block.len() as u64, tally.words());
-        pace.wait(block.len(), progress);
-        if progress.is_abandoned() {
-            return Err(Stop::Abandoned);
+        if !self.counter.end_object() {
+            // Its checksum is right, so it was written like this: its last word has no end.
+            let found = expected;
+            return Err(Failure::IntermediateCorrupt { map, expected, found }.into());
         }
+        progress.step();
+        Ok(())
     }
-    if !tally.end_object() {
-        // Its checksum is right, so it was written like this: its last word has no end.
-        let found = expected;
-        return Err(Failure::IntermediateCorrupt { map, expected, found }.into());
+
+    fn write(self) -> Result<Outcome, Interrupted> {
+        let Self { context: AttemptContext { job, task, staging, .. }, counter, block, .. } = self;
+        // Merging needs the memory.
+        drop(block);
+        let name = layout::output(task);
+        let created = job.store.create(staging, &name, Durability::Durable);
+        let mut file = created.map_err(store_failure)?;
+        let total = counter.write(&mut *file)?;
+        faults::reach("worker::appended", "");
+        let output = file.finish().map_err(store_failure)?;
+        faults::reach("worker::written", "reduce");
+        Ok(Outcome::Reduced {
+            output: digest::to_wire(output),
+            words: total.words,
+            distinct_words: total.distinct_words,
+        })
     }
-    progress.step();
-    Ok(())
 }
 
 fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failure {
     match error {
         StoreError::Corrupt { found, .. } => {
-            let found = Digest { bytes: found.bytes, crc32: found.crc32 };
-            Failure::IntermediateCorrupt { map, expected, found }
+            Failure::IntermediateCorrupt { map, expected, found: digest::to_wire(found) }
         }
         StoreError::Missing { .. } => Failure::IntermediateMissing { map },
         StoreError::WrongLength { found_bytes, .. } => {
@@ -99,20 +111,6 @@ fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failur
         | StoreError::OpenToAll { .. }
         | StoreError::OutsideRoots { .. }) => store_failure(error),
     }
-}
-
-fn write(job: &Job, bucket: u32, tally: Tally<'_>, staging: &Staging) -> Result<Outcome, Stop> {
-    let name = layout::output(bucket);
-    let mut file = job.store.create(staging, &name, Durability::Durable).map_err(store_failure)?;
-    let total = tally.write(&mut *file)?;
-    faults::reach("worker::appended", "");
-    let output = file.finish().map_err(store_failure)?;
-    faults::reach("worker::written", "reduce");
-    Ok(Outcome::Reduced {
-        output: Digest { bytes: output.bytes, crc32: output.crc32 },
-        words: total.words,
-        distinct_words: total.distinct_words,
-    })
 }
 
 #[cfg(test)]

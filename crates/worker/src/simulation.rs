@@ -14,10 +14,11 @@ use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
+use crate::assignment::Assignment;
 pub use crate::budget::FLOOR_BYTES;
 use crate::config::{Config, WorkerError};
-use crate::desk::Order;
-use crate::machine::{Elsewhere, Machine};
+use crate::machine::{self, Machine, RunBlocking};
+use crate::map::Buffers;
 use crate::worker;
 
 /// Fills a buffer with bytes that look random.
@@ -30,7 +31,7 @@ pub struct Surroundings<Connect> {
     /// Makes a connection to an address.
     pub connect: Connect,
     /// Does what takes time, text work included, instead of threads.
-    pub elsewhere: Elsewhere,
+    pub run_blocking: RunBlocking,
     /// Instead of the operating system's.
     pub random: Random,
 }
@@ -49,25 +50,25 @@ where
     Connect: Fn(String) -> Connecting + Clone + Send + 'static,
     Connecting: Future<Output = io::Result<IO>> + Send + 'static,
 {
-    let Surroundings { store, connect, elsewhere, random } = surroundings;
+    let Surroundings { store, connect, run_blocking, random } = surroundings;
     // What they do ends when the worker does, as in a process.
     let text_threads = Arc::new(Mutex::new(JoinSet::new()));
     let machine = Machine {
         connect: Box::new(move |config| {
             Client::connected_by(&config.driver, &config.credentials, connect.clone())
         }),
-        elsewhere: Arc::clone(&elsewhere),
+        run_blocking: Arc::clone(&run_blocking),
         open_store: Arc::new(move |_, _| Ok(Arc::clone(&store))),
         random: Arc::new(move |bytes| {
             random(bytes);
             Ok(())
         }),
-        text_thread: {
+        start_text_thread: {
             let text_threads = Arc::downgrade(&text_threads);
-            Arc::new(move |orders| {
+            Arc::new(move |errands| {
                 if let Some(threads) = text_threads.upgrade() {
                     let mut threads = threads.lock().unwrap_or_else(PoisonError::into_inner);
-                    threads.spawn(execute_all(Arc::clone(&elsewhere), orders));
+                    threads.spawn(execute_all(Arc::clone(&run_blocking), errands));
                 }
                 Ok(())
             })
@@ -79,15 +80,22 @@ where
 }
 
 /// As a text thread, without being one.
-async fn execute_all(elsewhere: Elsewhere, orders: Receiver<Order>) {
+async fn execute_all(run_blocking: RunBlocking, errands: Receiver<Assignment>) {
+    let mut buffers = Buffers::default();
     loop {
-        match orders.try_recv() {
-            Ok(order) => elsewhere(Box::new(|| order.execute())).await,
+        match errands.try_recv() {
+            Ok(assignment) => {
+                let execute = move || {
+                    assignment.execute(&mut buffers);
+                    buffers
+                };
+                buffers = machine::run(&run_blocking, execute).await;
+            }
             Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
             Err(TryRecvError::Disconnected) => return,
         }
     }
 }
 
-/// How often a text thread looks for an order: a channel to a thread does not wake a task.
+/// How often a text thread looks for an assignment: a channel to a thread does not wake a task.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

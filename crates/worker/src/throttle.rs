@@ -8,13 +8,13 @@ use crate::progress::Progress;
 
 /// Keeps an attempt at or below a number of bytes a second.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     rate: Option<NonZeroU64>,
     began: Instant,
     bytes: u64,
 }
 
-impl Pace {
+impl Throttle {
     pub(crate) fn new(rate: Option<NonZeroU64>) -> Self {
         Self { rate, began: Instant::now(), bytes: 0 }
     }

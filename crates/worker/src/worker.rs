@@ -8,57 +8,46 @@
 //! The answer to a report may bring the next task with it, and spares asking for it.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::message::{
-    Attempt, Caller, Outcome, Phase, Register, RegisterAnswer, Registered, TaskAnswer, Verdict,
-    WordRule, WordRules,
-};
+use rpc::message::{Attempt, Outcome, Task, TaskAnswer, Verdict, WordRule, WordRules};
 use rpc::{CallError, Client};
 use store::Roots;
 
-use crate::attempt::{Job, Stop};
-use crate::config::{Config, WorkerError, is_below};
-use crate::desk::Desk;
-use crate::heartbeat;
-use crate::machine::Machine;
+use crate::backoff::Backoff;
+use crate::config::{Config, WorkerError};
+use crate::driver_timeout::DriverTimeout;
+use crate::failure::Interrupted;
+use crate::heartbeat::Heartbeat;
+use crate::job::Job;
+use crate::machine::{self, Machine};
 use crate::notice::Notice;
-use crate::patience::{BackOff, Patience};
-use crate::progress::{Current, Progress};
-
-/// Why a registration is over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Parting {
-    /// The driver does not know this worker (any more).
-    Forgotten,
-    /// The job is over.
-    JobOver,
-    /// The user wants the worker to stop.
-    Stopped,
-}
+use crate::progress::Progress;
+use crate::registration::{Registration, RegistrationEnd, register};
+use crate::text_thread::TextThread;
 
 /// Works for a driver until its job is over.
 pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), WorkerError> {
-    let mut desk = Desk::new(&machine);
+    let mut text_thread = TextThread::new(&machine);
     let mut worker = Worker::new(config, machine)?;
-    let stop = worker.config.stop.clone();
+    let shutdown = worker.config.shutdown.clone();
     loop {
         // Both branches are cancel safe: a registration that nobody waits for is forgotten.
         let registered = tokio::select! {
             biased;
             registered = worker.register() => registered?,
-            () = stop.requested() => return Err(WorkerError::Stopped),
+            () = shutdown.requested() => return Err(WorkerError::Stopped),
         };
-        let Some(registered) = registered else {
+        let Some(mut registration) = registered else {
             (worker.config.notify)(Notice::JobOver);
             return Ok(());
         };
-        let parting = worker.work(&registered, &mut desk).await;
-        // Whatever the reason: nothing goes on.
-        desk.clear().await;
-        if matches!(parting, Ok(Parting::Stopped))
-            && worker.client.leave(&caller(&registered)).await.is_ok()
+        let end = worker.work(&mut registration, &mut text_thread).await;
+        // Whatever the reason: no attempt goes on.
+        text_thread.stop().await;
+        if matches!(end, Ok(RegistrationEnd::Stopped))
+            && worker.client.leave(&registration.caller).await.is_ok()
         {
             // Perhaps it is publishing what we have reported. The rest it discards itself.
             return Err(WorkerError::Stopped);
@@ -66,24 +55,20 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
         // Nobody else may know of it: a driver that has gone on without us, or is gone, has swept
         // before we staged it. If one has heard our report after all, it has the task done again.
         // A disk that does not answer keeps nobody here.
-        let _ = tokio::time::timeout(DISCARD_MAX, desk.discard()).await;
-        match parting? {
-            Parting::Forgotten => {
+        let _ = tokio::time::timeout(DISCARD_MAX, text_thread.discard_staged()).await;
+        match end? {
+            RegistrationEnd::Forgotten => {
                 let driver = worker.config.driver.clone();
                 (worker.config.notify)(Notice::Forgotten { driver });
             }
-            Parting::JobOver => {
+            RegistrationEnd::JobOver => {
                 (worker.config.notify)(Notice::JobOver);
                 return Ok(());
             }
             // That it was not heard costs the driver a timeout, and us nothing.
-            Parting::Stopped => return Err(WorkerError::Stopped),
+            RegistrationEnd::Stopped => return Err(WorkerError::Stopped),
         }
     }
-}
-
-fn caller(registered: &Registered) -> Caller {
-    Caller { session: registered.session.clone(), worker: registered.worker }
 }
 
 struct Worker {
@@ -91,7 +76,7 @@ struct Worker {
     machine: Machine,
     client: Client,
     instance: [u8; 16],
-    patience: Patience,
+    driver_timeout: DriverTimeout,
 }
 
 impl Worker {
@@ -100,143 +85,118 @@ impl Worker {
         let mut instance = [0; 16];
         (machine.random)(&mut instance)
             .map_err(|source| WorkerError::System { operation: "get random numbers", source })?;
-        let patience = Patience::new(&config);
-        Ok(Self { config, machine, client, instance, patience })
+        let driver_timeout = DriverTimeout::new(&config);
+        Ok(Self { config, machine, client, instance, driver_timeout })
     }
 
-    /// Presents this worker until a driver answers. `None`: the job is over.
-    async fn register(&mut self) -> Result<Option<Registered>, WorkerError> {
-        let register = Register {
-            protocol: rpc::PROTOCOL,
-            build: rpc::BUILD.to_owned(),
-            instance: self.instance,
-            name: self.config.name.clone(),
-            roots: self.config.roots.clone(),
-        };
-        let mut back_off = BackOff::new(&self.machine.random);
-        let answer = loop {
-            match self.client.register(&register).await {
-                Ok(answer) => break answer,
-                Err(error) => self.patience.silence(&error)?,
-            }
-            back_off.wait().await;
-        };
-        self.patience.heard();
-        match answer {
-            RegisterAnswer::Exit => Ok(None),
-            RegisterAnswer::OutsideRoots { folder } => {
-                Err(WorkerError::OutsideRoots { folder, roots: self.config.roots.clone() })
-            }
-            // A driver that does not look at our roots does not get past them.
-            RegisterAnswer::Registered(registered)
-                if !is_below(&self.config.roots, &registered.files) =>
-            {
-                let roots = self.config.roots.clone();
-                Err(WorkerError::OutsideRoots { folder: registered.files, roots })
-            }
-            RegisterAnswer::Registered(registered) => {
-                let (driver, worker) = (self.config.driver.clone(), registered.number);
-                (self.config.notify)(Notice::Registered { driver, worker });
-                Ok(Some(registered))
-            }
-            RegisterAnswer::VersionMismatch { protocol, build } => {
-                Err(WorkerError::VersionMismatch { theirs: build, their_protocol: protocol })
-            }
-        }
+    /// `None`: the job is over.
+    async fn register(&mut self) -> Result<Option<Registration>, WorkerError> {
+        let backoff = self.backoff();
+        let (client, instance) = (&mut self.client, self.instance);
+        register(client, instance, &self.config, &self.driver_timeout, backoff).await
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(&self.machine.random)
     }
 
     /// Works and beats until one of the two hears that this registration is over.
     async fn work(
         &mut self,
-        registered: &Registered,
-        desk: &mut Desk,
-    ) -> Result<Parting, WorkerError> {
-        let caller = caller(registered);
-        let current = Current::default();
-        let notify = Arc::clone(&self.config.notify);
-        let (client, patience) = (self.client.clone(), self.patience.clone());
-        let beats =
-            heartbeat::beat(client, &caller, registered.heartbeat, &current, &patience, &notify);
-        let stop = self.config.stop.clone();
+        registration: &mut Registration,
+        text_thread: &mut TextThread,
+    ) -> Result<RegistrationEnd, WorkerError> {
+        let heartbeat = Heartbeat {
+            client: self.client.clone(),
+            caller: registration.caller.clone(),
+            interval: registration.registered.heartbeat,
+            current: registration.current.clone(),
+            driver_timeout: self.driver_timeout.clone(),
+            notify: Arc::clone(&self.config.notify),
+        };
+        let shutdown = self.config.shutdown.clone();
         // No branch is cancel safe, and none has to be: when one ends, the registration is over, a
-        // call in flight has no consequence any more, and the caller clears the desk.
+        // call in flight has no consequence any more, and the caller stops the text thread.
         tokio::select! {
             biased;
-            () = stop.requested() => Ok(Parting::Stopped),
-            parting = beats => parting,
-            parting = self.do_tasks(registered, &caller, &current, desk) => parting,
+            () = shutdown.requested() => Ok(RegistrationEnd::Stopped),
+            end = heartbeat.run() => end,
+            end = self.execute_tasks(registration, text_thread) => end,
         }
     }
 
-    async fn do_tasks(
+    async fn execute_tasks(
         &mut self,
-        registered: &Registered,
-        caller: &Caller,
-        current: &Current,
-        desk: &mut Desk,
-    ) -> Result<Parting, WorkerError> {
-        let mut job = None;
-        let mut back_off = BackOff::new(&self.machine.random);
+        registration: &mut Registration,
+        text_thread: &mut TextThread,
+    ) -> Result<RegistrationEnd, WorkerError> {
+        let mut backoff = self.backoff();
         // What came with the answer to the last report.
         let mut next = None;
         loop {
             let answer = match next.take() {
                 Some(answer) => Ok(answer),
-                None => self.client.next_task(caller).await,
+                None => self.client.next_task(&registration.caller).await,
             };
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.patience.silence(&error)?;
-                    back_off.wait().await;
+                    self.driver_timeout.unanswered(&error)?;
+                    backoff.wait().await;
                     continue;
                 }
             };
-            self.patience.heard();
-            back_off.reset();
+            self.driver_timeout.answered();
+            backoff.reset();
             match answer {
-                TaskAnswer::Exit => return Ok(Parting::JobOver),
-                TaskAnswer::Register => return Ok(Parting::Forgotten),
+                TaskAnswer::Exit => return Ok(RegistrationEnd::JobOver),
+                TaskAnswer::Register => return Ok(RegistrationEnd::Forgotten),
                 TaskAnswer::Task(task) => {
-                    let attempt = task.attempt;
-                    let progress = Progress::new(attempt);
-                    current.set(Some(Arc::clone(&progress)));
-                    (self.config.notify)(Notice::Executing { attempt: describe(attempt) });
-                    let outcome = match self.job(&mut job, registered).await {
-                        Ok(job) => desk.execute(job, task, progress).await?,
-                        Err(stop) => Err(stop),
-                    };
-                    faults::reach("worker::report", phase_name(attempt.phase));
-                    let verdict;
-                    (verdict, next) = self.report(caller, attempt, outcome).await?;
-                    faults::reach("worker::answered", phase_name(attempt.phase));
-                    match verdict {
-                        Verdict::Accepted | Verdict::Taken => desk.hand_over(),
-                        // The driver has removed it when it gave the attempt up; perhaps before we
-                        // began.
-                        Verdict::Stale => desk.discard().await,
-                    }
-                    current.set(None);
+                    next = self.execute(task, registration, text_thread).await?;
                 }
                 TaskAnswer::Wait => {}
             }
         }
     }
 
+    /// Has a task executed and reports it. Returns what to do next, if the driver has said so.
+    async fn execute(
+        &mut self,
+        task: Task,
+        registration: &mut Registration,
+        text_thread: &mut TextThread,
+    ) -> Result<Option<TaskAnswer>, WorkerError> {
+        let attempt = task.attempt;
+        let progress = Progress::new(attempt);
+        registration.current.set(Some(Arc::clone(&progress)));
+        (self.config.notify)(Notice::Executing { attempt });
+        let outcome = match self.job(registration).await {
+            Ok(job) => text_thread.execute(job, task, progress).await?,
+            Err(interrupted) => Err(interrupted),
+        };
+        faults::reach("worker::report", attempt.phase);
+        let (verdict, next) = self.report(registration, attempt, outcome).await?;
+        faults::reach("worker::answered", attempt.phase);
+        match verdict {
+            Verdict::Accepted | Verdict::Taken => text_thread.keep_staged(),
+            // The driver has removed it when it gave the attempt up; perhaps before we began.
+            Verdict::Stale => text_thread.discard_staged().await,
+        }
+        registration.current.set(None);
+        Ok(next)
+    }
+
     /// The job's results folder is opened with the first task, so that not being able to is that
     /// attempt's failure.
-    async fn job(
-        &self,
-        job: &mut Option<Arc<Job>>,
-        registered: &Registered,
-    ) -> Result<Arc<Job>, Stop> {
-        if let Some(job) = job {
+    async fn job(&self, registration: &mut Registration) -> Result<Arc<Job>, Interrupted> {
+        if let Some(job) = &registration.job {
             return Ok(Arc::clone(job));
         }
+        let registered = &registration.registered;
         let (roots, files) = (Roots::new(&self.config.roots), registered.files.clone());
         let open_store = Arc::clone(&self.machine.open_store);
         let open = move || open_store(&roots, &files).map(|store| (roots, store));
-        let (roots, store) = self.machine.elsewhere(open).await?;
+        let (roots, store) = machine::run(&self.machine.run_blocking, open).await?;
         let opened = Arc::new(Job {
             session: registered.session.clone(),
             store,
@@ -246,36 +206,36 @@ impl Worker {
                 .expect("checked on arrival, see rpc::wire"),
             throttle: self.config.throttle,
             memory_bytes: self.config.memory_bytes,
-            map_room: Mutex::default(),
         });
-        *job = Some(Arc::clone(&opened));
+        registration.job = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
-    /// Reports until the driver has heard, and returns what it said, and what to do next if it
+    /// Reports until the driver has answered. Returns its verdict, and what to do next if it has
     /// said that as well.
     async fn report(
         &mut self,
-        caller: &Caller,
+        registration: &Registration,
         attempt: Attempt,
-        outcome: Result<Outcome, Stop>,
+        outcome: Result<Outcome, Interrupted>,
     ) -> Result<(Verdict, Option<TaskAnswer>), WorkerError> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(Stop::Abandoned) => return Ok((Verdict::Stale, None)),
-            Err(Stop::Failed(failure)) => {
-                let (attempt, cause) = (describe(attempt), failure.to_string());
-                (self.config.notify)(Notice::Failed { attempt, cause });
+            Err(Interrupted::Abandoned) => return Ok((Verdict::Stale, None)),
+            Err(Interrupted::Failed(failure)) => {
+                (self.config.notify)(Notice::Failed { attempt, cause: failure.to_string() });
                 Outcome::Failed(failure)
             }
         };
-        let mut back_off = BackOff::new(&self.machine.random);
+        let mut backoff = self.backoff();
         loop {
-            match self.client.report_and_ask(caller, attempt, outcome.clone()).await {
+            let reported =
+                self.client.report_and_ask(&registration.caller, attempt, outcome.clone());
+            match reported.await {
                 Ok((verdict, next)) => {
-                    self.patience.heard();
+                    self.driver_timeout.answered();
                     if verdict == Verdict::Stale {
-                        (self.config.notify)(Notice::Abandoned { attempt: describe(attempt) });
+                        (self.config.notify)(Notice::Abandoned { attempt });
                     }
                     return Ok((verdict, next));
                 }
@@ -286,27 +246,15 @@ impl Worker {
                     tracing::warn!(%error, "the driver does not understand a failure");
                     return Ok((Verdict::Stale, None));
                 }
-                Err(error) => self.patience.silence(&error)?,
+                Err(error) => self.driver_timeout.unanswered(&error)?,
             }
-            back_off.wait().await;
+            backoff.wait().await;
         }
     }
 }
 
 /// How long a worker that has nothing more to do here waits for its disk.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
-
-/// For people: `map task 3, attempt 0`.
-pub(crate) fn describe(attempt: Attempt) -> String {
-    format!("{} task {}, attempt {}", phase_name(attempt.phase), attempt.task, attempt.number)
-}
-
-pub(crate) fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Map => "map",
-        Phase::Reduce => "reduce",
-    }
-}
 
 fn rules(rules: WordRules) -> words::Rules {
     words::Rules {

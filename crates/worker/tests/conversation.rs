@@ -16,7 +16,7 @@ use rpc::message::{
 use rpc::{Peer, Refusal, Token};
 use store::{Local, layout};
 
-use worker::{Config, Notice, Stop, WorkerError};
+use worker::{Config, Notice, Shutdown, WorkerError};
 
 #[test]
 fn worker_registers_does_its_tasks_and_ends_with_the_job() {
@@ -116,7 +116,7 @@ fn worker_that_is_told_to_stop_leaves_what_it_has_reported_to_the_driver() {
     while server.heard().reports.is_empty() {
         thread::sleep(Duration::from_millis(1));
     }
-    bench.stop.request();
+    bench.shutdown.request();
 
     assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
     assert_eq!(server.heard().farewells, 1);
@@ -172,7 +172,7 @@ fn worker_that_is_told_to_stop_hands_its_attempt_back() {
         thread::sleep(Duration::from_millis(1));
     }
     let asked = Instant::now();
-    bench.stop.request();
+    bench.shutdown.request();
 
     assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
@@ -184,7 +184,7 @@ fn worker_that_is_told_to_stop_hands_its_attempt_back() {
 fn worker_that_waits_for_a_driver_can_be_told_to_stop() {
     let bench = Bench::new(b"word");
     let worker = bench.start("127.0.0.1:1");
-    bench.stop.request();
+    bench.shutdown.request();
 
     assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
 }
@@ -245,8 +245,9 @@ fn abandoned_attempt_is_not_reported_and_the_next_task_is_asked_for() {
         server.heard().reports.iter().map(|(attempt, _)| attempt.task).collect();
     assert_eq!(reported, [1]);
     assert!(!bench.is_staged(0));
-    let abandoned = Notice::Abandoned { attempt: "map task 0, attempt 0".to_owned() };
-    assert!(bench.notices().contains(&abandoned));
+    let attempt = Attempt { phase: Phase::Map, task: 0, number: 0 };
+    assert_eq!(attempt.to_string(), "map task 0, attempt 0");
+    assert!(bench.notices().contains(&Notice::Abandoned { attempt }));
 }
 
 #[test]
@@ -505,7 +506,7 @@ struct Bench {
     throttle: Option<NonZeroU64>,
     driver_timeout: Duration,
     token: Option<Token>,
-    stop: Stop,
+    shutdown: Shutdown,
     notify: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
 }
@@ -517,8 +518,8 @@ impl Bench {
         Local::create(&folder.path().join("files")).unwrap();
         let (notify, notices) = mpsc::channel();
         let driver_timeout = Duration::from_secs(30);
-        let stop = Stop::default();
-        Self { folder, throttle: None, driver_timeout, token: None, stop, notify, notices }
+        let shutdown = Shutdown::default();
+        Self { folder, throttle: None, driver_timeout, token: None, shutdown, notify, notices }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -543,7 +544,7 @@ impl Bench {
                 // Not every test looks at them.
                 let _ = notify.send(notice);
             }),
-            stop: self.stop.clone(),
+            shutdown: self.shutdown.clone(),
         };
         thread::spawn(|| worker::run(config))
     }

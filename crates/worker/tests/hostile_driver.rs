@@ -19,7 +19,7 @@ use rpc::message::{
 };
 use rpc::{Peer, Refusal};
 use store::{Local, layout};
-use worker::{Config, Stop, WorkerError};
+use worker::{Config, Shutdown, WorkerError};
 
 #[test]
 fn inputs_outside_of_the_roots_are_not_read_whatever_leads_there() {
@@ -518,7 +518,7 @@ impl Bench {
             throttle: None,
             memory_bytes: 256 << 20,
             notify: Arc::new(|_| ()),
-            stop: Stop::default(),
+            shutdown: Shutdown::default(),
         };
         let ended = in_time(thread::spawn(|| worker::run(config)));
         runtime.shutdown_background();

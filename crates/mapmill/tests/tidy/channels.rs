@@ -13,7 +13,7 @@ fn every_channel_has_a_limit_or_a_reason() {
 /// An async task cannot block until a thread has capacity, so these two stay.
 const UNBOUNDED: [(&str, &str); 2] = [
     ("crates/driver/src/job.rs", "at most one errand for each attempt that reported"),
-    ("crates/worker/src/desk.rs", "one order at a time, which the desk asserts"),
+    ("crates/worker/src/text_thread.rs", "one assignment at a time, which `execute` asserts"),
 ];
 
 fn unbounded(files: &[File], reasons: &[(&str, &str)]) -> Vec<Finding> {
@@ -56,7 +56,7 @@ fn is_unbounded(code: &str) -> bool {
 
 #[test]
 fn an_unbounded_channel_is_found_and_so_is_an_unused_entry() {
-    let path = "crates/worker/src/desk.rs";
+    let path = "crates/worker/src/text_thread.rs";
     let listed = [(path, "one at a time")];
     let check =
         |text: &str, reasons: &[(&str, &str)]| lines(&unbounded(&[File::new(path, text)], reasons));

@@ -125,7 +125,7 @@ impl Faults {
                 self.pending.push((planned.fault, is_staged));
                 return;
             }
-            Fault::StoppedWorker => world.progress().stops[planned.worker].request(),
+            Fault::StoppedWorker => world.progress().shutdowns[planned.worker].request(),
             Fault::FailingJournal => {
                 world.disk.fail(1);
                 return;

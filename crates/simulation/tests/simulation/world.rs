@@ -53,7 +53,7 @@ pub struct Progress {
     /// Of each life, as far as it got.
     pub snapshots: Vec<watch::Receiver<Snapshot>>,
     /// Of each worker, the means to stop it.
-    pub stops: Vec<worker::Stop>,
+    pub shutdowns: Vec<worker::Shutdown>,
     /// The connections of the driver's life, and of each worker's.
     pub driver_wires: Wires,
     pub worker_wires: Vec<Wires>,
@@ -109,7 +109,7 @@ impl World {
             disk: SimulatedDisk::new(random, setting.left_out.clone()),
             random: random.fork(),
             progress: Mutex::new(Progress {
-                stops: vec![worker::Stop::default(); workers],
+                shutdowns: vec![worker::Shutdown::default(); workers],
                 worker_wires: vec![Wires::default(); workers],
                 resting: vec![false; workers],
                 ..Progress::default()
@@ -142,8 +142,8 @@ impl World {
 
     fn worker_config(self: &Arc<Self>, index: usize) -> worker::Config {
         let inputs = std::fs::canonicalize(self.inputs.path()).expect("the folder is there");
-        let stop = worker::Stop::default();
-        self.progress().stops[index] = stop.clone();
+        let shutdown = worker::Shutdown::default();
+        self.progress().shutdowns[index] = shutdown.clone();
         let world = Arc::clone(self);
         worker::Config {
             driver: format!("{DRIVER}:{PORT}"),
@@ -154,7 +154,7 @@ impl World {
             throttle: None,
             memory_bytes: self.plan.memory_bytes,
             notify: Arc::new(move |notice| world.noticed(index, &notice)),
-            stop,
+            shutdown,
         }
     }
 }
@@ -320,7 +320,7 @@ async fn work(world: Arc<World>, index: usize, wires: Wires) -> turmoil::Result 
                 let wires = wires.clone();
                 async move { wires.connect(address).await }
             },
-            elsewhere: Arc::new(lockstep::run),
+            run_blocking: Arc::new(lockstep::run),
             random: Arc::new(move |bytes| random.fill(bytes)),
         };
         let ended = worker::simulation::run(world.worker_config(index), surroundings).await;

@@ -1,17 +1,23 @@
 //! Attempts on a real folder, against a count that could not be simpler.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::os::unix::fs::symlink;
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use rpc::message::{Attempt, Bucket, Digest, Phase, Split};
-use store::{Local, layout};
+use rpc::message::{Attempt, Bucket, Digest, Phase, Session, Split};
+use store::{Local, Roots, layout};
 
 use super::*;
+use crate::budget::BLOCK_BYTES;
+use crate::digest;
+use crate::failure::BEHIND_A_LINK;
+use crate::machine::open_store;
 
 #[test]
 fn one_map_and_one_reduce_count_a_text() {
@@ -97,7 +103,7 @@ fn throttle_keeps_the_rate_and_progress_grows() {
     let progress = progress();
     let began = Instant::now();
 
-    execute(&bench.job, &bench.map_task(0, bench.whole()), &progress).unwrap();
+    bench.execute(&bench.map_task(0, bench.whole()), &progress).unwrap();
 
     // 20,000 bytes, in tenths of a second.
     assert!(began.elapsed() >= Duration::from_millis(190), "{:?}", began.elapsed());
@@ -123,9 +129,9 @@ fn abandoned_attempt_stops_within_a_block_and_leaves_nothing() {
         }
     });
 
-    let stop = execute(&bench.job, &bench.map_task(0, bench.whole()), &progress).unwrap_err();
+    let interrupted = bench.execute(&bench.map_task(0, bench.whole()), &progress).unwrap_err();
 
-    assert_eq!(stop, Stop::Abandoned);
+    assert_eq!(interrupted, Interrupted::Abandoned);
     let read = progress.running().bytes - abandoner.join().unwrap();
     assert!(read <= 1000, "{read} bytes were read after that");
     assert!(!bench.is_staged(&bench.map_task(0, Vec::new())));
@@ -140,19 +146,22 @@ fn abandoned_reduce_leaves_nothing_either() {
     let progress = progress();
     progress.abandon();
 
-    assert_eq!(execute(&bench.job, &task, &progress), Err(Stop::Abandoned));
+    assert_eq!(bench.execute(&task, &progress), Err(Interrupted::Abandoned));
     assert_eq!(progress.running().bytes, 100);
     assert!(!bench.is_staged(&task));
 }
 
 #[test]
 fn panic_is_a_failure_with_its_message() {
-    let stop = guard(|| panic!("index {} out of bounds", 7)).unwrap_err();
+    let interrupted = guard(|| panic!("index {} out of bounds", 7)).unwrap_err();
     let message = "index 7 out of bounds".to_owned();
-    assert_eq!(stop, Stop::Failed(Failure::Panicked { message }));
+    assert_eq!(interrupted, Interrupted::Failed(Failure::Panicked { message }));
 
-    let stop = guard(|| std::panic::panic_any(7)).unwrap_err();
-    assert_eq!(stop, Stop::Failed(Failure::Panicked { message: "(no message)".to_owned() }));
+    let interrupted = guard(|| std::panic::panic_any(7)).unwrap_err();
+    assert_eq!(
+        interrupted,
+        Interrupted::Failed(Failure::Panicked { message: "(no message)".to_owned() })
+    );
 }
 
 /// The first execution may have been reported: what it staged must stay as it is.
@@ -160,7 +169,7 @@ fn panic_is_a_failure_with_its_message() {
 fn attempt_is_executed_once_and_its_staging_is_not_touched_again() {
     let bench = Bench::new(1, b"one");
     let task = bench.map_task(0, bench.whole());
-    execute(&bench.job, &task, &progress()).unwrap();
+    bench.execute(&task, &progress()).unwrap();
 
     assert_eq!(bench.failure(&task), Failure::StagingExists);
     let staged = bench.path("files").join(&task.staging).join("mr-0-0");
@@ -291,12 +300,12 @@ fn input_that_grows_while_it_is_read_is_noticed() {
         }
     });
 
-    let stop = execute(&bench.job, &task, &progress).unwrap_err();
+    let interrupted = bench.execute(&task, &progress).unwrap_err();
 
     writer.join().unwrap();
     let path = bench.path("input");
     let changed = Failure::InputChanged { path, then_bytes: 2000, now_bytes: 2004 };
-    assert_eq!(stop, Stop::Failed(changed));
+    assert_eq!(interrupted, Interrupted::Failed(changed));
     assert!(!bench.is_staged(&task));
 }
 
@@ -335,8 +344,7 @@ fn intermediate_that_is_not_as_reported_is_named_with_its_map_task() {
 #[test]
 fn intermediate_whose_last_word_has_no_end_is_corrupt() {
     let bench = Bench::new(1, b"");
-    let digest = store::Digest::of(b"one\ntwo");
-    let digest = Digest { bytes: digest.bytes, crc32: digest.crc32 };
+    let digest = digest::to_wire(store::Digest::of(b"one\ntwo"));
     fs::write(bench.path("files/intermediate/mr-0-0"), b"one\ntwo").unwrap();
 
     let failure = bench.failure(&bench.reduce_task(0, vec![digest]));
@@ -350,6 +358,7 @@ struct Bench {
     folder: tempfile::TempDir,
     text: Vec<u8>,
     job: Job,
+    buffers: RefCell<Buffers>,
 }
 
 impl Bench {
@@ -365,9 +374,13 @@ impl Bench {
             roots: Roots::new(&[root]),
             throttle: None,
             memory_bytes: 256 << 20,
-            map_room: Mutex::default(),
         };
-        Self { folder, text: text.to_owned(), job }
+        Self { folder, text: text.to_owned(), job, buffers: RefCell::default() }
+    }
+
+    /// As its text thread does, one attempt after the other.
+    fn execute(&self, task: &Task, progress: &Progress) -> Result<Outcome, Interrupted> {
+        execute(&self.job, task, &mut self.buffers.borrow_mut(), progress)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -410,7 +423,7 @@ impl Bench {
     /// Executes a map task, and publishes what it made as a driver would.
     fn map(&self, task: u32, splits: &[Split]) -> (Vec<Bucket>, u64) {
         let task = self.map_task(task, splits.to_vec());
-        let outcome = execute(&self.job, &task, &progress()).unwrap();
+        let outcome = self.execute(&task, &progress()).unwrap();
         let Outcome::Mapped { buckets, invalid_bytes } = outcome else { panic!("{outcome:?}") };
         for (bucket, made) in (0..).zip(&buckets) {
             let name = layout::intermediate(task.attempt.task, bucket);
@@ -423,7 +436,7 @@ impl Bench {
     fn reduce(&self, bucket: u32, maps: &[&[Bucket]]) -> String {
         let digests = maps.iter().map(|buckets| buckets[bucket as usize].digest).collect();
         let task = self.reduce_task(bucket, digests);
-        let outcome = execute(&self.job, &task, &progress()).unwrap();
+        let outcome = self.execute(&task, &progress()).unwrap();
         let Outcome::Reduced { output, words, distinct_words } = outcome else {
             panic!("{outcome:?}")
         };
@@ -436,7 +449,7 @@ impl Bench {
     }
 
     fn publish(&self, task: &Task, name: &store::Name, digest: Digest) {
-        let digest = store::Digest { bytes: digest.bytes, crc32: digest.crc32 };
+        let digest = digest::from_wire(digest);
         let staging = Staging::parse(&task.staging).unwrap();
         self.job.store.verify_staged(&staging, name, digest, store::Check::Checksum).unwrap();
         self.job.store.publish(&staging, name, digest).unwrap();
@@ -451,9 +464,9 @@ impl Bench {
     }
 
     fn failure(&self, task: &Task) -> Failure {
-        match execute(&self.job, task, &progress()) {
-            Err(Stop::Failed(failure)) => failure,
-            result @ (Ok(_) | Err(Stop::Abandoned)) => panic!("{result:?}"),
+        match self.execute(task, &progress()) {
+            Err(Interrupted::Failed(failure)) => failure,
+            result @ (Ok(_) | Err(Interrupted::Abandoned)) => panic!("{result:?}"),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Words that are too long to be held in memory.
 //!
-//! Each lies in a file of its own, and is never held as a whole: it is written as it comes,
-//! compared with others of its kind block by block, and copied to the output. A word that is longer
-//! than the limit is a giant wherever it occurs, so that no other word equals one; and as others
-//! are not longer than the limit, the first bytes of a giant decide which of the two comes first.
+//! Each has a file of its own, and is never held as a whole: it is written as it comes, compared
+//! with others of its kind block by block, and copied to the output. A word that is longer than the
+//! limit is a long word wherever it occurs, so that no other word equals one; and as others are not
+//! longer than the limit, the first bytes of a long word decide which of the two comes first.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -13,46 +13,46 @@ use rpc::message::Failure;
 use store::StagedObject;
 
 use super::scratch::{Draft, Kept, Scratch, read};
-use crate::attempt::{BLOCK_BYTES, Stop, store_failure};
-use crate::budget::Budget;
+use crate::budget::{BLOCK_BYTES, Budget};
+use crate::failure::{Interrupted, store_failure};
 
-/// The giants of a bucket.
+/// The long words of a bucket.
 #[derive(Default)]
-pub(super) struct Giants<'attempt> {
-    giants: Vec<Giant>,
+pub(super) struct LongWords<'attempt> {
+    long_words: Vec<LongWord>,
     begun: Option<Begun<'attempt>>,
 }
 
 /// One of them; one for each time it occurs, until they are sorted.
 #[derive(Clone, Copy)]
-struct Giant {
+struct LongWord {
     kept: Kept,
     /// Its first bytes: nearly always they tell it from all others.
     prefix: u64,
     count: u64,
 }
 
-/// The giant that is being read.
+/// The long word that is being read.
 struct Begun<'attempt> {
     draft: Draft<'attempt>,
     prefix: u64,
 }
 
-/// The giants of a bucket in bytewise order, each of them once.
-pub(super) struct SortedGiants {
-    giants: VecDeque<Giant>,
+/// The long words of a bucket in bytewise order, each of them once.
+pub(super) struct SortedLongWords {
+    long_words: VecDeque<LongWord>,
     /// Of the first of them, one byte more than other words have at most.
     head: Vec<u8>,
 }
 
-impl<'attempt> Giants<'attempt> {
-    /// A word is longer than the limit: its beginning is `start`, then `more`, and goes on.
+impl<'attempt> LongWords<'attempt> {
+    /// A word is longer than the limit: it begins with `start`, then `more`, and has no end yet.
     pub(super) fn begin(
         &mut self,
         scratch: &mut Scratch<'attempt>,
         start: &[u8],
         more: &[u8],
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Interrupted> {
         let mut prefix = [0; 8];
         for (to, from) in prefix.iter_mut().zip(start.iter().chain(more)) {
             *to = *from;
@@ -63,17 +63,17 @@ impl<'attempt> Giants<'attempt> {
         Ok(())
     }
 
-    /// The giant that was begun and is not at its end.
+    /// The long word that was begun and is not at its end.
     pub(super) fn begun(&mut self) -> Option<&mut Draft<'attempt>> {
         self.begun.as_mut().map(|begun| &mut begun.draft)
     }
 
     /// It is at its end.
-    pub(super) fn end(&mut self, budget: Budget) -> Result<(), Stop> {
-        let Begun { draft, prefix } = self.begun.take().expect("a giant is being read");
-        let (name, most) = (draft.name(), budget.giants(GIANT_BYTES));
-        self.giants.push(Giant { kept: draft.finish()?, prefix, count: 1 });
-        if self.giants.len() > most {
+    pub(super) fn end(&mut self, budget: Budget) -> Result<(), Interrupted> {
+        let Begun { draft, prefix } = self.begun.take().expect("a long word is being read");
+        let (name, most) = (draft.name(), budget.long_words_max(LONG_WORD_BYTES));
+        self.long_words.push(LongWord { kept: draft.finish()?, prefix, count: 1 });
+        if self.long_words.len() > most {
             return Err(too_many(name, budget.word_bytes(), most).into());
         }
         Ok(())
@@ -81,29 +81,29 @@ impl<'attempt> Giants<'attempt> {
 
     /// So many occurred.
     pub(super) fn words(&self) -> u64 {
-        self.giants.len() as u64
+        self.long_words.len() as u64
     }
 
     /// Sorts them on the disk. Equal ones become one.
-    pub(super) fn into_sorted(self, scratch: &Scratch<'_>) -> Result<SortedGiants, Stop> {
+    pub(super) fn into_sorted(self, scratch: &Scratch<'_>) -> Result<SortedLongWords, Interrupted> {
         let mut blocks = [vec![0; BLOCK_BYTES], vec![0; BLOCK_BYTES]];
-        let mut sorted: VecDeque<_> = self.giants.into_iter().map(|giant| vec![giant]).collect();
+        let mut sorted: VecDeque<_> = self.long_words.into_iter().map(|word| vec![word]).collect();
         while let Some(one) = sorted.pop_front() {
             let Some(other) = sorted.pop_front() else {
-                return Ok(SortedGiants { giants: one.into(), head: Vec::new() });
+                return Ok(SortedLongWords { long_words: one.into(), head: Vec::new() });
             };
             sorted.push_back(merge(one, other, scratch, &mut blocks)?);
         }
-        Ok(SortedGiants { giants: VecDeque::new(), head: Vec::new() })
+        Ok(SortedLongWords { long_words: VecDeque::new(), head: Vec::new() })
     }
 }
 
 fn merge(
-    one: Vec<Giant>,
-    other: Vec<Giant>,
+    one: Vec<LongWord>,
+    other: Vec<LongWord>,
     scratch: &Scratch<'_>,
     blocks: &mut [Vec<u8>; 2],
-) -> Result<Vec<Giant>, Stop> {
+) -> Result<Vec<LongWord>, Interrupted> {
     let mut merged = Vec::with_capacity(one.len() + other.len());
     let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
     while let (Some(left), Some(right)) = (one.peek_mut(), other.peek()) {
@@ -122,11 +122,11 @@ fn merge(
 }
 
 fn compare(
-    left: &Giant,
-    right: &Giant,
+    left: &LongWord,
+    right: &LongWord,
     scratch: &Scratch<'_>,
     [left_block, right_block]: &mut [Vec<u8>; 2],
-) -> Result<Ordering, Stop> {
+) -> Result<Ordering, Interrupted> {
     if left.prefix != right.prefix {
         return Ok(left.prefix.cmp(&right.prefix));
     }
@@ -142,15 +142,15 @@ fn compare(
     }
 }
 
-impl SortedGiants {
+impl SortedLongWords {
     /// Whether there is one, and it comes before `word`.
     pub(super) fn next_is_before(
         &mut self,
         word: &[u8],
         word_bytes: usize,
         scratch: &Scratch<'_>,
-    ) -> Result<bool, Stop> {
-        let Some(next) = self.giants.front() else { return Ok(false) };
+    ) -> Result<bool, Interrupted> {
+        let Some(next) = self.long_words.front() else { return Ok(false) };
         if self.head.is_empty() {
             self.head.resize(word_bytes + 1, 0);
             read(&mut scratch.open(next.kept)?, &mut self.head, scratch.progress)?;
@@ -159,7 +159,7 @@ impl SortedGiants {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.giants.is_empty()
+        self.long_words.is_empty()
     }
 
     /// Copy the next one to `file`. Returns its count.
@@ -167,8 +167,8 @@ impl SortedGiants {
         &mut self,
         file: &mut dyn StagedObject,
         scratch: &Scratch<'_>,
-    ) -> Result<u64, Stop> {
-        let next = self.giants.pop_front().expect("there is a giant to be copied");
+    ) -> Result<u64, Interrupted> {
+        let next = self.long_words.pop_front().expect("there is a long word to be copied");
         self.head.clear();
         let mut object = scratch.open(next.kept)?;
         let mut block = vec![0; BLOCK_BYTES];
@@ -185,7 +185,7 @@ impl SortedGiants {
 }
 
 /// What each takes in memory while they are sorted: itself, twice, and the list it is in.
-const GIANT_BYTES: usize = 2 * (size_of::<Giant>() + size_of::<Vec<Giant>>());
+const LONG_WORD_BYTES: usize = 2 * (size_of::<LongWord>() + size_of::<Vec<LongWord>>());
 
 fn too_many(path: PathBuf, word_bytes: usize, most: usize) -> Failure {
     Failure::Io {

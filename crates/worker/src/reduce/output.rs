@@ -3,9 +3,10 @@
 use store::StagedObject;
 use words::write_line;
 
-use super::giants::SortedGiants;
+use super::long_words::SortedLongWords;
 use super::scratch::Scratch;
-use crate::attempt::{BLOCK_BYTES, Stop, go_on, store_failure};
+use crate::budget::BLOCK_BYTES;
+use crate::failure::{Interrupted, store_failure};
 use crate::progress::Progress;
 
 /// Lines on their way to a file.
@@ -30,33 +31,33 @@ impl<'attempt> Output<'attempt> {
         Self { file, progress, lines, total: Total::default() }
     }
 
-    pub(super) fn write(&mut self, word: &[u8], count: u64) -> Result<(), Stop> {
+    pub(super) fn write(&mut self, word: &[u8], count: u64) -> Result<(), Interrupted> {
         write_line(&mut self.lines, word, count);
         self.total.words += count;
         self.total.distinct_words += 1;
         if self.lines.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Write the next of `giants`.
-    pub(super) fn write_giant(
+    /// Write the next of `long_words`.
+    pub(super) fn write_long_word(
         &mut self,
-        giants: &mut SortedGiants,
+        long_words: &mut SortedLongWords,
         scratch: &Scratch<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Interrupted> {
         self.flush()?;
-        let count = giants.copy_next(self.file, scratch)?;
+        let count = long_words.copy_next(self.file, scratch)?;
         // The word is there already.
         self.write(b"", count)
     }
 
-    pub(super) fn end(mut self) -> Result<Total, Stop> {
+    pub(super) fn end(mut self) -> Result<Total, Interrupted> {
         self.flush()?;
         Ok(self.total)
     }
 
-    fn flush(&mut self) -> Result<(), Stop> {
+    fn flush(&mut self) -> Result<(), Interrupted> {
         self.file.append(&self.lines).map_err(store_failure)?;
         self.lines.clear();
-        go_on(self.progress)
+        self.progress.advance()
     }
 }

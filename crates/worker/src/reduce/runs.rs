@@ -13,8 +13,8 @@ use store::VerifiedObject;
 use words::{ENTRY_HEAD_BYTES_MAX, Merge, Run, Sorted, read_entry, write_entry};
 
 use super::scratch::{Kept, Scratch, read};
-use crate::attempt::{BLOCK_BYTES, Stop};
-use crate::budget::Budget;
+use crate::budget::{BLOCK_BYTES, Budget};
+use crate::failure::Interrupted;
 use crate::progress::Progress;
 
 /// The runs of a bucket.
@@ -37,7 +37,11 @@ impl Runs {
     }
 
     /// Write one more.
-    pub(super) fn write(&mut self, scratch: &mut Scratch<'_>, sorted: &Sorted) -> Result<(), Stop> {
+    pub(super) fn write(
+        &mut self,
+        scratch: &mut Scratch<'_>,
+        sorted: &Sorted,
+    ) -> Result<(), Interrupted> {
         let mut entries = sorted.iter();
         let run = write(scratch, |out| {
             let entry = entries.next();
@@ -55,7 +59,7 @@ impl Runs {
         self.levels.iter().any(|runs| runs.len() >= self.budget.fan_in())
     }
 
-    pub(super) fn merge_due(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Stop> {
+    pub(super) fn merge_due(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Interrupted> {
         let mut level = 0;
         while level < self.levels.len() {
             if self.levels[level].len() >= self.budget.fan_in() {
@@ -78,7 +82,7 @@ impl Runs {
     }
 
     /// Merge some of them until all that are left can be merged at once.
-    pub(super) fn merge_to_few(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Stop> {
+    pub(super) fn merge_to_few(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Interrupted> {
         let mut runs: Vec<Kept> = self.levels.drain(..).flatten().collect();
         let fan_in = self.budget.fan_in();
         while runs.len() > fan_in {
@@ -92,7 +96,7 @@ impl Runs {
         Ok(())
     }
 
-    fn merge(&self, runs: Vec<Kept>, scratch: &mut Scratch<'_>) -> Result<Kept, Stop> {
+    fn merge(&self, runs: Vec<Kept>, scratch: &mut Scratch<'_>) -> Result<Kept, Interrupted> {
         let mut merge = Merge::new(open(&runs, self.budget, 0, scratch)?)?;
         let merged = write(scratch, |out| {
             let entry = merge.next_word()?;
@@ -111,13 +115,13 @@ impl Runs {
         &self,
         scratch: &Scratch<'attempt>,
         held_bytes: usize,
-    ) -> Result<Vec<Source<'attempt>>, Stop> {
+    ) -> Result<Vec<Source<'attempt>>, Interrupted> {
         let runs: Vec<Kept> = self.levels.iter().flatten().copied().collect();
         open(&runs, self.budget, held_bytes, scratch)
     }
 
     /// They are not needed any more.
-    pub(super) fn remove(self, scratch: &Scratch<'_>) -> Result<(), Stop> {
+    pub(super) fn remove(self, scratch: &Scratch<'_>) -> Result<(), Interrupted> {
         self.levels.into_iter().flatten().try_for_each(|run| scratch.remove(run))
     }
 }
@@ -125,8 +129,8 @@ impl Runs {
 /// Writes a run of what `next` appends, until it says that there was nothing more.
 fn write(
     scratch: &mut Scratch<'_>,
-    mut next: impl FnMut(&mut Vec<u8>) -> Result<bool, Stop>,
-) -> Result<Kept, Stop> {
+    mut next: impl FnMut(&mut Vec<u8>) -> Result<bool, Interrupted>,
+) -> Result<Kept, Interrupted> {
     let mut draft = scratch.begin()?;
     let mut entries = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 2);
     while next(&mut entries)? {
@@ -144,7 +148,7 @@ fn open<'attempt>(
     budget: Budget,
     held_bytes: usize,
     scratch: &Scratch<'attempt>,
-) -> Result<Vec<Source<'attempt>>, Stop> {
+) -> Result<Vec<Source<'attempt>>, Interrupted> {
     let least = budget.word_bytes() + ENTRY_HEAD_BYTES_MAX;
     let block_bytes = budget.merge_block(runs.len(), held_bytes).map_or(least, |it| it.max(least));
     let open = |run: &Kept| {
@@ -196,10 +200,10 @@ impl<'attempt> Source<'attempt> {
 }
 
 impl Run for Source<'_> {
-    type Error = Stop;
+    type Error = Interrupted;
 
     #[inline]
-    fn advance(&mut self) -> Result<bool, Stop> {
+    fn advance(&mut self) -> Result<bool, Interrupted> {
         match self {
             Self::InMemory(run) => {
                 let entry = run.entries.next();
@@ -229,7 +233,7 @@ impl Run for Source<'_> {
 
 impl RunOnDisk<'_> {
     #[inline]
-    fn advance(&mut self) -> Result<bool, Stop> {
+    fn advance(&mut self) -> Result<bool, Interrupted> {
         loop {
             if let Some(entry) = read_entry(&self.block[..self.filled], self.next) {
                 self.next = entry.word.end;
@@ -244,7 +248,7 @@ impl RunOnDisk<'_> {
 
     /// Reads more behind what is left; `false` at the end.
     #[cold]
-    fn read(&mut self) -> Result<bool, Stop> {
+    fn read(&mut self) -> Result<bool, Interrupted> {
         self.block.copy_within(self.next..self.filled, 0);
         (self.filled, self.next) = (self.filled - self.next, 0);
         let mut length = 0;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use store::{Digest, Durability, Name, StagedObject, Staging, Store, VerifiedObject, layout};
 
-use crate::attempt::{Stop, go_on, store_failure};
+use crate::failure::{Interrupted, store_failure};
 use crate::progress::Progress;
 
 /// The place, and how far the attempt is.
@@ -44,7 +44,7 @@ impl<'attempt> Scratch<'attempt> {
         Self { store, staging, progress, begun: 0 }
     }
 
-    pub(super) fn begin(&mut self) -> Result<Draft<'attempt>, Stop> {
+    pub(super) fn begin(&mut self) -> Result<Draft<'attempt>, Interrupted> {
         let number = self.begun;
         self.begun += 1;
         let name = layout::run(number);
@@ -53,17 +53,17 @@ impl<'attempt> Scratch<'attempt> {
         Ok(Draft { number, name, object: object.map_err(store_failure)?, progress: self.progress })
     }
 
-    pub(super) fn open(&self, kept: Kept) -> Result<VerifiedObject, Stop> {
+    pub(super) fn open(&self, kept: Kept) -> Result<VerifiedObject, Interrupted> {
         let opened = self.store.open_staged(self.staging, &layout::run(kept.number));
         let verified = opened.and_then(|object| VerifiedObject::new(object, kept.digest));
         Ok(verified.map_err(store_failure)?)
     }
 
     /// It is not needed any more.
-    pub(super) fn remove(&self, kept: Kept) -> Result<(), Stop> {
+    pub(super) fn remove(&self, kept: Kept) -> Result<(), Interrupted> {
         let removed = self.store.unstage(self.staging, &layout::run(kept.number));
         removed.map_err(store_failure)?;
-        go_on(self.progress)
+        self.progress.advance()
     }
 }
 
@@ -73,16 +73,16 @@ impl Draft<'_> {
         PathBuf::from(self.name.as_str())
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Interrupted> {
         self.object.append(bytes).map_err(store_failure)?;
         faults::reach("worker::run-appended", "");
-        go_on(self.progress)
+        self.progress.advance()
     }
 
-    pub(super) fn finish(self) -> Result<Kept, Stop> {
+    pub(super) fn finish(self) -> Result<Kept, Interrupted> {
         let digest = self.object.finish().map_err(store_failure)?;
         faults::reach("worker::run-written", "");
-        go_on(self.progress)?;
+        self.progress.advance()?;
         Ok(Kept { number: self.number, digest })
     }
 }
@@ -98,8 +98,8 @@ pub(super) fn read(
     object: &mut VerifiedObject,
     room: &mut [u8],
     progress: &Progress,
-) -> Result<usize, Stop> {
+) -> Result<usize, Interrupted> {
     let length = object.read(room).map_err(store_failure)?;
-    go_on(progress)?;
+    progress.advance()?;
     Ok(length)
 }

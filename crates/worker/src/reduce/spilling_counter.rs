@@ -4,43 +4,43 @@
 //!
 //! * Before lines are counted the table is known to have room for whatever they may hold; if it has
 //!   none, it is written as a run and is empty again.
-//! * A word is a giant exactly if it is longer than `budget.word_bytes()`.
+//! * A word is a long word exactly if it is longer than `budget.word_bytes()`.
 
 use store::StagedObject;
 use words::{Counter, Merge, Table};
 
-use super::giants::Giants;
+use super::long_words::LongWords;
 use super::output::{Output, Total};
 use super::runs::{Runs, Source};
 use super::scratch::Scratch;
-use crate::attempt::Stop;
 use crate::budget::Budget;
+use crate::failure::Interrupted;
 
 /// What was counted so far.
-pub(super) struct Tally<'attempt> {
+pub(super) struct SpillingCounter<'attempt> {
     budget: Budget,
     scratch: Scratch<'attempt>,
     counter: Counter,
     runs: Runs,
-    giants: Giants<'attempt>,
+    long_words: LongWords<'attempt>,
 }
 
-impl<'attempt> Tally<'attempt> {
+impl<'attempt> SpillingCounter<'attempt> {
     pub(super) fn new(budget: Budget, scratch: Scratch<'attempt>) -> Self {
-        let (counter, runs, giants) = (Counter::new(), Runs::new(budget), Giants::default());
-        Self { budget, scratch, counter, runs, giants }
+        let (counter, runs, long_words) = (Counter::new(), Runs::new(budget), LongWords::default());
+        Self { budget, scratch, counter, runs, long_words }
     }
 
     /// Lines counted so far.
     pub(super) fn words(&self) -> u64 {
-        self.counter.words() + self.giants.words()
+        self.counter.words() + self.long_words.words()
     }
 
     /// Count the lines of the next bytes of an intermediate.
-    pub(super) fn feed(&mut self, block: &[u8]) -> Result<(), Stop> {
-        // A line that begins and ends in such a piece is not a giant.
+    pub(super) fn feed(&mut self, block: &[u8]) -> Result<(), Interrupted> {
+        // A line that begins and ends in such a piece is not a long word.
         for piece in block.chunks(self.budget.word_bytes()) {
-            let lines = self.feed_giant(piece)?;
+            let lines = self.feed_long_word(piece)?;
             self.make_room(lines.len())?;
             self.counter.feed(lines);
         }
@@ -50,33 +50,33 @@ impl<'attempt> Tally<'attempt> {
     /// The intermediate is complete; says whether its last line was.
     #[must_use]
     pub(super) fn end_object(&mut self) -> bool {
-        self.counter.end_object() && self.giants.begun().is_none()
+        self.counter.end_object() && self.long_words.begun().is_none()
     }
 
-    /// If `piece` begins with what belongs to a giant, takes that away.
-    fn feed_giant<'piece>(&mut self, piece: &'piece [u8]) -> Result<&'piece [u8], Stop> {
-        if self.counter.begun().is_empty() && self.giants.begun().is_none() {
+    /// If `piece` begins with what belongs to a long word, takes that away.
+    fn feed_long_word<'piece>(&mut self, piece: &'piece [u8]) -> Result<&'piece [u8], Interrupted> {
+        if self.counter.begun().is_empty() && self.long_words.begun().is_none() {
             return Ok(piece);
         }
         let end = piece.iter().position(|&byte| byte == b'\n');
         let line = &piece[..end.unwrap_or(piece.len())];
-        if self.giants.begun().is_none() {
+        if self.long_words.begun().is_none() {
             if self.counter.begun().len() + line.len() <= self.budget.word_bytes() {
                 return Ok(piece);
             }
             let begun = self.counter.take_begun();
-            self.giants.begin(&mut self.scratch, &begun, line)?;
+            self.long_words.begin(&mut self.scratch, &begun, line)?;
         }
-        if let Some(draft) = self.giants.begun() {
+        if let Some(draft) = self.long_words.begun() {
             draft.append(line)?;
         }
         let Some(end) = end else { return Ok(&[]) };
-        self.giants.end(self.budget)?;
+        self.long_words.end(self.budget)?;
         Ok(&piece[end + 1..])
     }
 
     /// Sees to it that the table has room for whatever stands in `bytes`.
-    fn make_room(&mut self, bytes: usize) -> Result<(), Stop> {
+    fn make_room(&mut self, bytes: usize) -> Result<(), Interrupted> {
         let table = self.counter.table();
         // A word takes a byte at least, and a newline; one may have begun before.
         let words = bytes.div_ceil(2) + 1;
@@ -97,9 +97,9 @@ impl<'attempt> Tally<'attempt> {
     }
 
     /// Write all words with their counts, sorted.
-    pub(super) fn write(self, file: &mut dyn StagedObject) -> Result<Total, Stop> {
+    pub(super) fn write(self, file: &mut dyn StagedObject) -> Result<Total, Interrupted> {
         let words = self.words();
-        let Self { budget, mut scratch, counter, mut runs, giants } = self;
+        let Self { budget, mut scratch, counter, mut runs, long_words } = self;
         let mut sorted = counter.into_table().into_sorted(|| scratch.progress.step());
         if !runs.are_none() {
             sorted.shrink();
@@ -110,11 +110,11 @@ impl<'attempt> Tally<'attempt> {
             runs.merge_to_few(&mut scratch)?;
         }
         faults::reach("worker::merge", "");
-        let mut giants = giants.into_sorted(&scratch)?;
+        let mut long_words = long_words.into_sorted(&scratch)?;
         let mut output = Output::new(file, scratch.progress);
         let mut write = |word: &[u8], count| {
-            while giants.next_is_before(word, budget.word_bytes(), &scratch)? {
-                output.write_giant(&mut giants, &scratch)?;
+            while long_words.next_is_before(word, budget.word_bytes(), &scratch)? {
+                output.write_long_word(&mut long_words, &scratch)?;
             }
             output.write(word, count)
         };
@@ -128,8 +128,8 @@ impl<'attempt> Tally<'attempt> {
                 write(word, count)?;
             }
         }
-        while !giants.is_empty() {
-            output.write_giant(&mut giants, &scratch)?;
+        while !long_words.is_empty() {
+            output.write_long_word(&mut long_words, &scratch)?;
         }
         let total = output.end()?;
         runs.remove(&scratch)?;

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rpc::message::{Attempt, Phase};
-use store::{Local, Store};
+use store::{Local, Staging, Store};
 
 use super::*;
 use crate::budget::FLOOR_BYTES;
+use crate::job::Job;
+use crate::progress::Progress;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// None at all makes a run of every few bytes, and merges two at once; a little more lets the
-    /// table grow, and makes giants rare.
+    /// table grow, and makes long words rare.
     #[test]
     fn output_is_the_same_whatever_the_memory(
         intermediates in prop::collection::vec(prop::collection::vec(words(), 0..60), 1..4),
@@ -44,7 +46,7 @@ proptest! {
     }
 }
 
-/// Few letters, so that words are often equal, or alike for long; some of them giants.
+/// Few letters, so that words are often equal, or alike for long; some are longer than the limit.
 fn words() -> impl Strategy<Value = Vec<u8>> {
     let letters = prop::sample::select(b"aab\0\xFF ".as_slice());
     let lengths = prop::sample::select(vec![1, 2, 3, 7, 8, 9, 10, 12, 20, 800, 937, 938, 950]);
@@ -52,14 +54,14 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn giants_stand_in_their_places() {
+fn long_words_stand_in_their_places() {
     let shop = Shop::new(FLOOR_BYTES);
     let limit = Budget::new(FLOOR_BYTES).word_bytes();
     let long = b"x".repeat(3 * BLOCK_BYTES);
     let ended = |end: &[u8]| [&long, end].concat();
     let mut expected = BTreeMap::<&[u8], u64>::new();
     let words = [
-        // Around the limit; equal to the beginning of giants; before and behind all of them.
+        // Around the limit; equal to the beginning of long words; before and behind all of them.
         b"x".repeat(limit - 1),
         b"x".repeat(limit),
         b"x".repeat(limit + 1),
@@ -79,27 +81,30 @@ fn giants_stand_in_their_places() {
     let total = shop.reduce(&[words[..8].to_vec(), words[8..].to_vec()]).unwrap();
 
     assert_eq!(total, (10, 9));
-    assert!(shop.output() == lines(&expected), "giants are not where they belong");
+    assert!(shop.output() == lines(&expected), "long words are not where they belong");
     assert!(shop.has_nothing_but_the_output());
 }
 
 #[test]
-fn giant_without_an_end_is_corrupt() {
+fn long_word_without_an_end_is_corrupt() {
     let shop = Shop::new(FLOOR_BYTES);
-    let stop = shop.reduce_text(&[b"one\nabcdefghijklmnopqrstuvwxyz"]).unwrap_err();
-    assert!(matches!(stop, Stop::Failed(Failure::IntermediateCorrupt { map: 0, .. })), "{stop:?}");
+    let interrupted = shop.reduce_text(&[b"one\nabcdefghijklmnopqrstuvwxyz"]).unwrap_err();
+    assert!(
+        matches!(interrupted, Interrupted::Failed(Failure::IntermediateCorrupt { map: 0, .. })),
+        "{interrupted:?}"
+    );
 }
 
 #[test]
-fn too_many_giants_are_a_failure_that_says_what_to_do() {
+fn too_many_long_words_are_a_failure_that_says_what_to_do() {
     let shop = Shop::new(FLOOR_BYTES);
-    let giants: Vec<Vec<u8>> = (0..1025_u32).map(|n| format!("giant-{n:05}").into()).collect();
+    let words: Vec<Vec<u8>> = (0..1025_u32).map(|n| format!("giant-{n:05}").into()).collect();
 
-    assert_eq!(shop.reduce(&[giants[1..].to_vec()]).unwrap(), (1024, 1024));
+    assert_eq!(shop.reduce(&[words[1..].to_vec()]).unwrap(), (1024, 1024));
     let shop = Shop::new(FLOOR_BYTES);
-    let stop = shop.reduce(&[giants]).unwrap_err();
+    let interrupted = shop.reduce(&[words]).unwrap_err();
 
-    let Stop::Failed(failure) = stop else { panic!("{stop:?}") };
+    let Interrupted::Failed(failure) = interrupted else { panic!("{interrupted:?}") };
     assert_eq!(
         failure.to_string(),
         "cannot keep one more word in .mapmill/staging/job/r0.a0/run-1024: more than 1024 words are \
@@ -113,10 +118,10 @@ fn flipped_byte_in_a_run_is_noticed() {
     for at in 0.. {
         let shop = Shop::new(FLOOR_BYTES);
         let progress = progress();
-        let mut tally = shop.tally(&progress);
-        tally.feed(b"one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\na-giant\n").unwrap();
-        assert!(tally.end_object());
-        // Of a run, of one that was merged, or of the giant.
+        let mut counter = shop.counter(&progress);
+        counter.feed(b"one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\na-giant\n").unwrap();
+        assert!(counter.end_object());
+        // Of a run, of one that was merged, or of the long word.
         let mut behind = at;
         let Some((path, mut bytes)) = shop.staged().iter().find_map(|run| {
             let path = shop.staging_path().join(run);
@@ -133,8 +138,8 @@ fn flipped_byte_in_a_run_is_noticed() {
         fs::write(&path, bytes).unwrap();
 
         let mut file = shop.create_output();
-        match tally.write(&mut *file).map(|total| total.words) {
-            Err(Stop::Failed(Failure::Io { detail, .. })) => {
+        match counter.write(&mut *file).map(|total| total.words) {
+            Err(Interrupted::Failed(Failure::Io { detail, .. })) => {
                 assert!(detail.contains("is corrupt"), "{detail}");
             }
             other => panic!("byte {behind} of {} ^ {flip:#x}: {other:?}", path.display()),
@@ -146,27 +151,30 @@ fn flipped_byte_in_a_run_is_noticed() {
 fn run_that_is_gone_is_a_failure_that_names_it() {
     let shop = Shop::new(FLOOR_BYTES);
     let progress = progress();
-    let mut tally = shop.tally(&progress);
-    tally.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
+    let mut counter = shop.counter(&progress);
+    counter.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
     let run = shop.staged().remove(0);
     fs::remove_file(shop.staging_path().join(&run)).unwrap();
 
     let mut file = shop.create_output();
-    let stop = tally.write(&mut *file).map(|total| total.words).unwrap_err();
+    let interrupted = counter.write(&mut *file).map(|total| total.words).unwrap_err();
 
-    assert!(format!("{stop:?}").contains(&format!("r0.a0/{run} is not staged")), "{stop:?}");
+    assert!(
+        format!("{interrupted:?}").contains(&format!("r0.a0/{run} is not staged")),
+        "{interrupted:?}"
+    );
 }
 
 #[test]
 fn abandoned_attempt_writes_no_more_runs() {
     let shop = Shop::new(FLOOR_BYTES);
     let progress = progress();
-    let mut tally = shop.tally(&progress);
-    tally.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
+    let mut counter = shop.counter(&progress);
+    counter.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
     let runs = shop.staged();
     progress.abandon();
 
-    assert_eq!(tally.feed(b"one\ntwo\nthree\nfour\nfive\n"), Err(Stop::Abandoned));
+    assert_eq!(counter.feed(b"one\ntwo\nthree\nfour\nfive\n"), Err(Interrupted::Abandoned));
 
     assert!(shop.staged().len() <= runs.len() + 1, "{:?}", shop.staged());
 }
@@ -176,11 +184,11 @@ fn abandoned_attempt_writes_no_more_runs() {
 fn runs_stay_few_and_each_is_progress() {
     let shop = Shop::new(FLOOR_BYTES);
     let progress = progress();
-    let mut tally = shop.tally(&progress);
+    let mut counter = shop.counter(&progress);
     let mut most = 0;
     for number in 0..500_u32 {
         let before = progress.running().progress;
-        tally
+        counter
             .feed(format!("{:07}\n", number.wrapping_mul(7_654_321) % 10_000_000).as_bytes())
             .unwrap();
         assert!(number == 0 || progress.running().progress > before, "no progress at {number}");
@@ -188,7 +196,7 @@ fn runs_stay_few_and_each_is_progress() {
     }
     assert!((5..=10).contains(&most), "{most} runs of 500 words");
     let mut file = shop.create_output();
-    assert_eq!(tally.write(&mut *file).unwrap().words, 500);
+    assert_eq!(counter.write(&mut *file).unwrap().words, 500);
 }
 
 /// One reduce attempt, and its folder.
@@ -212,36 +220,38 @@ impl Shop {
             roots: store::Roots::new(&[]),
             throttle: None,
             memory_bytes,
-            map_room: Mutex::default(),
         };
         Self { folder, job, staging }
     }
 
     /// Words and distinct words.
-    fn reduce(&self, intermediates: &[Vec<Vec<u8>>]) -> Result<(u64, u64), Stop> {
+    fn reduce(&self, intermediates: &[Vec<Vec<u8>>]) -> Result<(u64, u64), Interrupted> {
         let line = |word: &Vec<u8>| [word.as_slice(), b"\n"].concat();
         let texts = intermediates.iter().map(|words| words.iter().flat_map(line).collect());
         let texts: Vec<Vec<u8>> = texts.collect();
         self.reduce_text(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    fn reduce_text(&self, texts: &[&[u8]]) -> Result<(u64, u64), Stop> {
+    fn reduce_text(&self, texts: &[&[u8]]) -> Result<(u64, u64), Interrupted> {
         let mut digests = Vec::new();
         for (map, text) in (0..).zip(texts) {
             let name = layout::intermediate(map, 0);
             fs::write(self.folder.path().join(name.as_str()), text).unwrap();
-            let digest = store::Digest::of(text);
-            digests.push(Digest { bytes: digest.bytes, crc32: digest.crc32 });
+            digests.push(digest::to_wire(store::Digest::of(text)));
         }
-        match execute(&self.job, 0, &digests, &self.staging, &progress())? {
+        let (job, staging, progress) = (&self.job, &self.staging, &*progress());
+        match execute(AttemptContext { job, task: 0, staging, progress }, &digests)? {
             Outcome::Reduced { words, distinct_words, .. } => Ok((words, distinct_words)),
             other @ (Outcome::Failed(_) | Outcome::Mapped { .. }) => panic!("{other:?}"),
         }
     }
 
-    fn tally<'attempt>(&'attempt self, progress: &'attempt Progress) -> Tally<'attempt> {
+    fn counter<'attempt>(
+        &'attempt self,
+        progress: &'attempt Progress,
+    ) -> SpillingCounter<'attempt> {
         let scratch = Scratch::new(&*self.job.store, &self.staging, progress);
-        Tally::new(Budget::new(self.job.memory_bytes), scratch)
+        SpillingCounter::new(Budget::new(self.job.memory_bytes), scratch)
     }
 
     fn create_output(&self) -> Box<dyn store::StagedObject> {

@@ -1,0 +1,9 @@
+//! The store's digests as the wire has them, and back.
+
+pub(crate) fn to_wire(digest: store::Digest) -> rpc::message::Digest {
+    rpc::message::Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}
+
+pub(crate) fn from_wire(digest: rpc::message::Digest) -> store::Digest {
+    store::Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}

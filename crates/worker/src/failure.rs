@@ -1,0 +1,100 @@
+//! Why an attempt stops before its end, and what errors of the store are on the wire.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rpc::message::Failure;
+use store::{InputError, StoreError};
+
+/// Why an attempt stopped before its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Interrupted {
+    /// The driver no longer needs it.
+    Abandoned,
+    /// It cannot be done here.
+    Failed(Failure),
+}
+
+impl From<Failure> for Interrupted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+pub(crate) fn input_failure(error: InputError) -> Failure {
+    let unreadable =
+        |path: &Path, operation: String, source: &io::Error| Failure::InputUnreadable {
+            path: path.to_owned(),
+            operation,
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        };
+    match error {
+        InputError::Changed { path, then_bytes, now_bytes } => {
+            Failure::InputChanged { path, then_bytes, now_bytes }
+        }
+        InputError::Dangling { path, .. } | InputError::Missing { path } => {
+            Failure::InputMissing { path }
+        }
+        InputError::Linked { path } => Failure::InputUnreadable {
+            path,
+            operation: "open".to_owned(),
+            os_error: 0,
+            detail: BEHIND_A_LINK.to_owned(),
+        },
+        InputError::NoFiles { .. } => unreachable!("a worker opens files, it does not list them"),
+        InputError::NotAFile { path, kind } => Failure::InputUnreadable {
+            path,
+            operation: "read".to_owned(),
+            os_error: 0,
+            detail: format!("it has become {kind}"),
+        },
+        InputError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
+        InputError::Read { path, offset, source } => {
+            unreadable(&path, format!("read byte {offset} of"), &source)
+        }
+        InputError::Unreadable { path, source } => unreadable(&path, "open".to_owned(), &source),
+    }
+}
+
+/// What went wrong with an object of our own, for the wire.
+pub(crate) fn store_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Full { path, source, .. } => Failure::DiskFull {
+            path,
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        },
+        StoreError::Io { operation, path, source } => Failure::Io {
+            path,
+            operation: operation.to_string(),
+            os_error: source.raw_os_error().unwrap_or(0),
+            detail: source.to_string(),
+        },
+        StoreError::AlreadyStaged { ref name }
+        | StoreError::Corrupt { ref name, .. }
+        | StoreError::Missing { ref name }
+        | StoreError::NotStaged { ref name }
+        | StoreError::WrongLength { ref name, .. } => Failure::Io {
+            path: PathBuf::from(name.as_str()),
+            operation: "use".to_owned(),
+            os_error: 0,
+            detail: error.to_string(),
+        },
+        StoreError::Linked { ref path }
+        | StoreError::NotAFile { ref path }
+        | StoreError::NotAFolder { ref path }
+        | StoreError::NotOurs { ref path, .. }
+        | StoreError::OpenToAll { ref path } => Failure::Io {
+            path: path.clone(),
+            operation: "use".to_owned(),
+            os_error: 0,
+            detail: error.to_string(),
+        },
+        StoreError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
+    }
+}
+
+/// What a driver names are real paths: on this machine, or since then, this one is another.
+pub(crate) const BEHIND_A_LINK: &str =
+    "there is a symbolic link on the way, and links are not followed";

@@ -1,0 +1,84 @@
+//! One registration with a driver: from its answer until one of the two ends it.
+
+use std::sync::Arc;
+
+use rpc::Client;
+use rpc::message::{Caller, Register, RegisterAnswer, Registered};
+
+use crate::backoff::Backoff;
+use crate::config::{Config, WorkerError, is_below};
+use crate::driver_timeout::DriverTimeout;
+use crate::job::Job;
+use crate::notice::Notice;
+use crate::progress::CurrentAttempt;
+
+/// A registration that holds.
+pub(crate) struct Registration {
+    pub(crate) registered: Registered,
+    /// Goes with every call.
+    pub(crate) caller: Caller,
+    pub(crate) current: CurrentAttempt,
+    /// `None` before the first task.
+    pub(crate) job: Option<Arc<Job>>,
+}
+
+/// Why a registration is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RegistrationEnd {
+    /// The driver does not know this worker (any more).
+    Forgotten,
+    /// The job is over.
+    JobOver,
+    /// The user asked the worker to stop.
+    Stopped,
+}
+
+impl Registration {
+    fn new(registered: Registered) -> Self {
+        let caller = Caller { session: registered.session.clone(), worker: registered.worker };
+        Self { registered, caller, current: CurrentAttempt::default(), job: None }
+    }
+}
+
+/// Presents this worker until a driver answers. `None`: the job is over.
+pub(crate) async fn register(
+    client: &mut Client,
+    instance: [u8; 16],
+    config: &Config,
+    driver_timeout: &DriverTimeout,
+    mut backoff: Backoff,
+) -> Result<Option<Registration>, WorkerError> {
+    let register = Register {
+        protocol: rpc::PROTOCOL,
+        build: rpc::BUILD.to_owned(),
+        instance,
+        name: config.name.clone(),
+        roots: config.roots.clone(),
+    };
+    let answer = loop {
+        match client.register(&register).await {
+            Ok(answer) => break answer,
+            Err(error) => driver_timeout.unanswered(&error)?,
+        }
+        backoff.wait().await;
+    };
+    driver_timeout.answered();
+    let outside_roots =
+        |folder| Err(WorkerError::OutsideRoots { folder, roots: config.roots.clone() });
+    match answer {
+        RegisterAnswer::Exit => Ok(None),
+        RegisterAnswer::OutsideRoots { folder } => outside_roots(folder),
+        // A driver that does not look at our roots does not get past them.
+        RegisterAnswer::Registered(registered) if !is_below(&config.roots, &registered.files) => {
+            outside_roots(registered.files)
+        }
+        RegisterAnswer::Registered(registered) => {
+            let (driver, worker) = (config.driver.clone(), registered.number);
+            (config.notify)(Notice::Registered { driver, worker });
+            Ok(Some(Registration::new(registered)))
+        }
+        RegisterAnswer::VersionMismatch { protocol, build } => {
+            Err(WorkerError::VersionMismatch { theirs: build, their_protocol: protocol })
+        }
+    }
+}
