@@ -15,6 +15,7 @@ mod dependencies;
 mod faults;
 mod fuzzing;
 mod language;
+mod links;
 mod lints;
 mod proto;
 mod security;
