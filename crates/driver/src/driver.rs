@@ -1,4 +1,4 @@
-//! The one task that owns the scheduler. Everyone else talks to it over `events`.
+//! The one task that owns the scheduler. All others talk to it over `events`.
 //!
 //! ```text
 //! service ──Event──►┐                      ┌──Errand──► committer
@@ -6,165 +6,62 @@
 //! timeouts ────────►┘                      └──answers─► service, Snapshot ─► observers
 //! ```
 //!
-//! Here events become calls of the scheduler, and its actions become answers and errands. What is
-//! decided is decided there; what was reported is kept in [`Reports`]. The loop never waits for a
-//! disk or a network.
+//! Here events become calls of the scheduler, and its actions become answers and errands
+//! (`driver/actions.rs`). The scheduler decides; [`Reports`] keeps what was reported; [`Members`]
+//! says whose call it is. The loop never waits for a disk or a network.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Session, Status,
-    TaskAnswer, Verdict, WordRules,
+    self, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
 use rpc::{Peer, Refusal};
-use scheduler::{AttemptId, Beat, Phase, Scheduler, TaskId, Time, WorkerId};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use scheduler::{AttemptId, Beat, Scheduler, Time, WorkerId};
+use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Admission, Chance, Violation};
+use crate::admission::{Denial, IdSource, Violation, shut_out};
 use crate::committer::Errand;
+use crate::ids;
 use crate::journal::JournalError;
-use crate::plan::Plan;
+use crate::members::{Members, NotAdmitted};
 use crate::recovery::Recovered;
 use crate::reports::{Cause, Reports};
 use crate::roster::Roster;
+use crate::spec::JobSpec;
 use crate::status::Snapshot;
 use crate::story::Death;
 
-mod act;
-mod note;
-mod registration;
+mod actions;
+mod clock;
+mod event;
+mod notes;
+mod pending;
+mod shutdown;
 mod status_view;
 
-/// What happens to the loop.
-pub(crate) enum Event {
-    /// The committer panicked: nobody would ever be told of what it had to do.
-    CommitterDied,
-    /// A worker process is dead, says its parent.
-    Died {
-        /// As it registered.
-        name: String,
-        death: Death,
-    },
-    /// The committer has done its last errand.
-    Finished(Result<(), JournalError>),
-    Heartbeat {
-        peer: Peer,
-        caller: Caller,
-        running: Option<Running>,
-        reply: Reply<Order>,
-    },
-    /// A worker goes away for good.
-    Leave {
-        peer: Peer,
-        caller: Caller,
-        reply: Reply<()>,
-    },
-    NextTask {
-        peer: Peer,
-        caller: Caller,
-        reply: Reply<TaskAnswer>,
-    },
-    /// An attempt's objects have their final names and are recorded, or not.
-    Published {
-        attempt: AttemptId,
-        result: Result<(), Cause>,
-    },
-    Register {
-        peer: Peer,
-        register: Register,
-        reply: Reply<RegisterAnswer>,
-    },
-    Report {
-        peer: Peer,
-        caller: Caller,
-        attempt: Attempt,
-        outcome: Outcome,
-        reply: Reply<Verdict>,
-        /// The caller asks for its next task as well, unless the answer is stale; and will not
-        /// wait for the disk.
-        next: Option<Reply<TaskAnswer>>,
-    },
-    Status {
-        reply: Reply<Status>,
-    },
-}
+use clock::Clock;
+use notes::Notes;
+use pending::{PendingCalls, Reporter};
+use status_view::{Observed, StatusView};
 
-/// Where an answer goes, or why there is none.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
-/// What the loop needs to know of the job, besides the plan.
-pub(crate) struct Terms {
-    pub(crate) session: Session,
-    pub(crate) rules: WordRules,
-    pub(crate) reduce_tasks: u32,
-    pub(crate) files: PathBuf,
-    /// Every folder that a worker must be allowed to use.
-    pub(crate) folders: Vec<PathBuf>,
-    pub(crate) heartbeat: Duration,
-    pub(crate) leftovers: Vec<store::Name>,
-    /// End the job when no worker was there for so long.
-    pub(crate) worker_wait: Option<Duration>,
-}
+pub(crate) use event::{Call, Event, Reply, Request};
+pub(crate) use shutdown::Shutdown;
 
 /// # Invariants
 ///
-/// * An attempt in `answers` is being published: it is in the book's reports.
-/// * At most one call of a worker waits in `polls`.
+/// * A report that waits in `pending` is of an attempt that `reports` keeps.
 pub(crate) struct Driver {
-    started: Instant,
-    /// When the loop last looked at the clock.
-    looked: Instant,
-    /// How long this process did not get to run, all together. Left out of the scheduler's time.
-    paused: Duration,
+    clock: Clock,
     sched: Scheduler,
+    spec: JobSpec,
+    members: Members,
     reports: Reports,
-    admission: Admission,
-    roster: Roster,
-    plan: Arc<Plan>,
-    terms: Terms,
-    /// Calls for a task that wait for one.
-    polls: BTreeMap<WorkerId, Reply<TaskAnswer>>,
-    /// Reports that wait for their attempt to be published, by attempt.
-    answers: BTreeMap<AttemptId, Vec<Reporter>>,
-    /// The attempts that were given to a worker and are not over.
-    begun: BTreeSet<AttemptId>,
+    pending: PendingCalls,
+    notes: Notes,
     errands: std_mpsc::Sender<Errand>,
-    snapshots: watch::Sender<Snapshot>,
-    /// When each phase began to run, and when its last task was committed.
-    spans: [Span; 2],
-    finish: Finish,
-    /// The loop does not end before.
-    stay_until: Time,
-    /// Since when no worker is there; `None` while one is.
-    alone_since: Option<Time>,
-    /// The job was ended because no worker was there for so long.
-    deserted: Option<Duration>,
-}
-
-/// Who waits for what becomes of its report.
-struct Reporter {
-    verdict: Reply<Verdict>,
-    next: Option<(WorkerId, Reply<TaskAnswer>)>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    began: Option<Time>,
-    ended: Option<Time>,
-}
-
-/// What is left to do when the scheduler has decided how the job ends.
-enum Finish {
-    /// The job is running.
-    NotYet,
-    /// The committer is tidying up.
-    Tidying,
-    /// Only the workers have to be told, until `until`.
-    Lingering { until: Time, result: Result<(), JournalError> },
+    view: StatusView,
+    shutdown: Shutdown,
 }
 
 /// How the loop ended.
@@ -175,7 +72,7 @@ pub(crate) struct Ended {
     pub(crate) snapshot: Snapshot,
     /// From the start of the first attempt to the last commit.
     pub(crate) elapsed: Duration,
-    /// How long no worker was there, if that ended the job.
+    /// For how long no worker was connected, if that cancelled the job.
     pub(crate) deserted: Option<Duration>,
     /// Whether the journal's last record is on disk.
     pub(crate) finished: Result<(), JournalError>,
@@ -184,48 +81,34 @@ pub(crate) struct Ended {
 impl Driver {
     pub(crate) fn new(
         sched: Scheduler,
-        plan: Arc<Plan>,
-        terms: Terms,
-        chance: Chance,
+        spec: JobSpec,
+        shutdown: Shutdown,
+        ids: IdSource,
         errands: std_mpsc::Sender<Errand>,
         snapshots: watch::Sender<Snapshot>,
     ) -> Self {
-        let started = Instant::now();
         Self {
-            started,
-            looked: started,
-            paused: Duration::ZERO,
+            clock: Clock::new(spec.heartbeat),
             sched,
-            reports: Reports::new(plan.map_tasks().get(), terms.reduce_tasks),
-            admission: Admission::new(chance),
-            roster: Roster::default(),
-            plan,
-            terms,
-            polls: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            begun: BTreeSet::new(),
+            reports: Reports::new(spec.plan.map_tasks().get(), spec.reduce_tasks),
+            spec,
+            members: Members::new(ids),
+            pending: PendingCalls::default(),
+            notes: Notes::default(),
             errands,
-            snapshots,
-            spans: [Span::default(); 2],
-            finish: Finish::NotYet,
-            stay_until: Time(Duration::ZERO),
-            alone_since: None,
-            deserted: None,
+            view: StatusView::new(snapshots),
+            shutdown,
         }
     }
 
-    /// Answers for so long at least, also when the job is over before.
-    pub(crate) fn stay(self, at_least: Duration) -> Self {
-        Self { stay_until: self.now() + at_least, ..self }
-    }
-
-    /// Goes on where an earlier life of the job was cut off. Before anything else happens.
+    /// Resumes the job where an earlier epoch was cut off. Before anything else happens.
     pub(crate) fn restore(mut self, recovered: Recovered) -> Self {
         for (map, times) in recovered.recalls {
             self.sched.restore_recalls(map, times);
         }
         for (map, commit) in recovered.maps {
-            let bucket_bytes = self.reports.enter_map(map, commit, self.plan.task_bytes(map));
+            let task_bytes = self.spec.plan.task_bytes(map);
+            let bucket_bytes = self.reports.enter_map(map, commit, task_bytes);
             self.sched.restore_map(map, &bucket_bytes);
         }
         for (reduce, commit) in recovered.reduces {
@@ -244,15 +127,15 @@ impl Driver {
         let mut interrupted = Box::pin(interrupted);
         let mut cancelled = false;
         loop {
-            self.look_for_workers();
-            self.act();
-            // Before the first event, too: an earlier life may have left nothing to do.
-            self.look_to_the_end();
+            self.cancel_if_abandoned();
+            self.carry_out_actions();
+            // Before the first event, too: an earlier epoch may have left nothing to do.
+            self.begin_shutdown();
             self.publish_snapshot();
-            if self.is_over() {
-                return self.end();
+            if self.shutdown.is_over(self.clock.now(), || self.all_know_end()) {
+                return self.into_ended();
             }
-            let wait = self.longest_wait();
+            let sleep = self.clock.sleep(self.deadline());
             // All branches are cancel safe: a lost race loses no event. The end goes first, so that
             // no flood of events can keep the user from it.
             tokio::select! {
@@ -260,125 +143,97 @@ impl Driver {
                 () = &mut interrupted, if !cancelled => {
                     cancelled = true;
                     tracing::info!("cancel");
-                    self.leave_out_pause(wait);
-                    let now = self.now();
-                    self.sched.handle_cancel(now);
+                    self.clock.wake(sleep);
+                    self.sched.handle_cancel(self.clock.now());
                 }
                 event = events.recv() => {
                     let event = event.expect("the service holds a sender as long as the loop runs");
-                    self.leave_out_pause(wait);
+                    self.clock.wake(sleep);
                     self.handle(event);
-                    // Those who wait with it share what is done once in a turn.
+                    // Events that wait already share what is done once in a turn.
                     for _ in 1..EVENTS_IN_A_TURN {
                         let Ok(event) = events.try_recv() else { break };
-                        self.act();
+                        self.carry_out_actions();
                         self.handle(event);
                     }
                 }
-                () = sleep_or_forever(wait) => {
-                    self.leave_out_pause(wait);
-                    let now = self.now();
-                    self.sched.handle_timeout(now);
+                () = sleep_or_forever(sleep) => {
+                    self.clock.wake(sleep);
+                    self.sched.handle_timeout(self.clock.now());
                 }
             }
         }
     }
 
-    fn now(&self) -> Time {
-        Time(self.started.elapsed().saturating_sub(self.paused))
-    }
-
-    /// Ends the job when no worker was there for too long.
-    fn look_for_workers(&mut self) {
-        if self.sched.outcome().is_some() || self.sched.snapshot().workers.alive > 0 {
-            self.alone_since = None;
-            return;
-        }
-        let now = self.now();
-        let since = *self.alone_since.get_or_insert(now);
-        let waited = now.0.saturating_sub(since.0);
-        if self.terms.worker_wait.is_some_and(|wait| waited >= wait) {
-            self.deserted = Some(waited);
+    fn cancel_if_abandoned(&mut self) {
+        let is_deserted =
+            self.sched.outcome().is_none() && self.sched.snapshot().workers.alive == 0;
+        let now = self.clock.now();
+        if self.shutdown.is_abandoned(now, is_deserted) {
             self.sched.handle_cancel(now);
         }
     }
 
-    /// When waiting for a worker ends, if it does.
-    fn patience_ends(&self) -> Option<Time> {
-        Some(self.alone_since? + self.terms.worker_wait?)
-    }
-
-    /// Until the next deadline, if there is one; but not so long that a pause of this process
-    /// would pass for it.
-    fn longest_wait(&self) -> Option<Duration> {
-        let deadline = match self.finish {
-            Finish::NotYet | Finish::Tidying => {
-                self.sched.poll_timeout().into_iter().chain(self.patience_ends()).min()
-            }
-            Finish::Lingering { .. } if self.now() < self.stay_until => Some(self.stay_until),
-            Finish::Lingering { until, .. } => Some(until),
-        };
-        let left = deadline?.0.saturating_sub(self.now().0);
-        Some(left.min(self.terms.heartbeat))
-    }
-
-    /// Notices that this process was stopped (SIGSTOP, a frozen machine) while it meant to `wait`.
-    ///
-    /// On the clock of the wall every lease has run out then, and the heartbeats that lie in the
-    /// sockets would come too late. So the scheduler is not told of that time: everybody has as
-    /// much of it left as before, less two heartbeats.
-    fn leave_out_pause(&mut self, wait: Option<Duration>) {
-        // Without a deadline the loop rightly sleeps for any time, and nobody has a lease to lose.
-        if wait.is_some() {
-            let pause = self.looked.elapsed().saturating_sub(2 * self.terms.heartbeat);
-            if pause >= Duration::from_secs(1) {
-                tracing::warn!("this process stood still for {:.1} s", pause.as_secs_f64());
-            }
-            self.paused += pause;
+    /// Has the committer clean up, once the scheduler has decided how the job ends.
+    fn begin_shutdown(&mut self) {
+        if let Some(outcome) = self.sched.outcome()
+            && let Some(errand) = self.shutdown.begin(outcome)
+        {
+            self.send(errand);
         }
-        self.looked = Instant::now();
+    }
+
+    fn all_know_end(&self) -> bool {
+        !self.members.roster.unaware_of_end().any(|worker| self.sched.knows(worker))
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.shutdown.deadline(self.clock.now(), self.sched.poll_timeout())
+    }
+
+    fn publish_snapshot(&mut self) {
+        self.view.note_ends(self.clock.now(), &self.sched.snapshot());
+        self.view.publish(self.observed());
+    }
+
+    fn observed(&self) -> Observed<'_> {
+        Observed {
+            now: self.clock.now(),
+            sched: &self.sched,
+            reports: &self.reports,
+            input_bytes: self.spec.plan.bytes(),
+            violations: self.members.violations(),
+        }
+    }
+
+    fn send(&self, errand: Errand) {
+        self.errands.send(errand).expect("the committer runs as long as the loop can send to it");
+    }
+
+    fn into_ended(self) -> Ended {
+        Ended {
+            snapshot: self.view.snapshot(self.observed()),
+            sched: self.sched,
+            reports: self.reports,
+            roster: self.members.roster,
+            elapsed: self.view.elapsed(),
+            deserted: self.shutdown.deserted(),
+            finished: self.shutdown.into_finished(),
+        }
     }
 
     fn handle(&mut self, event: Event) {
-        let now = self.now();
-        // A reply that cannot be sent: the caller has gone. It calls again if it lives.
+        let now = self.clock.now();
+        // A reply that cannot be sent: the caller has disconnected. It calls again if it lives.
         match event {
+            Event::Call(call) => self.handle_call(now, call),
             Event::CommitterDied => panic!("the committer panicked"),
             Event::Died { name, death } => self.handle_died(now, &name, death),
-            Event::Finished(result) => {
-                self.finish = Finish::Lingering { until: now + LINGER_MAX, result };
-            }
-            Event::Heartbeat { peer, caller, running, reply } => {
-                let _ = reply.send(self.handle_heartbeat(now, &peer, &caller, running));
-            }
-            Event::Leave { peer, caller, reply } => {
-                let _ = reply.send(self.handle_leave(now, &peer, &caller));
-            }
-            Event::NextTask { peer, caller, reply } => {
-                self.handle_next_task(now, &peer, &caller, reply);
-            }
-            Event::Published { attempt, result } => self.handle_published(now, attempt, result),
+            Event::Finished(result) => self.shutdown.linger(now, result),
+            Event::Published { attempt, result: Ok(()) } => self.handle_published(now, attempt),
+            Event::Published { attempt, result: Err(cause) } => self.reject(now, attempt, cause),
             Event::Register { peer, register, reply } => {
                 let _ = reply.send(self.handle_register(now, &peer, register));
-            }
-            Event::Report { peer, caller, attempt, outcome, reply, next } => {
-                match self.member(now, &peer, &caller, Some(attempt_id(attempt))) {
-                    Ok(Some(worker)) => {
-                        let next = next.map(|next| (worker, next));
-                        let reporter = Reporter { verdict: reply, next };
-                        self.handle_report(now, worker, attempt_id(attempt), outcome, reporter);
-                    }
-                    Ok(None) => {
-                        tracing::info!(
-                            "stale report of {} from another session",
-                            attempt_id(attempt)
-                        );
-                        let _ = reply.send(Ok(Verdict::Stale));
-                    }
-                    Err(refusal) => {
-                        let _ = reply.send(Err(refusal));
-                    }
-                }
             }
             Event::Status { reply } => {
                 let _ = reply.send(Ok(self.status()));
@@ -386,89 +241,146 @@ impl Driver {
         }
     }
 
-    fn handle_next_task(
+    fn status(&self) -> Status {
+        self.view.status(self.spec.session.clone(), self.observed())
+    }
+
+    fn handle_register(
         &mut self,
         now: Time,
         peer: &Peer,
-        caller: &Caller,
-        reply: Reply<TaskAnswer>,
-    ) {
-        match self.member(now, peer, caller, None) {
-            Ok(Some(worker)) => self.give_task(now, worker, reply),
-            Ok(None) => {
-                let _ = reply.send(Ok(TaskAnswer::Register));
+        register: Register,
+    ) -> Result<RegisterAnswer, Refusal> {
+        let sched = &self.sched;
+        let is_alive = |worker| sched.knows(worker);
+        let admitted = match self.members.register(now, peer, register, &self.spec, is_alive) {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::Denied(denial)) => return Err(self.shut_out(now, denial)),
+            Err(NotAdmitted::Unfit(answer)) => return Ok(answer),
+        };
+        let worker = admitted.worker;
+        if self.sched.outcome().is_some() {
+            self.members.roster.note_knows_end(worker);
+            return Ok(RegisterAnswer::Exit);
+        }
+        tracing::info!(worker = self.members.roster.describe(worker), "register {worker}");
+        self.sched.handle_register(now, worker);
+        Ok(RegisterAnswer::Registered(self.spec.registered(admitted)))
+    }
+
+    /// Shuts out the workers that a denial names. Returns the answer to the call that was denied.
+    fn shut_out(&mut self, now: Time, denial: Denial) -> Refusal {
+        for worker in denial.shut_out {
+            tracing::info!("leave {worker}");
+            if let Some(poll) = self.pending.take_poll(worker) {
+                let _ = poll.send(Err(shut_out()));
             }
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
+            // The end of the job does not wait for it.
+            self.members.roster.note_knows_end(worker);
+            self.sched.handle_leave(now, worker);
+        }
+        denial.refusal
+    }
+
+    fn note_violation(&mut self, now: Time, worker: WorkerId, violation: Violation) -> Refusal {
+        let denial = self.members.note_violation(now, worker, violation);
+        self.shut_out(now, denial)
+    }
+
+    fn handle_call(&mut self, now: Time, call: Call) {
+        match self.identify(now, &call) {
+            Ok(Some(worker)) => self.handle_request(now, worker, call.request),
+            Ok(None) => call.request.answer_unknown(),
+            Err(refusal) => call.request.refuse(refusal),
+        }
+    }
+
+    /// The worker that calls, if it belongs to this session. It may be considered dead. An attempt
+    /// that the call names was assigned to it at some time, whatever has become of it since.
+    fn identify(&mut self, now: Time, call: &Call) -> Result<Option<WorkerId>, Refusal> {
+        let Call { peer, caller, request } = call;
+        let identified = self.members.identify(now, peer, caller, &self.spec.session);
+        let identified = identified.map_err(|denial| self.shut_out(now, denial))?;
+        let Some(worker) = identified else { return Ok(None) };
+        if let Some(attempt) = request.attempt()
+            && !self.was_assigned(worker, attempt)
+        {
+            return Err(self.note_violation(now, worker, Violation::Attempt(attempt)));
+        }
+        self.members.roster.note_call(now, worker);
+        Ok(Some(worker))
+    }
+
+    fn was_assigned(&self, worker: WorkerId, attempt: AttemptId) -> bool {
+        let record = self.sched.attempts(attempt.task).get(attempt.number as usize);
+        record.is_some_and(|record| record.worker == worker)
+    }
+
+    fn handle_request(&mut self, now: Time, worker: WorkerId, request: Request) {
+        match request {
+            Request::Heartbeat { running, reply } => {
+                let _ = reply.send(Ok(self.handle_heartbeat(now, worker, running)));
+            }
+            Request::Leave { reply } => {
+                tracing::info!("leave {worker}");
+                self.pending.take_poll(worker);
+                self.sched.handle_leave(now, worker);
+                let _ = reply.send(Ok(()));
+            }
+            Request::NextTask { reply } => self.handle_next_task(now, worker, reply),
+            Request::Report { attempt, outcome, reply, next } => {
+                let next = next.map(|next| (worker, next));
+                let reporter = Reporter { verdict: reply, next };
+                self.handle_report(now, worker, ids::attempt_id(attempt), outcome, reporter);
             }
         }
     }
 
-    fn give_task(&mut self, now: Time, worker: WorkerId, reply: Reply<TaskAnswer>) {
-        if let Err(refusal) = self.admission.may_be_given(now, worker) {
+    fn handle_next_task(&mut self, now: Time, worker: WorkerId, reply: Reply<TaskAnswer>) {
+        if let Err(refusal) = self.members.check_rate(now, worker) {
             let _ = reply.send(Err(refusal));
             return;
         }
         tracing::debug!("idle {worker}");
         self.sched.handle_idle(now, worker);
         if self.sched.outcome().is_some() {
-            self.roster.tell_end(worker);
+            self.members.roster.note_knows_end(worker);
             let _ = reply.send(Ok(TaskAnswer::Exit));
         } else if self.sched.knows(worker) {
-            // A call that waited before is dropped with this, and so answered: its caller has made
-            // this one.
-            self.polls.insert(worker, reply);
+            self.pending.hold_poll(worker, reply);
         } else {
             let _ = reply.send(Ok(TaskAnswer::Register));
         }
     }
 
-    fn handle_leave(&mut self, now: Time, peer: &Peer, caller: &Caller) -> Result<(), Refusal> {
-        if let Some(worker) = self.member(now, peer, caller, None)? {
-            tracing::info!("leave {worker}");
-            self.polls.remove(&worker);
-            self.sched.handle_leave(now, worker);
-        }
-        Ok(())
-    }
-
-    fn handle_heartbeat(
-        &mut self,
-        now: Time,
-        peer: &Peer,
-        caller: &Caller,
-        running: Option<Running>,
-    ) -> Result<Order, Refusal> {
-        let named = running.map(|running| attempt_id(running.attempt));
-        let Some(worker) = self.member(now, peer, caller, named)? else {
-            return Ok(Order::Register);
-        };
+    fn handle_heartbeat(&mut self, now: Time, worker: WorkerId, running: Option<Running>) -> Order {
         let beat = running.map(|running| Beat {
-            attempt: attempt_id(running.attempt),
+            attempt: ids::attempt_id(running.attempt),
             progress: running.progress,
             bytes: running.bytes,
         });
-        let order = self.sched.handle_heartbeat(now, worker, beat);
-        Ok(match order {
+        match self.sched.handle_heartbeat(now, worker, beat) {
             scheduler::Order::Abandon => Order::Abandon,
             scheduler::Order::Continue => {
-                if let Some(running) = running
-                    && self.is_open(attempt_id(running.attempt))
-                {
-                    self.reports.beat(now, attempt_id(running.attempt), running);
+                if let Some(running) = running {
+                    let attempt = ids::attempt_id(running.attempt);
+                    // A worker names an attempt that is committed until it has the answer. What the
+                    // attempt did is in the totals by then, and would count twice.
+                    if self.is_open(attempt) {
+                        self.reports.note_progress(now, attempt, running);
+                    }
                 }
                 Order::Continue
             }
             scheduler::Order::Exit => {
-                self.roster.tell_end(worker);
+                self.members.roster.note_knows_end(worker);
                 Order::Exit
             }
             scheduler::Order::Register => Order::Register,
-        })
+        }
     }
 
-    /// Whether the attempt runs or is being published. A worker goes on naming an attempt that is
-    /// committed until it has the answer; what it did is in the totals then, and would count twice.
+    /// Whether the attempt runs or is being published.
     fn is_open(&self, attempt: AttemptId) -> bool {
         let record = self.sched.attempts(attempt.task).get(attempt.number as usize);
         record.is_some_and(|record| record.ended.is_none())
@@ -484,18 +396,18 @@ impl Driver {
     ) {
         let verdict = match outcome {
             Outcome::Failed(failure) => {
-                // Whoever repeats it has been heard.
+                // A repeated report was logged before.
                 match self.is_open(attempt) {
                     true => tracing::warn!("failed {worker} {attempt}: {failure}"),
                     false => tracing::debug!("failed {worker} {attempt}: {failure}"),
                 }
-                self.fail_reported(now, worker, attempt, Cause::Reported(failure))
+                self.handle_failed(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
-                if !self.reports.fits(attempt, &outcome, self.plan.bytes()) =>
+                if !self.reports.fits(attempt, &outcome, self.spec.plan.bytes()) =>
             {
-                self.handle_unfit(now, worker, attempt);
-                // That it is noted as a failure is not what a worker would take "accepted" for.
+                self.handle_impossible(now, worker, attempt);
+                // It is noted as a failure, and no worker takes "accepted" for that.
                 scheduler::Verdict::Stale
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. }) => {
@@ -504,7 +416,7 @@ impl Driver {
                 tracing::info!("done {worker} {attempt}: {verdict}");
                 if verdict == scheduler::Verdict::Stale && faults::is_wrong("driver::no-fence") {
                     self.reports.keep_report(attempt, worker, outcome);
-                    self.publish(attempt);
+                    self.publish(now, attempt);
                 } else if verdict == scheduler::Verdict::Publishing {
                     self.reports.keep_report(attempt, worker, outcome);
                     faults::reach("driver::decided", attempt.task.phase);
@@ -521,49 +433,43 @@ impl Driver {
         self.answer(now, reporter, verdict);
     }
 
-    /// The attempt won, and is about to be published. Who asks for its next task need not wait for
-    /// that, as long as there is enough to do; but if too much is to be published already.
+    /// The attempt won, and is about to be published. A worker that asks for its next task need not
+    /// wait for that while there is enough to do, unless too much waits to be published already.
     fn answer_decided(&mut self, now: Time, attempt: AttemptId, mut reporter: Reporter) {
-        let files = match attempt.task.phase {
-            Phase::Map => self.terms.reduce_tasks as usize,
-            Phase::Reduce => 1,
-        };
+        let files = self.spec.objects(attempt.task.phase);
         let keeps_up = self.reports.publishing().saturating_mul(files) <= PUBLISHING_FILES_MAX;
         if reporter.next.is_some() && keeps_up && self.has_much_to_do(attempt.task.phase) {
             self.answer(now, reporter, Verdict::Taken);
         } else {
             // It asks when it has the answer.
             reporter.next = None;
-            let waiting = self.answers.entry(attempt).or_default();
-            // Whoever repeats its report has given up the call before.
-            waiting.retain(|reporter| !reporter.verdict.is_closed());
-            waiting.push(reporter);
+            self.pending.hold_report(attempt, reporter);
         }
     }
 
     fn answer(&mut self, now: Time, reporter: Reporter, verdict: Verdict) {
         let is_stale = verdict == Verdict::Stale;
-        // Who has gone reports again, if it lives, and asks then.
+        // A worker that has disconnected reports again, if it lives, and asks then.
         if reporter.verdict.send(Ok(verdict)).is_ok()
             && !is_stale
             && let Some((worker, next)) = reporter.next
         {
-            self.give_task(now, worker, next);
+            self.handle_next_task(now, worker, next);
         }
     }
 
-    /// A successful report that does not fit its task: a failure of the attempt, and a lie. Whoever
-    /// repeats it does not lie again.
-    fn handle_unfit(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
+    /// A successful report that cannot be true of its task: the attempt fails, and the worker has
+    /// violated the protocol. A repeated report violates nothing more.
+    fn handle_impossible(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
         let is_first = self.is_open(attempt);
         tracing::info!("failed {worker} {attempt}: the report does not fit the task");
-        let verdict = self.fail_reported(now, worker, attempt, Cause::Violation);
+        let verdict = self.handle_failed(now, worker, attempt, Cause::Violation);
         if is_first && verdict == scheduler::Verdict::Accepted {
-            self.catch(now, worker, Violation::Report(attempt));
+            self.note_violation(now, worker, Violation::Report(attempt));
         }
     }
 
-    fn fail_reported(
+    fn handle_failed(
         &mut self,
         now: Time,
         worker: WorkerId,
@@ -578,11 +484,11 @@ impl Driver {
             let recalled = self.sched.snapshot().maps_recalled;
             let verdict = self.sched.handle_lost(now, worker, attempt, map);
             if self.sched.snapshot().maps_recalled > recalled {
-                self.note_recall(map, attempt, failure.to_string());
+                self.send(Errand::Note(notes::recalled(map, attempt, failure.to_string())));
             }
             verdict
         } else {
-            self.sched.handle_failed(now, worker, attempt, act::severity(&cause))
+            self.sched.handle_failed(now, worker, attempt, actions::severity(&cause))
         };
         if verdict == scheduler::Verdict::Accepted {
             self.reports.fail(attempt, cause);
@@ -590,69 +496,57 @@ impl Driver {
         verdict
     }
 
-    fn handle_published(&mut self, now: Time, attempt: AttemptId, result: Result<(), Cause>) {
-        let verdict = match result {
-            Ok(()) => {
-                tracing::info!("published {attempt}");
-                let task_bytes = match attempt.task.phase {
-                    Phase::Map => self.plan.task_bytes(attempt.task.index),
-                    Phase::Reduce => 0,
-                };
-                let bucket_bytes = self.reports.commit(attempt, task_bytes);
-                self.sched.handle_published(now, attempt, &bucket_bytes);
-                Verdict::Accepted
-            }
-            Err(cause) => {
-                self.reject(now, attempt, cause);
-                Verdict::Stale
-            }
-        };
-        for reporter in self.answers.remove(&attempt).unwrap_or_default() {
-            self.answer(now, reporter, verdict);
+    /// The worker process called `name` has died, as its parent process reports.
+    fn handle_died(&mut self, now: Time, name: &str, death: Death) {
+        // The name has a process id, and the system gives those out again: the last one is meant.
+        if let Some(worker) = self.members.roster.note_death(name, death) {
+            tracing::info!("died {worker}");
+            self.pending.take_poll(worker);
+            self.sched.handle_died(now, worker);
         }
     }
 
-    /// What an attempt reported cannot be its task's output.
+    /// `attempt` is committed: its objects have their final names and are recorded.
+    fn handle_published(&mut self, now: Time, attempt: AttemptId) {
+        tracing::info!("published {attempt}");
+        let bucket_bytes = self.reports.commit(attempt, self.spec.input_bytes(attempt.task));
+        self.sched.handle_published(now, attempt, &bucket_bytes);
+        for reporter in self.pending.take_reports(attempt) {
+            self.answer(now, reporter, Verdict::Accepted);
+        }
+    }
+
+    /// What `attempt` reported cannot become its task's output.
     fn reject(&mut self, now: Time, attempt: AttemptId, cause: Cause) {
-        let cause_text = rpc::message::sentence(&cause);
-        tracing::error!("publish_failed {attempt}: {cause_text}");
-        let severity = act::severity(&cause);
-        let is_violation = cause.is_violation();
-        let reported = self.reports.report(attempt).map(|(worker, _)| *worker);
+        let sentence = message::sentence(&cause);
+        tracing::error!("publish_failed {attempt}: {sentence}");
+        let severity = actions::severity(&cause);
+        let violator = self.reports.report(attempt).map(|(worker, _)| *worker);
+        let violator = violator.filter(|_| cause.is_violation());
         self.reports.fail(attempt, cause);
         self.sched.handle_publish_failed(now, attempt, severity);
-        if let Some(worker) = reported.filter(|_| is_violation) {
-            self.catch(now, worker, Violation::Staged(attempt, cause_text));
+        if let Some(worker) = violator {
+            self.note_violation(now, worker, Violation::Staged(attempt, sentence));
+        }
+        for reporter in self.pending.take_reports(attempt) {
+            self.answer(now, reporter, Verdict::Stale);
         }
     }
 }
 
-fn attempt_id(attempt: Attempt) -> AttemptId {
-    let phase = match attempt.phase {
-        rpc::message::Phase::Map => Phase::Map,
-        rpc::message::Phase::Reduce => Phase::Reduce,
-    };
-    AttemptId { task: TaskId { phase, index: attempt.task }, number: attempt.number }
-}
-
-async fn sleep_or_forever(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
+async fn sleep_or_forever(sleep: Option<Duration>) {
+    match sleep {
+        Some(sleep) => tokio::time::sleep(sleep).await,
         None => std::future::pending().await,
     }
 }
 
-/// So many events are dealt with before the loop looks at the clock, and at the user.
+/// So many events are handled before the loop looks at the clock, and at the user.
 const EVENTS_IN_A_TURN: usize = 64;
 
 /// Files that wait for the committer, before workers wait for it as well: it has to keep some 100
 /// bytes for each of them.
 const PUBLISHING_FILES_MAX: usize = 100_000;
-
-/// How long the driver stays after the end for workers that were not told yet. A healthy one asks
-/// at least once in a heartbeat, which is a second; the promise is that everything has ended two
-/// seconds after the job.
-const LINGER_MAX: Duration = Duration::from_millis(1500);
 
 #[cfg(test)]
 mod tests;

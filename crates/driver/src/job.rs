@@ -11,17 +11,18 @@ use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use rpc::{Credentials, ServeError};
-use scheduler::{Job, JobFailure, Limits, Outcome, Phase, Scheduler};
+use scheduler::{JobFailure, Limits, Outcome, Phase, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::admission::Chance;
+use crate::admission::IdSource;
 use crate::committer::{COMPANY_WAIT, Committer, Errand};
-use crate::driver::{Driver, Ended, Event, Terms};
+use crate::driver::{Driver, Ended, Event, Shutdown};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::recovery::Recovered;
 use crate::service::Service;
+use crate::spec::JobSpec;
 use crate::status::{DiskFault, Snapshot, Summary};
 use crate::story::{AttemptStory, Death};
 
@@ -38,17 +39,15 @@ pub struct Prepared {
 
 /// A job that has begun in its journal, whatever it runs on: a machine, or a simulation of one.
 pub(crate) struct BegunJob {
-    pub(crate) plan: Plan,
-    pub(crate) terms: Terms,
-    /// Of the ids of workers.
-    pub(crate) chance: Chance,
+    pub(crate) spec: JobSpec,
+    pub(crate) shutdown: Shutdown,
+    /// For the workers.
+    pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Journal,
     /// What an earlier life of the same job has committed.
     pub(crate) recovered: Option<Recovered>,
-    /// How long the driver answers at least.
-    pub(crate) stay: Duration,
     /// Where the loop will hear of what happens.
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) inbox: mpsc::Receiver<Event>,
@@ -80,32 +79,32 @@ impl Prepared {
 
     /// `N`.
     pub fn map_tasks(&self) -> u32 {
-        self.begun.plan.map_tasks().get()
+        self.begun.spec.plan.map_tasks().get()
     }
 
     /// `M`.
     pub fn reduce_tasks(&self) -> u32 {
-        self.begun.terms.reduce_tasks
+        self.begun.spec.reduce_tasks
     }
 
     /// How many files will be read.
     pub fn input_files(&self) -> usize {
-        self.begun.plan.inputs().len()
+        self.begun.spec.plan.inputs().len()
     }
 
     /// How many bytes they have.
     pub fn input_bytes(&self) -> u64 {
-        self.begun.plan.bytes()
+        self.begun.spec.plan.bytes()
     }
 
     /// The real path of the results folder.
     pub fn files(&self) -> &Path {
-        &self.begun.terms.files
+        &self.begun.spec.files
     }
 
     /// Every folder that a worker must be allowed to use.
     pub fn folders(&self) -> &[PathBuf] {
-        &self.begun.terms.folders
+        &self.begun.spec.folders
     }
 
     /// Whether the folder holds the results of an earlier job, which this one will replace file by
@@ -132,7 +131,8 @@ impl Prepared {
     pub fn expecting_workers(self) -> Self {
         /// Twice the longest time between two looks of a worker.
         const STAY: Duration = Duration::from_secs(1);
-        Self { begun: BegunJob { stay: STAY, ..self.begun }, ..self }
+        let shutdown = self.begun.shutdown.staying(STAY);
+        Self { begun: BegunJob { shutdown, ..self.begun }, ..self }
     }
 
     /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
@@ -204,15 +204,10 @@ impl BegunJob {
             }
         };
 
-        let plan = Arc::new(self.plan);
-        let map_bytes = (0..plan.map_tasks().get()).map(|task| plan.task_bytes(task)).collect();
-        let job = Job { map_bytes, reduce_tasks: self.terms.reduce_tasks };
-        let files = self.terms.files.clone();
-        let sched = Scheduler::new(&job, self.limits);
-        let driver =
-            Driver::new(sched, Arc::clone(&plan), self.terms, self.chance, errands, snapshots)
-                .restore(self.recovered.unwrap_or_default())
-                .stay(self.stay);
+        let (plan, files) = (Arc::clone(&self.spec.plan), self.spec.files.clone());
+        let sched = Scheduler::new(&self.spec.for_scheduler(), self.limits);
+        let driver = Driver::new(sched, self.spec, self.shutdown, self.ids, errands, snapshots)
+            .restore(self.recovered.unwrap_or_default());
         let ended = driver.drive(inbox, interrupted).await;
 
         // The receiver is gone if the server has broken.
@@ -353,9 +348,9 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         invalid_bytes: totals.invalid_bytes,
         distinct_words: totals.distinct_words,
         output_bytes: totals.output_bytes,
-        workers: ended.roster.enrolled(),
+        workers: ended.roster.added(),
         elapsed: ended.elapsed,
-        outputs: (0..ended.snapshot.reduce.tasks).map(output).collect(),
+        outputs: (0..ended.snapshot.reduce.counts.tasks).map(output).collect(),
         snapshot: ended.snapshot,
         files,
     })

@@ -9,6 +9,7 @@ use rpc::message::{Failure, Outcome, Running};
 use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
 use store::{Digest, StoreError};
 
+use crate::ids::digest;
 use crate::journal::JournalError;
 use crate::recovery::{MapCommit, ReduceCommit};
 use crate::status::DiskFault;
@@ -123,7 +124,7 @@ pub(crate) struct Live {
 
 /// What a live attempt said of itself last.
 #[derive(Clone, Copy, Debug)]
-struct Beat {
+struct Progress {
     running: Running,
     /// When its progress last grew.
     advanced: Option<Time>,
@@ -148,7 +149,7 @@ pub(crate) struct Reports {
     /// How attempts that did not commit ended, and how much they had read, if they said so.
     conclusions: BTreeMap<AttemptId, (Ending, Option<u64>)>,
     /// The last heartbeat of each live attempt.
-    running: BTreeMap<AttemptId, Beat>,
+    running: BTreeMap<AttemptId, Progress>,
     live_map: Live,
     live_reduce: Live,
     totals: Totals,
@@ -215,18 +216,18 @@ impl Reports {
     }
 
     /// A heartbeat of a live attempt.
-    pub(crate) fn beat(&mut self, now: Time, attempt: AttemptId, running: Running) {
+    pub(crate) fn note_progress(&mut self, now: Time, attempt: AttemptId, running: Running) {
         let before = self.running.get(&attempt).copied();
         let advanced = match before {
             Some(before) if running.progress <= before.running.progress => before.advanced,
             None if running.progress == 0 => None,
             Some(_) | None => Some(now),
         };
-        self.set_running(attempt, Some(Beat { running, advanced }));
+        self.set_running(attempt, Some(Progress { running, advanced }));
     }
 
     /// When a live attempt was last seen to make progress, if it ever was.
-    pub(crate) fn advanced(&self, attempt: AttemptId) -> Option<Time> {
+    pub(crate) fn last_progress(&self, attempt: AttemptId) -> Option<Time> {
         self.running.get(&attempt)?.advanced
     }
 
@@ -238,10 +239,10 @@ impl Reports {
     }
 
     /// Returns what was known of it before.
-    fn set_running(&mut self, attempt: AttemptId, beat: Option<Beat>) -> Option<Beat> {
+    fn set_running(&mut self, attempt: AttemptId, progress: Option<Progress>) -> Option<Progress> {
         let before = self.furthest(attempt.task);
-        let last = match beat {
-            Some(beat) => self.running.insert(attempt, beat),
+        let last = match progress {
+            Some(progress) => self.running.insert(attempt, progress),
             None => self.running.remove(&attempt),
         };
         let after = self.furthest(attempt.task);
@@ -254,7 +255,7 @@ impl Reports {
     /// What the live attempt at `task` that has read most said of itself.
     fn furthest(&self, task: TaskId) -> Live {
         let all = AttemptId { task, number: 0 }..=AttemptId { task, number: u32::MAX };
-        let furthest = self.running.range(all).map(|(_, beat)| beat.running);
+        let furthest = self.running.range(all).map(|(_, progress)| progress.running);
         let furthest = furthest.max_by_key(|running| running.bytes);
         furthest.map_or(Live::default(), |Running { bytes, words, .. }| Live { bytes, words })
     }
@@ -371,11 +372,6 @@ impl Reports {
     }
 }
 
-/// The wire's digest as the store has it.
-pub(crate) fn digest(digest: rpc::message::Digest) -> Digest {
-    Digest { bytes: digest.bytes, crc32: digest.crc32 }
-}
-
 /// An attempt stages at most so many bytes for each byte of the job's input. A byte of text becomes
 /// at most one and a half of a word in lower case (U+0130 has two, and three then), and a word one
 /// more; a word of one byte that occurs once becomes twice its line, `a 1`. What is longer was not
@@ -404,7 +400,7 @@ mod tests {
         for (attempt, bytes, live) in
             [(other, 1000, 1000), (first, 50, 1050), (backup, 20, 1050), (backup, 70, 1070)]
         {
-            reports.beat(Time::default(), attempt, running(attempt, bytes));
+            reports.note_progress(Time::default(), attempt, running(attempt, bytes));
             let expected = Live { bytes: live, words: live / 10 };
             assert_eq!(reports.live(Phase::Map), expected, "{attempt}");
         }

@@ -1,9 +1,9 @@
-//! The workers that ever registered: what they are called, and whether they know that the job is
-//! over.
+//! The roster of workers that were ever admitted: their names, and whether they know that the job
+//! is over.
 //!
-//! The scheduler knows workers by number alone and forgets those that fall silent. Here those who
-//! have worked are not forgotten, for the story of their attempts names them. Who has not, and is
-//! gone, is forgotten when there are too many of them.
+//! The scheduler knows workers by number alone and forgets those that fall silent. The roster keeps
+//! all that were assigned an attempt, for the story of the attempt names its worker. Departed
+//! workers without one are evicted when there are too many.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,20 @@ use crate::story::Death;
 /// The workers of this session.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    members: BTreeMap<WorkerId, Member>,
-    /// All that ever came.
-    enrolled: usize,
-    /// With so many members it is time to see who can be forgotten.
-    crowd: usize,
+    entries: BTreeMap<WorkerId, Entry>,
+    /// All workers that were ever added.
+    added: usize,
+    /// With so many entries it is time to look for departed workers.
+    sweep_at: usize,
 }
 
 #[derive(Debug)]
-struct Member {
+struct Entry {
     name: String,
-    /// An attempt was given to it at some time.
-    has_worked: bool,
-    /// When it called last.
-    heard: Time,
-    /// How it died, if somebody saw it.
+    /// An attempt was assigned to it at some time.
+    was_assigned: bool,
+    last_call: Time,
+    /// How it died, if its parent process saw it.
     death: Option<Death>,
     /// An answer that says so was given to it. That it arrived is likely, not certain.
     knows_end: bool,
@@ -36,84 +35,84 @@ struct Member {
 
 impl Roster {
     /// `worker` has registered, perhaps again.
-    pub(crate) fn enroll(&mut self, worker: WorkerId, name: String) {
-        self.members.entry(worker).or_insert_with(|| {
-            self.enrolled += 1;
-            let heard = Time::default();
-            Member { name, has_worked: false, heard, death: None, knows_end: false }
+    pub(crate) fn add(&mut self, worker: WorkerId, name: String) {
+        self.entries.entry(worker).or_insert_with(|| {
+            self.added += 1;
+            let last_call = Time::default();
+            Entry { name, was_assigned: false, last_call, death: None, knows_end: false }
         });
     }
 
-    /// An attempt is given to `worker`: it is not forgotten from now on.
-    pub(crate) fn employ(&mut self, worker: WorkerId) {
-        if let Some(member) = self.members.get_mut(&worker) {
-            member.has_worked = true;
+    /// An attempt is assigned to `worker`: it is never evicted from now on.
+    pub(crate) fn note_assigned(&mut self, worker: WorkerId) {
+        if let Some(entry) = self.entries.get_mut(&worker) {
+            entry.was_assigned = true;
         }
     }
 
-    /// Forgets who is not `alive` and has not worked, when there are many.
-    pub(crate) fn forget_strangers(&mut self, alive: impl Fn(WorkerId) -> bool) {
-        if self.members.len() >= self.crowd.max(CROWD_MIN) {
-            self.members.retain(|&worker, member| member.has_worked || alive(worker));
+    /// Evicts workers that are not `alive` and were never assigned an attempt, when there are many.
+    pub(crate) fn evict_idle(&mut self, is_alive: impl Fn(WorkerId) -> bool) {
+        if self.entries.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.entries.retain(|&worker, entry| entry.was_assigned || is_alive(worker));
             // As many must come again before it is worth another look.
-            self.crowd = 2 * self.members.len();
+            self.sweep_at = 2 * self.entries.len();
         }
     }
 
     /// For people: `w3 (host:pid)`.
     pub(crate) fn describe(&self, worker: WorkerId) -> String {
-        match self.members.get(&worker) {
-            Some(member) => format!("{worker} ({})", member.name),
+        match self.entries.get(&worker) {
+            Some(entry) => format!("{worker} ({})", entry.name),
             None => worker.to_string(),
         }
     }
 
     /// `worker` has called.
-    pub(crate) fn hear(&mut self, now: Time, worker: WorkerId) {
-        if let Some(member) = self.members.get_mut(&worker) {
-            member.heard = now;
+    pub(crate) fn note_call(&mut self, now: Time, worker: WorkerId) {
+        if let Some(entry) = self.entries.get_mut(&worker) {
+            entry.last_call = now;
         }
     }
 
     /// When `worker` called last.
-    pub(crate) fn heard(&self, worker: WorkerId) -> Time {
-        self.members.get(&worker).map_or(Time::default(), |member| member.heard)
+    pub(crate) fn last_call(&self, worker: WorkerId) -> Time {
+        self.entries.get(&worker).map_or(Time::default(), |entry| entry.last_call)
     }
 
     /// The worker called `name` has died: the latest, if several had that name. Returns its number,
-    /// if it ever came.
-    pub(crate) fn bury(&mut self, name: &str, death: Death) -> Option<WorkerId> {
-        let (&worker, member) =
-            self.members.iter_mut().rev().find(|(_, member)| member.name == name)?;
-        member.death.get_or_insert(death);
+    /// if it ever registered.
+    pub(crate) fn note_death(&mut self, name: &str, death: Death) -> Option<WorkerId> {
+        let (&worker, entry) =
+            self.entries.iter_mut().rev().find(|(_, entry)| entry.name == name)?;
+        entry.death.get_or_insert(death);
         Some(worker)
     }
 
-    /// How `worker` died, if somebody saw it.
+    /// How `worker` died, if its parent process saw it.
     pub(crate) fn death(&self, worker: WorkerId) -> Option<Death> {
-        self.members.get(&worker)?.death
+        self.entries.get(&worker)?.death
     }
 
-    /// How many ever came.
-    pub(crate) fn enrolled(&self) -> usize {
-        self.enrolled
+    /// How many workers were ever added.
+    pub(crate) fn added(&self) -> usize {
+        self.added
     }
 
-    /// `worker` was told that the job is over, or is not to be told.
-    pub(crate) fn tell_end(&mut self, worker: WorkerId) {
-        if let Some(member) = self.members.get_mut(&worker) {
-            member.knows_end = true;
+    /// `worker` was told that the job is over, or need not be told.
+    pub(crate) fn note_knows_end(&mut self, worker: WorkerId) {
+        if let Some(entry) = self.entries.get_mut(&worker) {
+            entry.knows_end = true;
         }
     }
 
-    /// Workers that were not told.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = WorkerId> {
-        self.members.iter().filter(|(_, member)| !member.knows_end).map(|(&worker, _)| worker)
+    /// The workers that were not told that the job is over.
+    pub(crate) fn unaware_of_end(&self) -> impl Iterator<Item = WorkerId> {
+        self.entries.iter().filter(|(_, entry)| !entry.knows_end).map(|(&worker, _)| worker)
     }
 }
 
-/// Fewer are not worth a look: as many as one identity may have at the gate.
-const CROWD_MIN: usize = 20_000;
+/// Fewer are not worth a look: as many as may register with one identity.
+const SWEEP_MIN: usize = 20_000;
 
 #[cfg(test)]
 mod tests {
@@ -123,43 +122,43 @@ mod tests {
     const OTHER: WorkerId = WorkerId(1);
 
     #[test]
-    fn worker_that_registers_again_is_one_worker() {
+    fn repeated_registration_adds_no_worker() {
         let mut roster = Roster::default();
-        roster.enroll(ONE, "a".to_owned());
-        roster.enroll(OTHER, "b".to_owned());
-        roster.enroll(ONE, "a".to_owned());
+        roster.add(ONE, "a".to_owned());
+        roster.add(OTHER, "b".to_owned());
+        roster.add(ONE, "a".to_owned());
 
-        assert_eq!(roster.enrolled(), 2);
+        assert_eq!(roster.added(), 2);
         assert_eq!(roster.describe(OTHER), "w1 (b)");
     }
 
     #[test]
-    fn workers_that_were_told_of_the_end_are_not_waited_for() {
+    fn workers_that_know_of_the_end_are_not_waited_for() {
         let mut roster = Roster::default();
-        roster.enroll(ONE, "a".to_owned());
-        roster.enroll(OTHER, "b".to_owned());
+        roster.add(ONE, "a".to_owned());
+        roster.add(OTHER, "b".to_owned());
 
-        roster.tell_end(ONE);
+        roster.note_knows_end(ONE);
 
-        assert_eq!(roster.untold().collect::<Vec<_>>(), [OTHER]);
+        assert_eq!(roster.unaware_of_end().collect::<Vec<_>>(), [OTHER]);
     }
 
     #[test]
-    fn of_a_crowd_those_are_forgotten_who_are_gone_and_never_worked() {
+    fn departed_workers_without_an_attempt_are_evicted_from_a_crowd() {
         let mut roster = Roster::default();
-        let alive = |worker: WorkerId| worker.0 % 1000 == 7;
+        let is_alive = |worker: WorkerId| worker.0 % 1000 == 7;
         let mut most = 0;
-        for number in 0..10 * CROWD_MIN as u64 {
-            roster.enroll(WorkerId(number), format!("host:{number}"));
+        for number in 0..10 * SWEEP_MIN as u64 {
+            roster.add(WorkerId(number), format!("host:{number}"));
             if number % 1000 == 3 {
-                roster.employ(WorkerId(number));
+                roster.note_assigned(WorkerId(number));
             }
-            roster.forget_strangers(alive);
-            most = most.max(roster.members.len());
+            roster.evict_idle(is_alive);
+            most = most.max(roster.entries.len());
         }
 
-        assert!(most <= CROWD_MIN, "{most}");
-        assert_eq!(roster.enrolled(), 10 * CROWD_MIN);
+        assert!(most <= SWEEP_MIN, "{most}");
+        assert_eq!(roster.added(), 10 * SWEEP_MIN);
         assert_eq!(roster.describe(WorkerId(1003)), "w1003 (host:1003)");
         assert_eq!(roster.describe(WorkerId(1007)), "w1007 (host:1007)");
         assert_eq!(roster.describe(WorkerId(1004)), "w1004");

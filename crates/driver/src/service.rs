@@ -1,4 +1,4 @@
-//! Calls of workers become events of the loop, and its answers become theirs.
+//! gRPC calls become events of the loop, and its answers become theirs.
 
 use rpc::limits::NEXT_TASK_WAIT;
 use rpc::message::{
@@ -8,7 +8,7 @@ use rpc::{Peer, Refusal};
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::{Event, Reply};
+use crate::driver::{Call, Event, Reply, Request};
 
 /// The driver as gRPC callers see it. Decides nothing.
 pub(crate) struct Service {
@@ -16,11 +16,20 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Put a question to the loop and wait for its answer.
+    /// Sends an event to the loop and waits for its answer.
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.events.send(event(reply)).await.map_err(|_closed| Refusal::Gone)?;
         heard(answer.await)
+    }
+
+    async fn call<T>(
+        &self,
+        peer: Peer,
+        caller: Caller,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Refusal> {
+        self.ask(|reply| Event::Call(Call { peer, caller, request: request(reply) })).await
     }
 }
 
@@ -30,7 +39,7 @@ impl rpc::Driver for Service {
     }
 
     async fn next_task(&self, peer: Peer, caller: Caller) -> Result<TaskAnswer, Refusal> {
-        task_in_time(self.ask(|reply| Event::NextTask { peer, caller, reply })).await
+        task_in_time(self.call(peer, caller, |reply| Request::NextTask { reply })).await
     }
 
     async fn heartbeat(
@@ -39,7 +48,7 @@ impl rpc::Driver for Service {
         caller: Caller,
         running: Option<Running>,
     ) -> Result<Order, Refusal> {
-        self.ask(|reply| Event::Heartbeat { peer, caller, running, reply }).await
+        self.call(peer, caller, |reply| Request::Heartbeat { running, reply }).await
     }
 
     async fn report(
@@ -49,7 +58,8 @@ impl rpc::Driver for Service {
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<Verdict, Refusal> {
-        self.ask(|reply| Event::Report { peer, caller, attempt, outcome, reply, next: None }).await
+        let report = |reply| Request::Report { attempt, outcome, reply, next: None };
+        self.call(peer, caller, report).await
     }
 
     async fn report_and_ask(
@@ -61,15 +71,15 @@ impl rpc::Driver for Service {
     ) -> Result<(Verdict, Option<TaskAnswer>), Refusal> {
         let (next, answer) = oneshot::channel();
         let next = Some(next);
-        let report = |reply| Event::Report { peer, caller, attempt, outcome, reply, next };
-        let verdict = self.ask(report).await?;
-        // The loop lets go of the other end if it takes the question for too early. Whatever keeps
-        // it from an answer is said again to who asks by itself.
+        let report = |reply| Request::Report { attempt, outcome, reply, next };
+        let verdict = self.call(peer, caller, report).await?;
+        // The loop drops the other end if it is too early to ask. A worker that has no answer asks
+        // in a call of its own, and hears then what is wrong.
         Ok((verdict, task_in_time(async { heard(answer.await) }).await.ok()))
     }
 
     async fn leave(&self, peer: Peer, caller: Caller) -> Result<(), Refusal> {
-        self.ask(|reply| Event::Leave { peer, caller, reply }).await
+        self.call(peer, caller, |reply| Request::Leave { reply }).await
     }
 
     async fn status(&self, _: Peer) -> Result<Status, Refusal> {
@@ -77,13 +87,13 @@ impl rpc::Driver for Service {
     }
 }
 
-/// The loop's answer. It drops a question when it has ended, or when the caller has asked anew.
+/// The loop's answer. It drops a call when it has ended, or when the worker has called again.
 fn heard<T>(answer: Result<Result<T, Refusal>, RecvError>) -> Result<T, Refusal> {
     answer.unwrap_or(Err(Refusal::Gone))
 }
 
-/// Giving up the wait loses nothing: an attempt that was granted meanwhile is the answer to the
-/// next call.
+/// To stop waiting loses nothing: an attempt that is assigned meanwhile is the answer to the next
+/// call.
 async fn task_in_time(
     answer: impl Future<Output = Result<TaskAnswer, Refusal>>,
 ) -> Result<TaskAnswer, Refusal> {

@@ -15,9 +15,10 @@ use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::admission::Chance;
+use crate::admission::IdSource;
 use crate::committer::{Committer, Errand};
 pub use crate::disk::{Disk, DiskFile};
+use crate::driver::Shutdown;
 use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
 use crate::plan::Plan;
 use crate::start::{self, Beginning, Config, StartError};
@@ -74,19 +75,18 @@ where
         move || start::begin(&*disk, &*store, &config, &plan, &config.files, || Ok(job_id))
     };
     let Beginning { session, journal, recovered } = done(&elsewhere, begin).await?;
-    let files = config.files.clone();
-    let chance = chance(&session.0);
-    let terms = start::terms(&config, &plan, files.clone(), session);
+    let ids = ids(&session.0);
+    let shutdown = Shutdown::new(Vec::new(), config.worker_wait, Duration::ZERO);
+    let spec = start::spec(&config, plan, config.files.clone(), session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let begun = BegunJob {
-        chance,
+        spec,
+        shutdown,
+        ids,
         limits: config.limits,
         store,
         journal,
-        terms,
-        plan,
         recovered,
-        stay: Duration::ZERO,
         events,
         inbox,
     };
@@ -110,7 +110,7 @@ where
 }
 
 /// Numbers that are the same for the same session.
-fn chance(session: &str) -> Chance {
+fn ids(session: &str) -> IdSource {
     let mut state = DefaultHasher::new();
     session.hash(&mut state);
     Box::new(move || {

@@ -20,11 +20,12 @@ use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, 
 use tokio::sync::mpsc;
 
 use crate::disk::{Disk, ThisMachine};
-use crate::driver::Terms;
+use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::journal::{self, History, Journal, JournalError, Record};
 use crate::plan::Plan;
 use crate::recovery::{self, Recovered};
+use crate::spec::JobSpec;
 use crate::status::DiskFault;
 
 /// What the user asked for.
@@ -284,8 +285,8 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         begin(&ThisMachine, &store, &config, &plan, &files, random_id)?;
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
-    let mut terms = terms(&config, &plan, files, session);
-    terms.leftovers = survey.outside(map_tasks, reduce_tasks);
+    let leftovers = survey.outside(map_tasks, reduce_tasks);
+    let spec = spec(&config, plan, files, session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     Ok(Prepared {
         listener,
@@ -294,14 +295,13 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
         begun: BegunJob {
-            plan,
-            chance: Box::new(|| getrandom::u64().ok()),
+            spec,
+            shutdown: Shutdown::new(leftovers, config.worker_wait, Duration::ZERO),
+            ids: Box::new(|| getrandom::u64().ok()),
             limits: config.limits,
             store: Arc::new(store),
             journal,
-            terms,
             recovered,
-            stay: Duration::ZERO,
             events,
             inbox,
         },
@@ -362,17 +362,15 @@ pub(crate) fn journal_path(files: &Path) -> PathBuf {
     files.join(layout::journal().as_str())
 }
 
-/// What the loop needs to know of a job in a folder without leftovers.
-pub(crate) fn terms(config: &Config, plan: &Plan, files: PathBuf, session: Session) -> Terms {
-    Terms {
+pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session) -> JobSpec {
+    JobSpec {
         session,
         rules: config.rules,
         reduce_tasks: config.reduce_tasks.get(),
         folders: folders(&files, &config.inputs, plan.inputs()),
+        plan: Arc::new(plan),
         files,
         heartbeat: heartbeat(&config.limits),
-        leftovers: Vec::new(),
-        worker_wait: config.worker_wait,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rpc::message::PhaseStatus;
 use serde::{Deserialize, Serialize};
 
 /// Why the disk under the results took no more.
@@ -40,24 +41,14 @@ pub struct Snapshot {
     /// Reports that came too late to count.
     pub stale_reports: u64,
     /// Calls and reports that no honest worker makes.
-    pub lies: u64,
+    pub violations: u64,
 }
 
 /// One phase at one moment.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PhaseSnapshot {
-    /// `N` or `M`.
-    pub tasks: u32,
-    /// Tasks with a live attempt, or being published.
-    pub running: u32,
-    /// Tasks with a winner.
-    pub committed: u32,
-    /// Bytes of splits or intermediates to read; 0 while that is not known.
-    pub bytes_total: u64,
-    /// Bytes read, by committed tasks and live attempts.
-    pub bytes_done: u64,
-    /// Words emitted or counted, by committed tasks and live attempts.
-    pub words: u64,
+    /// Its tasks, and what they have read and emitted or counted.
+    pub counts: PhaseStatus,
     /// From the first attempt of the phase to the last commit, or to now.
     pub elapsed: Duration,
 }

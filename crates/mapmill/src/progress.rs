@@ -64,7 +64,7 @@ struct Shown {
 impl Shown {
     /// Nothing goes on without a worker, and nobody may know.
     fn call_for_workers(&mut self, snapshot: &Snapshot, worker: &str) {
-        if snapshot.map.tasks == 0 || snapshot.workers > 0 || self.reduce {
+        if snapshot.map.counts.tasks == 0 || snapshot.workers > 0 || self.reduce {
             self.alone = None;
             return;
         }
@@ -83,7 +83,7 @@ impl Shown {
             self.reduce = true;
             messages::say(format_args!("{}", line("reduce", &snapshot.reduce, snapshot)));
         }
-        if snapshot.map.tasks > 0 && !self.reduce {
+        if snapshot.map.counts.tasks > 0 && !self.reduce {
             let (name, phase) =
                 if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
             // One call, because each may draw or not, and the parts have to fit together.
@@ -93,21 +93,23 @@ impl Shown {
 }
 
 fn has_ended(phase: &PhaseSnapshot) -> bool {
-    phase.tasks > 0 && phase.committed == phase.tasks
+    let counts = phase.counts;
+    counts.tasks > 0 && counts.committed == counts.tasks
 }
 
 /// A phase that runs, in a line that fits a narrow terminal.
 fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
-    let done = phase.bytes_done as f64 / phase.bytes_total.max(1) as f64;
+    let counts = phase.counts;
+    let done = counts.bytes_done as f64 / counts.bytes_total.max(1) as f64;
     let left = time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default();
     format!(
         "{name:<6} {} {}/{}  {}  {} words  {}  {}  {} lost{left}",
         bar_of(done.min(1.0), BAR),
-        phase.committed,
-        phase.tasks,
-        bytes(phase.bytes_done),
-        grouped(phase.words),
-        rate(phase.bytes_done, phase.elapsed),
+        counts.committed,
+        counts.tasks,
+        bytes(counts.bytes_done),
+        grouped(counts.words),
+        rate(counts.bytes_done, phase.elapsed),
         plural(snapshot.workers, "worker", "workers"),
         snapshot.attempts_lost + snapshot.attempts_failed,
     )
@@ -115,28 +117,30 @@ fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
 
 /// A phase that has ended.
 fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+    let counts = phase.counts;
     if phase.elapsed.is_zero() {
-        let tasks = plural(phase.tasks, "task", "tasks");
+        let tasks = plural(counts.tasks, "task", "tasks");
         return format!("{name:<6} {tasks}, all done before");
     }
     format!(
         "{name:<6} {}, {}, {} in {} ({}); {} lost",
-        plural(phase.tasks, "task", "tasks"),
-        bytes(phase.bytes_done),
-        plural(phase.words, "word", "words"),
+        plural(counts.tasks, "task", "tasks"),
+        bytes(counts.bytes_done),
+        plural(counts.words, "word", "words"),
         seconds(phase.elapsed),
-        rate(phase.bytes_done, phase.elapsed),
+        rate(counts.bytes_done, phase.elapsed),
         plural(snapshot.attempts_lost + snapshot.attempts_failed, "attempt", "attempts"),
     )
 }
 
 /// At the average rate of the phase. Nothing while that says little.
 fn time_left(phase: &PhaseSnapshot) -> Option<String> {
-    if phase.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
+    let counts = phase.counts;
+    if counts.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
         return None;
     }
-    let left = phase.bytes_total.saturating_sub(phase.bytes_done) as f64;
-    let pace = phase.elapsed.as_secs_f64() / phase.bytes_done as f64;
+    let left = counts.bytes_total.saturating_sub(counts.bytes_done) as f64;
+    let pace = phase.elapsed.as_secs_f64() / counts.bytes_done as f64;
     Some(seconds(Duration::try_from_secs_f64(left * pace).ok()?))
 }
 

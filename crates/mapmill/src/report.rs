@@ -62,9 +62,9 @@ struct FailureReport {
 impl From<&PhaseSnapshot> for PhaseReport {
     fn from(phase: &PhaseSnapshot) -> Self {
         Self {
-            tasks: phase.tasks,
-            bytes: phase.bytes_done,
-            words: phase.words,
+            tasks: phase.counts.tasks,
+            bytes: phase.counts.bytes_done,
+            words: phase.counts.words,
             seconds: phase.elapsed.as_secs_f64(),
         }
     }
@@ -106,7 +106,7 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
         seconds: summary.elapsed.as_secs_f64(),
         input: InputReport {
             files: summary.input_files,
-            bytes: snapshot.map.bytes_total,
+            bytes: snapshot.map.counts.bytes_total,
             invalid_bytes: summary.invalid_bytes,
         },
         map: (&snapshot.map).into(),
@@ -130,7 +130,7 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
 
 fn text(summary: &Summary, frequent: &[Frequent]) -> String {
     let snapshot = &summary.snapshot;
-    let input = snapshot.map.bytes_total;
+    let input = snapshot.map.counts.bytes_total;
     let mut attempts = format!(
         "{} started, {} failed, {} lost",
         snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
@@ -155,7 +155,7 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
         "words",
         format!(
             "{}, {}",
-            plural(snapshot.map.words, "word", "words"),
+            plural(snapshot.map.counts.words, "word", "words"),
             plural(summary.distinct_words, "distinct", "distinct")
         ),
     );

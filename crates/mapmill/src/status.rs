@@ -16,8 +16,8 @@ struct Report {
     reduce: PhaseReport,
     workers: u32,
     attempts: AttemptsReport,
-    /// What workers said that cannot be true.
-    lies: u64,
+    /// Calls and reports that no honest worker makes.
+    violations: u64,
 }
 
 #[derive(Serialize)]
@@ -74,7 +74,7 @@ fn report(status: &Status) -> Report {
             lost: status.attempts_lost,
             stale_reports: status.stale_reports,
         },
-        lies: status.lies,
+        violations: status.violations,
     }
 }
 
@@ -110,14 +110,17 @@ fn text(status: &Status) -> String {
         phase(status.map),
         phase(status.reduce),
         plural(status.workers, "worker", "workers"),
-        lies(status.lies),
+        violations(status.violations),
     )
 }
 
-fn lies(count: u64) -> String {
+fn violations(count: u64) -> String {
     match count {
         0 => String::new(),
-        count => format!("  lies      {count}; who told them is in the driver's log\n"),
+        count => format!(
+            "  refused   {}; the driver's log names the callers\n",
+            plural(count, "protocol violation", "protocol violations")
+        ),
     }
 }
 
@@ -136,9 +139,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lies_are_told_of_when_there_are_some() {
-        assert_eq!(lies(0), "");
-        assert_eq!(lies(3), "  lies      3; who told them is in the driver's log\n");
+    fn protocol_violations_are_shown_when_there_are_some() {
+        assert_eq!(violations(0), "");
+        let line = "  refused   3 protocol violations; the driver's log names the callers\n";
+        assert_eq!(violations(3), line);
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn speaks_for_others(raw: &Raw, living: &[Attempt]) {
     let liar = Liar::register(raw, 1);
     let fatal = bytes(6, bytes(1, bytes(1, format!("../../etc/passwd{EVIL}"))));
     let nobodys = Attempt { phase: Phase::Reduce, task: u32::MAX, number: u32::MAX };
-    let why = "was never given to this worker";
+    let why = "was never assigned to this worker";
     assert_denied(&liar.report(living[0], &fatal), why);
     assert_denied(&liar.beat(Some(living[1])), why);
     assert_denied(&liar.report(nobodys, &mapped(&[(4, 0, 2); REDUCE_TASKS as usize])), why);
@@ -429,10 +429,10 @@ fn check_unaffected(ended: &Ended) {
 #[track_caller]
 fn check_log(ended: &Ended) {
     for cause in [
-        "(lie 1 of 3)",
-        "(lie 3 of 3)",
-        "m0.a0 was never given to this worker",
-        "r4294967295.a4294967295 was never given to this worker",
+        "(violation 1 of 3)",
+        "(violation 3 of 3)",
+        "m0.a0 was never assigned to this worker",
+        "r4294967295.a4294967295 was never assigned to this worker",
         "malformed message: more buckets than a job has reduce tasks",
         "malformed message: more than 1000 roots",
         "malformed message: a path of more than 4096 bytes",
@@ -442,9 +442,9 @@ fn check_log(ended: &Ended) {
         "is not staged, or was discarded",
         "out-",
         "is corrupt: 6 bytes",
-        "shut out w2 (liar) after 3 lies",
+        "shut out w2 (liar) after 3 protocol violations",
         "refused a call of anyone at 127.0.0.1:",
-        "who is shut out",
+        "which is shut out",
         "refused a worker without this root",
     ] {
         assert!(ended.log.contains(cause), "no `{cause}` in:\n{}", ended.log);

@@ -433,7 +433,7 @@ pub struct Status {
     /// Reports that came too late to count.
     pub stale_reports: u64,
     /// Calls and reports that no honest worker makes.
-    pub lies: u64,
+    pub violations: u64,
 }
 
 /// Whether the job is over, and how.

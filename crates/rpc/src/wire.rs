@@ -591,7 +591,7 @@ impl From<Status> for pb::StatusResponse {
             attempts_failed: status.attempts_failed,
             attempts_lost: status.attempts_lost,
             stale_reports: status.stale_reports,
-            lies: status.lies,
+            violations: status.violations,
         }
     }
 }
@@ -614,7 +614,7 @@ fn status(response: pb::StatusResponse) -> Result<Status, Malformed> {
         attempts_failed: response.attempts_failed,
         attempts_lost: response.attempts_lost,
         stale_reports: response.stale_reports,
-        lies: response.lies,
+        violations: response.violations,
     })
 }
 

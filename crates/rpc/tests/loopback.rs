@@ -285,7 +285,7 @@ fn status() -> Status {
         attempts_failed: 3,
         attempts_lost: 4,
         stale_reports: 5,
-        lies: 6,
+        violations: 6,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rules of the gate, one by one.
+//! The rules of admission, one by one.
 
 use rpc::Role;
 
@@ -35,11 +35,11 @@ fn admit(
     peer: &Peer,
     number: u64,
 ) -> Result<Admitted, Refusal> {
-    admission.admit(now, peer, instance(number), |_| true).map_err(|caught| caught.refusal)
+    admission.admit(now, peer, instance(number), |_| true).map_err(|denial| denial.refusal)
 }
 
 #[test]
-fn certificate_gives_its_name_and_what_begins_with_it() {
+fn certificate_grants_its_name_and_what_begins_with_it() {
     for (name, is_own) in [
         ("w7", true),
         ("w7:", true),
@@ -52,11 +52,11 @@ fn certificate_gives_its_name_and_what_begins_with_it() {
         (" w7", false),
         ("host:w7", false),
     ] {
-        let greeted = admission().greet(at(0), &holder_of("w7"), name);
-        assert_eq!(greeted.is_ok(), is_own, "{name:?}: {greeted:?}");
+        let checked = admission().check_name(at(0), &holder_of("w7"), name);
+        assert_eq!(checked.is_ok(), is_own, "{name:?}: {checked:?}");
         for identity in [Identity::Anyone, Identity::Bearer] {
             let peer = Peer { identity, address: None };
-            assert_eq!(admission().greet(at(0), &peer, name), Ok(()), "{name:?}");
+            assert_eq!(admission().check_name(at(0), &peer, name), Ok(()), "{name:?}");
         }
     }
 }
@@ -81,7 +81,7 @@ fn id_is_drawn_again_when_it_is_taken() {
     let ids = [1, 2].map(|number| admit(&mut admission, at(0), &anyone(), number).unwrap().id);
 
     assert_eq!(ids, [5, 6]);
-    // And nobody is let in without one.
+    // No worker is admitted without one.
     assert!(matches!(admit(&mut admission, at(0), &anyone(), 3), Err(Refusal::Busy { .. })));
 }
 
@@ -96,64 +96,79 @@ fn id_and_instance_belong_to_the_identity_that_registered_them() {
         let registered = admit(&mut admission, at(0), &other, 1).unwrap_err();
         assert_eq!(registered, Refusal::Denied { reason: Violation::Instance.to_string() });
 
-        assert_eq!(admission.lies(), 2);
+        assert_eq!(admission.violations(), 2);
         assert_eq!(admission.identify(at(0), &holder_of("w1"), owner.id), Ok(Some(owner.worker)));
     }
 }
 
 #[test]
-fn third_lie_shuts_out_and_not_the_second() {
+fn third_violation_shuts_out_and_not_the_second() {
     let attempt = "m0.a0";
-    let lie = || Violation::Attempt(AttemptId { task: scheduler::TaskId::map(0), number: 0 });
+    let violation = || Violation::Attempt(AttemptId { task: scheduler::TaskId::map(0), number: 0 });
     let mut admission = admission();
-    let liar = admit(&mut admission, at(0), &anyone(), 1).unwrap();
+    let violator = admit(&mut admission, at(0), &anyone(), 1).unwrap();
     let same_address = admit(&mut admission, at(0), &anyone(), 2).unwrap();
-    for lies in 1..=2 {
-        let caught = admission.catch(at(0), liar.worker, "w0 (a)", lie());
-        assert!(caught.out.is_empty(), "after {lies} lies");
-        let Refusal::Denied { reason } = caught.refusal else { panic!("a lie is denied") };
+    for count in 1..=2 {
+        let denial = admission.note_violation(at(0), violator.worker, "w0 (a)", violation());
+        assert!(denial.shut_out.is_empty(), "after {count} violations");
+        let Refusal::Denied { reason } = denial.refusal else { panic!("a violation is denied") };
         assert!(reason.starts_with(attempt), "{reason}");
-        assert_eq!(admission.identify(at(0), &anyone(), liar.id), Ok(Some(liar.worker)));
+        assert_eq!(admission.identify(at(0), &anyone(), violator.id), Ok(Some(violator.worker)));
     }
 
-    assert_eq!(admission.catch(at(0), liar.worker, "w0 (a)", lie()).out, [liar.worker]);
-    // Nobody is shut out twice.
-    assert!(admission.catch(at(0), liar.worker, "w0 (a)", lie()).out.is_empty());
+    assert_eq!(
+        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).shut_out,
+        [violator.worker]
+    );
+    // No worker is shut out twice.
+    assert!(
+        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).shut_out.is_empty()
+    );
 
-    assert_eq!(admission.identify(at(0), &anyone(), liar.id).unwrap_err().refusal, shut_out());
+    assert_eq!(admission.identify(at(0), &anyone(), violator.id).unwrap_err().refusal, shut_out());
     assert_eq!(admit(&mut admission, at(0), &anyone(), 1), Err(shut_out()));
-    // Its address is everybody's.
+    // Its address is that of others as well.
     let identified = admission.identify(at(0), &anyone(), same_address.id);
     assert_eq!(identified, Ok(Some(same_address.worker)));
     assert!(admit(&mut admission, at(0), &anyone(), 3).is_ok());
 }
 
 #[test]
-fn lies_count_for_the_certificate_but_for_those_of_a_broken_machine() {
+fn violations_count_for_the_certificate_except_those_of_a_broken_machine() {
     let attempt = AttemptId { task: scheduler::TaskId::map(0), number: 0 };
     let mut admission = admission();
     let [one, other] =
         [1, 2].map(|number| admit(&mut admission, at(0), &holder_of("w1"), number).unwrap().worker);
     let staged = || Violation::Staged(attempt, "it is too short".to_owned());
     for _ in 0..2 {
-        assert!(admission.catch(at(0), one, "w0", staged()).out.is_empty());
-        assert!(admission.catch(at(0), other, "w1", staged()).out.is_empty());
+        assert!(admission.note_violation(at(0), one, "w0", staged()).shut_out.is_empty());
+        assert!(admission.note_violation(at(0), other, "w1", staged()).shut_out.is_empty());
     }
-    assert_eq!(admission.catch(at(0), one, "w0", staged()).out, [one]);
-    assert_eq!(admission.greet(at(0), &holder_of("w1"), "w1"), Ok(()));
+    assert_eq!(admission.note_violation(at(0), one, "w0", staged()).shut_out, [one]);
+    assert_eq!(admission.check_name(at(0), &holder_of("w1"), "w1"), Ok(()));
 
-    assert!(admission.catch(at(0), one, "w0", Violation::Attempt(attempt)).out.is_empty());
-    assert!(admission.catch(at(0), other, "w1", Violation::Report(attempt)).out.is_empty());
-    let caught = admission.greet(at(0), &holder_of("w1"), "w2").unwrap_err();
-    assert_eq!(caught.out, [one, other]);
-    assert_eq!(admission.greet(at(0), &holder_of("w1"), "w1").unwrap_err().refusal, shut_out());
-    // The one whose name it gave has nothing to do with it.
-    assert_eq!(admission.greet(at(0), &holder_of("w2"), "w2"), Ok(()));
+    assert!(
+        admission.note_violation(at(0), one, "w0", Violation::Attempt(attempt)).shut_out.is_empty()
+    );
+    assert!(
+        admission
+            .note_violation(at(0), other, "w1", Violation::Report(attempt))
+            .shut_out
+            .is_empty()
+    );
+    let denial = admission.check_name(at(0), &holder_of("w1"), "w2").unwrap_err();
+    assert_eq!(denial.shut_out, [one, other]);
+    assert_eq!(
+        admission.check_name(at(0), &holder_of("w1"), "w1").unwrap_err().refusal,
+        shut_out()
+    );
+    // The worker whose name it used is not affected.
+    assert_eq!(admission.check_name(at(0), &holder_of("w2"), "w2"), Ok(()));
 }
 
-/// 10,000 at once, twice: killed, and back before anybody knows that they were dead.
+/// 10,000 at once, twice: killed, and back before the driver knows that they were dead.
 #[test]
-fn large_fleet_may_come_at_once() {
+fn large_fleet_may_register_at_once() {
     let mut admission = admission();
     for number in 0..20_000 {
         assert!(
@@ -164,7 +179,7 @@ fn large_fleet_may_come_at_once() {
 }
 
 #[test]
-fn more_than_any_fleet_is_turned_away_and_others_are_not() {
+fn workers_beyond_any_fleet_are_turned_away_and_other_identities_are_not() {
     let mut admission = admission();
     let admitted =
         (0..100_000).filter(|&it| admit(&mut admission, at(0), &anyone(), it).is_ok()).count();
@@ -174,28 +189,29 @@ fn more_than_any_fleet_is_turned_away_and_others_are_not() {
     assert_eq!(refusal, Refusal::Busy { reason });
 
     assert!(admit(&mut admission, at(1), &holder_of("w1"), 200_000).is_ok());
-    assert_eq!(admission.lies(), 0);
+    assert_eq!(admission.violations(), 0);
 }
 
 #[test]
-fn those_who_come_too_fast_wait() {
+fn registrations_above_the_rate_limit_are_told_to_retry() {
     let mut admission = admission();
-    // Everybody is dead at once.
-    let mut come = |seconds, number| {
+    // Every worker dies at once.
+    let mut register = |seconds, number| {
         admission
             .admit(at(seconds), &anyone(), instance(number), |_| false)
-            .map_err(|caught| caught.refusal)
+            .map_err(|denial| denial.refusal)
     };
-    for number in 0..u64::from(NEWCOMERS_AT_ONCE) {
-        assert!(come(0, number).is_ok());
+    for number in 0..u64::from(REGISTRATIONS_BURST) {
+        assert!(register(0, number).is_ok());
     }
-    let reason = "too many new workers come at once".to_owned();
-    assert_eq!(come(0, 1 << 32), Err(Refusal::Busy { reason }));
-    let later = (0..1000).filter(|number| come(3, (1 << 33) + number).is_ok()).count();
-    assert_eq!(later, 3 * NEWCOMERS_A_SECOND as usize);
+    let reason = "too many new workers register at once".to_owned();
+    assert_eq!(register(0, 1 << 32), Err(Refusal::Busy { reason }));
+    let later = (0..1000).filter(|number| register(3, (1 << 33) + number).is_ok()).count();
+    assert_eq!(later, 3 * REGISTRATIONS_A_SECOND as usize);
 }
 
-/// Workers that are killed and started anew, for two hours: nobody waits, and memory does not grow.
+/// Workers that are killed and started anew, for two hours: none has to wait, and memory does not
+/// grow.
 #[test]
 fn fleet_that_is_killed_for_hours_is_never_turned_away() {
     const ALIVE: u64 = 500;
@@ -208,10 +224,10 @@ fn fleet_that_is_killed_for_hours_is_never_turned_away() {
             assert!(admitted.is_ok(), "worker {number} after {second} s");
             number += 1;
         }
-        assert!(admission.members.len() <= MEMBERS_OF_ONE_MAX);
+        assert!(admission.registrations.len() <= WORKERS_OF_ONE_IDENTITY_MAX);
     }
-    assert_eq!(admission.by_id.len(), admission.members.len());
-    assert_eq!(admission.by_instance.len(), admission.members.len());
-    assert_eq!(admission.standings[&Identity::Anyone].members, admission.members.len());
+    assert_eq!(admission.by_id.len(), admission.registrations.len());
+    assert_eq!(admission.by_instance.len(), admission.registrations.len());
+    assert_eq!(admission.standings[&Identity::Anyone].workers, admission.registrations.len());
     assert_eq!(admission.next, WorkerId(number));
 }

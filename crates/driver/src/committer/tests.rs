@@ -438,13 +438,10 @@ fn describe(event: &Event) -> String {
         Event::Published { attempt, result: Err(cause) } => {
             format!("{attempt} {}", sentence(cause))
         }
-        Event::CommitterDied
+        Event::Call(_)
+        | Event::CommitterDied
         | Event::Died { .. }
-        | Event::Heartbeat { .. }
-        | Event::NextTask { .. }
         | Event::Register { .. }
-        | Event::Report { .. }
-        | Event::Leave { .. }
         | Event::Status { .. } => panic!("not the committer's to tell"),
     }
 }

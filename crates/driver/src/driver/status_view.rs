@@ -1,53 +1,101 @@
-//! The job as others see it: for progress bars, and for the `Status` call.
+//! The job as observers see it: for progress bars, and for the `Status` call.
 
 use std::time::Duration;
 
-use rpc::message::{JobState, PhaseStatus, Status};
-use scheduler::{Outcome, Phase, PhaseCounts};
+use rpc::message::{JobState, PhaseStatus, Session, Status};
+use scheduler::{Outcome, Phase, PhaseCounts, Scheduler, Time};
+use tokio::sync::watch;
 
-use super::{Driver, Span};
+use crate::reports::Reports;
 use crate::status::{PhaseSnapshot, Snapshot};
 
-impl Driver {
-    pub(super) fn span_mut(&mut self, phase: Phase) -> &mut Span {
-        match phase {
-            Phase::Map => &mut self.spans[0],
-            Phase::Reduce => &mut self.spans[1],
-        }
+/// Keeps the times that a snapshot needs, and sends snapshots to observers.
+pub(super) struct StatusView {
+    phases: Phases,
+    snapshots: watch::Sender<Snapshot>,
+}
+
+/// What a snapshot is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Observed<'job> {
+    pub(super) now: Time,
+    pub(super) sched: &'job Scheduler,
+    pub(super) reports: &'job Reports,
+    pub(super) input_bytes: u64,
+    pub(super) violations: u64,
+}
+
+/// When each phase began to run, and when its last task was committed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Phases {
+    map: PhaseTimes,
+    reduce: PhaseTimes,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct PhaseTimes {
+    began: Option<Time>,
+    ended: Option<Time>,
+}
+
+impl StatusView {
+    pub(super) fn new(snapshots: watch::Sender<Snapshot>) -> Self {
+        Self { phases: Phases::default(), snapshots }
     }
 
-    /// Notes when a phase ends, and shows the job to whoever watches.
-    pub(super) fn publish_snapshot(&mut self) {
-        let now = self.now();
-        let counts = self.sched.snapshot();
+    /// An attempt of `phase` starts.
+    pub(super) fn note_start(&mut self, now: Time, phase: Phase) {
+        self.phases.of(phase).began.get_or_insert(now);
+    }
+
+    /// Notes which phases have ended.
+    pub(super) fn note_ends(&mut self, now: Time, counts: &scheduler::Snapshot) {
         for (phase, counts) in [(Phase::Map, counts.map), (Phase::Reduce, counts.reduce)] {
             if counts.committed == counts.tasks {
-                self.span_mut(phase).ended.get_or_insert(now);
+                self.phases.of(phase).ended.get_or_insert(now);
             }
         }
-        self.snapshots.send_replace(self.snapshot());
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let counts = self.sched.snapshot();
-        let totals = self.reports.totals();
-        let [map_span, reduce_span] = self.spans;
-        let (map, reduce) = (self.reports.live(Phase::Map), self.reports.live(Phase::Reduce));
+    /// Sends a snapshot to the observers.
+    pub(super) fn publish(&self, job: Observed<'_>) {
+        self.snapshots.send_replace(self.snapshot(job));
+    }
+
+    /// From the start of the first attempt to the last commit: to wait for the first worker is not
+    /// the job's time.
+    pub(super) fn elapsed(&self) -> Duration {
+        let phases = [self.phases.map, self.phases.reduce];
+        let first = phases.iter().filter_map(|times| times.began).min();
+        let last = phases.iter().filter_map(|times| times.ended).max();
+        match (first, last) {
+            (Some(first), Some(last)) => last.0.saturating_sub(first.0),
+            (None, _) | (_, None) => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn snapshot(&self, job: Observed<'_>) -> Snapshot {
+        let Observed { now, sched, reports, input_bytes, violations } = job;
+        let counts = sched.snapshot();
+        let totals = reports.totals();
+        let (map, reduce) = (reports.live(Phase::Map), reports.live(Phase::Reduce));
         let maps_done = counts.map.committed == counts.map.tasks;
+        let map = PhaseStatus {
+            bytes_total: input_bytes,
+            // A task reads a little behind the end of its share.
+            bytes_done: totals.input_bytes.saturating_add(map.bytes).min(input_bytes),
+            words: totals.words_emitted.saturating_add(map.words),
+            ..tasks(counts.map)
+        };
+        let reduce = PhaseStatus {
+            bytes_total: if maps_done { totals.intermediate_bytes } else { 0 },
+            bytes_done: totals.intermediate_bytes_read.saturating_add(reduce.bytes),
+            words: totals.words_counted.saturating_add(reduce.words),
+            ..tasks(counts.reduce)
+        };
         Snapshot {
-            map: PhaseSnapshot {
-                bytes_total: self.plan.bytes(),
-                // A task reads a little behind the end of its share.
-                bytes_done: totals.input_bytes.saturating_add(map.bytes).min(self.plan.bytes()),
-                words: totals.words_emitted.saturating_add(map.words),
-                ..self.phase(counts.map, map_span)
-            },
-            reduce: PhaseSnapshot {
-                bytes_total: if maps_done { totals.intermediate_bytes } else { 0 },
-                bytes_done: totals.intermediate_bytes_read.saturating_add(reduce.bytes),
-                words: totals.words_counted.saturating_add(reduce.words),
-                ..self.phase(counts.reduce, reduce_span)
-            },
+            map: PhaseSnapshot { counts: map, elapsed: self.phases.map.elapsed(now) },
+            reduce: PhaseSnapshot { counts: reduce, elapsed: self.phases.reduce.elapsed(now) },
             workers: counts.workers.alive,
             attempts_started: counts.attempts.started,
             attempts_failed: counts.attempts.failed,
@@ -55,49 +103,55 @@ impl Driver {
             backups_started: counts.attempts.backups,
             backups_won: counts.attempts.backups_won,
             stale_reports: counts.stale_reports,
-            lies: self.admission.lies(),
+            violations,
         }
     }
 
-    fn phase(&self, counts: PhaseCounts, span: Span) -> PhaseSnapshot {
-        let elapsed = span.began.map_or(Duration::ZERO, |began| {
-            span.ended.unwrap_or_else(|| self.now()).0.saturating_sub(began.0)
-        });
-        PhaseSnapshot {
-            tasks: counts.tasks,
-            running: counts.running + counts.publishing,
-            committed: counts.committed,
-            elapsed,
-            ..PhaseSnapshot::default()
-        }
-    }
-
-    pub(super) fn status(&self) -> Status {
-        let snapshot = self.snapshot();
-        let phase = |phase: PhaseSnapshot| PhaseStatus {
-            tasks: phase.tasks,
-            running: phase.running,
-            committed: phase.committed,
-            bytes_total: phase.bytes_total,
-            bytes_done: phase.bytes_done,
-            words: phase.words,
+    /// The answer to a `Status` call.
+    pub(super) fn status(&self, session: Session, job: Observed<'_>) -> Status {
+        let snapshot = self.snapshot(job);
+        let state = match job.sched.outcome() {
+            None => JobState::Running,
+            Some(Outcome::Cancelled) => JobState::Cancelled,
+            Some(Outcome::Done) => JobState::Done,
+            Some(Outcome::Failed(_)) => JobState::Failed,
         };
         Status {
-            session: self.terms.session.clone(),
-            state: match self.sched.outcome() {
-                None => JobState::Running,
-                Some(Outcome::Cancelled) => JobState::Cancelled,
-                Some(Outcome::Done) => JobState::Done,
-                Some(Outcome::Failed(_)) => JobState::Failed,
-            },
-            map: phase(snapshot.map),
-            reduce: phase(snapshot.reduce),
+            session,
+            state,
+            map: snapshot.map.counts,
+            reduce: snapshot.reduce.counts,
             workers: snapshot.workers,
             attempts_started: snapshot.attempts_started,
             attempts_failed: snapshot.attempts_failed,
             attempts_lost: snapshot.attempts_lost,
             stale_reports: snapshot.stale_reports,
-            lies: snapshot.lies,
+            violations: snapshot.violations,
         }
+    }
+}
+
+impl Phases {
+    fn of(&mut self, phase: Phase) -> &mut PhaseTimes {
+        match phase {
+            Phase::Map => &mut self.map,
+            Phase::Reduce => &mut self.reduce,
+        }
+    }
+}
+
+impl PhaseTimes {
+    fn elapsed(&self, now: Time) -> Duration {
+        self.began
+            .map_or(Duration::ZERO, |began| self.ended.unwrap_or(now).0.saturating_sub(began.0))
+    }
+}
+
+fn tasks(counts: PhaseCounts) -> PhaseStatus {
+    PhaseStatus {
+        tasks: counts.tasks,
+        running: counts.running + counts.publishing,
+        committed: counts.committed,
+        ..PhaseStatus::default()
     }
 }

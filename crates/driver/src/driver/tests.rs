@@ -3,19 +3,28 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rpc::Identity;
-use rpc::message::{Bucket, Digest, Failure, JobState, Registered, Task, WordRule, Work};
-use scheduler::{Job, Limits, Outcome as JobOutcome, Reason};
+use rpc::message::{
+    Attempt, Bucket, Caller, Digest, Failure, JobState, Registered, Session, Task, WordRule,
+    WordRules, Work,
+};
+use scheduler::{Limits, Outcome as JobOutcome, Reason, TaskId};
 use store::{Input, Modified, StoreError};
+use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::shutdown::LINGER_MAX;
 use super::*;
 use crate::committer::Commit;
 use crate::journal::{Ending, Record};
+use crate::plan::Plan;
 
 mod ahead;
 mod notes;
@@ -186,7 +195,7 @@ async fn all_are_told_of_the_end_and_nobody_is_waited_for_longer() {
     let ended = bench.ended().await;
     assert_eq!(told.elapsed(), Duration::ZERO);
     assert_eq!(ended.sched.outcome(), Some(&JobOutcome::Done));
-    assert_eq!(ended.snapshot.reduce.words, 3);
+    assert_eq!(ended.snapshot.reduce.counts.words, 3);
     assert!(ended.finished.is_ok());
 }
 
@@ -243,7 +252,7 @@ async fn word_that_is_lost_between_the_phases_ends_the_job() {
     assert_eq!(bench.beat(&caller, None).await, Order::Exit);
     let ended = bench.ended().await;
     assert_failed(&ended, "r0", Reason::Fatal);
-    let cause = ended.reports.conclusion(attempt_id(task.attempt)).unwrap().0.to_string();
+    let cause = ended.reports.conclusion(ids::attempt_id(task.attempt)).unwrap().0.to_string();
     assert!(cause.contains("emitted 3 words into bucket 0, the reduce task counted 2"), "{cause}");
 }
 
@@ -475,24 +484,22 @@ impl Bench {
             bytes: 10 * u64::from(map_tasks),
             modified: Modified { seconds: 0, nanoseconds: 0 },
         };
-        let plan = Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks)));
-        let map_bytes = (0..map_tasks).map(|task| plan.task_bytes(task)).collect();
-        let sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
-        let terms = Terms {
+        let spec = JobSpec {
             session: Session("6f1e-e1".to_owned()),
+            plan: Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks))),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             reduce_tasks,
             files: "/data/files".into(),
             folders: vec!["/data/books".into(), "/data/files".into()],
             heartbeat: SECOND,
-            leftovers: Vec::new(),
-            worker_wait,
         };
+        let sched = Scheduler::new(&spec.for_scheduler(), Limits::default());
+        let shutdown = Shutdown::new(Vec::new(), worker_wait, Duration::ZERO);
         let (events, inbox) = mpsc::channel(16);
         let (errands, orders) = std_mpsc::channel();
         let (cancel, cancelled) = oneshot::channel();
         let (snapshots, _) = watch::channel(Snapshot::default());
-        let driver = Driver::new(sched, plan, terms, chance(), errands, snapshots);
+        let driver = Driver::new(sched, spec, shutdown, ids(), errands, snapshots);
         let ended = tokio::spawn(driver.drive(inbox, async {
             cancelled.await.expect("the bench holds the other end");
         }));
@@ -510,6 +517,15 @@ impl Bench {
             let _ = soon(seen).await;
         }
         Answer(answer)
+    }
+
+    async fn call<T>(
+        &self,
+        peer: Peer,
+        caller: Caller,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Answer<T> {
+        self.ask(|reply| Event::Call(Call { peer, caller, request: request(reply) })).await
     }
 
     async fn present(&self, register: Register) -> RegisterAnswer {
@@ -535,7 +551,7 @@ impl Bench {
 
     async fn next_task(&self, caller: &Caller) -> Answer<TaskAnswer> {
         let (peer, caller) = (anyone(), caller.clone());
-        self.ask(|reply| Event::NextTask { peer, caller, reply }).await
+        self.call(peer, caller, |reply| Request::NextTask { reply }).await
     }
 
     /// There must be one at once.
@@ -557,7 +573,7 @@ impl Bench {
         running: Option<Running>,
     ) -> Result<Order, Refusal> {
         let caller = caller.clone();
-        soon(self.ask(|reply| Event::Heartbeat { peer, caller, running, reply }).await).await
+        soon(self.call(peer, caller, |reply| Request::Heartbeat { running, reply }).await).await
     }
 
     async fn report(&self, caller: &Caller, attempt: Attempt, outcome: Outcome) -> Answer<Verdict> {
@@ -572,8 +588,8 @@ impl Bench {
         outcome: Outcome,
     ) -> Answer<Verdict> {
         let caller = caller.clone();
-        let report = |reply| Event::Report { peer, caller, attempt, outcome, reply, next: None };
-        self.ask(report).await
+        let report = |reply| Request::Report { attempt, outcome, reply, next: None };
+        self.call(peer, caller, report).await
     }
 
     async fn report_and_ask(
@@ -584,13 +600,13 @@ impl Bench {
     ) -> (Answer<Verdict>, Answer<TaskAnswer>) {
         let (caller, (next, answer)) = (caller.clone(), oneshot::channel());
         let (peer, next) = (anyone(), Some(next));
-        let report = |reply| Event::Report { peer, caller, attempt, outcome, reply, next };
-        (self.ask(report).await, Answer(answer))
+        let report = |reply| Request::Report { attempt, outcome, reply, next };
+        (self.call(peer, caller, report).await, Answer(answer))
     }
 
     async fn leave(&self, caller: &Caller) -> Result<(), Refusal> {
         let (peer, caller) = (anyone(), caller.clone());
-        soon(self.ask(|reply| Event::Leave { peer, caller, reply }).await).await
+        soon(self.call(peer, caller, |reply| Request::Leave { reply }).await).await
     }
 
     async fn status(&self) -> Status {
@@ -726,7 +742,7 @@ fn anyone() -> Peer {
 }
 
 /// Ids that are not those of the scheduler.
-fn chance() -> Chance {
+fn ids() -> IdSource {
     let mut last = 0x6A09_E667_F3BC_C908;
     Box::new(move || {
         last += 7;

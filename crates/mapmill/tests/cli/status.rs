@@ -33,7 +33,7 @@ fn driver_says_how_its_job_stands() {
         "reduce": phase(1, 0),
         "workers": 0,
         "attempts": { "started": 0, "failed": 0, "lost": 0, "stale_reports": 0 },
-        "lies": 0,
+        "violations": 0,
     });
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     drop(driver);

@@ -207,7 +207,7 @@ fn statuses_round_trip() {
             attempts_failed: 10,
             attempts_lost: 11,
             stale_reports: 12,
-            lies: 13,
+            violations: 13,
         };
         assert_eq!(status(sent.clone().into()), Ok(sent));
     }

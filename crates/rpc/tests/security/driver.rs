@@ -139,7 +139,7 @@ impl Driver for Fake {
             attempts_failed: 0,
             attempts_lost: 0,
             stale_reports: 0,
-            lies: 0,
+            violations: 0,
         };
         self.called(peer, status)
     }

@@ -73,8 +73,9 @@ impl Progress {
     /// took it away.
     fn look_at_commits(&mut self, can_be_lost: bool) {
         let Some(snapshot) = self.snapshots.last() else { return };
-        let committed = snapshot.borrow().map.committed + snapshot.borrow().reduce.committed;
-        if snapshot.borrow().map.tasks == 0 {
+        let (map, reduce) = (snapshot.borrow().map.counts, snapshot.borrow().reduce.counts);
+        let committed = map.committed + reduce.committed;
+        if map.tasks == 0 {
             // It has not begun.
         } else if self.looked_at < self.snapshots.len() {
             self.looked_at = self.snapshots.len();
@@ -87,8 +88,7 @@ impl Progress {
             self.committed = committed;
         } else {
             self.committed = committed;
-            self.was_done =
-                committed == snapshot.borrow().map.tasks + snapshot.borrow().reduce.tasks;
+            self.was_done = committed == map.tasks + reduce.tasks;
         }
     }
 }
@@ -248,10 +248,10 @@ fn conclude(
     strikes.add(Fault::FailingJournal, world.disk.failed());
     let progress = world.progress();
     let snapshots = || progress.snapshots.iter().map(|snapshot| snapshot.borrow());
-    // Its workers mean well, and whatever happens to them, they do not look like liars.
-    let lies: u64 = snapshots().map(|snapshot| snapshot.lies).sum();
-    if lies > 0 {
-        findings.push(format!("honest workers were caught in {lies} lies"));
+    // Its workers are honest, and whatever happens to them, no call of theirs is a violation.
+    let violations: u64 = snapshots().map(|snapshot| snapshot.violations).sum();
+    if violations > 0 {
+        findings.push(format!("honest workers violated the protocol {violations} times"));
     }
     Report {
         seed,

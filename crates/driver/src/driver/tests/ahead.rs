@@ -1,7 +1,7 @@
 //! Workers that ask for their next task with the report of the last one.
 
 use super::*;
-use crate::driver::act::MUCH_TO_DO;
+use crate::driver::actions::MUCH_TO_DO;
 
 #[tokio::test(start_paused = true)]
 async fn worker_that_asks_with_its_report_waits_for_no_record() {

@@ -36,7 +36,7 @@ async fn id_on_the_wire_is_not_the_number_in_messages() {
         let caller = Caller { worker, ..one.clone() };
         assert_eq!(bench.beat(&caller, None).await, Order::Register);
     }
-    assert_eq!(bench.status().await.lies, 0);
+    assert_eq!(bench.status().await.violations, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,11 +48,11 @@ async fn attempts_that_were_never_given_to_a_worker_are_refused() {
             let caller = bench.register(1).await;
             bench.task(&caller).await;
             let verdict = bench.report(&caller, attempt, outcome).await;
-            assert_denied(soon(verdict).await, "was never given to this worker");
+            assert_denied(soon(verdict).await, "was never assigned to this worker");
             let order = bench.beat_as(anyone(), &caller, Some(running(attempt, 1))).await;
-            assert_denied(order, "was never given to this worker");
+            assert_denied(order, "was never assigned to this worker");
             bench.assert_no_errand().await;
-            assert_eq!(bench.status().await.lies, 2);
+            assert_eq!(bench.status().await.violations, 2);
         }
     }
 }
@@ -63,9 +63,9 @@ async fn attempt_of_another_cannot_be_failed_renewed_or_won() {
     let (honest, liar) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&honest).await;
     let verdict = bench.report(&liar, task.attempt, failed()).await;
-    assert_denied(soon(verdict).await, "m0.a0 was never given to this worker");
+    assert_denied(soon(verdict).await, "m0.a0 was never assigned to this worker");
     let order = bench.beat_as(anyone(), &liar, Some(running(task.attempt, u64::MAX))).await;
-    assert_denied(order, "m0.a0 was never given to this worker");
+    assert_denied(order, "m0.a0 was never assigned to this worker");
     let held = bench.next_task(&liar).await;
     let Ok(TaskAnswer::Task(held)) = soon(held).await else { panic!("a task expected") };
     let waiting = bench.register(3).await;
@@ -73,7 +73,7 @@ async fn attempt_of_another_cannot_be_failed_renewed_or_won() {
 
     // The third time.
     let verdict = bench.report(&liar, task.attempt, mapped(3)).await;
-    assert_denied(soon(verdict).await, "m0.a0 was never given to this worker");
+    assert_denied(soon(verdict).await, "m0.a0 was never assigned to this worker");
 
     // What the liar held is another's at once, and nothing of it is wanted any more.
     assert_eq!(bench.discard().await, held.staging);
@@ -91,7 +91,7 @@ async fn attempt_of_another_cannot_be_failed_renewed_or_won() {
     bench.published(&commit, Ok(())).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     let status = bench.status().await;
-    assert_eq!((status.lies, status.attempts_failed, status.attempts_lost), (3, 0, 0));
+    assert_eq!((status.violations, status.attempts_failed, status.attempts_lost), (3, 0, 0));
 }
 
 /// It need not ask again to hear it.
@@ -103,7 +103,7 @@ async fn call_of_a_liar_that_waits_is_denied() {
     let waiting = bench.next_task(&liar).await;
     for _ in 0..3 {
         let order = bench.beat_as(anyone(), &liar, Some(running(task.attempt, 1))).await;
-        assert_denied(order, "was never given");
+        assert_denied(order, "was never assigned");
     }
 
     assert_denied(soon(waiting).await, "shut out of this job");
@@ -133,7 +133,7 @@ async fn report_that_cannot_be_true_is_a_failure_and_a_lie() {
             }
         }
         assert_eq!(bench.discard().await, task.staging);
-        assert_eq!(bench.status().await.lies, u64::from(number) + 1);
+        assert_eq!(bench.status().await.violations, u64::from(number) + 1);
     }
     assert_eq!(bench.status().await.attempts_failed, 3);
     assert_denied(soon(bench.next_task(&caller).await).await, "shut out of this job");
@@ -151,12 +151,12 @@ async fn report_of_more_than_the_input_can_become_is_a_lie() {
 
     assert_eq!(verdict.unwrap(), Verdict::Stale);
     assert_eq!(bench.discard().await, task.staging);
-    assert_eq!(bench.status().await.lies, 1);
+    assert_eq!(bench.status().await.violations, 1);
     // As much as ten bytes may become, to be told apart by what is staged.
     let task = bench.task(&caller).await;
     let large = Outcome::Mapped { buckets: vec![bucket(60, 1)], invalid_bytes: 0 };
     let _verdict = bench.report(&caller, task.attempt, large).await;
-    assert_eq!(bench.status().await.lies, 1);
+    assert_eq!(bench.status().await.violations, 1);
 }
 
 /// It counts for the worker, and not for its certificate: the machine may be broken, and others
@@ -173,10 +173,8 @@ async fn worker_that_stages_something_else_three_times_is_shut_out_alone() {
         StoreError::WrongLength { name, expected_bytes: 0, found_bytes: u64::MAX },
         StoreError::NotAFile { path: "/data/files/x".into() },
     ] {
-        let (reply, answer) = oneshot::channel();
-        let event = Event::NextTask { peer: peer(), caller: caller.clone(), reply };
-        assert!(bench.events.send(event).await.is_ok());
-        let answer = soon(answer).await.unwrap();
+        let request = |reply| Request::NextTask { reply };
+        let answer = soon(bench.call(peer(), caller.clone(), request).await).await;
         let Ok(TaskAnswer::Task(task)) = answer else { panic!("{answer:?}") };
         let verdict = bench.report_as(peer(), &caller, task.attempt, mapped(3)).await;
         let commit = bench.commit().await;
@@ -187,7 +185,7 @@ async fn worker_that_stages_something_else_three_times_is_shut_out_alone() {
 
     assert_denied(bench.beat_as(peer(), &caller, None).await, "shut out of this job");
     assert_eq!(bench.beat_as(peer(), &other, None).await, Ok(Order::Continue));
-    assert_eq!(bench.status().await.lies, 3);
+    assert_eq!(bench.status().await.violations, 3);
 }
 
 /// Whatever the network and the clocks do to a worker that means well.
@@ -244,7 +242,7 @@ async fn late_repeated_and_reordered_messages_are_no_lies() {
         assert_eq!(bench.beat(&late, Some(running(lost.attempt, 9))).await, Order::Abandon);
         bench.leave(&late).await.unwrap();
     }
-    assert_eq!(bench.status().await.lies, 0);
+    assert_eq!(bench.status().await.violations, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,12 +254,12 @@ async fn certificate_of_a_liar_is_shut_out_with_all_its_workers() {
 
     // A name, an id and an instance of another: by which worker, or by none, is all the same.
     let named = bench.present_as(holder_of("w2"), called("w1:host:9", 4)).await;
-    assert_denied(named, "`w1:host:9` is not a name that its certificate gives it");
+    assert_denied(named, "`w1:host:9` is not a name that its certificate grants");
     let beaten = bench.beat_as(holder_of("w2"), &honest, None).await;
-    assert_denied(beaten, "the worker id in the call was given to another");
+    assert_denied(beaten, "the worker id in the call belongs to another worker");
     assert_eq!(bench.beat_as(holder_of("w2"), &one, None).await, Ok(Order::Continue));
     let taken = bench.present_as(holder_of("w2"), called("w2", 1)).await;
-    assert_denied(taken, "another has registered as this worker process");
+    assert_denied(taken, "another caller has registered as this worker process");
 
     for caller in [&one, &other, &Caller { worker: 5, ..one.clone() }] {
         let why = "shut out of this job";
@@ -270,7 +268,7 @@ async fn certificate_of_a_liar_is_shut_out_with_all_its_workers() {
     }
     assert_eq!(bench.beat_as(holder_of("w1"), &honest, None).await, Ok(Order::Continue));
     let status = bench.status().await;
-    assert_eq!((status.workers, status.lies), (1, 3));
+    assert_eq!((status.workers, status.violations), (1, 3));
 }
 
 /// A worker that asks and is gone when it is answered costs memory each time, and a line.
@@ -281,7 +279,8 @@ async fn worker_that_takes_no_answer_is_slowed_down() {
     let mut started = 0;
     for _ in 0..1000 {
         let (reply, _) = oneshot::channel();
-        let event = Event::NextTask { peer: anyone(), caller: caller.clone(), reply };
+        let (peer, caller, request) = (anyone(), caller.clone(), Request::NextTask { reply });
+        let event = Event::Call(Call { peer, caller, request });
         assert!(bench.events.send(event).await.is_ok());
         started = bench.status().await.attempts_started;
     }
@@ -291,5 +290,5 @@ async fn worker_that_takes_no_answer_is_slowed_down() {
 
     tokio::time::sleep(2 * SECOND).await;
     assert!(bench.task(&caller).await.attempt.number >= 100);
-    assert_eq!(bench.status().await.lies, 0);
+    assert_eq!(bench.status().await.violations, 0);
 }

@@ -1,0 +1,164 @@
+//! What the journal remembers of attempts that did not commit: notes, for `mapmill why`.
+//!
+//! They go to the committer, and nothing waits for them. Here the scheduler's word for an end and
+//! the cause that was reported become how the attempt ended, for the journal as for the job that
+//! failed.
+
+use std::collections::BTreeSet;
+
+use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
+
+use crate::journal::Record;
+use crate::reports::{Cause, Reports};
+use crate::roster::Roster;
+use crate::story::{AttemptStory, Ending, Fate, Span};
+
+/// Which attempts have a note of their start.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// The attempts that were assigned to a worker and are not over.
+    started: BTreeSet<AttemptId>,
+}
+
+/// An attempt is over that did not commit.
+pub(super) struct Over {
+    pub(super) worker: WorkerId,
+    pub(super) at: Time,
+    /// The worker had not begun it.
+    pub(super) is_handed_back: bool,
+    pub(super) note: Record,
+}
+
+impl Notes {
+    /// `attempt` was assigned to its worker. The note, unless there is one already: the first
+    /// answer was lost then.
+    pub(super) fn start(
+        &mut self,
+        attempt: AttemptId,
+        record: &AttemptRecord,
+        worker: String,
+    ) -> Option<Record> {
+        self.started.insert(attempt).then(|| Record::Started {
+            phase: attempt.task.phase.into(),
+            task: attempt.task.index,
+            attempt: attempt.number,
+            worker,
+            at_ms: milliseconds(record.started),
+        })
+    }
+
+    /// `attempt` is about to commit. The record of that has a time of its own.
+    pub(super) fn forget(&mut self, attempt: AttemptId) {
+        self.started.remove(&attempt);
+    }
+
+    /// `attempt` is over and has not committed.
+    pub(super) fn end(
+        &mut self,
+        attempt: AttemptId,
+        sched: &Scheduler,
+        reports: &mut Reports,
+        roster: &Roster,
+    ) -> Over {
+        self.forget(attempt);
+        let record = record_of(sched, attempt);
+        let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
+        let ending = ending(attempt, &record, reports, roster);
+        let bytes = reports.settle(attempt);
+        let note = Record::Ended {
+            phase: attempt.task.phase.into(),
+            task: attempt.task.index,
+            attempt: attempt.number,
+            worker: roster.describe(record.worker),
+            span: span(&record, ended),
+            bytes,
+            ending: ending.clone(),
+        };
+        reports.conclude(attempt, ending, bytes);
+        let is_handed_back = matches!(end, End::Left | End::Undelivered);
+        Over { worker: record.worker, at: ended, is_handed_back, note }
+    }
+}
+
+/// `attempt` found that an intermediate of `map` is lost.
+pub(super) fn recalled(map: u32, attempt: AttemptId, sentence: String) -> Record {
+    Record::Recalled { map, reduce: attempt.task.index, attempt: attempt.number, sentence }
+}
+
+/// From the start of an attempt to `end`.
+pub(super) fn span(record: &AttemptRecord, end: Time) -> Span {
+    Span { started_ms: milliseconds(record.started), ended_ms: milliseconds(end) }
+}
+
+pub(super) fn record_of(sched: &Scheduler, attempt: AttemptId) -> AttemptRecord {
+    sched.attempts(attempt.task)[attempt.number as usize]
+}
+
+fn ending(
+    attempt: AttemptId,
+    record: &AttemptRecord,
+    reports: &mut Reports,
+    roster: &Roster,
+) -> Ending {
+    let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
+    let since = |time: Time| milliseconds(ended).saturating_sub(milliseconds(time));
+    match (end, reports.take_cause(attempt)) {
+        (End::Starved, Some(Cause::Reported(failure))) => {
+            let map = failure.lost_map().expect("an attempt starves when it names a lost map");
+            Ending::Starved { map, sentence: failure.to_string() }
+        }
+        (End::Failed | End::Rejected | End::Starved | End::Violation, Some(cause)) => {
+            Ending::of(&cause)
+        }
+        // The cause is what was reported. Without a report there is no more to say.
+        (
+            End::Abandoned
+            | End::Committed
+            | End::Failed
+            | End::Rejected
+            | End::Starved
+            | End::Violation,
+            _,
+        ) => Ending::Abandoned,
+        (End::Superseded { by }, _) => Ending::Superseded { by_backup: by > attempt.number },
+        (End::Left, _) => Ending::Left,
+        (End::Lost, _) => match roster.death(record.worker) {
+            Some(death) => Ending::Died(death),
+            None => Ending::Lost { silent_ms: since(roster.last_call(record.worker)) },
+        },
+        (End::Stuck, _) => {
+            let advanced = reports.last_progress(attempt).unwrap_or(record.started);
+            Ending::Stuck { still_ms: since(advanced) }
+        }
+        (End::Undelivered, _) => Ending::Undelivered,
+    }
+}
+
+impl super::Ended {
+    /// Every attempt at `task` in this epoch, in order.
+    pub(crate) fn stories(&self, task: TaskId) -> Vec<AttemptStory> {
+        let records = (0..).zip(self.sched.attempts(task));
+        let stories = records.map(|(number, record)| {
+            let concluded = self.reports.conclusion(AttemptId { task, number });
+            let (fate, bytes) = match (concluded, record.ended) {
+                (Some((ending, bytes)), _) => (Fate::Ended(ending.clone()), *bytes),
+                (None, Some(_)) => (Fate::Committed, None),
+                (None, None) => (Fate::Running, None),
+            };
+            AttemptStory {
+                life: 1,
+                number,
+                worker: self.roster.describe(record.worker),
+                started: Some(record.started.0),
+                ended: record.ended.map(|(time, _)| time.0),
+                bytes,
+                fate,
+            }
+        });
+        stories.collect()
+    }
+}
+
+fn milliseconds(time: Time) -> u64 {
+    u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)
+}

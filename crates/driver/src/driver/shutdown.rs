@@ -1,0 +1,192 @@
+//! The end of the job: cancelled for want of workers, cleaned up, and told to the workers.
+
+use std::time::Duration;
+
+use scheduler::{Outcome, Time};
+use store::Name;
+
+use crate::committer::Errand;
+use crate::journal::{CANCELLED, DONE, FAILED, JournalError};
+
+/// # Invariants
+///
+/// * The committer is asked to clean up once, when the scheduler has decided how the job ends.
+/// * The loop does not end before the committer has, nor before `stay_until`.
+pub(crate) struct Shutdown {
+    /// Objects of an earlier job that this one does not replace. Removed after success alone.
+    leftovers: Vec<Name>,
+    /// Cancels the job after so long without a worker.
+    worker_wait: Option<Duration>,
+    stay_until: Time,
+    /// Since when no worker is connected; `None` while one is.
+    deserted_since: Option<Time>,
+    /// For how long no worker was connected, if that cancelled the job.
+    deserted: Option<Duration>,
+    stage: Stage,
+}
+
+enum Stage {
+    Running,
+    /// The committer removes what does not belong in the folder, and records the end.
+    CleaningUp,
+    /// Workers that do not know of the end may hear of it until `until`.
+    Lingering {
+        until: Time,
+        result: Result<(), JournalError>,
+    },
+}
+
+impl Shutdown {
+    /// The loop answers for `stay` at least, even if the job is over before.
+    pub(crate) fn new(leftovers: Vec<Name>, worker_wait: Option<Duration>, stay: Duration) -> Self {
+        Self {
+            leftovers,
+            worker_wait,
+            stay_until: Time(stay),
+            deserted_since: None,
+            deserted: None,
+            stage: Stage::Running,
+        }
+    }
+
+    /// The same, for drivers that workers may look for before it listens.
+    pub(crate) fn staying(self, stay: Duration) -> Self {
+        Self { stay_until: Time(stay), ..self }
+    }
+
+    /// Whether the job is to be cancelled, because it `is_deserted` and was for too long.
+    pub(super) fn is_abandoned(&mut self, now: Time, is_deserted: bool) -> bool {
+        if !is_deserted {
+            self.deserted_since = None;
+            return false;
+        }
+        let since = *self.deserted_since.get_or_insert(now);
+        let waited = now.0.saturating_sub(since.0);
+        let is_abandoned = self.worker_wait.is_some_and(|wait| waited >= wait);
+        if is_abandoned {
+            self.deserted = Some(waited);
+        }
+        is_abandoned
+    }
+
+    /// For how long no worker was connected, if that cancelled the job.
+    pub(super) fn deserted(&self) -> Option<Duration> {
+        self.deserted
+    }
+
+    /// When the loop has to look again, if the scheduler has to at `timeout`.
+    pub(super) fn deadline(&self, now: Time, timeout: Option<Time>) -> Option<Time> {
+        match self.stage {
+            Stage::Running | Stage::CleaningUp => {
+                let abandon = self.deserted_since.zip(self.worker_wait);
+                let abandon = abandon.map(|(since, wait)| since + wait);
+                timeout.into_iter().chain(abandon).min()
+            }
+            Stage::Lingering { .. } if now < self.stay_until => Some(self.stay_until),
+            Stage::Lingering { until, .. } => Some(until),
+        }
+    }
+
+    /// The scheduler has decided. Returns the committer's last errand, the first time.
+    pub(super) fn begin(&mut self, outcome: &Outcome) -> Option<Errand> {
+        let Stage::Running = self.stage else { return None };
+        tracing::info!("job {outcome}");
+        self.stage = Stage::CleaningUp;
+        let (outcome, leftovers) = match outcome {
+            Outcome::Cancelled => (CANCELLED, Vec::new()),
+            Outcome::Done => (DONE, std::mem::take(&mut self.leftovers)),
+            Outcome::Failed(_) => (FAILED, Vec::new()),
+        };
+        Some(Errand::Finish { outcome, leftovers })
+    }
+
+    /// The committer has done its last errand: the workers alone are left to be told.
+    pub(super) fn linger(&mut self, now: Time, result: Result<(), JournalError>) {
+        self.stage = Stage::Lingering { until: now + LINGER_MAX, result };
+    }
+
+    /// Whether the folder is clean, and every live worker knows of the end or had time to hear it.
+    pub(super) fn is_over(&self, now: Time, all_know: impl FnOnce() -> bool) -> bool {
+        let Stage::Lingering { until, .. } = self.stage else { return false };
+        now >= self.stay_until && (now >= until || all_know())
+    }
+
+    /// Whether the journal's last record is on disk.
+    pub(super) fn into_finished(self) -> Result<(), JournalError> {
+        match self.stage {
+            Stage::Lingering { result, .. } => result,
+            Stage::CleaningUp | Stage::Running => Ok(()),
+        }
+    }
+}
+
+/// How long the driver stays after the end for workers that do not know of it yet. A healthy one
+/// calls at least once in a heartbeat, which is a second; the promise is that all processes have
+/// ended two seconds after the job.
+pub(super) const LINGER_MAX: Duration = Duration::from_millis(1500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u32) -> Time {
+        Time(seconds * SECOND)
+    }
+
+    #[test]
+    fn job_is_abandoned_after_its_wait_without_a_worker_in_between() {
+        let mut shutdown = Shutdown::new(Vec::new(), Some(3 * SECOND), Duration::ZERO);
+        assert!(!shutdown.is_abandoned(at(0), true));
+        assert_eq!(shutdown.deadline(at(0), None), Some(at(3)));
+        assert_eq!(shutdown.deadline(at(0), Some(at(2))), Some(at(2)));
+        assert!(!shutdown.is_abandoned(at(2), false));
+        assert_eq!(shutdown.deadline(at(2), None), None);
+
+        assert!(!shutdown.is_abandoned(at(3), true));
+        assert!(!shutdown.is_abandoned(at(5), true));
+        assert_eq!(shutdown.deserted(), None);
+        assert!(shutdown.is_abandoned(at(6), true));
+        assert_eq!(shutdown.deserted(), Some(3 * SECOND));
+    }
+
+    #[test]
+    fn job_without_a_limit_is_never_abandoned() {
+        let mut shutdown = Shutdown::new(Vec::new(), None, Duration::ZERO);
+        assert!(!shutdown.is_abandoned(at(0), true));
+        assert!(!shutdown.is_abandoned(at(1_000_000), true));
+        assert_eq!(shutdown.deadline(at(1_000_000), None), None);
+    }
+
+    #[test]
+    fn leftovers_are_removed_once_and_after_success_alone() {
+        let leftover = || vec![store::layout::output(7)];
+        for (outcome, word, removed) in
+            [(Outcome::Done, DONE, leftover()), (Outcome::Cancelled, CANCELLED, Vec::new())]
+        {
+            let mut shutdown = Shutdown::new(leftover(), None, Duration::ZERO);
+            let errand = shutdown.begin(&outcome);
+            let Some(Errand::Finish { outcome: recorded, leftovers }) = errand else {
+                panic!("{errand:?}")
+            };
+            assert_eq!((recorded, leftovers), (word, removed));
+            assert!(shutdown.begin(&outcome).is_none());
+        }
+    }
+
+    #[test]
+    fn loop_ends_when_all_workers_know_or_after_a_moment_but_not_before_its_stay() {
+        let mut shutdown = Shutdown::new(Vec::new(), None, 5 * SECOND);
+        assert!(!shutdown.is_over(at(9), || true));
+        shutdown.linger(at(1), Ok(()));
+        assert!(!shutdown.is_over(at(4), || true));
+        assert_eq!(shutdown.deadline(at(4), None), Some(at(5)));
+        assert!(shutdown.is_over(at(5), || true));
+
+        shutdown.linger(at(6), Ok(()));
+        assert_eq!(shutdown.deadline(at(6), None), Some(at(6) + LINGER_MAX));
+        assert!(!shutdown.is_over(at(7), || false));
+        assert!(shutdown.is_over(at(8), || false));
+    }
+}

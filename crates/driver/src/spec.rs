@@ -1,0 +1,107 @@
+//! What a job is: its tasks, its folders, and what a worker has to know about them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc::message::{Register, Registered, Session, Split, Task, WordRules, Work};
+use scheduler::{AttemptId, Job, Phase, TaskId};
+use store::{Digest, Staging, layout};
+
+use crate::admission::Admitted;
+use crate::ids;
+use crate::plan::{Plan, PlannedSplit};
+
+/// Fixed before the loop starts.
+pub(crate) struct JobSpec {
+    pub(crate) session: Session,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) rules: WordRules,
+    pub(crate) reduce_tasks: u32,
+    /// The folder that receives the results.
+    pub(crate) files: PathBuf,
+    /// Every folder that a worker must be allowed to use.
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) heartbeat: Duration,
+}
+
+impl JobSpec {
+    /// The job as the scheduler sees it.
+    pub(crate) fn for_scheduler(&self) -> Job {
+        let maps = 0..self.plan.map_tasks().get();
+        let map_bytes = maps.map(|task| self.plan.task_bytes(task)).collect();
+        Job { map_bytes, reduce_tasks: self.reduce_tasks }
+    }
+
+    /// The answer to a worker that takes part.
+    pub(crate) fn registered(&self, Admitted { worker, id }: Admitted) -> Registered {
+        Registered {
+            session: self.session.clone(),
+            worker: id,
+            number: worker.0,
+            heartbeat: self.heartbeat,
+            files: self.files.clone(),
+            rules: self.rules,
+            buckets: self.reduce_tasks,
+        }
+    }
+
+    /// A folder of the job that a worker which has only its `roots` may not use.
+    pub(crate) fn folder_outside(&self, register: &Register) -> Option<&PathBuf> {
+        let roots = &register.roots;
+        let is_allowed = |folder: &PathBuf| {
+            roots.is_empty() || roots.iter().any(|root| folder.starts_with(root))
+        };
+        self.folders.iter().find(|folder| !is_allowed(folder))
+    }
+
+    /// An attempt as its worker needs it. `intermediates` are those that it reads, if it reduces.
+    pub(crate) fn describe(
+        &self,
+        attempt: AttemptId,
+        intermediates: impl FnOnce(u32) -> Vec<Digest>,
+    ) -> Task {
+        let index = attempt.task.index;
+        let work = match attempt.task.phase {
+            Phase::Map => Work::Map { splits: self.plan.splits(index).map(split).collect() },
+            Phase::Reduce => {
+                let digests = intermediates(index).into_iter().map(ids::wire_digest);
+                Work::Reduce { intermediates: digests.collect() }
+            }
+        };
+        let staging = self.staging(attempt).to_string();
+        Task { attempt: ids::wire_attempt(attempt), staging, work }
+    }
+
+    /// Where the objects of an attempt are staged.
+    pub(crate) fn staging(&self, attempt: AttemptId) -> Staging {
+        layout::staging(&self.session.0, &attempt.to_string())
+    }
+
+    /// How many bytes of the input a task reads.
+    pub(crate) fn input_bytes(&self, task: TaskId) -> u64 {
+        match task.phase {
+            Phase::Map => self.plan.task_bytes(task.index),
+            Phase::Reduce => 0,
+        }
+    }
+
+    /// How many objects a task makes.
+    pub(crate) fn objects(&self, phase: Phase) -> usize {
+        match phase {
+            Phase::Map => self.reduce_tasks as usize,
+            Phase::Reduce => 1,
+        }
+    }
+}
+
+fn split(split: PlannedSplit<'_>) -> Split {
+    Split {
+        path: split.input.path.clone(),
+        start: split.start,
+        end: split.end,
+        file_bytes: split.input.bytes,
+        modified_seconds: split.input.modified.seconds,
+        modified_nanos: split.input.modified.nanoseconds,
+    }
+}
