@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| driver::journal::fuzz::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| journal::fuzz::check(data));

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use journal::{Journal, Record};
 use rpc::message::sentence;
-use scheduler::{AttemptId, TaskId};
+use scheduler::AttemptId;
 use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
+use crate::cause::Cause;
 use crate::driver::Event;
-use crate::journal::{Journal, Record};
-use crate::reports::Cause;
+use crate::ids::scheduled_task;
 
 /// What the committer is told to do.
 #[derive(Debug)]
@@ -332,7 +333,7 @@ impl Committer {
 /// The attempt that was given to its worker, if it is that which is noted.
 fn start_of(note: &Record) -> Option<AttemptId> {
     let &Record::Started { phase, task: index, attempt: number, .. } = note else { return None };
-    Some(AttemptId { task: TaskId { phase: phase.into(), index }, number })
+    Some(AttemptId { task: scheduled_task(phase, index), number })
 }
 
 /// Tells the loop when the committer panics: it would wait for an answer for ever.

@@ -13,6 +13,7 @@
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use journal::{Death, JournalError, Recovered};
 use rpc::message::{
     self, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
@@ -21,16 +22,14 @@ use scheduler::{AttemptId, Beat, Scheduler, Time, WorkerId};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Denial, IdSource, Violation, shut_out};
+use crate::cause::Cause;
 use crate::committer::Errand;
 use crate::ids;
-use crate::journal::JournalError;
 use crate::members::{Members, NotAdmitted};
-use crate::recovery::Recovered;
-use crate::reports::{Cause, Reports};
+use crate::reports::Reports;
 use crate::roster::Roster;
 use crate::spec::JobSpec;
 use crate::status::Snapshot;
-use crate::story::Death;
 
 mod actions;
 mod clock;
@@ -488,7 +487,7 @@ impl Driver {
             }
             verdict
         } else {
-            self.sched.handle_failed(now, worker, attempt, actions::severity(&cause))
+            self.sched.handle_failed(now, worker, attempt, cause.severity())
         };
         if verdict == scheduler::Verdict::Accepted {
             self.reports.fail(attempt, cause);
@@ -520,7 +519,7 @@ impl Driver {
     fn reject(&mut self, now: Time, attempt: AttemptId, cause: Cause) {
         let sentence = message::sentence(&cause);
         tracing::error!("publish_failed {attempt}: {sentence}");
-        let severity = actions::severity(&cause);
+        let severity = cause.severity();
         let violator = self.reports.report(attempt).map(|(worker, _)| *worker);
         let violator = violator.filter(|_| cause.is_violation());
         self.reports.fail(attempt, cause);

@@ -1,5 +1,5 @@
-//! Attempts, phases and digests as the scheduler or the store has them, and as they are on the
-//! wire.
+//! Attempts, phases and digests as the scheduler or the store has them, and as they are on the wire
+//! and in the journal.
 //!
 //! The leaf crates do not know each other, so the crate that knows all of them converts.
 
@@ -29,6 +29,24 @@ pub(crate) fn digest(digest: message::Digest) -> Digest {
 
 pub(crate) fn wire_digest(digest: Digest) -> message::Digest {
     message::Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}
+
+pub(crate) fn recorded_phase(phase: Phase) -> journal::Phase {
+    match phase {
+        Phase::Map => journal::Phase::Map,
+        Phase::Reduce => journal::Phase::Reduce,
+    }
+}
+
+pub(crate) fn recorded_task(task: TaskId) -> journal::TaskId {
+    journal::TaskId { phase: recorded_phase(task.phase), index: task.index }
+}
+
+pub(crate) fn scheduled_task(phase: journal::Phase, index: u32) -> TaskId {
+    match phase {
+        journal::Phase::Map => TaskId::map(index),
+        journal::Phase::Reduce => TaskId::reduce(index),
+    }
 }
 
 #[cfg(test)]

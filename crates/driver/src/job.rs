@@ -10,21 +10,19 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use journal::{AttemptStory, Death, DiskFault, Journal, JournalError, Plan, Recovered};
 use rpc::{Credentials, ServeError};
-use scheduler::{JobFailure, Limits, Outcome, Phase, Scheduler};
+use scheduler::{JobFailure, Limits, Outcome, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
 use crate::committer::{COMPANY_WAIT, Committer, Errand};
 use crate::driver::{Driver, Ended, Event, Shutdown};
-use crate::journal::{Journal, JournalError};
-use crate::plan::Plan;
-use crate::recovery::Recovered;
+use crate::ids;
 use crate::service::Service;
 use crate::spec::JobSpec;
-use crate::status::{DiskFault, Snapshot, Summary};
-use crate::story::{AttemptStory, Death};
+use crate::status::{Snapshot, Summary};
 
 /// A job that listens for workers and has not begun.
 pub struct Prepared {
@@ -335,7 +333,7 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
             });
         }
         Outcome::Failed(failure) => {
-            let work = describe(failure.task, plan);
+            let work = plan.describe(ids::recorded_task(failure.task));
             let attempts = ended.stories(failure.task);
             return Err(JobError::Failed { failure, work, attempts, files });
         }
@@ -354,23 +352,6 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         snapshot: ended.snapshot,
         files,
     })
-}
-
-/// What a task was to do, for people.
-pub(crate) fn describe(task: scheduler::TaskId, plan: &Plan) -> String {
-    match task.phase {
-        Phase::Map => {
-            let mut splits = plan.splits(task.index);
-            let Some(first) = splits.next() else { return "no bytes".to_owned() };
-            let path = first.input.path.display();
-            let others = match splits.count() {
-                0 => String::new(),
-                others => format!(" and {others} more"),
-            };
-            format!("bytes {} to {} of {path}{others}", first.start, first.end)
-        }
-        Phase::Reduce => format!("bucket {}", task.index),
-    }
 }
 
 /// Calls that wait to be heard by the loop. A worker has at most two in flight; the others wait in

@@ -9,13 +9,13 @@
 //! ever passes through.
 
 mod admission;
+mod cause;
 mod committer;
-mod disk;
 mod driver;
-mod history;
+#[cfg(any(fuzzing, test))]
+pub mod fuzz;
 mod ids;
 mod job;
-pub mod journal;
 mod members;
 mod plan;
 mod recovery;
@@ -27,15 +27,10 @@ mod spec;
 mod start;
 mod status;
 mod status_client;
-mod story;
-mod verify;
 
-pub use history::{History, HistoryError, Life, State, history};
 pub use job::{JobError, Prepared, Witness};
 pub use plan::default_map_tasks;
 pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, StartError, prepare};
-pub use status::{DiskFault, PhaseSnapshot, Snapshot, Summary};
+pub use status::{PhaseSnapshot, Snapshot, Summary};
 pub use status_client::{StatusClientError, fetch_status};
-pub use story::{AttemptStory, Death, Ending, FailureKind, Fate};
-pub use verify::{Finding, Verified, VerifyError, verify};

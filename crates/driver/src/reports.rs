@@ -5,101 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use rpc::message::{Failure, Outcome, Running};
+use journal::{Ending, MapCommit, ReduceCommit};
+use rpc::message::{Outcome, Running};
 use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
-use store::{Digest, StoreError};
+use store::Digest;
 
+use crate::cause::Cause;
 use crate::ids::digest;
-use crate::journal::JournalError;
-use crate::recovery::{MapCommit, ReduceCommit};
-use crate::status::DiskFault;
-use crate::story::Ending;
-
-/// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Cause {
-    /// Nothing was wrong with it; the job ends because of another.
-    #[error("no longer needed")]
-    Abandoned,
-    /// Counting found another number of words than mapping had emitted.
-    #[error(
-        "the map tasks emitted {emitted} words into bucket {bucket}, the reduce task counted {counted}; \
-         a defect, or damaged memory: the output is not published"
-    )]
-    Conservation {
-        /// The bucket.
-        bucket: u32,
-        /// By all map tasks.
-        emitted: u64,
-        /// By the reduce task.
-        counted: u64,
-    },
-    /// Publishing worked, but not syncing it: what is on disk is not known, and a second sync may
-    /// succeed without the bytes. The job cannot go on.
-    #[error("not safe on the disk")]
-    NotDurable(#[source] StoreError),
-    /// Publishing worked, but not recording it: the job cannot go on.
-    #[error("not committed")]
-    NotJournaled(#[source] JournalError),
-    /// What was staged is not what was reported, or could not be published.
-    #[error("not published")]
-    NotPublished(#[source] StoreError),
-    /// The worker said so.
-    #[error(transparent)]
-    Reported(Failure),
-    /// The report does not fit the task.
-    #[error("the worker reported something else than the task asks for")]
-    Violation,
-}
-
-impl Cause {
-    /// Whether the worker staged what it did not report. That nothing is staged is no lie: a worker
-    /// that is told to stop, or has lost its driver, discards what it has just reported. Nor is
-    /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers
-    /// share. Both are failures, and a worker with three of those gets no more tasks while there is
-    /// another.
-    pub(crate) fn is_violation(&self) -> bool {
-        match self {
-            Self::NotPublished(error) => match error {
-                StoreError::Linked { .. }
-                | StoreError::NotAFile { .. }
-                | StoreError::WrongLength { .. } => true,
-                StoreError::AlreadyStaged { .. }
-                | StoreError::Corrupt { .. }
-                | StoreError::Full { .. }
-                | StoreError::Io { .. }
-                | StoreError::Missing { .. }
-                | StoreError::NotAFolder { .. }
-                | StoreError::NotOurs { .. }
-                | StoreError::NotStaged { .. }
-                | StoreError::OpenToAll { .. }
-                | StoreError::OutsideRoots { .. } => false,
-            },
-            Self::Abandoned
-            | Self::Conservation { .. }
-            | Self::NotDurable(_)
-            | Self::NotJournaled(_)
-            | Self::Reported(_)
-            | Self::Violation => false,
-        }
-    }
-
-    /// What was wrong with the disk, if it was that.
-    pub(crate) fn disk(&self) -> Option<DiskFault> {
-        match self {
-            Self::NotDurable(StoreError::Full { .. })
-            | Self::NotPublished(StoreError::Full { .. })
-            | Self::Reported(Failure::DiskFull { .. }) => Some(DiskFault::Full),
-            Self::NotDurable(_) => Some(DiskFault::Refused),
-            Self::NotJournaled(error) => error.disk(),
-            Self::Abandoned
-            | Self::Conservation { .. }
-            | Self::NotPublished(_)
-            | Self::Reported(_)
-            | Self::Violation => None,
-        }
-    }
-}
 
 /// The counts that are summed over committed tasks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -7,9 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use journal::Death;
 use scheduler::{Time, WorkerId};
-
-use crate::story::Death;
 
 /// The workers of this session.
 #[derive(Debug, Default)]

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
+pub use journal::{Disk, DiskFile};
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
 use crate::committer::{Committer, Errand};
-pub use crate::disk::{Disk, DiskFile};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
-use crate::plan::Plan;
+use crate::plan::plan;
 use crate::start::{self, Beginning, Config, StartError};
 use crate::status::{Snapshot, Summary};
 
@@ -69,7 +69,7 @@ where
 {
     let Surroundings { store, disk, elsewhere, job_id } = surroundings;
     let inputs = store::list_inputs(&config.inputs).map_err(start::unusable_input)?;
-    let plan = Plan::new(inputs, config.map_tasks);
+    let plan = plan(inputs, config.map_tasks);
     let begin = {
         let (store, config, plan) = (Arc::clone(&store), config.clone(), plan.clone());
         move || start::begin(&*disk, &*store, &config, &plan, &config.files, || Ok(job_id))

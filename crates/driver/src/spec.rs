@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::{Plan, PlannedSplit};
 use rpc::message::{Register, Registered, Session, Split, Task, WordRules, Work};
 use scheduler::{AttemptId, Job, Phase, TaskId};
 use store::{Digest, Staging, layout};
 
 use crate::admission::Admitted;
 use crate::ids;
-use crate::plan::{Plan, PlannedSplit};
 
 /// Fixed before the loop starts.
 pub(crate) struct JobSpec {

@@ -13,20 +13,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use journal::{
+    Disk, DiskFault, Journal, JournalError, Plan, Record, Recorded, Recovered, ThisMachine,
+};
 use rpc::message::{Session, WordRules};
 use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
 use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
-use crate::disk::{Disk, ThisMachine};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
-use crate::journal::{self, History, Journal, JournalError, Record};
-use crate::plan::Plan;
-use crate::recovery::{self, Recovered};
+use crate::plan::{self, largest_description};
+use crate::recovery;
 use crate::spec::JobSpec;
-use crate::status::DiskFault;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -267,7 +267,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     faults::arm();
     let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
     let inputs = inputs.into_iter().map(real_path).collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan::new(inputs, config.map_tasks);
+    let plan = plan::plan(inputs, config.map_tasks);
     check_numbers(&plan, config.reduce_tasks.get())?;
 
     let files = absolute(&config.files)?;
@@ -328,13 +328,13 @@ pub(crate) fn begin(
         (journal_path(files), config.reduce_tasks.get(), config.rules);
     let history = match journal::read_job_on(disk, &path) {
         // The new job's random id alone keeps its attempts apart from whatever there was.
-        Err(JournalError::Damaged { .. }) if config.fresh => History::default(),
+        Err(JournalError::Damaged { .. }) if config.fresh => Recorded::default(),
         history => history.map_err(StartError::Journal)?,
     };
     let in_files = |source| StartError::Files { path: files.to_owned(), source };
     store.sweep().map_err(in_files)?;
     faults::reach("driver::swept", "");
-    let last_epoch = recovery::last_epoch(&history.records);
+    let last_epoch = journal::last_epoch(&history.records);
     let stays = last_epoch > 0 && faults::is_wrong("driver::same-epoch");
     let epoch = last_epoch + u64::from(!stays);
     let unfinished = recovery::unfinished_job(&history.records, plan, reduce_tasks, rules);
@@ -398,7 +398,7 @@ fn check_numbers(plan: &Plan, reduce_tasks: u32) -> Result<(), StartError> {
     if u64::from(map_tasks) * u64::from(reduce_tasks) > INTERMEDIATES_MAX {
         return Err(StartError::TooManyIntermediates { map_tasks, reduce_tasks });
     }
-    let (task, bytes) = plan.largest_description();
+    let (task, bytes) = largest_description(plan);
     if bytes > RESPONSE_BYTES_MAX {
         return Err(StartError::TaskTooLarge { task, bytes });
     }

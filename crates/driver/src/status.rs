@@ -7,17 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rpc::message::PhaseStatus;
-use serde::{Deserialize, Serialize};
-
-/// Why the disk under the results took no more.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiskFault {
-    /// No room, quota or file size left.
-    Full,
-    /// Anything else: it is broken, read-only, gone.
-    Refused,
-}
 
 /// A running job at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver::journal::{self, Record};
 use driver::{Config, JobError, Limits, Snapshot, Summary, prepare};
+use journal::Record;
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
     TaskAnswer, Verdict, Work,

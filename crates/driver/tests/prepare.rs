@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use driver::journal::{self, Record};
 use driver::{Config, Limits, Prepared, StartError, prepare};
+use journal::Record;
 use rpc::message::{WordRule, WordRules};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use driver::DiskFault;
+use journal::DiskFault;
 
 use crate::numbers::bytes;
 

@@ -9,8 +9,8 @@ use crate::numbers::{bytes, plural};
 
 /// `mapmill verify`
 pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
-    match driver::verify(&flags.files).map_err(Failure::start)? {
-        Ok(driver::Verified { intermediates, outputs, bytes: read, words }) => {
+    match journal::verify(&flags.files).map_err(Failure::start)? {
+        Ok(journal::Verified { intermediates, outputs, bytes: read, words }) => {
             let line = format!(
                 "{}: {} and {} are as recorded ({}); {} emitted, and as many counted\n",
                 flags.files.display(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver::{AttemptStory, Ending, Fate, History, Phase, State, TaskId};
+use journal::{AttemptStory, Ending, Fate, History, Phase, State, TaskId};
 use serde::Serialize;
 
 use crate::flags::{DEFAULT_FILES, WhyFlags};
@@ -15,7 +15,7 @@ use crate::numbers::{bytes, plural, seconds, utc};
 /// `mapmill why`
 pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
     let (files, asked) = what_is_meant(flags).map_err(Failure::start)?;
-    let history = driver::history(&files).map_err(Failure::start)?;
+    let history = journal::history(&files).map_err(Failure::start)?;
     let Some(asked) = asked else {
         let overview = Overview::of(&files, &history);
         return if flags.json {

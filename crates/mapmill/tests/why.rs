@@ -232,12 +232,12 @@ fn journal_can_be_read_while_it_is_written() {
     run.wait_for(": start m0.a0 on ");
     let mut seen = BTreeSet::new();
     while run.ended().is_none() {
-        let history = driver::history(&job.result("")).expect("a journal can always be read");
-        seen.insert(history.attempted(driver::Phase::Map).count());
+        let history = journal::history(&job.result("")).expect("a journal can always be read");
+        seen.insert(history.attempted(journal::Phase::Map).count());
     }
     assert!(seen.len() > 10, "looked at {} moments only", seen.len());
-    let history = driver::history(&job.result("")).expect("a journal can always be read");
-    assert_eq!(history.state, driver::State::Done);
-    assert_eq!(history.attempted(driver::Phase::Map).count(), 400);
+    let history = journal::history(&job.result("")).expect("a journal can always be read");
+    assert_eq!(history.state, journal::State::Done);
+    assert_eq!(history.attempted(journal::Phase::Map).count(), 400);
     Ended::new(job, run).check();
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 
+use journal::{Disk, DiskFile, ThisMachine};
+use scheduler::TaskId;
 use store::{Durability, Local, Object, Operation, StagedObject, layout};
 
 use super::*;
-use crate::disk::{Disk, DiskFile, ThisMachine};
-use crate::journal;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -156,7 +156,7 @@ fn after_a_failed_sync_none_of_its_outputs_is_recorded() {
 #[test]
 fn what_cannot_be_recorded_is_not_committed() {
     let mut bench = Bench::new();
-    bench.journal = Some(Journal::on_full_disk());
+    bench.journal = Some(on_full_disk());
     let commits = [0, 1].map(|task| Errand::Commit(bench.stage_map(task, "one\n")));
 
     let told = bench.run(commits);
@@ -171,7 +171,7 @@ fn what_cannot_be_recorded_is_not_committed() {
 #[test]
 fn after_a_record_that_failed_no_other_is_written() {
     let mut bench = Bench::new();
-    bench.journal = Some(Journal::on_full_disk());
+    bench.journal = Some(on_full_disk());
     let first = Errand::Commit(bench.stage_map(0, "one\n"));
     let finish = Errand::Finish { outcome: "failed", leftovers: Vec::new() };
 
@@ -210,7 +210,7 @@ fn start_of_an_attempt_is_not_noted_beside_its_commit() {
 #[test]
 fn note_that_finds_no_room_does_not_end_the_job() {
     let mut bench = Bench::new();
-    bench.journal = Some(Journal::on_full_disk());
+    bench.journal = Some(on_full_disk());
     let note = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
 
     assert!(bench.run([Errand::Note(note)]).is_empty());
@@ -534,6 +534,51 @@ impl Store for Faulty {
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
         self.call(Operation::Remove, &format!("remove {name}"))?;
         self.local.remove(name)
+    }
+}
+
+/// A journal that finds no room.
+fn on_full_disk() -> Journal {
+    Journal::create_on(&Full, Path::new("/dev/full"), &[]).unwrap()
+}
+
+#[derive(Debug)]
+struct Full;
+
+impl Disk for Full {
+    fn read(&self, _path: &Path) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn create(&self, _path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(Self))
+    }
+
+    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        const ENOSPC: i32 = 28;
+        if bytes.is_empty() { Ok(()) } else { Err(io::Error::from_raw_os_error(ENOSPC)) }
+    }
+
+    fn cut(&mut self, _bytes: u64) -> io::Result<()> {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

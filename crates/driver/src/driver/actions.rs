@@ -1,14 +1,14 @@
 //! The scheduler's actions become answers to workers and errands of the committer.
 
-use rpc::message::{Digest, Failure, Outcome, TaskAnswer};
+use journal::Record;
+use rpc::message::{Digest, Outcome, TaskAnswer};
 use scheduler::{Action, AttemptId, Phase, Time, WorkerId};
 use store::{Check, layout};
 
 use super::{Driver, notes};
+use crate::cause::Cause;
 use crate::committer::{Commit, Errand};
 use crate::ids;
-use crate::journal::Record;
-use crate::reports::Cause;
 
 impl Driver {
     /// Carries out everything the scheduler has decided.
@@ -130,31 +130,6 @@ impl Driver {
             Phase::Reduce => counts.reduce,
         };
         counts.waiting + counts.running >= MUCH_TO_DO
-    }
-}
-
-/// Whether another attempt can do better.
-pub(super) fn severity(cause: &Cause) -> scheduler::Failure {
-    match cause {
-        Cause::NotPublished(_) if cause.is_violation() => scheduler::Failure::Violation,
-        // The bytes that were planned for are gone: whatever is counted now would be another job.
-        Cause::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
-        | Cause::Conservation { .. }
-        | Cause::NotDurable(_)
-        | Cause::NotJournaled(_) => scheduler::Failure::Fatal,
-        Cause::Reported(
-            Failure::DiskFull { .. }
-            | Failure::InputUnreadable { .. }
-            | Failure::IntermediateCorrupt { .. }
-            | Failure::IntermediateMissing { .. }
-            | Failure::Io { .. }
-            | Failure::OutsideRoots { .. }
-            | Failure::Panicked { .. }
-            | Failure::StagingExists,
-        )
-        | Cause::Abandoned
-        | Cause::NotPublished(_) => scheduler::Failure::Transient,
-        Cause::Violation => scheduler::Failure::Violation,
     }
 }
 

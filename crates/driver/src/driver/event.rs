@@ -1,5 +1,6 @@
 //! What happens to the loop, and what a worker asks of it.
 
+use journal::{Death, JournalError};
 use rpc::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
@@ -7,10 +8,8 @@ use rpc::{Peer, Refusal};
 use scheduler::AttemptId;
 use tokio::sync::oneshot;
 
+use crate::cause::Cause;
 use crate::ids;
-use crate::journal::JournalError;
-use crate::reports::Cause;
-use crate::story::Death;
 
 pub(crate) enum Event {
     /// A registered worker has called.

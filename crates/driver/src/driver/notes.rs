@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use journal::{AttemptStory, Ending, Fate, Record, Span};
 use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
 
-use crate::journal::Record;
-use crate::reports::{Cause, Reports};
+use crate::cause::Cause;
+use crate::ids;
+use crate::reports::Reports;
 use crate::roster::Roster;
-use crate::story::{AttemptStory, Ending, Fate, Span};
 
 /// Which attempts have a note of their start.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Notes {
         worker: String,
     ) -> Option<Record> {
         self.started.insert(attempt).then(|| Record::Started {
-            phase: attempt.task.phase.into(),
+            phase: ids::recorded_phase(attempt.task.phase),
             task: attempt.task.index,
             attempt: attempt.number,
             worker,
@@ -66,7 +67,7 @@ impl Notes {
         let ending = ending(attempt, &record, reports, roster);
         let bytes = reports.settle(attempt);
         let note = Record::Ended {
-            phase: attempt.task.phase.into(),
+            phase: ids::recorded_phase(attempt.task.phase),
             task: attempt.task.index,
             attempt: attempt.number,
             worker: roster.describe(record.worker),
@@ -108,7 +109,7 @@ fn ending(
             Ending::Starved { map, sentence: failure.to_string() }
         }
         (End::Failed | End::Rejected | End::Starved | End::Violation, Some(cause)) => {
-            Ending::of(&cause)
+            Ending::from(&cause)
         }
         // The cause is what was reported. Without a report there is no more to say.
         (

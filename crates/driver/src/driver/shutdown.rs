@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use journal::{CANCELLED, DONE, FAILED, JournalError};
 use scheduler::{Outcome, Time};
 use store::Name;
 
 use crate::committer::Errand;
-use crate::journal::{CANCELLED, DONE, FAILED, JournalError};
 
 /// # Invariants
 ///

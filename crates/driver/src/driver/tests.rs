@@ -8,12 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use journal::{Ending, Plan, Record};
 use rpc::Identity;
 use rpc::message::{
     Attempt, Bucket, Caller, Digest, Failure, JobState, Registered, Session, Task, WordRule,
     WordRules, Work,
 };
-use scheduler::{Limits, Outcome as JobOutcome, Reason, TaskId};
+use scheduler::{Limits, Outcome as JobOutcome, Reason};
 use store::{Input, Modified, StoreError};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -23,8 +24,6 @@ use tokio::time::Instant;
 use super::shutdown::LINGER_MAX;
 use super::*;
 use crate::committer::Commit;
-use crate::journal::{Ending, Record};
-use crate::plan::Plan;
 
 mod ahead;
 mod notes;
@@ -486,7 +485,7 @@ impl Bench {
         };
         let spec = JobSpec {
             session: Session("6f1e-e1".to_owned()),
-            plan: Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks))),
+            plan: Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks).unwrap())),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             reduce_tasks,
             files: "/data/files".into(),
@@ -663,7 +662,7 @@ impl Bench {
         assert!(errand.is_none(), "{errand:?}");
         let ending = |note: Record| match note {
             Record::Ended { phase, task, attempt, bytes, ending, .. } => {
-                let task = TaskId { phase: phase.into(), index: task };
+                let task = ids::scheduled_task(phase, task);
                 Some((AttemptId { task, number: attempt }.to_string(), bytes, ending))
             }
             Record::Begin { .. }

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
-use driver::journal::{Death, Ending, FailureKind, Journal, Phase, Record, Span};
+use journal::{Death, Ending, FailureKind, Journal, Phase, Record, Span};
 use serde_json::{Value, json};
 
 use super::scratch::{Scratch, into_closed_pipe};

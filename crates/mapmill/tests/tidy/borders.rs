@@ -107,7 +107,7 @@ fn open_state(files: &[File]) -> Vec<Finding> {
 }
 
 /// Other crates match on texts and numbers as well, where clippy must suffice.
-const ENGINE: [&str; 5] = ["driver", "rpc", "scheduler", "store", "worker"];
+const ENGINE: [&str; 6] = ["driver", "journal", "rpc", "scheduler", "store", "worker"];
 
 fn wildcards(files: &[File]) -> Vec<Finding> {
     let in_engine = |file: &File| file.krate().is_some_and(|krate| ENGINE.contains(&krate));

@@ -47,13 +47,14 @@ const STORE: &[&str] =
 const OTHER_PLATFORM: &str = "windows";
 
 /// Which crates of ours a crate may use, in code, tests and build script.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     // Measures; no crate may use it.
     ("bench", &["scheduler", "words"]),
-    ("driver", &["faults", "rpc", "scheduler", "store"]),
+    ("driver", &["faults", "journal", "rpc", "scheduler", "store"]),
     ("faults", &[]),
+    ("journal", &["faults", "store"]),
     // Only its tests use `faults`: they arm it.
-    ("mapmill", &["driver", "faults", "rpc", "worker"]),
+    ("mapmill", &["driver", "faults", "journal", "rpc", "worker"]),
     ("rpc", &[]),
     ("scheduler", &[]),
     // Only tests; no crate may use it.

@@ -1,7 +1,7 @@
 //! What the journal is told of attempts: once each, and why they did not commit.
 
 use super::*;
-use crate::story::Death;
+use journal::Death;
 
 /// `endings` as they are told.
 fn told(endings: Vec<(String, Option<u64>, Ending)>) -> Vec<String> {
@@ -22,7 +22,7 @@ async fn start_is_noted_once_however_often_the_worker_asks() {
 
     bench.assert_no_errand().await;
     let started = Record::Started {
-        phase: crate::journal::Phase::Map,
+        phase: journal::Phase::Map,
         task: 0,
         attempt: 0,
         worker: "w0 (host:1)".to_owned(),

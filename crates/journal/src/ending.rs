@@ -6,26 +6,11 @@
 //! be read again years later.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use rpc::message::{Failure, sentence};
 use serde::{Deserialize, Serialize};
 
-use crate::journal;
-use crate::reports::Cause;
-use crate::status::DiskFault;
-
-/// From when to when an attempt ran, counted from the beginning of the driver's life. That is the
-/// driver's clock: it stands still while the process does. One that committed ended with its
-/// report.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Span {
-    /// Milliseconds until it was given to its worker.
-    pub started_ms: u64,
-    /// Milliseconds until it was over.
-    pub ended_ms: u64,
-}
+use crate::disk::DiskFault;
 
 /// Why an attempt that is over did not commit.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -206,7 +191,7 @@ impl Fate {
     }
 
     /// What was wrong with the disk, if it did not win because of that.
-    pub(crate) fn disk(&self) -> Option<DiskFault> {
+    pub fn disk(&self) -> Option<DiskFault> {
         match self {
             Self::Ended(ending) => ending.disk(),
             Self::Committed | Self::CutOff | Self::Gone | Self::Recalled { .. } | Self::Running => {
@@ -217,24 +202,6 @@ impl Fate {
 }
 
 impl Ending {
-    /// How an attempt ends that the driver knows a cause for.
-    pub(crate) fn of(cause: &Cause) -> Self {
-        match cause {
-            Cause::Abandoned => Self::Abandoned,
-            &Cause::Conservation { bucket, emitted, counted } => {
-                Self::Conservation { bucket, emitted, counted }
-            }
-            Cause::NotDurable(_) | Cause::NotJournaled(_) => {
-                Self::NotCommitted { disk: cause.disk(), sentence: sentence(cause) }
-            }
-            Cause::NotPublished(_) => {
-                Self::Rejected { disk: cause.disk(), sentence: sentence(cause) }
-            }
-            Cause::Reported(failure) => Self::failed(failure),
-            Cause::Violation => Self::Violation,
-        }
-    }
-
     /// What was wrong with the disk, if that ended it.
     fn disk(&self) -> Option<DiskFault> {
         match self {
@@ -252,23 +219,6 @@ impl Ending {
             | Self::Undelivered
             | Self::Violation => None,
         }
-    }
-
-    fn failed(failure: &Failure) -> Self {
-        let (kind, path) = match failure {
-            Failure::DiskFull { path, .. } => (FailureKind::DiskFull, Some(path)),
-            Failure::InputChanged { path, .. } => (FailureKind::InputChanged, Some(path)),
-            Failure::InputMissing { path } => (FailureKind::InputMissing, Some(path)),
-            Failure::InputUnreadable { path, .. } => (FailureKind::InputUnreadable, Some(path)),
-            Failure::IntermediateCorrupt { .. } => (FailureKind::IntermediateCorrupt, None),
-            Failure::IntermediateMissing { .. } => (FailureKind::IntermediateMissing, None),
-            Failure::Io { path, .. } => (FailureKind::Io, Some(path)),
-            Failure::OutsideRoots { folder } => (FailureKind::OutsideRoots, Some(folder)),
-            Failure::Panicked { .. } => (FailureKind::Panicked, None),
-            Failure::StagingExists => (FailureKind::StagingExists, None),
-        };
-        let escape = |path: &std::path::PathBuf| journal::escape(Path::new(path));
-        Self::Failed { failure: kind, path: path.map(escape), sentence: failure.to_string() }
     }
 
     /// In a word or two.
@@ -335,7 +285,11 @@ impl fmt::Display for Ending {
                 f.write_str("superseded by the attempt it was to race")
             }
             &Self::Conservation { bucket, emitted, counted } => {
-                Cause::Conservation { bucket, emitted, counted }.fmt(f)
+                write!(
+                    f,
+                    "the map tasks emitted {emitted} words into bucket {bucket}, the reduce task \
+                 counted {counted}; a defect, or damaged memory: the output is not published"
+                )
             }
             Self::Died(death) => write!(f, "the worker process died: {death}"),
             Self::Failed { sentence, .. }
@@ -354,7 +308,9 @@ impl fmt::Display for Ending {
             Self::Undelivered => {
                 f.write_str("not delivered: the worker was gone when it was to be told")
             }
-            Self::Violation => Cause::Violation.fmt(f),
+            Self::Violation => {
+                f.write_str("the worker reported something else than the task asks for")
+            }
         }
     }
 }

@@ -8,7 +8,18 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use store::journal_file;
+
+/// Why the disk under the results took no more.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskFault {
+    /// No room, quota or file size left.
+    Full,
+    /// Anything else: it is broken, read-only, gone.
+    Refused,
+}
 
 /// Files by their paths.
 pub trait Disk: Debug + Send + Sync {
@@ -74,7 +85,7 @@ pub trait DiskFile: Debug + Send {
 
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ThisMachine;
+pub struct ThisMachine;
 
 impl Disk for ThisMachine {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -4,16 +4,16 @@
 //! same records and share nothing else: whatever is told here decides nothing.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scheduler::{Phase, TaskId};
 use store::{FolderLock, Input, Modified, layout};
 
-use crate::job;
-use crate::journal::{self, CANCELLED, DONE, FAILED, JournalError, Record};
+use crate::ending::{AttemptStory, Fate};
+use crate::log::{self, JournalError};
 use crate::plan::Plan;
-use crate::story::{AttemptStory, Fate, Span};
+use crate::record::{CANCELLED, DONE, FAILED, Phase, Record, Span, TaskId, unescape};
 
 /// What a journal tells.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub fn history(files: &Path) -> Result<History, HistoryError> {
     let path = files.join(layout::journal().as_str());
     // Asked first: a job that ends in between has said so in its journal.
     let driven = FolderLock::is_held(files);
-    let read = || journal::read(&path);
+    let read = || log::read(&path);
     // A driver that cuts off what did not fit may do so between two looks of ours: once more then.
     let records = read().or_else(|_| read()).or_else(|_| read());
     let records = records.map_err(HistoryError::Journal)?.records;
@@ -112,7 +112,7 @@ impl History {
 
     /// What a task was to do, for people.
     pub fn work(&self, task: TaskId) -> String {
-        job::describe(task, &self.plan)
+        self.plan.describe(task)
     }
 
     /// The files that a task was to read of the inputs, each with its first byte and the one behind
@@ -159,7 +159,7 @@ impl History {
         };
         let input = |record: &Record| match record {
             Record::Input { path, bytes, modified_seconds, modified_nanos } => Some(Input {
-                path: journal::unescape(path),
+                path: unescape(path),
                 bytes: *bytes,
                 modified: Modified { seconds: *modified_seconds, nanoseconds: *modified_nanos },
             }),
@@ -172,13 +172,14 @@ impl History {
             | Record::Resume { .. }
             | Record::Started { .. } => None,
         };
+        let map_tasks = NonZeroU32::new(*map_tasks)?;
         let inputs = records.iter().filter_map(input).collect();
         let mut history = Self {
             job: job.clone(),
             build: build.clone(),
             state: State::Running,
             lives: Vec::new(),
-            plan: Plan::new(inputs, (*map_tasks).try_into().ok()),
+            plan: Plan::new(inputs, map_tasks),
             reduce_tasks: *reduce_tasks,
             attempts: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -225,12 +226,12 @@ impl History {
             Record::Started { phase, task, attempt, worker, at_ms } => {
                 let started = Duration::from_millis(*at_ms);
                 self.lasted(started);
-                let id = TaskId { phase: (*phase).into(), index: *task };
+                let id = TaskId { phase: *phase, index: *task };
                 let story = self.attempt(id, *attempt, worker);
                 story.started = Some(started);
             }
             Record::Ended { phase, task, attempt, worker, span, bytes, ending } => {
-                let id = TaskId { phase: (*phase).into(), index: *task };
+                let id = TaskId { phase: *phase, index: *task };
                 self.end(id, *attempt, worker, *span, *bytes, Fate::Ended(ending.clone()));
             }
             Record::Recalled { map, reduce, attempt, sentence } => {

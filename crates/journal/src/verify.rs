@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use store::{Digest, Local, Name, Store, StoreError, Survey, VerifiedReader, layout};
 
-use crate::journal::{self, DONE, JournalError, Record};
-use crate::recovery::{self, Recovered};
+use crate::commits::{Recovered, commits};
+use crate::log::{self, JournalError};
+use crate::record::{DONE, Record};
 
 /// A job whose files are all as they were recorded.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -93,12 +94,12 @@ pub enum Finding {
 /// When there is no finished job, or the folder cannot be read.
 pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyError> {
     let unreadable = |source| VerifyError::Files { path: files.to_owned(), source };
-    let history = journal::read_job(&files.join(layout::journal().as_str()));
+    let history = log::read_job(&files.join(layout::journal().as_str()));
     let records = history.map_err(VerifyError::Journal)?.records;
     let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else {
         return Err(VerifyError::NoJob { path: files.to_owned() });
     };
-    let commits = recovery::commits(&records);
+    let commits = commits(&records);
     let (maps, reduces) = (commits.maps.len(), commits.reduces.len());
     let done = matches!(records.last(), Some(Record::End { outcome }) if outcome == DONE);
     if !done || maps != map_tasks as usize || reduces != reduce_tasks as usize {

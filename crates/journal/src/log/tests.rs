@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ending::{Death, Ending, FailureKind};
+use crate::record::{Phase, Span, escape, unescape};
 
 fn begin(epoch: u64) -> Record {
     Record::Begin {
@@ -142,7 +144,7 @@ proptest! {
             write_record(&mut lines, record);
         }
         let whole_bytes = lines.len() as u64;
-        prop_assert_eq!(parse(&lines), Ok(History { records, whole_bytes }));
+        prop_assert_eq!(parse(&lines), Ok(Recorded { records, whole_bytes }));
     }
 
     /// Nothing that happens to a file makes reading it panic, or a record that was not written.
@@ -161,7 +163,7 @@ proptest! {
             lines[index] = byte;
         }
         lines.truncate(cut.index(lines.len() + 1));
-        if let Ok(History { records: read, .. }) = parse(&lines) {
+        if let Ok(Recorded { records: read, .. }) = parse(&lines) {
             prop_assert!(read.len() <= records.len());
             prop_assert_eq!(&read[..], &records[..read.len()]);
         }
@@ -307,11 +309,11 @@ fn torn_last_line_is_left_out() {
     for length in 0..lines.len() {
         let expected = if length < first { (vec![], 0) } else { (vec![begin(1)], first) };
         let (records, whole_bytes) = (expected.0, expected.1 as u64);
-        let history = Ok(History { records, whole_bytes });
+        let history = Ok(Recorded { records, whole_bytes });
         assert_eq!(parse(&lines[..length]), history, "{length} bytes");
     }
     let whole_bytes = lines.len() as u64;
-    assert_eq!(parse(&lines), Ok(History { records: vec![begin(1), map(0)], whole_bytes }));
+    assert_eq!(parse(&lines), Ok(Recorded { records: vec![begin(1), map(0)], whole_bytes }));
 }
 
 /// Flip every bit of the first of two lines: its number is told, and nothing is read as

@@ -3,12 +3,12 @@
 //! A checksum says that a line is what somebody wrote. It does not say that a driver did, or that
 //! the line is of this job: and whoever goes on with a job uses its indices and adds its numbers.
 
-use super::{Phase, Record};
+use crate::record::{Phase, Record};
 
 /// # Errors
 ///
 /// The number, from 1, of the first of `records` that no driver has written behind those before it.
-pub(super) fn possible(records: &[Record]) -> Result<(), usize> {
+pub fn validate(records: &[Record]) -> Result<(), usize> {
     let mut shape = None;
     let mut last_epoch = 0;
     let mut total = 0;

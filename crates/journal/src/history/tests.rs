@@ -1,7 +1,7 @@
 //! Journals of jobs that things have happened to, and what is told of them.
 
 use super::*;
-use crate::journal::{Ending, Phase as Written};
+use crate::ending::{Ending, FailureKind};
 
 const FULL: &str = "no room for /data/a";
 
@@ -25,11 +25,11 @@ fn resume() -> Record {
     Record::Resume { epoch: 4, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2000 }
 }
 
-fn started(phase: Written, task: u32, attempt: u32, at_ms: u64) -> Record {
+fn started(phase: Phase, task: u32, attempt: u32, at_ms: u64) -> Record {
     Record::Started { phase, task, attempt, worker: "w0 (host:1)".to_owned(), at_ms }
 }
 
-fn ended(phase: Written, task: u32, attempt: u32, ending: Ending) -> Record {
+fn ended(phase: Phase, task: u32, attempt: u32, ending: Ending) -> Record {
     let span = Span { started_ms: 1000, ended_ms: 3000 };
     let worker = "w0 (host:1)".to_owned();
     Record::Ended { phase, task, attempt, worker, span, bytes: Some(2), ending }
@@ -64,13 +64,13 @@ fn fates(history: &History, task: TaskId) -> Vec<String> {
 
 #[test]
 fn attempts_are_told_in_order_with_what_became_of_them() {
-    let failure = crate::journal::FailureKind::DiskFull;
+    let failure = FailureKind::DiskFull;
     let failed = Ending::Failed { failure, path: None, sentence: FULL.to_owned() };
     let history = tell(
         [
-            started(Written::Map, 1, 0, 1000),
-            ended(Written::Map, 1, 0, failed),
-            started(Written::Map, 1, 1, 3000),
+            started(Phase::Map, 1, 0, 1000),
+            ended(Phase::Map, 1, 0, failed),
+            started(Phase::Map, 1, 1, 3000),
             map(1, 1),
         ],
         true,
@@ -92,7 +92,7 @@ fn attempts_are_told_in_order_with_what_became_of_them() {
 
 #[test]
 fn attempts_that_run_are_running_as_long_as_a_driver_is_there() {
-    let records = [started(Written::Map, 0, 0, 5)];
+    let records = [started(Phase::Map, 0, 0, 5)];
     assert_eq!(fates(&tell(records.clone(), true), TaskId::map(0)), ["1.0: still running"]);
 
     let history = tell(records, false);
@@ -103,7 +103,7 @@ fn attempts_that_run_are_running_as_long_as_a_driver_is_there() {
 #[test]
 fn every_life_counts_its_attempts_anew() {
     let history = tell(
-        [started(Written::Map, 0, 0, 5), resume(), started(Written::Map, 0, 0, 9), map(0, 0)],
+        [started(Phase::Map, 0, 0, 5), resume(), started(Phase::Map, 0, 0, 9), map(0, 0)],
         true,
     );
 
@@ -152,7 +152,7 @@ fn journal_without_notes_is_told_as_far_as_it_goes() {
 #[test]
 fn note_behind_the_end_changes_no_outcome() {
     let rejected = Ending::Rejected { disk: None, sentence: "not published".to_owned() };
-    let history = tell([end(FAILED), ended(Written::Map, 0, 0, rejected)], false);
+    let history = tell([end(FAILED), ended(Phase::Map, 0, 0, rejected)], false);
 
     assert_eq!(history.state, State::Failed);
     assert_eq!(fates(&history, TaskId::map(0)), ["1.0: not published"]);

@@ -6,13 +6,12 @@
 
 use std::io::Write;
 
-use scheduler::{Job, Limits, Scheduler};
 use store::Digest;
 
-use super::possible::possible;
-use super::{History, Record, parse, write_record};
-use crate::recovery::{self, Recovered};
-use crate::reports::Reports;
+use crate::commits::{commits, last_epoch};
+use crate::log::{Recorded, parse, write_record};
+use crate::record::Record;
+use crate::validate::validate;
 
 /// Reads `data` as a journal, as it is and with each line as a record; tears it, damages it, and
 /// goes on behind it.
@@ -26,8 +25,14 @@ pub fn check(data: &[u8]) {
     look_at(&sealed);
     if let Ok(history) = parse(&sealed) {
         damage(&history.records);
-        restore(&history.records);
+        assert_valid(&history.records);
     }
+}
+
+/// Each line of `data` as a record, up to the first that is none: for targets that begin where this
+/// one ends.
+pub fn records(data: &[u8]) -> Vec<Record> {
+    parse(&sealed(data)).map_or_else(|_| Vec::new(), |read| read.records)
 }
 
 /// Each line as a record, with its checksum.
@@ -60,7 +65,7 @@ fn look_at(bytes: &[u8]) {
             let before = parse(&bytes[..length(&lines[..number - 1])]);
             assert_eq!(before.map(|history| history.records.len()), Ok(number - 1));
             let alone = parse(lines[number - 1]);
-            assert_eq!(alone, Ok(History::default()), "line {number} is not damaged");
+            assert_eq!(alone, Ok(Recorded::default()), "line {number} is not damaged");
         }
     }
     let cut = somewhere(bytes, bytes.len() + 1);
@@ -106,32 +111,13 @@ fn look_at_damaged(lines: &[u8], written: &[Record]) {
     }
 }
 
-/// Whoever goes on with the job, or looks at it later, finds nothing that cannot be.
-fn restore(records: &[Record]) {
-    let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else { return };
-    let files = u64::from(map_tasks) * u64::from(reduce_tasks);
-    if possible(records).is_err() || files > FILES_MAX {
-        return;
-    }
-    assert!(recovery::last_epoch(records) < u64::MAX, "no later life of a driver has a number");
-    let Recovered { maps, reduces, recalls } = recovery::commits(records);
-    let map_bytes = vec![1; map_tasks as usize];
-    let mut sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
-    let mut reports = Reports::new(map_tasks, reduce_tasks);
-    for (map, times) in recalls {
-        sched.restore_recalls(map, times);
-    }
-    for (map, commit) in maps {
-        sched.restore_map(map, &reports.enter_map(map, commit, 1));
-    }
-    for (reduce, commit) in reduces {
-        reports.enter_reduce(reduce, commit);
-        sched.restore_reduce(reduce);
+/// Whatever is valid leaves room for another life, and its commits can be read.
+fn assert_valid(records: &[Record]) {
+    if validate(records).is_ok() {
+        assert!(last_epoch(records) < u64::MAX, "no later life of a driver has a number");
+        commits(records);
     }
 }
-
-/// Of a job that is restored, so that one input does not take seconds.
-const FILES_MAX: u64 = 1000;
 
 /// A position below `below` that depends on all of `bytes`, so that a seed need not say it.
 fn somewhere(bytes: &[u8], below: usize) -> usize {
@@ -139,13 +125,13 @@ fn somewhere(bytes: &[u8], below: usize) -> usize {
 }
 
 #[cfg(test)]
-#[path = "../../../../fuzz/replay.rs"]
+#[path = "../../../fuzz/replay.rs"]
 mod replay;
 
 #[test]
 fn every_cut_and_every_flipped_bit_costs_the_last_records_or_is_told() {
-    let lines = sealed(include_bytes!("../../../../fuzz/seeds/journal/records"));
-    let History { records, .. } = parse(&lines).expect("the seed is whole");
+    let lines = sealed(include_bytes!("../../../fuzz/seeds/journal/records"));
+    let Recorded { records, .. } = parse(&lines).expect("the seed is whole");
     for cut in 0..lines.len() {
         look_at(&lines[..cut]);
         let whole = lines[..cut].iter().filter(|&&byte| byte == b'\n').count();

@@ -1,0 +1,151 @@
+//! Why an attempt did not commit, as far as it is not the scheduler that knows.
+
+use std::path::Path;
+
+use journal::{DiskFault, Ending, FailureKind, JournalError};
+use rpc::message::{Failure, sentence};
+use store::StoreError;
+
+/// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cause {
+    /// Nothing was wrong with it; the job ends because of another.
+    #[error("no longer needed")]
+    Abandoned,
+    /// Counting found another number of words than mapping had emitted.
+    #[error("{}", Ending::from(self))]
+    Conservation {
+        /// The bucket.
+        bucket: u32,
+        /// By all map tasks.
+        emitted: u64,
+        /// By the reduce task.
+        counted: u64,
+    },
+    /// Publishing worked, but not syncing it: what is on disk is not known, and a second sync may
+    /// succeed without the bytes. The job cannot go on.
+    #[error("not safe on the disk")]
+    NotDurable(#[source] StoreError),
+    /// Publishing worked, but not recording it: the job cannot go on.
+    #[error("not committed")]
+    NotJournaled(#[source] JournalError),
+    /// What was staged is not what was reported, or could not be published.
+    #[error("not published")]
+    NotPublished(#[source] StoreError),
+    /// The worker said so.
+    #[error(transparent)]
+    Reported(Failure),
+    /// The report does not fit the task.
+    #[error("{}", Ending::Violation)]
+    Violation,
+}
+
+impl Cause {
+    /// Whether the worker staged what it did not report. That nothing is staged is no lie: a worker
+    /// that is told to stop, or has lost its driver, discards what it has just reported. Nor is
+    /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers
+    /// share. Both are failures, and a worker with three of those gets no more tasks while there is
+    /// another.
+    pub(crate) fn is_violation(&self) -> bool {
+        match self {
+            Self::NotPublished(error) => match error {
+                StoreError::Linked { .. }
+                | StoreError::NotAFile { .. }
+                | StoreError::WrongLength { .. } => true,
+                StoreError::AlreadyStaged { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::Full { .. }
+                | StoreError::Io { .. }
+                | StoreError::Missing { .. }
+                | StoreError::NotAFolder { .. }
+                | StoreError::NotOurs { .. }
+                | StoreError::NotStaged { .. }
+                | StoreError::OpenToAll { .. }
+                | StoreError::OutsideRoots { .. } => false,
+            },
+            Self::Abandoned
+            | Self::Conservation { .. }
+            | Self::NotDurable(_)
+            | Self::NotJournaled(_)
+            | Self::Reported(_)
+            | Self::Violation => false,
+        }
+    }
+
+    /// What was wrong with the disk, if it was that.
+    pub(crate) fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::NotDurable(StoreError::Full { .. })
+            | Self::NotPublished(StoreError::Full { .. })
+            | Self::Reported(Failure::DiskFull { .. }) => Some(DiskFault::Full),
+            Self::NotDurable(_) => Some(DiskFault::Refused),
+            Self::NotJournaled(error) => error.disk(),
+            Self::Abandoned
+            | Self::Conservation { .. }
+            | Self::NotPublished(_)
+            | Self::Reported(_)
+            | Self::Violation => None,
+        }
+    }
+
+    /// Whether another attempt can do better.
+    pub(crate) fn severity(&self) -> scheduler::Failure {
+        match self {
+            Self::NotPublished(_) if self.is_violation() => scheduler::Failure::Violation,
+            // The bytes of the plan are gone: whatever is counted now would be another job.
+            Self::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
+            | Self::Conservation { .. }
+            | Self::NotDurable(_)
+            | Self::NotJournaled(_) => scheduler::Failure::Fatal,
+            Self::Reported(
+                Failure::DiskFull { .. }
+                | Failure::InputUnreadable { .. }
+                | Failure::IntermediateCorrupt { .. }
+                | Failure::IntermediateMissing { .. }
+                | Failure::Io { .. }
+                | Failure::OutsideRoots { .. }
+                | Failure::Panicked { .. }
+                | Failure::StagingExists,
+            )
+            | Self::Abandoned
+            | Self::NotPublished(_) => scheduler::Failure::Transient,
+            Self::Violation => scheduler::Failure::Violation,
+        }
+    }
+}
+
+impl From<&Cause> for Ending {
+    fn from(cause: &Cause) -> Self {
+        match cause {
+            Cause::Abandoned => Self::Abandoned,
+            &Cause::Conservation { bucket, emitted, counted } => {
+                Self::Conservation { bucket, emitted, counted }
+            }
+            Cause::NotDurable(_) | Cause::NotJournaled(_) => {
+                Self::NotCommitted { disk: cause.disk(), sentence: sentence(cause) }
+            }
+            Cause::NotPublished(_) => {
+                Self::Rejected { disk: cause.disk(), sentence: sentence(cause) }
+            }
+            Cause::Reported(failure) => failed(failure),
+            Cause::Violation => Self::Violation,
+        }
+    }
+}
+
+fn failed(failure: &Failure) -> Ending {
+    let (kind, path) = match failure {
+        Failure::DiskFull { path, .. } => (FailureKind::DiskFull, Some(path)),
+        Failure::InputChanged { path, .. } => (FailureKind::InputChanged, Some(path)),
+        Failure::InputMissing { path } => (FailureKind::InputMissing, Some(path)),
+        Failure::InputUnreadable { path, .. } => (FailureKind::InputUnreadable, Some(path)),
+        Failure::IntermediateCorrupt { .. } => (FailureKind::IntermediateCorrupt, None),
+        Failure::IntermediateMissing { .. } => (FailureKind::IntermediateMissing, None),
+        Failure::Io { path, .. } => (FailureKind::Io, Some(path)),
+        Failure::OutsideRoots { folder } => (FailureKind::OutsideRoots, Some(folder)),
+        Failure::Panicked { .. } => (FailureKind::Panicked, None),
+        Failure::StagingExists => (FailureKind::StagingExists, None),
+    };
+    let escape = |path: &std::path::PathBuf| journal::escape(Path::new(path));
+    Ending::Failed { failure: kind, path: path.map(escape), sentence: failure.to_string() }
+}
