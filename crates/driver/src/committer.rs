@@ -162,9 +162,6 @@ impl Committer {
     /// Publishes at once what is recorded a little later: a record says that its objects have their
     /// names.
     fn take_commit(&mut self, batch: &mut Batch, commit: Commit) {
-        if faults::is_wrong("driver::journal-first") {
-            let _ = self.journal.append(std::slice::from_ref(&commit.record));
-        }
         match self.publish(&commit) {
             Ok(()) => {
                 let Commit { attempt, staging, check, record, is_awaited, objects: _ } = commit;
@@ -267,7 +264,7 @@ impl Committer {
         let phase = commit.attempt.task.phase;
         faults::reach("driver::verify", phase);
         for (name, digest) in &commit.objects {
-            if commit.check == Check::Checksum && !faults::is_wrong("driver::no-checksum") {
+            if commit.check == Check::Checksum {
                 self.store.verify_staged(&commit.staging, name, *digest, commit.check)?;
             }
         }

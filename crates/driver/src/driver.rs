@@ -413,10 +413,7 @@ impl Driver {
                 faults::reach("driver::reported", attempt.task.phase);
                 let verdict = self.sched.handle_done(now, worker, attempt);
                 tracing::info!("done {worker} {attempt}: {verdict}");
-                if verdict == scheduler::Verdict::Stale && faults::is_wrong("driver::no-fence") {
-                    self.reports.keep_report(attempt, worker, outcome);
-                    self.publish(now, attempt);
-                } else if verdict == scheduler::Verdict::Publishing {
+                if verdict == scheduler::Verdict::Publishing {
                     self.reports.keep_report(attempt, worker, outcome);
                     faults::reach("driver::decided", attempt.task.phase);
                     self.answer_decided(now, attempt, reporter);

@@ -110,7 +110,6 @@ fn are_there(
     for (name, digest) in objects {
         match store.open(&name) {
             Ok(object) if object.bytes() == digest.bytes => {}
-            Ok(_) | Err(_) if faults::is_wrong("driver::no-redo") => {}
             Ok(_) | Err(StoreError::Missing { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }

@@ -334,9 +334,7 @@ pub(crate) fn begin(
     let in_files = |source| StartError::Files { path: files.to_owned(), source };
     store.sweep().map_err(in_files)?;
     faults::reach("driver::swept", "");
-    let last_epoch = journal::last_epoch(&history.records);
-    let stays = last_epoch > 0 && faults::is_wrong("driver::same-epoch");
-    let epoch = last_epoch + u64::from(!stays);
+    let epoch = journal::last_epoch(&history.records) + 1;
     let unfinished = recovery::unfinished_job(&history.records, plan, reduce_tasks, rules);
     let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {
         Some(job) => {

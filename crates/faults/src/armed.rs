@@ -59,11 +59,6 @@ pub fn limit(place: &str, available: u64) -> u64 {
     text.parse::<u64>().expect("a limit is a number").min(available)
 }
 
-/// Whether the code at `place` is to make the mistake that is planted there.
-pub fn is_wrong(place: &str) -> bool {
-    planned(place).is_some()
-}
-
 fn strike(place: &str, subject: impl Display, before: impl FnOnce()) -> io::Result<()> {
     let names = [place.to_owned(), format!("{place}@{subject}")];
     let Some(text) = names.iter().find_map(|name| planned(name)) else { return Ok(()) };

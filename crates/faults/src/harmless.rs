@@ -36,12 +36,6 @@ pub fn tear(
     Ok(())
 }
 
-/// Nothing is planted.
-#[inline]
-pub fn is_wrong(_: &str) -> bool {
-    false
-}
-
 /// All that is there.
 #[inline]
 pub fn limit(_: &str, available: u64) -> u64 {

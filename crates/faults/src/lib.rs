@@ -22,9 +22,9 @@
 //! Deliberately absent: mistakes. No place changes what the code around it decides.
 
 #[cfg(feature = "armed")]
-pub use armed::{arm, is_wrong, limit, reach, refuse, tear};
+pub use armed::{arm, limit, reach, refuse, tear};
 #[cfg(not(feature = "armed"))]
-pub use harmless::{arm, is_wrong, limit, reach, refuse, tear};
+pub use harmless::{arm, limit, reach, refuse, tear};
 
 #[cfg(feature = "armed")]
 mod armed;

@@ -25,8 +25,5 @@ impl Assignment {
         let outcome = attempt::execute(&job, &task, buffers, &progress);
         // The receiver is gone if the worker is ending.
         let _ = done.send(outcome);
-        if faults::is_wrong("worker::again") {
-            let _ = attempt::execute(&job, &task, buffers, &progress);
-        }
     }
 }

@@ -54,9 +54,6 @@ impl ReduceAttempt<'_> {
             .map_err(damaged)?;
         while let Some(block) = reader.next_block().map_err(damaged)? {
             self.counter.feed(block)?;
-            if faults::is_wrong("worker::doubles") {
-                self.counter.feed(block)?;
-            }
             progress.read(block.len() as u64, self.counter.words());
             self.throttle.wait(block.len(), progress);
             progress.check_abandoned()?;

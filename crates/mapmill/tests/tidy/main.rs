@@ -17,6 +17,7 @@ mod fuzzing;
 mod language;
 mod links;
 mod lints;
+mod mutants;
 mod proto;
 mod security;
 mod source;

@@ -36,7 +36,7 @@ use world::Setting;
 /// Faults of networks, processes, disks and the store, all of which really strike.
 #[test]
 fn no_fault_costs_a_word_or_the_end_of_the_job() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let first = from_environment("MAPMILL_SEED").unwrap_or_else(|| {
         let random = RandomState::new().hash_one(());
         random % 1_000_000_000
@@ -70,7 +70,7 @@ const STRUCK_MIN: u64 = 500;
 /// lots in another order, and cost nothing then.
 #[test]
 fn seeds_that_once_found_a_defect_find_none() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let kept = include_str!("kept-seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = kept.filter_map(|line| line.split_whitespace().next());
     let seeds: Vec<u64> =
@@ -81,7 +81,7 @@ fn seeds_that_once_found_a_defect_find_none() {
 
 #[test]
 fn same_seed_gives_the_same_trace() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let seeds: Vec<u64> = (1..=12).collect();
     // The two threads do not share the seeds in the same way twice.
     let (once, again) =
@@ -100,7 +100,7 @@ fn same_seed_gives_the_same_trace() {
 /// The driver's machine loses its power, again and again.
 #[test]
 fn no_power_failure_takes_back_what_the_journal_has_said() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let seeds: Vec<u64> = (1..=200).collect();
 
     let reports = fleet::simulate_all(&seeds, &power_failures(BTreeSet::new()));
@@ -111,7 +111,7 @@ fn no_power_failure_takes_back_what_the_journal_has_said() {
 
 #[test]
 fn every_sync_of_the_journal_is_missed_when_it_is_left_out() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let seeds: Vec<u64> = (1..=200).collect();
     for (sync, consequence) in [
         (Sync::File, "not its first record"),
@@ -164,7 +164,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// One test at a time: each uses all cores, and some plant mistakes that all would make.
-fn alone() -> MutexGuard<'static, ()> {
+fn one_at_a_time() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
