@@ -21,7 +21,7 @@ pub(crate) struct Arena {
 
 /// Where in an arena an entry begins, in units of eight bytes: the upper bits are the piece.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place(pub(crate) u32);
+pub(crate) struct Address(pub(crate) u32);
 
 impl Arena {
     /// Bytes of memory.
@@ -30,7 +30,7 @@ impl Arena {
     }
 
     /// The most bytes of memory while so many words come, of so many bytes together. What has no
-    /// place takes more than there is.
+    /// address takes more than there is.
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
         if more_words == 0 {
             return self.bytes;
@@ -45,7 +45,7 @@ impl Arena {
     }
 
     /// Append the entry of a word.
-    pub(crate) fn push(&mut self, word: &[u8], count: u64) -> Place {
+    pub(crate) fn push(&mut self, word: &[u8], count: u64) -> Address {
         let bytes = word.len() + BESIDE_BYTES_MAX;
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < bytes) {
             let piece = Vec::with_capacity(bytes.max(PIECE_BYTES_MIN));
@@ -62,27 +62,27 @@ impl Arena {
         // A whole unit is one store.
         piece.extend_from_slice(&[0; UNIT]);
         piece.truncate(end);
-        Place::new(index, at)
+        Address::new(index, at)
     }
 
     /// A word and its count.
     #[inline]
-    pub(crate) fn entry(&self, place: Place) -> (&[u8], u64) {
-        let bytes = &self.pieces[place.piece()][place.at()..];
+    pub(crate) fn entry(&self, address: Address) -> (&[u8], u64) {
+        let bytes = &self.pieces[address.piece()][address.at()..];
         let (count, bytes) = bytes.split_first_chunk().expect("a count precedes every word");
         let (len, start) = read_number(bytes, 0).expect("so does a length");
         (&bytes[start..start + len as usize], u64::from_le_bytes(*count))
     }
 
     #[inline]
-    pub(crate) fn word(&self, place: Place) -> &[u8] {
-        self.entry(place).0
+    pub(crate) fn word(&self, address: Address) -> &[u8] {
+        self.entry(address).0
     }
 
-    /// The word at `place` has occurred so often more.
+    /// The word at `address` has occurred so often more.
     #[inline]
-    pub(crate) fn add(&mut self, place: Place, more: u64) {
-        let bytes = &mut self.pieces[place.piece()][place.at()..];
+    pub(crate) fn add(&mut self, address: Address, more: u64) {
+        let bytes = &mut self.pieces[address.piece()][address.at()..];
         let count = bytes.first_chunk_mut().expect("a count precedes every word");
         *count = (u64::from_le_bytes(*count) + more).to_le_bytes();
     }
@@ -90,29 +90,29 @@ impl Arena {
     /// Two bytes of an entry, added up, to have them in a cache: nearly every word ends in the line
     /// behind the one in which its entry begins.
     #[inline]
-    pub(crate) fn touch(&self, place: Place) -> u8 {
-        let piece = &self.pieces[place.piece()];
-        let behind = piece.get(place.at() + LINE - 1).copied().unwrap_or_default();
-        piece[place.at()].wrapping_add(behind)
+    pub(crate) fn touch(&self, address: Address) -> u8 {
+        let piece = &self.pieces[address.piece()];
+        let behind = piece.get(address.at() + LINE - 1).copied().unwrap_or_default();
+        piece[address.at()].wrapping_add(behind)
     }
 
     /// Where the entries begin, one behind the other.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
         self.pieces.iter().enumerate().flat_map(|(index, piece)| {
             let mut next = 0;
             std::iter::from_fn(move || {
                 let at = next;
                 let (len, start) = read_number(piece, at + COUNT_BYTES)?;
                 next = (start + len as usize).next_multiple_of(UNIT);
-                Some(Place::new(index, at))
+                Some(Address::new(index, at))
             })
         })
     }
 }
 
-impl Place {
+impl Address {
     fn new(piece: usize, at: usize) -> Self {
-        assert!(at < PIECE_BYTES_MIN, "byte {at} of a piece has no place");
+        assert!(at < PIECE_BYTES_MIN, "byte {at} of a piece has no address");
         let units = piece * PIECE_UNITS + at / UNIT;
         Self(u32::try_from(units).expect("who adds so many words asks for the peak before"))
     }
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-/// Bytes of a place's unit.
+/// Bytes of an address's unit.
 const UNIT: usize = 8;
 
 /// Of a cache of any processor in use.
@@ -143,7 +143,7 @@ const PIECE_BYTES_MIN: usize = 256 << 10;
 
 const PIECE_UNITS: usize = PIECE_BYTES_MIN / UNIT;
 
-/// As many as have places: 32 GiB.
+/// As many as have addresses: 32 GiB.
 const PIECES_MAX: usize = (1 << 32) / PIECE_UNITS;
 
 #[cfg(test)]
@@ -156,20 +156,20 @@ mod tests {
         // Around what a length of one byte says, what a piece holds, and every end of a unit.
         let edge = PIECE_BYTES_MIN - BESIDE_BYTES_MAX;
         let lengths = (0..300).chain([edge - 1, 17, edge, 16, edge + 1, 1 << 20, 20, 21]);
-        let mut places = Vec::new();
+        let mut addresses = Vec::new();
         let mut words = Vec::new();
         for length in lengths.cycle().take(1_000) {
             let word = vec![length as u8; length];
-            places.push(arena.push(&word, length as u64 + 1));
+            addresses.push(arena.push(&word, length as u64 + 1));
             words.push(word);
         }
-        for (place, word) in places.iter().zip(&words) {
-            arena.touch(*place);
-            arena.add(*place, 1 << 40);
+        for (address, word) in addresses.iter().zip(&words) {
+            arena.touch(*address);
+            arena.add(*address, 1 << 40);
             let count = word.len() as u64 + 1 + (1 << 40);
-            assert!(arena.entry(*place) == (word.as_slice(), count), "{} bytes", word.len());
+            assert!(arena.entry(*address) == (word.as_slice(), count), "{} bytes", word.len());
         }
-        assert!(arena.places().eq(places));
+        assert!(arena.addresses().eq(addresses));
     }
 
     #[test]

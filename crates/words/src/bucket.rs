@@ -9,8 +9,8 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use crate::gaps::{CHUNK, low_bits};
-use crate::simd::Sift;
+use crate::masks::{CHUNK, low_bits};
+use crate::simd::Compress;
 
 /// The bucket of a word that begins with the scalar value `first`.
 ///
@@ -129,8 +129,8 @@ impl Buckets {
     }
 
     /// Room for `bytes` more in each of the first buckets, up to `N`. What is written there counts
-    /// when it is [settled](Self::settle).
-    pub(crate) fn rooms<const N: usize>(&mut self, bytes: usize) -> [Option<&mut [u8]>; N] {
+    /// after [`advance`](Self::advance).
+    pub(crate) fn reserve<const N: usize>(&mut self, bytes: usize) -> [Option<&mut [u8]>; N] {
         let mut buckets = self.buckets.iter_mut();
         [(); N].map(|()| {
             buckets.next().map(|bucket| {
@@ -145,7 +145,11 @@ impl Buckets {
     /// So many bytes of lines were written to the rooms of the first buckets: each line that ends
     /// there is a word.
     #[inline(always)]
-    pub(crate) fn settle<S: Sift>(&mut self, simd: S, written: impl IntoIterator<Item = usize>) {
+    pub(crate) fn advance<S: Compress>(
+        &mut self,
+        simd: S,
+        written: impl IntoIterator<Item = usize>,
+    ) {
         for (bucket, written) in self.buckets.iter_mut().zip(written) {
             let used = bucket.used + written;
             let mut newlines = 0;
@@ -186,7 +190,7 @@ impl Buckets {
         self.buckets[bucket as usize].words += 1;
     }
 
-    /// The open word of `bucket` will be counted when it is [settled](Self::settle): not now.
+    /// The open word of `bucket` is counted by [`advance`](Self::advance), not now.
     pub(crate) fn count_later(&mut self, bucket: u32) {
         self.buckets[bucket as usize].words -= 1;
     }

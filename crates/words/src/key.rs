@@ -39,23 +39,23 @@ pub(crate) trait Key: Copy + Debug + Ord {
     const NONE: Self;
 
     /// A key in a register.
-    type Held<S: Keys>: Copy;
+    type Held<S: KeySimd>: Copy;
 
-    /// The key of the word at `start`, of the size that its [`Room`] says; anything if that is none
+    /// The key of the word at `start`, of the size that its [`Slices`] says; anything if that is none
     /// of such a key.
-    fn load<S: Keys>(simd: S, window: &Window, start: u16, size: u16) -> Self::Held<S>;
+    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> Self::Held<S>;
 
     /// A key that lies in memory.
-    fn hold<S: Keys>(simd: S, key: &Self) -> Self::Held<S>;
+    fn hold<S: KeySimd>(simd: S, key: &Self) -> Self::Held<S>;
 
     /// The other way.
-    fn store<S: Keys>(simd: S, held: Self::Held<S>) -> Self;
+    fn store<S: KeySimd>(simd: S, held: Self::Held<S>) -> Self;
 
     /// Whether it is this key.
-    fn is<S: Keys>(simd: S, held: Self::Held<S>, key: &Self) -> bool;
+    fn is<S: KeySimd>(simd: S, held: Self::Held<S>, key: &Self) -> bool;
 
     /// Every bit of the key reaches every bit of the hash.
-    fn hash<S: Keys>(simd: S, held: Self::Held<S>, seed: &Seed) -> u64;
+    fn hash<S: KeySimd>(simd: S, held: Self::Held<S>, seed: &Seed) -> u64;
 
     /// All of it.
     fn bytes(&self) -> &[u8];
@@ -96,30 +96,30 @@ fn bytes_at<const KEY: usize>(window: &Window, start: u16) -> &[u8; KEY] {
 impl Key for TinyKey {
     const NONE: Self = [0; _];
 
-    type Held<S: Keys> = u64;
+    type Held<S: KeySimd> = u64;
 
     #[inline(always)]
-    fn load<S: Keys>(simd: S, window: &Window, start: u16, size: u16) -> u64 {
+    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> u64 {
         simd.low_bits(u64::from_le_bytes(*bytes_at(window, start)), u32::from(size))
     }
 
     #[inline(always)]
-    fn hold<S: Keys>(_simd: S, key: &Self) -> u64 {
+    fn hold<S: KeySimd>(_simd: S, key: &Self) -> u64 {
         u64::from_le_bytes(*key)
     }
 
     #[inline(always)]
-    fn store<S: Keys>(_simd: S, held: u64) -> Self {
+    fn store<S: KeySimd>(_simd: S, held: u64) -> Self {
         held.to_le_bytes()
     }
 
     #[inline(always)]
-    fn is<S: Keys>(_simd: S, held: u64, key: &Self) -> bool {
+    fn is<S: KeySimd>(_simd: S, held: u64, key: &Self) -> bool {
         held == u64::from_le_bytes(*key)
     }
 
     #[inline(always)]
-    fn hash<S: Keys>(_simd: S, held: u64, seed: &Seed) -> u64 {
+    fn hash<S: KeySimd>(_simd: S, held: u64, seed: &Seed) -> u64 {
         seed.hash_tiny(held)
     }
 
@@ -139,31 +139,31 @@ impl Key for TinyKey {
 impl Key for ShortKey {
     const NONE: Self = [0; _];
 
-    type Held<S: Keys> = S::Key;
+    type Held<S: KeySimd> = S::Key;
 
     #[inline(always)]
-    fn load<S: Keys>(simd: S, window: &Window, start: u16, size: u16) -> S::Key {
+    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> S::Key {
         let mask = &SHORT_MASKS[usize::from(size) % SHORT_MASKS.len()];
         simd.key(bytes_at(window, start), mask)
     }
 
     #[inline(always)]
-    fn hold<S: Keys>(simd: S, key: &Self) -> S::Key {
+    fn hold<S: KeySimd>(simd: S, key: &Self) -> S::Key {
         simd.key(key, &SHORT_MASKS[SHORT])
     }
 
     #[inline(always)]
-    fn store<S: Keys>(simd: S, held: S::Key) -> Self {
+    fn store<S: KeySimd>(simd: S, held: S::Key) -> Self {
         simd.bytes(held)
     }
 
     #[inline(always)]
-    fn is<S: Keys>(simd: S, held: S::Key, key: &Self) -> bool {
+    fn is<S: KeySimd>(simd: S, held: S::Key, key: &Self) -> bool {
         simd.is(held, key)
     }
 
     #[inline(always)]
-    fn hash<S: Keys>(simd: S, held: S::Key, seed: &Seed) -> u64 {
+    fn hash<S: KeySimd>(simd: S, held: S::Key, seed: &Seed) -> u64 {
         simd.hash(held, seed)
     }
 
@@ -181,7 +181,7 @@ impl Key for ShortKey {
 }
 
 /// What a level can do with lines and with keys. All levels do the same, but for the hash.
-pub(crate) trait Keys: Copy + Debug {
+pub(crate) trait KeySimd: Copy + Debug {
     /// The lowest `count` of these bits, one to all, and zeros.
     fn low_bits(self, bits: u64, count: u32) -> u64;
 
@@ -208,18 +208,18 @@ pub(crate) trait Keys: Copy + Debug {
     fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize;
 
     /// Part `count` lines, each of which lies between one of `ends` and the next: put where they
-    /// begin and their sizes into the room for tiny words, for short ones, and for longer
+    /// begin and their sizes into the slices for tiny words, for short ones, and for longer
     /// ones. Returns how many each got; what lies behind them is anything.
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3];
+    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3];
 }
 
 /// Lines that are parted together.
 pub(crate) const GROUP: usize = 32;
 
-/// Room for where lines begin and for their sizes: the bits of the key of a tiny word, the bytes of
+/// Where to write the starts of lines and their sizes: the bits of the key of a tiny word, the bytes of
 /// any other.
 #[derive(Debug)]
-pub(crate) struct Room<'a> {
+pub(crate) struct Slices<'a> {
     pub(crate) starts: &'a mut [u16; GROUP],
     pub(crate) sizes: &'a mut [u16; GROUP],
 }
@@ -291,7 +291,7 @@ impl<K: Key> Kernel for Hash<'_, K> {
     }
 }
 
-impl Keys for Scalar {
+impl KeySimd for Scalar {
     #[inline(always)]
     fn low_bits(self, bits: u64, count: u32) -> u64 {
         bits & u64::MAX.wrapping_shr(u64::BITS.wrapping_sub(count))
@@ -328,14 +328,14 @@ impl Keys for Scalar {
     }
 
     #[inline(always)]
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3] {
-        part_lines(ends, count, rooms)
+    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
+        part_lines(ends, count, slices)
     }
 }
 
-/// [`Keys::part`] one by one, without a branch that depends on the text.
+/// [`KeySimd::part`] one by one, without a branch that depends on the text.
 #[inline(always)]
-fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut rooms: [Room<'_>; 3]) -> [usize; 3] {
+fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3]) -> [usize; 3] {
     // Side by side in one register: in memory each would wait for the one before.
     let mut counts = 0_u64;
     for pair in ends.windows(2).take(count) {
@@ -343,7 +343,7 @@ fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut rooms: [Room<'_>; 3]) -
         let len = pair[1].wrapping_sub(start);
         let is_tiny = usize::from(len) <= TINY;
         let part = usize::from(!is_tiny) + usize::from(usize::from(len) > SHORT);
-        let Room { starts, sizes } = &mut rooms[part];
+        let Slices { starts, sizes } = &mut slices[part];
         let at = (counts >> (16 * part)) as usize % GROUP;
         starts[at] = start;
         sizes[at] = if is_tiny { 8 * (len + 1) } else { len };
@@ -352,7 +352,7 @@ fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut rooms: [Room<'_>; 3]) -
     [counts, counts >> 16, counts >> 32].map(|count| usize::from(count as u16))
 }
 
-/// [`Keys::ends`] of a mask. Eight at a time, so that the loop ends without a surprise: nine of
+/// [`KeySimd::ends`] of a mask. Eight at a time, so that the loop ends without a surprise: nine of
 /// ten chunks of text have up to sixteen lines.
 #[inline(always)]
 fn write_ends(base: u16, mut newlines: u64, ends: &mut [u16; CHUNK]) -> usize {

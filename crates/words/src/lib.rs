@@ -35,20 +35,20 @@
 //! ```
 
 mod arena;
+mod bit_planes;
 mod bucket;
+mod char_set;
 mod counter;
-mod gaps;
 mod key;
-mod lanes;
-mod letters;
 mod line;
 mod lines;
 mod long;
+mod masks;
 mod merge;
+mod partition;
 mod rules;
 mod run;
 mod short;
-mod sieve;
 mod simd;
 mod slots;
 mod table;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::key::{GROUP, Room, ShortKey};
+use crate::key::{GROUP, ShortKey, Slices};
 use crate::simd::{CHUNK, Kernel, Level, Simd};
 
 /// The lines of a window.
@@ -25,7 +25,7 @@ pub(crate) struct Lines {
     long: List,
 }
 
-/// Some lines: see [`Room`].
+/// Some lines: see [`Slices`].
 #[derive(Debug)]
 pub(crate) struct List {
     starts: [u16; WINDOW + GROUP],
@@ -95,10 +95,10 @@ impl List {
 
     /// Behind what it holds.
     #[inline(always)]
-    fn room(&mut self) -> Option<Room<'_>> {
+    fn slices(&mut self) -> Option<Slices<'_>> {
         let starts = self.starts.get_mut(self.count..)?.first_chunk_mut()?;
         let sizes = self.sizes.get_mut(self.count..)?.first_chunk_mut()?;
-        Some(Room { starts, sizes })
+        Some(Slices { starts, sizes })
     }
 }
 
@@ -127,8 +127,8 @@ fn find_ends<S: Simd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + CHUN
     let mut count = 0;
     let mut base = 0;
     for chunk in chunks {
-        if let Some(room) = ends[1 + count..].first_chunk_mut() {
-            count += simd.ends(base, chunk, room);
+        if let Some(slices) = ends[1 + count..].first_chunk_mut() {
+            count += simd.ends(base, chunk, slices);
         }
         base += CHUNK as u16;
     }
@@ -141,8 +141,9 @@ fn part<S: Simd>(simd: S, lines: &mut Lines) {
     let mut counts = [0; 3];
     for at in (0..*count).step_by(GROUP) {
         [tiny.count, short.count, long.count] = counts;
-        let rooms = (tiny.room(), short.room(), long.room());
-        let (Some(ends), (Some(tiny), Some(short), Some(long))) = (ends[at..].first_chunk(), rooms)
+        let slices = (tiny.slices(), short.slices(), long.slices());
+        let (Some(ends), (Some(tiny), Some(short), Some(long))) =
+            (ends[at..].first_chunk(), slices)
         else {
             break;
         };

@@ -1,6 +1,6 @@
 //! The counts of words that are too long for a key.
 //!
-//! A word and its count lie in an arena; a slot has nothing but half of a hash and the place, in
+//! A word and its count lie in an arena; a slot has nothing but half of a hash and the address, in
 //! eight bytes. Where words are long most of them occur once, and a table is mostly asked for words
 //! that it does not have: the fewer bytes it answers from, the better. Growing needs no word.
 //!
@@ -10,7 +10,7 @@
 
 use std::hint::black_box;
 
-use crate::arena::{Arena, Place};
+use crate::arena::{Address, Arena};
 use crate::key::Seed;
 use crate::lines::{List, Window};
 use crate::slots::{Slot, Slots, seldom};
@@ -28,21 +28,21 @@ pub(crate) struct LongTable {
 pub(crate) struct LongSlot {
     /// See [`half`]. Zero when the slot is free.
     hash: u32,
-    place: Place,
+    address: Address,
 }
 
 /// Long words in bytewise order.
 #[derive(Debug)]
 pub(crate) struct SortedLong {
-    cards: Vec<Card>,
+    keys: Vec<SortKey>,
     arena: Arena,
     /// Of the table they are from.
     slot_count: usize,
 }
 
-/// What is sorted: twelve bytes of a word, and behind them its place.
+/// What is sorted: twelve bytes of a word, and behind them its address.
 #[derive(Clone, Copy, Debug)]
-struct Card(u128);
+struct SortKey(u128);
 
 impl LongTable {
     pub(crate) fn new(seed: Seed) -> Self {
@@ -99,7 +99,7 @@ impl LongTable {
         }
         for (home, hash) in homes.iter().zip(hashes) {
             if home.hash == half(*hash) {
-                touched ^= u32::from(self.arena.touch(home.place));
+                touched ^= u32::from(self.arena.touch(home.address));
             }
         }
         black_box(touched);
@@ -108,11 +108,11 @@ impl LongTable {
     fn add_hashed(&mut self, word: &[u8], hash: u64, count: u64) {
         let Self { slots, arena, .. } = self;
         let half = half(hash);
-        match slots.find(hash, |slot| slot.hash == half && arena.word(slot.place) == word) {
-            Ok(slot) => arena.add(slot.place, count),
+        match slots.find(hash, |slot| slot.hash == half && arena.word(slot.address) == word) {
+            Ok(slot) => arena.add(slot.address, count),
             Err(free) => {
-                let place = arena.push(word, count);
-                slots.insert(free, LongSlot { hash: half, place }, LongSlot::hash);
+                let address = arena.push(word, count);
+                slots.insert(free, LongSlot { hash: half, address }, LongSlot::hash);
             }
         }
     }
@@ -123,9 +123,9 @@ impl LongTable {
 
     /// See [`Table::peak_bytes`](crate::Table::peak_bytes).
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
-        // When the cards come, the slots are gone.
-        let cards = self.len().saturating_add(more_words).saturating_mul(size_of::<Card>());
-        let slots = self.slots.peak_bytes(more_words).max(cards);
+        // When the keys come, the slots are gone.
+        let keys = self.len().saturating_add(more_words).saturating_mul(size_of::<SortKey>());
+        let slots = self.slots.peak_bytes(more_words).max(keys);
         slots.saturating_add(self.arena.peak_bytes(more_words, more_bytes))
     }
 
@@ -135,36 +135,36 @@ impl LongTable {
         let (slot_count, taken) = (slots.len(), slots.taken());
         // Both together would be more than was foreseen.
         drop(slots);
-        let mut cards = Vec::with_capacity(taken);
+        let mut keys = Vec::with_capacity(taken);
         // As they lie in memory, from one end to the other.
-        cards.extend(arena.places().map(|place| Card::new(arena.word(place), place)));
-        sort(&mut cards, &arena, 0, &mut seldom(tick));
-        SortedLong { cards, arena, slot_count }
+        keys.extend(arena.addresses().map(|address| SortKey::new(arena.word(address), address)));
+        sort(&mut keys, &arena, 0, &mut seldom(tick));
+        SortedLong { keys, arena, slot_count }
     }
 }
 
-/// Sort `cards`, on which is what their words have from `depth` on; up to there these are the same.
+/// Sort `keys`, on which is what their words have from `depth` on; up to there these are the same.
 /// Calls `tick` at every comparison.
-fn sort(cards: &mut [Card], arena: &Arena, depth: usize, tick: &mut impl FnMut()) {
-    cards.sort_unstable_by(|left, right| {
+fn sort(keys: &mut [SortKey], arena: &Arena, depth: usize, tick: &mut impl FnMut()) {
+    keys.sort_unstable_by(|left, right| {
         tick();
         left.0.cmp(&right.0)
     });
-    let depth = depth + CARD_BYTES;
-    for alike in cards.chunk_by_mut(|left, right| left.bytes() == right.bytes()) {
+    let depth = depth + PREFIX_BYTES;
+    for alike in keys.chunk_by_mut(|left, right| left.bytes() == right.bytes()) {
         if alike.len() == 1 {
             continue;
         }
         if alike.len() <= FEW || depth > DEPTH_MAX {
             alike.sort_unstable_by(|left, right| {
                 tick();
-                arena.word(left.place()).cmp(arena.word(right.place()))
+                arena.word(left.address()).cmp(arena.word(right.address()))
             });
             continue;
         }
-        for card in &mut *alike {
-            let rest = arena.word(card.place()).get(depth..).unwrap_or_default();
-            *card = Card::new(rest, card.place());
+        for key in &mut *alike {
+            let rest = arena.word(key.address()).get(depth..).unwrap_or_default();
+            *key = SortKey::new(rest, key.address());
         }
         sort(alike, arena, depth, tick);
     }
@@ -172,15 +172,15 @@ fn sort(cards: &mut [Card], arena: &Arena, depth: usize, tick: &mut impl FnMut()
 
 impl SortedLong {
     pub(crate) fn len(&self) -> usize {
-        self.cards.len()
+        self.keys.len()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.cards.capacity() * size_of::<Card>() + self.arena.memory_bytes()
+        self.keys.capacity() * size_of::<SortKey>() + self.arena.memory_bytes()
     }
 
     pub(crate) fn shrink(&mut self) {
-        self.cards.shrink_to_fit();
+        self.keys.shrink_to_fit();
     }
 
     /// An empty table with as many slots as it had. The words give their room back.
@@ -192,17 +192,17 @@ impl SortedLong {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let arena = &self.arena;
-        let batches = self.cards.chunks(BATCH).flat_map(|batch| {
-            let touched = batch.iter().map(|card| arena.touch(card.place()));
+        let batches = self.keys.chunks(BATCH).flat_map(|batch| {
+            let touched = batch.iter().map(|key| arena.touch(key.address()));
             black_box(touched.fold(0, u8::wrapping_add));
             batch
         });
-        batches.map(|card| arena.entry(card.place()))
+        batches.map(|key| arena.entry(key.address()))
     }
 }
 
 impl LongSlot {
-    /// As much of the hash as it has: enough for more homes than an arena has places.
+    /// As much of the hash as it has: enough for more homes than an arena has addresses.
     fn hash(&self) -> u64 {
         u64::from(self.hash) << 32
     }
@@ -214,7 +214,7 @@ fn half(hash: u64) -> u32 {
 }
 
 impl Slot for LongSlot {
-    const FREE: Self = Self { hash: 0, place: Place(0) };
+    const FREE: Self = Self { hash: 0, address: Address(0) };
 
     fn is_free(&self) -> bool {
         self.hash == 0
@@ -226,26 +226,26 @@ impl Slot for LongSlot {
     }
 }
 
-impl Card {
+impl SortKey {
     /// Of the first bytes of `rest`, with zeros behind fewer of them.
     #[inline]
-    fn new(rest: &[u8], place: Place) -> Self {
+    fn new(rest: &[u8], address: Address) -> Self {
         let mut bytes = [0; 16];
-        if let Some(all) = rest.first_chunk::<CARD_BYTES>() {
-            bytes[..CARD_BYTES].copy_from_slice(all);
+        if let Some(all) = rest.first_chunk::<PREFIX_BYTES>() {
+            bytes[..PREFIX_BYTES].copy_from_slice(all);
         } else {
             bytes[..rest.len()].copy_from_slice(rest);
         }
-        Self(u128::from_be_bytes(bytes) | u128::from(place.0))
+        Self(u128::from_be_bytes(bytes) | u128::from(address.0))
     }
 
     fn bytes(self) -> u128 {
         self.0 >> u32::BITS
     }
 
-    fn place(self) -> Place {
+    fn address(self) -> Address {
         // The lower half of the lower half.
-        Place(self.0 as u32)
+        Address(self.0 as u32)
     }
 }
 
@@ -258,10 +258,10 @@ const BATCH: usize = 32;
 /// From a home, on the same line or the next.
 const REACH: usize = 6;
 
-/// Bytes of a word on a card: four Han characters.
-const CARD_BYTES: usize = 12;
+/// Bytes of a word on a key: four Han characters.
+const PREFIX_BYTES: usize = 12;
 
-/// So few words that they are compared rather than given other cards.
+/// So few words that they are compared rather than given other keys.
 const FEW: usize = 8;
 
 /// Words that begin with so many bytes that are the same are compared. Bounds the recursion.
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn words_that_begin_alike_are_in_order_wherever_they_differ() {
-        // At every byte of the first cards, around the deepest, and behind it; a few that begin
+        // At every byte of the first keys, around the deepest, and behind it; a few that begin
         // alike, more of them, and many.
         let depths = (16..64).chain(DEPTH_MAX - 13..DEPTH_MAX + 26).chain([5_000]);
         for (depth, count) in depths.flat_map(|depth| [2, FEW as u32, 40].map(|n| (depth, n))) {
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn words_that_are_the_beginning_of_others_come_first() {
-        // Of one byte again and again: zeros are what a card has behind the end of a word.
+        // Of one byte again and again: zeros are what a key has behind the end of a word.
         for byte in [0, b'x', 0xFF] {
             let word = |number: u32| vec![byte; 16 + (number % 701) as usize];
             check(&numbers(2_000).map(word).collect::<Vec<_>>());

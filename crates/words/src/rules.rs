@@ -1,6 +1,6 @@
 //! What a job calls a word.
 
-use crate::letters::Set;
+use crate::char_set::CharSet;
 use crate::utf8::Unit;
 
 /// Which units make up a word. A word is a maximal run of them.
@@ -36,10 +36,10 @@ impl WordRule {
 
     /// The characters that are parts of words.
     #[inline]
-    pub(crate) fn characters(self) -> &'static Set {
+    pub(crate) fn characters(self) -> &'static CharSet {
         match self {
-            Self::Letters => Set::letters(),
-            Self::Whitespace => Set::visible(),
+            Self::Letters => CharSet::letters(),
+            Self::Whitespace => CharSet::visible(),
         }
     }
 }
@@ -56,7 +56,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The first scalar value of `unit` as it appears in a word; a bare byte is its own value.
+    /// The first scalar value of `unit` as it appears in a word; an invalid byte is its own value.
     pub(crate) fn first_scalar(self, unit: Unit) -> u32 {
         match unit {
             Unit::Char(character) if self.ignore_case => {

@@ -16,9 +16,9 @@
 
 use std::sync::LazyLock;
 
-use crate::key::Keys;
-use crate::letters::Set;
-use crate::sieve::BUCKETS_MAX;
+use crate::char_set::CharSet;
+use crate::key::KeySimd;
+use crate::partition::BUCKETS_MAX;
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -36,7 +36,7 @@ pub(crate) use x86::{Avx2, Avx512};
 pub(crate) const CHUNK: usize = 64;
 
 /// What can be asked about the bytes of a chunk; bit `i` of an answer is about `chunk[i]`.
-pub(crate) trait Simd: Keys {
+pub(crate) trait Simd: KeySimd {
     /// The twenty-six letters of ASCII, in upper and lower case.
     fn letters(self, chunk: &[u8; CHUNK]) -> u64;
 
@@ -44,7 +44,7 @@ pub(crate) trait Simd: Keys {
     fn visible(self, chunk: &[u8; CHUNK]) -> u64;
 
     /// Above 127.
-    fn high(self, chunk: &[u8; CHUNK]) -> u64;
+    fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64;
 
     /// The same as `byte`.
     fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
@@ -56,25 +56,25 @@ pub(crate) trait Simd: Keys {
     /// up one by one. They are those that begin in `two`, with two bytes each, and in `three`; all
     /// of them are in the chunk.
     #[inline(always)]
-    fn find_leads(self, set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+    fn find_leads(self, set: &CharSet, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
         let _ = (set, chunk);
         (0, two | three)
     }
 
-    /// What [`sift`](Self::sift) may give.
-    type Sift: Sift;
+    /// What [`compressing`](Self::compressing) may give.
+    type Compressing: Compress;
 
     /// The same level, where it moves bytes about faster than words are copied one by one.
-    fn sift(self) -> Option<Self::Sift>;
+    fn compressing(self) -> Option<Self::Compressing>;
 }
 
 /// What can be done with all bytes of a chunk together.
-pub(crate) trait Sift: Simd {
+pub(crate) trait Compress: Simd {
     /// With more buckets, walking from word to word is faster in source text.
     const BUCKETS_MAX: usize;
 
     /// Whether a chunk costs so much that it is worth a question whether it has a word at all.
-    const ASKS_FOR_WORDS: bool;
+    const SKIPS_EMPTY_CHUNKS: bool;
 
     /// A chunk.
     type Bytes: Copy;
@@ -118,12 +118,14 @@ pub(crate) trait Sift: Simd {
     /// The sum of all three, and the carry out of it. A carry is 0 or 1.
     fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8);
 
-    /// Rooms that are filled side by side, some of them absent.
-    type Rooms<'a, const LANES: usize>;
+    /// Outputs that are filled side by side, some of them absent.
+    type Outputs<'a, const BUCKETS: usize>;
 
-    /// Empty rooms. More than half of them are there, and those before those that are not.
-    fn rooms<const LANES: usize>(self, rooms: [Option<&mut [u8]>; LANES])
-    -> Self::Rooms<'_, LANES>;
+    /// Empty outputs. More than half of them are there, and those before those that are not.
+    fn outputs<const BUCKETS: usize>(
+        self,
+        outputs: [Option<&mut [u8]>; BUCKETS],
+    ) -> Self::Outputs<'_, BUCKETS>;
 
     /// Append to each room the bytes of its mask, without gaps. What stands behind them is
     /// undefined.
@@ -131,15 +133,16 @@ pub(crate) trait Sift: Simd {
     /// # Panics
     ///
     /// When this is done more often than a whole chunk fits into the smallest room.
-    fn keep<const LANES: usize>(
+    fn compress<const BUCKETS: usize>(
         self,
-        rooms: &mut Self::Rooms<'_, LANES>,
+        outputs: &mut Self::Outputs<'_, BUCKETS>,
         bytes: Self::Bytes,
         mask: impl Fn(usize) -> u64,
     );
 
     /// How many bytes are in each room.
-    fn written<const LANES: usize>(self, rooms: Self::Rooms<'_, LANES>) -> [usize; LANES];
+    fn written<const BUCKETS: usize>(self, outputs: Self::Outputs<'_, BUCKETS>)
+    -> [usize; BUCKETS];
 }
 
 /// A loop to be compiled for every level.
@@ -243,7 +246,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+    fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64 {
         if chunk.iter().fold(0, |all, &byte| all | byte) < 0x80 {
             return 0;
         }
@@ -260,18 +263,18 @@ impl Simd for Scalar {
         pack(chunk.map(|other| other >= byte))
     }
 
-    type Sift = Self;
+    type Compressing = Self;
 
     #[inline(always)]
-    fn sift(self) -> Option<Self> {
+    fn compressing(self) -> Option<Self> {
         None
     }
 }
 
-impl Sift for Scalar {
+impl Compress for Scalar {
     const BUCKETS_MAX: usize = BUCKETS_MAX;
 
-    const ASKS_FOR_WORDS: bool = false;
+    const SKIPS_EMPTY_CHUNKS: bool = false;
 
     type Bytes = Block;
 
@@ -330,22 +333,22 @@ impl Sift for Scalar {
         (sum, u8::from(first | second))
     }
 
-    type Rooms<'a, const LANES: usize> = [Option<(&'a mut [u8], usize)>; LANES];
+    type Outputs<'a, const BUCKETS: usize> = [Option<(&'a mut [u8], usize)>; BUCKETS];
 
-    fn rooms<const LANES: usize>(
+    fn outputs<const BUCKETS: usize>(
         self,
-        rooms: [Option<&mut [u8]>; LANES],
-    ) -> Self::Rooms<'_, LANES> {
-        rooms.map(|room| room.map(|room| (room, 0)))
+        outputs: [Option<&mut [u8]>; BUCKETS],
+    ) -> Self::Outputs<'_, BUCKETS> {
+        outputs.map(|room| room.map(|room| (room, 0)))
     }
 
-    fn keep<const LANES: usize>(
+    fn compress<const BUCKETS: usize>(
         self,
-        rooms: &mut Self::Rooms<'_, LANES>,
+        outputs: &mut Self::Outputs<'_, BUCKETS>,
         bytes: Block,
         mask: impl Fn(usize) -> u64,
     ) {
-        for (lane, room) in rooms.iter_mut().enumerate() {
+        for (lane, room) in outputs.iter_mut().enumerate() {
             if let Some((room, written)) = room {
                 for at in (0..CHUNK).filter(|at| mask(lane) >> at & 1 == 1) {
                     room[*written] = bytes[at];
@@ -355,8 +358,11 @@ impl Sift for Scalar {
         }
     }
 
-    fn written<const LANES: usize>(self, rooms: Self::Rooms<'_, LANES>) -> [usize; LANES] {
-        rooms.map(|room| room.map_or(0, |(_, written)| written))
+    fn written<const BUCKETS: usize>(
+        self,
+        outputs: Self::Outputs<'_, BUCKETS>,
+    ) -> [usize; BUCKETS] {
+        outputs.map(|room| room.map_or(0, |(_, written)| written))
     }
 }
 

@@ -18,11 +18,11 @@
 use std::num::NonZeroU32;
 
 use crate::bucket::Buckets;
-use crate::gaps::{CHUNK, Marks, find_leads, mark};
-use crate::letters::{Set, lower_of_same_len};
+use crate::char_set::{CharSet, lower_of_same_len};
+use crate::masks::{CHUNK, Masks, find_leads, find_masks};
+use crate::partition::Partitioner;
 use crate::rules::Rules;
-use crate::sieve::Sieve;
-use crate::simd::{Kernel, Level, Scalar, Sift, Simd};
+use crate::simd::{Compress, Kernel, Level, Scalar, Simd};
 use crate::utf8::{Unit, next_unit, scalar_value};
 
 /// Reads splits, one after the other, and puts their words into buckets.
@@ -36,7 +36,7 @@ pub struct Tokenizer {
     rules: Rules,
     level: Level,
     /// For few buckets; used where the level can.
-    sieve: Option<Sieve>,
+    partitioner: Option<Partitioner>,
     buckets: Buckets,
     invalid_bytes: u64,
     phase: Phase,
@@ -94,7 +94,7 @@ impl Tokenizer {
         Self {
             rules,
             level,
-            sieve: Sieve::new(buckets),
+            partitioner: Partitioner::new(buckets),
             buckets: Buckets::new(buckets),
             invalid_bytes: 0,
             phase: Phase::Idle,
@@ -106,12 +106,12 @@ impl Tokenizer {
     /// As [`new`](Self::new), in the room that this one has: its buckets need not grow again.
     #[must_use]
     pub fn anew(self) -> Self {
-        let Self { rules, level, sieve, mut buckets, .. } = self;
+        let Self { rules, level, partitioner, mut buckets, .. } = self;
         buckets.empty();
         Self {
             rules,
             level,
-            sieve,
+            partitioner,
             buckets,
             invalid_bytes: 0,
             phase: Phase::Idle,
@@ -168,17 +168,17 @@ impl Tokenizer {
         while let Place::Word { bucket } = self.place
             && !rest.is_empty()
         {
-            let marks = mark(Scalar, self.rules.words, rest);
-            if marks.len == 0 {
+            let masks = find_masks(Scalar, self.rules.words, rest);
+            if masks.len == 0 {
                 self.carry.hold(rest, false);
                 break;
             }
-            let run = marks.word.trailing_ones() as usize;
+            let run = masks.word.trailing_ones() as usize;
             self.append(bucket, rest, run);
-            if run < marks.len {
+            if run < masks.len {
                 self.end_word(bucket);
             }
-            rest = &rest[marks.len..];
+            rest = &rest[masks.len..];
         }
         self.wants_more()
     }
@@ -288,32 +288,32 @@ impl Tokenizer {
         }
     }
 
-    /// Take the units at the start of `text` that `marks` is about.
+    /// Take the units at the start of `text` that `masks` is about.
     #[inline(always)]
-    fn take_marked<S: Simd>(&mut self, simd: S, text: &[u8], marks: &Marks) {
+    fn take_marked<S: Simd>(&mut self, simd: S, text: &[u8], masks: &Masks) {
         if !self.rules.ignore_case {
-            self.take_runs(text, marks);
-        } else if let Some(lower) = lower(simd, text, marks) {
-            self.take_runs(&lower, marks);
+            self.take_runs(text, masks);
+        } else if let Some(lower) = lower(simd, text, masks) {
+            self.take_runs(&lower, masks);
         } else {
-            self.take_units(text, marks.len);
+            self.take_units(text, masks.len);
         }
     }
 
-    /// Put the runs of `marks` into their buckets, as they stand in `text`.
+    /// Put the runs of `masks` into their buckets, as they stand in `text`.
     #[inline(always)]
-    fn take_runs(&mut self, text: &[u8], marks: &Marks) {
-        self.invalid_bytes += u64::from(marks.bare.count_ones());
-        let mut word = marks.word;
+    fn take_runs(&mut self, text: &[u8], masks: &Masks) {
+        self.invalid_bytes += u64::from(masks.invalid.count_ones());
+        let mut word = masks.word;
         if self.place != Place::Gap {
             let run = word.trailing_ones() as usize;
             if let Place::Word { bucket } = self.place {
                 self.buckets.append(bucket, &text[..run]);
-                if run < marks.len {
+                if run < masks.len {
                     self.end_word(bucket);
                 }
             }
-            if run == marks.len {
+            if run == masks.len {
                 return;
             }
             self.place = Place::Gap;
@@ -323,7 +323,7 @@ impl Tokenizer {
             let start = word.trailing_zeros() as usize;
             let end = start + (word >> start).trailing_ones() as usize;
             let bucket = self.bucket_at(&text[start..]);
-            if end == marks.len {
+            if end == masks.len {
                 self.buckets.start_word(bucket);
                 self.buckets.append(bucket, &text[start..end]);
                 self.place = Place::Word { bucket };
@@ -336,7 +336,7 @@ impl Tokenizer {
     }
 
     /// Take the owned units in `text[..len]` one by one. What stands behind them decides whether
-    /// the last of them is a bare byte, so the text is not cut.
+    /// the last of them is an invalid byte, so the text is not cut.
     #[cold]
     fn take_units(&mut self, text: &[u8], len: usize) {
         let mut at = 0;
@@ -347,31 +347,37 @@ impl Tokenizer {
         }
     }
 
-    /// Take the owned bytes of `block`, through the sieve if `sift` can and buckets are few.
+    /// Take the owned bytes of `block`, through the partitioner if `compressing` can and buckets are few.
     #[inline(always)]
-    pub(crate) fn feed_with<S: Simd>(&mut self, simd: S, sift: Option<impl Sift>, block: &[u8]) {
+    pub(crate) fn feed_with<S: Simd>(
+        &mut self,
+        simd: S,
+        compressing: Option<impl Compress>,
+        block: &[u8],
+    ) {
         let mut rest = self.complete_carry(block, true);
         while !rest.is_empty() {
-            if let (Some(simd), Some(sieve)) = (sift, &self.sieve)
-                && sieve.pays(simd)
+            if let (Some(simd), Some(partitioner)) = (compressing, &self.partitioner)
+                && partitioner.pays(simd)
             {
-                let few = &rest[..rest.len().min(SIFTED_BYTES)];
-                let sifted = sieve.sift(simd, self.rules, &mut self.buckets, self.place, few);
-                self.invalid_bytes += sifted.invalid_bytes;
-                self.place = sifted.place;
-                rest = &rest[sifted.len..];
+                let few = &rest[..rest.len().min(PARTITIONED_BYTES)];
+                let partitioned =
+                    partitioner.partition(simd, self.rules, &mut self.buckets, self.place, few);
+                self.invalid_bytes += partitioned.invalid_bytes;
+                self.place = partitioned.place;
+                rest = &rest[partitioned.len..];
             }
-            // Without a sieve, what it left: less than a chunk, or letters that grow.
-            let mut marks = mark(simd, self.rules.words, rest);
-            if marks.len == 0 {
+            // Without a partitioner, what it left: less than a chunk, or letters that grow.
+            let mut masks = find_masks(simd, self.rules.words, rest);
+            if masks.len == 0 {
                 self.carry.hold(rest, true);
                 return;
             }
             if rest.len() > CHUNK {
-                marks.leave_last_word();
+                masks.defer_last_word();
             }
-            self.take_marked(simd, rest, &marks);
-            rest = &rest[marks.len..];
+            self.take_marked(simd, rest, &masks);
+            rest = &rest[masks.len..];
         }
     }
 
@@ -418,7 +424,7 @@ impl Kernel for Feed<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { tokenizer, block } = self;
-        tokenizer.feed_with(simd, simd.sift(), block);
+        tokenizer.feed_with(simd, simd.compressing(), block);
     }
 }
 
@@ -440,16 +446,16 @@ impl Carry {
 }
 
 /// The words of the marked chunk in lower case, with room behind it for copies that look too far.
-/// `None` when a character of them changes its length: then no bit of the marks stays where it is.
+/// `None` when a character of them changes its length: then no bit of the masks stays where it is.
 #[inline(always)]
-pub(crate) fn lower<S: Simd>(simd: S, text: &[u8], marks: &Marks) -> Option<[u8; CHUNK + 16]> {
+pub(crate) fn lower<S: Simd>(simd: S, text: &[u8], masks: &Masks) -> Option<[u8; CHUNK + 16]> {
     let mut lower = [0; CHUNK + 16];
     let len = text.len().min(CHUNK);
     lower[..len].copy_from_slice(&text[..len]);
-    if marks.high != 0 {
+    if masks.non_ascii != 0 {
         let chunk = lower.first_chunk().expect("it is a chunk and more");
-        let [two, three, four] = [marks.two, marks.three, marks.four].map(|lead| lead & marks.word);
-        let mut upper = find_leads(simd, Set::upper(), chunk, two, three, four);
+        let [two, three, four] = [masks.two, masks.three, masks.four].map(|lead| lead & masks.word);
+        let mut upper = find_leads(simd, CharSet::upper(), chunk, two, three, four);
         while upper != 0 {
             let at = upper.trailing_zeros() as usize;
             let character = char::from_u32(scalar_value(&lower[at..]));
@@ -462,8 +468,8 @@ pub(crate) fn lower<S: Simd>(simd: S, text: &[u8], marks: &Marks) -> Option<[u8;
     Some(lower)
 }
 
-/// Bytes that go through the sieve before room is made again: each bucket has room for all of them.
-const SIFTED_BYTES: usize = 64 << 10;
+/// Bytes that go through the partitioner before room is made again: each bucket has room for all of them.
+const PARTITIONED_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// Its scalar value; a bare byte is its own.
+    /// Its scalar value; an invalid byte is its own.
     pub(crate) fn scalar(self) -> u32 {
         match self {
             Self::Byte(byte) => u32::from(byte),

@@ -8,10 +8,10 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{GROUP, Keys, Room, Seed, ShortKey, part_lines, write_ends};
+use super::{GROUP, KeySimd, Seed, ShortKey, Slices, part_lines, write_ends};
 use crate::simd::{CHUNK, Neon, Scalar, Simd};
 
-impl Keys for Neon {
+impl KeySimd for Neon {
     #[inline(always)]
     fn low_bits(self, bits: u64, count: u32) -> u64 {
         Scalar.low_bits(bits, count)
@@ -59,8 +59,8 @@ impl Keys for Neon {
     }
 
     #[inline(always)]
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3] {
-        part_lines(ends, count, rooms)
+    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
+        part_lines(ends, count, slices)
     }
 }
 

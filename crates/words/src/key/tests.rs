@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// A key that is loaded, and whether it is another.
-struct Ask<'a, K> {
+struct Load<'a, K> {
     window: &'a Window,
     start: u16,
     size: u16,
     other: K,
 }
 
-impl<K: Key> Kernel for Ask<'_, K> {
+impl<K: Key> Kernel for Load<'_, K> {
     type Output = (K, bool);
 
     #[inline(always)]
@@ -24,9 +24,9 @@ impl<K: Key> Kernel for Ask<'_, K> {
     }
 }
 
-struct AskParts<'a>(&'a [u16; GROUP + 1], usize);
+struct Part<'a>(&'a [u16; GROUP + 1], usize);
 
-impl Kernel for AskParts<'_> {
+impl Kernel for Part<'_> {
     type Output = [Vec<(u16, u16)>; 3];
 
     #[inline(always)]
@@ -34,12 +34,12 @@ impl Kernel for AskParts<'_> {
         let Self(ends, count) = self;
         let mut starts = [[7; GROUP]; 3];
         let mut sizes = [[8; GROUP]; 3];
-        let mut rooms = starts.iter_mut().zip(&mut sizes);
-        let rooms = std::array::from_fn(|_| {
-            let (starts, sizes) = rooms.next().expect("three rooms");
-            Room { starts, sizes }
+        let mut slices = starts.iter_mut().zip(&mut sizes);
+        let slices = std::array::from_fn(|_| {
+            let (starts, sizes) = slices.next().expect("three slices");
+            Slices { starts, sizes }
         });
-        let counts = simd.part(ends, count, rooms);
+        let counts = simd.part(ends, count, slices);
         std::array::from_fn(|part| {
             let lines = starts[part].into_iter().zip(sizes[part]);
             lines.take(counts[part]).collect()
@@ -47,9 +47,9 @@ impl Kernel for AskParts<'_> {
     }
 }
 
-struct AskEnds<'a>(u16, &'a [u8; CHUNK]);
+struct Ends<'a>(u16, &'a [u8; CHUNK]);
 
-impl Kernel for AskEnds<'_> {
+impl Kernel for Ends<'_> {
     type Output = Vec<u16>;
 
     #[inline(always)]
@@ -69,13 +69,13 @@ fn check_keys<K: Key>(sizes: &[u16]) {
             for start in [1000, u16::MAX] {
                 window[usize::from(start) + len] = b'\n';
                 let expected = K::of(&[0xA5; SHORT][..len]);
-                let ask = |other: K| level.run(Ask { window: &window, start, size, other });
-                assert_eq!(ask(expected), (expected, true), "{level:?}: {len}");
+                let load = |other: K| level.run(Load { window: &window, start, size, other });
+                assert_eq!(load(expected), (expected, true), "{level:?}: {len}");
                 assert_eq!(expected.word_len(), len);
                 for at in 0..sizes.len() {
                     let mut other = expected;
                     other.bytes_mut()[at] ^= 0x10;
-                    assert_eq!(ask(other), (expected, false), "{level:?}: {len}, {at}");
+                    assert_eq!(load(other), (expected, false), "{level:?}: {len}, {at}");
                 }
             }
         }
@@ -110,7 +110,7 @@ fn lines_are_parted_by_their_lengths_at_every_level() {
             }
         }
         for level in Level::all() {
-            let found = level.run(AskParts(&ends, count));
+            let found = level.run(Part(&ends, count));
             assert_eq!(found, expected, "{level:?}: {count} of {ends:?}");
         }
     }
@@ -126,7 +126,7 @@ fn ends_are_where_newlines_are_at_every_level() {
             let bit = |at: usize| mask >> at & 1 == 1;
             let chunk = std::array::from_fn(|at| if bit(at) { b'\n' } else { b'\n' ^ 0x80 });
             let expected: Vec<_> = (0..CHUNK).filter(|&at| bit(at)).collect();
-            let found = level.run(AskEnds(4032, &chunk));
+            let found = level.run(Ends(4032, &chunk));
             let expected: Vec<_> = expected.iter().map(|&at| 4032 + at as u16).collect();
             assert_eq!(found, expected, "{level:?}: {mask:b}");
         }

@@ -7,13 +7,13 @@
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, Keys, Room, SHORT, Seed, ShortKey, TINY, write_ends};
+use super::{GROUP, KeySimd, SHORT, Seed, ShortKey, Slices, TINY, write_ends};
 use crate::simd::{Avx2, Avx512, CHUNK, Simd};
 
 /// Both levels do the same with a key.
 macro_rules! keys {
     ($level:ty, $ends:item, $part:item) => {
-        impl Keys for $level {
+        impl KeySimd for $level {
             #[inline(always)]
             fn low_bits(self, bits: u64, count: u32) -> u64 {
                 // SAFETY: the token says that the CPU has BMI2.
@@ -67,9 +67,9 @@ keys!(
     fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
         write_ends(base, self.equal(b'\n', chunk), ends)
     },
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3] {
+    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
         // SAFETY: the token says that the CPU has AVX2 and POPCNT.
-        unsafe { part_avx2(ends, count, rooms) }
+        unsafe { part_avx2(ends, count, slices) }
     }
 );
 
@@ -81,9 +81,9 @@ keys!(
         unsafe { write_ends_avx512(base, newlines, ends) };
         newlines.count_ones() as usize
     },
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3] {
+    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
         // SAFETY: the token says that the CPU has AVX-512 BW and VBMI2.
-        unsafe { part_avx512(ends, count, rooms) }
+        unsafe { part_avx512(ends, count, slices) }
     }
 );
 
@@ -135,7 +135,7 @@ fn write_ends_avx512(base: u16, newlines: u64, ends: &mut [u16; CHUNK]) {
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn part_avx2(ends: &[u16; GROUP + 1], count: usize, mut rooms: [Room<'_>; 3]) -> [usize; 3] {
+fn part_avx2(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3]) -> [usize; 3] {
     let mut counts = [0; 3];
     for at in (0..count).step_by(LANES) {
         let (Some(before), Some(ends)) = (ends[at..].first_chunk(), ends[at + 1..].first_chunk())
@@ -154,15 +154,15 @@ fn part_avx2(ends: &[u16; GROUP + 1], count: usize, mut rooms: [Room<'_>; 3]) ->
         let all = 0xFF >> LANES.saturating_sub(count - at);
         let (tiny, up_to_short) = (both & all, both >> LANES & all);
         let parts = [(bits, tiny), (lens, up_to_short & !tiny), (lens, all & !up_to_short)];
-        for ((room, count), (sizes, mask)) in rooms.iter_mut().zip(&mut counts).zip(parts) {
+        for ((slices, count), (sizes, mask)) in slices.iter_mut().zip(&mut counts).zip(parts) {
             let order = load(&PACKED[mask as usize]);
             // So many came before at most: there is room for eight more.
             let from = *count % GROUP;
-            if let Some(room) = room.starts[from..].first_chunk_mut() {
-                store_lanes(room, _mm_shuffle_epi8(starts, order));
+            if let Some(slices) = slices.starts[from..].first_chunk_mut() {
+                store_lanes(slices, _mm_shuffle_epi8(starts, order));
             }
-            if let Some(room) = room.sizes[from..].first_chunk_mut() {
-                store_lanes(room, _mm_shuffle_epi8(sizes, order));
+            if let Some(slices) = slices.sizes[from..].first_chunk_mut() {
+                store_lanes(slices, _mm_shuffle_epi8(sizes, order));
             }
             *count += mask.count_ones() as usize;
         }
@@ -208,7 +208,7 @@ fn store_lanes(lanes: &mut [u16; LANES], register: __m128i) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
-fn part_avx512(ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [usize; 3] {
+fn part_avx512(ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
     let ends = ends.as_ptr().cast::<__m512i>();
     // SAFETY: these are two times 32 ends, of which all but the first and the last are the same,
     // and these loads ask for no alignment.
@@ -222,16 +222,16 @@ fn part_avx512(ends: &[u16; GROUP + 1], count: usize, rooms: [Room<'_>; 3]) -> [
     let mut counts = [0; 3];
     let bits = _mm512_slli_epi16::<3>(_mm512_sub_epi16(ends, before));
     let parts = [(bits, tiny), (lens, up_to_short & !tiny), (lens, all & !up_to_short)];
-    for ((room, count), (sizes, mask)) in rooms.into_iter().zip(&mut counts).zip(parts) {
+    for ((slices, count), (sizes, mask)) in slices.into_iter().zip(&mut counts).zip(parts) {
         *count = mask.count_ones() as usize;
         // Few groups have a longer word.
         if mask != 0 {
             let starts = _mm512_maskz_compress_epi16(mask, starts);
             let sizes = _mm512_maskz_compress_epi16(mask, sizes);
-            // SAFETY: either is room for 32 numbers, and these stores ask for no alignment.
+            // SAFETY: either has room for 32 numbers, and these stores ask for no alignment.
             unsafe {
-                _mm512_storeu_si512(room.starts.as_mut_ptr().cast(), starts);
-                _mm512_storeu_si512(room.sizes.as_mut_ptr().cast(), sizes);
+                _mm512_storeu_si512(slices.starts.as_mut_ptr().cast(), starts);
+                _mm512_storeu_si512(slices.sizes.as_mut_ptr().cast(), sizes);
             }
         }
     }

@@ -48,7 +48,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+    fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64 {
         self.at_least(0x80, chunk)
     }
 
@@ -64,10 +64,10 @@ impl Simd for Neon {
         unsafe { at_least(byte, chunk) }
     }
 
-    type Sift = Scalar;
+    type Compressing = Scalar;
 
     #[inline(always)]
-    fn sift(self) -> Option<Scalar> {
+    fn compressing(self) -> Option<Scalar> {
         None
     }
 }

@@ -1,4 +1,4 @@
-//! The sieve of CPUs that have AVX2 and not AVX-512: most of them.
+//! Partitioning on CPUs that have AVX2 and not AVX-512: most of them.
 //!
 //! Two things that a chunk of AVX-512 does in one instruction are built from small ones here.
 //! Looking up: a shuffle looks at four bits of an index, and sixteen bytes of a table. Leaving out
@@ -11,15 +11,15 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{Rooms, add_with_carry, halves, join32};
-use super::{Avx2, CHUNK, Sift};
+use super::x86::{Outputs, add_with_carry, halves, join32};
+use super::{Avx2, CHUNK, Compress};
 
-impl Sift for Avx2 {
+impl Compress for Avx2 {
     /// With 6 it takes 0.85 of walking in source text, with 7 0.95, on a CPU (Zen 4) that does more
     /// at once than most of those that this is for.
     const BUCKETS_MAX: usize = 6;
 
-    const ASKS_FOR_WORDS: bool = true;
+    const SKIPS_EMPTY_CHUNKS: bool = true;
 
     type Bytes = [__m256i; 2];
 
@@ -135,43 +135,46 @@ impl Sift for Avx2 {
         add_with_carry(left, right, carry)
     }
 
-    type Rooms<'a, const LANES: usize> = Rooms<'a, LANES>;
+    type Outputs<'a, const BUCKETS: usize> = Outputs<'a, BUCKETS>;
 
     #[inline(always)]
-    fn rooms<const LANES: usize>(self, rooms: [Option<&mut [u8]>; LANES]) -> Rooms<'_, LANES> {
-        Rooms::new(rooms)
+    fn outputs<const BUCKETS: usize>(
+        self,
+        outputs: [Option<&mut [u8]>; BUCKETS],
+    ) -> Outputs<'_, BUCKETS> {
+        Outputs::new(outputs)
     }
 
     #[inline(always)]
-    fn keep<const LANES: usize>(
+    fn compress<const BUCKETS: usize>(
         self,
-        rooms: &mut Rooms<'_, LANES>,
+        outputs: &mut Outputs<'_, BUCKETS>,
         bytes: [__m256i; 2],
         mask: impl Fn(usize) -> u64,
     ) {
-        rooms.take_chunk();
+        outputs.take_chunk();
         // SAFETY: the token says that the CPU has AVX2 and POPCNT. One was taken off, and there is
         // one call for each lane.
         unsafe {
             // Written out: the compiler unrolls no loop of so much, and then it would begin with
             // the mask of each lane anew (1.1 x with four, 1.2 x with eight).
-            keep_lane(rooms, bytes, &mask, 0);
-            keep_lane(rooms, bytes, &mask, 1);
-            keep_lane(rooms, bytes, &mask, 2);
-            keep_lane(rooms, bytes, &mask, 3);
-            keep_lane(rooms, bytes, &mask, 4);
-            keep_lane(rooms, bytes, &mask, 5);
-            keep_lane(rooms, bytes, &mask, 6);
-            keep_lane(rooms, bytes, &mask, 7);
-            for lane in 8..LANES {
-                keep_lane(rooms, bytes, &mask, lane);
+            compress_to(outputs, bytes, &mask, 0);
+            compress_to(outputs, bytes, &mask, 1);
+            compress_to(outputs, bytes, &mask, 2);
+            compress_to(outputs, bytes, &mask, 3);
+            compress_to(outputs, bytes, &mask, 4);
+            compress_to(outputs, bytes, &mask, 5);
+            compress_to(outputs, bytes, &mask, 6);
+            compress_to(outputs, bytes, &mask, 7);
+            for lane in 8..BUCKETS {
+                compress_to(outputs, bytes, &mask, lane);
             }
         }
     }
 
     #[inline(always)]
-    fn written<const LANES: usize>(self, rooms: Rooms<'_, LANES>) -> [usize; LANES] {
-        rooms.written()
+    fn written<const BUCKETS: usize>(self, outputs: Outputs<'_, BUCKETS>) -> [usize; BUCKETS] {
+        outputs.written()
     }
 }
 
@@ -254,16 +257,16 @@ fn spread(mask: u32) -> __m256i {
 /// The CPU has AVX2 and POPCNT. The caller has taken one off `chunks_left`, and calls this once for
 /// each lane.
 #[inline(always)]
-unsafe fn keep_lane<const LANES: usize>(
-    rooms: &mut Rooms<'_, LANES>,
+unsafe fn compress_to<const BUCKETS: usize>(
+    outputs: &mut Outputs<'_, BUCKETS>,
     bytes: [__m256i; 2],
     mask: &impl Fn(usize) -> u64,
     lane: usize,
 ) {
     // More than half of them are used; of these the compiler need not ask.
-    if lane < LANES && (2 * lane <= LANES || lane < rooms.used) {
+    if lane < BUCKETS && (2 * lane <= BUCKETS || lane < outputs.used) {
         // SAFETY: the lane is used, and there was room for one chunk more than `chunks_left`.
-        rooms.ends[lane] = unsafe { compress(rooms.ends[lane], bytes, mask(lane)) };
+        outputs.ends[lane] = unsafe { compress(outputs.ends[lane], bytes, mask(lane)) };
     }
 }
 
@@ -276,7 +279,7 @@ unsafe fn keep_lane<const LANES: usize>(
 #[target_feature(enable = "avx2,popcnt")]
 unsafe fn compress(mut end: *mut u8, bytes: [__m256i; 2], mask: u64) -> *mut u8 {
     for (eight, kept) in eights(bytes).into_iter().zip(mask.to_le_bytes()) {
-        let shuffle = &TOGETHER[usize::from(kept)];
+        let shuffle = &COMPRESS[usize::from(kept)];
         // SAFETY: this load wants eight bytes, and there they are. The store: of the groups before
         // this one, no more bytes were kept than they have, so that eight more end within the chunk
         // that there is room for; the last begins at 56 at most. As few are kept of all groups, so
@@ -309,7 +312,7 @@ fn eights([low, high]: [__m256i; 2]) -> [__m128i; 8] {
 }
 
 /// The shuffle for each mask: the indexes of its bits.
-static TOGETHER: [[u8; 8]; 256] = {
+static COMPRESS: [[u8; 8]; 256] = {
     let mut together = [[0; 8]; 256];
     let mut mask = 0;
     while mask < 256 {

@@ -3,9 +3,9 @@
 use super::*;
 
 /// All answers about one chunk.
-struct Ask<'a>(&'a [u8; CHUNK]);
+struct Questions<'a>(&'a [u8; CHUNK]);
 
-impl Kernel for Ask<'_> {
+impl Kernel for Questions<'_> {
     type Output = [u64; 6];
 
     #[inline(always)]
@@ -14,7 +14,7 @@ impl Kernel for Ask<'_> {
         [
             simd.letters(chunk),
             simd.visible(chunk),
-            simd.high(chunk),
+            simd.non_ascii(chunk),
             simd.equal(b'\n', chunk),
             simd.equal(0xC3, chunk),
             simd.at_least(0xE0, chunk),
@@ -40,7 +40,7 @@ fn scalar_level_says_what_the_bytes_are() {
                 bits(|byte| byte == 0xC3),
                 bits(|byte| byte >= 0xE0),
             ];
-            assert_eq!(Level::Scalar.run(Ask(&chunk)), expected, "{byte:#x} at {at}");
+            assert_eq!(Level::Scalar.run(Questions(&chunk)), expected, "{byte:#x} at {at}");
         }
     }
 }
@@ -52,29 +52,29 @@ fn every_level_says_what_the_scalar_one_does() {
         for background in [b'a', b' ', b'\n', 0xC3, 0xFF] {
             let mut chunk = [background; CHUNK];
             chunk[at] = byte;
-            let expected = Level::Scalar.run(Ask(&chunk));
+            let expected = Level::Scalar.run(Questions(&chunk));
             for level in &levels {
-                let found = level.run(Ask(&chunk));
+                let found = level.run(Questions(&chunk));
                 assert_eq!(found, expected, "{level:?}: {byte:#x} at {at} in {background:#x}");
             }
         }
     }
 }
 
-/// All that a sieve does with chunks: each outcome, and the bits that were found.
-struct Sieve<'a>(&'a [u8; CHUNK], u64);
+/// All that a partitioner does with chunks: each outcome, and the bits that were found.
+struct Moves<'a>(&'a [u8; CHUNK], u64);
 
-impl Kernel for Sieve<'_> {
+impl Kernel for Moves<'_> {
     type Output = Option<([[u8; CHUNK]; 8], u64)>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        simd.sift().map(|simd| sieve(simd, self.0, self.1))
+        simd.compressing().map(|simd| moves(simd, self.0, self.1))
     }
 }
 
 #[inline(always)]
-fn sieve<S: Sift>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8], u64) {
+fn moves<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8], u64) {
     let low = simd.load(&std::array::from_fn(|at| at as u8 ^ 0x15));
     let high = simd.load(&std::array::from_fn(|at| at as u8 ^ 0xA7));
     let bytes = simd.load(chunk);
@@ -98,83 +98,83 @@ fn sieve<S: Sift>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8],
 
 /// The bytes of `mask`, and zeros behind them.
 #[inline(always)]
-fn store<S: Sift>(simd: S, mask: u64, bytes: S::Bytes) -> [u8; CHUNK] {
+fn store<S: Compress>(simd: S, mask: u64, bytes: S::Bytes) -> [u8; CHUNK] {
     let mut room = [0; CHUNK];
-    let mut rooms = simd.rooms([Some(room.as_mut_slice())]);
-    simd.keep(&mut rooms, bytes, |_| mask);
-    let [written] = simd.written(rooms);
+    let mut outputs = simd.outputs([Some(room.as_mut_slice())]);
+    simd.compress(&mut outputs, bytes, |_| mask);
+    let [written] = simd.written(outputs);
     room[written..].fill(0);
     room
 }
 
 #[test]
-fn every_level_with_a_sieve_does_what_the_scalar_twin_does() {
+fn every_level_that_compresses_does_what_the_scalar_twin_does() {
     for (at, byte) in every_byte_everywhere() {
         let mut chunk = std::array::from_fn(|index| (3 * at + 5 * index) as u8);
         chunk[at] = byte;
         let mask = u64::from_le_bytes([byte, 0xFF, 0, at as u8, 0x5A, !byte, 0x80, 0x0F]);
-        let expected = sieve(Scalar, &chunk, mask);
+        let expected = moves(Scalar, &chunk, mask);
         for level in Level::all() {
-            if let Some(found) = level.run(Sieve(&chunk, mask)) {
+            if let Some(found) = level.run(Moves(&chunk, mask)) {
                 assert_eq!(found, expected, "{level:?}: {byte:#x} at {at}");
             }
         }
     }
 }
 
-/// What is in so many of `LANES` rooms after some chunks, which differ, as do the masks.
-struct Fill<const LANES: usize> {
+/// What is in so many of `BUCKETS` outputs after some chunks, which differ, as do the masks.
+struct Fill<const BUCKETS: usize> {
     used: usize,
     chunks: usize,
 }
 
-impl<const LANES: usize> Kernel for Fill<LANES> {
+impl<const BUCKETS: usize> Kernel for Fill<BUCKETS> {
     type Output = Option<Vec<Vec<u8>>>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        simd.sift().map(|simd| self.fill(simd))
+        simd.compressing().map(|simd| self.fill(simd))
     }
 }
 
-impl<const LANES: usize> Fill<LANES> {
+impl<const BUCKETS: usize> Fill<BUCKETS> {
     #[inline(always)]
-    fn fill<S: Sift>(&self, simd: S) -> Vec<Vec<u8>> {
+    fn fill<S: Compress>(&self, simd: S) -> Vec<Vec<u8>> {
         let mut lines = vec![vec![0; 3 * CHUNK + 1]; self.used];
         let mut absent = lines.iter_mut().map(Vec::as_mut_slice);
-        let mut rooms = simd.rooms::<LANES>([(); LANES].map(|()| absent.next()));
+        let mut outputs = simd.outputs::<BUCKETS>([(); BUCKETS].map(|()| absent.next()));
         for number in 0..self.chunks as u64 {
             let bytes = simd.load(&std::array::from_fn(|at| number as u8 ^ at as u8));
-            simd.keep(&mut rooms, bytes, |lane| match lane {
+            simd.compress(&mut outputs, bytes, |lane| match lane {
                 0 => u64::MAX,
                 _ => 0x5DEE_CE66_D1A4_B5C7_u64.rotate_left(lane as u32) << number,
             });
         }
-        let written = simd.written(rooms);
+        let written = simd.written(outputs);
         let cut = |(line, written): (Vec<u8>, usize)| line[..written].to_vec();
         lines.into_iter().zip(written).map(cut).collect()
     }
 }
 
 #[test]
-fn rooms_are_filled_side_by_side_and_never_beyond_their_end() {
-    check_rooms::<1>();
-    check_rooms::<2>();
-    check_rooms::<4>();
-    check_rooms::<8>();
-    check_rooms::<16>();
-    check_rooms::<24>();
+fn outputs_are_filled_side_by_side_and_never_beyond_their_end() {
+    check_outputs::<1>();
+    check_outputs::<2>();
+    check_outputs::<4>();
+    check_outputs::<8>();
+    check_outputs::<16>();
+    check_outputs::<24>();
 }
 
 #[track_caller]
-fn check_rooms<const LANES: usize>() {
-    for used in LANES / 2 + 1..=LANES {
-        let fill = |chunks| Fill::<LANES> { used, chunks };
+fn check_outputs<const BUCKETS: usize>() {
+    for used in BUCKETS / 2 + 1..=BUCKETS {
+        let fill = |chunks| Fill::<BUCKETS> { used, chunks };
         for level in Level::all() {
             let Some(found) = level.run(fill(3)) else { continue };
-            assert_eq!(found, fill(3).fill(Scalar), "{level:?}: {used} of {LANES}");
+            assert_eq!(found, fill(3).fill(Scalar), "{level:?}: {used} of {BUCKETS}");
             let too_many = std::panic::catch_unwind(|| level.run(fill(4)));
-            assert!(too_many.is_err(), "{level:?}: {used} of {LANES}");
+            assert!(too_many.is_err(), "{level:?}: {used} of {BUCKETS}");
         }
     }
 }
@@ -187,7 +187,7 @@ impl Kernel for Add {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        simd.sift().map(|simd| simd.add_with_carry(self.0, self.1, self.2))
+        simd.compressing().map(|simd| simd.add_with_carry(self.0, self.1, self.2))
     }
 }
 
@@ -208,14 +208,14 @@ fn sum_carries_as_on_paper() {
 }
 
 /// Which of the characters of a chunk are letters.
-struct Find<'a>(&'a [u8; CHUNK], u64, u64);
+struct Leads<'a>(&'a [u8; CHUNK], u64, u64);
 
-impl Kernel for Find<'_> {
+impl Kernel for Leads<'_> {
     type Output = (u64, u64);
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> (u64, u64) {
-        simd.find_leads(Set::letters(), self.0, self.1, self.2)
+        simd.find_leads(CharSet::letters(), self.0, self.1, self.2)
     }
 }
 
@@ -234,7 +234,7 @@ fn every_level_finds_every_character_or_leaves_it_to_others() {
                 at += len;
             }
             for level in Level::all() {
-                let (found, unsure) = level.run(Find(&chunk, two, three));
+                let (found, unsure) = level.run(Leads(&chunk, two, three));
                 assert_eq!(found, expected & !unsure, "{level:?}: {few:?}");
                 assert_eq!(unsure & !(two | three), 0, "{level:?}: {few:?}");
             }

@@ -10,10 +10,10 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 
-use crate::letters::Set;
-use crate::sieve::BUCKETS_MAX;
+use crate::char_set::CharSet;
+use crate::partition::BUCKETS_MAX;
 
-use super::{CHUNK, Kernel, Sift, Simd};
+use super::{CHUNK, Compress, Kernel, Simd};
 
 /// The CPU has AES, AVX2, BMI 1 and 2, LZCNT and POPCNT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,9 +83,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+    fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64 {
         // SAFETY: as above.
-        unsafe { high_avx2(chunk) }
+        unsafe { non_ascii_avx2(chunk) }
     }
 
     #[inline(always)]
@@ -100,10 +100,10 @@ impl Simd for Avx2 {
         unsafe { at_least_avx2(byte, chunk) }
     }
 
-    type Sift = Self;
+    type Compressing = Self;
 
     #[inline(always)]
-    fn sift(self) -> Option<Self> {
+    fn compressing(self) -> Option<Self> {
         Some(self)
     }
 }
@@ -144,7 +144,7 @@ fn invisible_of_half(bytes: __m256i) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn high_avx2(chunk: &[u8; CHUNK]) -> u64 {
+fn non_ascii_avx2(chunk: &[u8; CHUNK]) -> u64 {
     let [low, high] = halves(chunk);
     join32(low, high)
 }
@@ -195,9 +195,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn high(self, chunk: &[u8; CHUNK]) -> u64 {
+    fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64 {
         // SAFETY: as above.
-        unsafe { high_avx512(chunk) }
+        unsafe { non_ascii_avx512(chunk) }
     }
 
     #[inline(always)]
@@ -213,24 +213,24 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn find_leads(self, set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+    fn find_leads(self, set: &CharSet, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
         // SAFETY: as above.
         unsafe { find_leads_avx512(set, chunk, two, three) }
     }
 
-    type Sift = Self;
+    type Compressing = Self;
 
     #[inline(always)]
-    fn sift(self) -> Option<Self> {
+    fn compressing(self) -> Option<Self> {
         Some(self)
     }
 }
 
-impl Sift for Avx512 {
+impl Compress for Avx512 {
     const BUCKETS_MAX: usize = BUCKETS_MAX;
 
     /// It is 1.05 x with the question.
-    const ASKS_FOR_WORDS: bool = false;
+    const SKIPS_EMPTY_CHUNKS: bool = false;
 
     type Bytes = __m512i;
 
@@ -308,47 +308,50 @@ impl Sift for Avx512 {
         add_with_carry(left, right, carry)
     }
 
-    type Rooms<'a, const LANES: usize> = Rooms<'a, LANES>;
+    type Outputs<'a, const BUCKETS: usize> = Outputs<'a, BUCKETS>;
 
     #[inline(always)]
-    fn rooms<const LANES: usize>(self, rooms: [Option<&mut [u8]>; LANES]) -> Rooms<'_, LANES> {
-        Rooms::new(rooms)
+    fn outputs<const BUCKETS: usize>(
+        self,
+        outputs: [Option<&mut [u8]>; BUCKETS],
+    ) -> Outputs<'_, BUCKETS> {
+        Outputs::new(outputs)
     }
 
     #[inline(always)]
-    fn keep<const LANES: usize>(
+    fn compress<const BUCKETS: usize>(
         self,
-        rooms: &mut Rooms<'_, LANES>,
+        outputs: &mut Outputs<'_, BUCKETS>,
         bytes: __m512i,
         mask: impl Fn(usize) -> u64,
     ) {
-        rooms.take_chunk();
+        outputs.take_chunk();
         // SAFETY: one was taken off, and there is a call for each eight of them. Loops of eight are
         // short enough for the compiler to unroll them.
-        unsafe { rooms.keep_eight::<0>(self, bytes, &mask) };
-        if LANES >= 8 {
+        unsafe { outputs.compress_eight::<0>(self, bytes, &mask) };
+        if BUCKETS >= 8 {
             // More ends than there are registers: where they are not in memory for good, they are
             // moved there and back again all the time (1.15 x with sixteen).
-            black_box(&mut rooms.ends);
+            black_box(&mut outputs.ends);
         }
-        if LANES > 8 {
+        if BUCKETS > 8 {
             // SAFETY: as above.
-            unsafe { rooms.keep_eight::<8>(self, bytes, &mask) };
+            unsafe { outputs.compress_eight::<8>(self, bytes, &mask) };
         }
-        if LANES > 16 {
+        if BUCKETS > 16 {
             // SAFETY: as above.
-            unsafe { rooms.keep_eight::<16>(self, bytes, &mask) };
+            unsafe { outputs.compress_eight::<16>(self, bytes, &mask) };
         }
-        const { assert!(LANES <= 24) };
+        const { assert!(BUCKETS <= 24) };
     }
 
     #[inline(always)]
-    fn written<const LANES: usize>(self, rooms: Rooms<'_, LANES>) -> [usize; LANES] {
-        rooms.written()
+    fn written<const BUCKETS: usize>(self, outputs: Outputs<'_, BUCKETS>) -> [usize; BUCKETS] {
+        outputs.written()
     }
 }
 
-/// See [`Sift::add_with_carry`].
+/// See [`Compress::add_with_carry`].
 #[inline(always)]
 pub(super) fn add_with_carry(left: u64, right: u64, carry: u8) -> (u64, u8) {
     // The compiler would gather plain additions into vectors, at more than they cost.
@@ -357,29 +360,30 @@ pub(super) fn add_with_carry(left: u64, right: u64, carry: u8) -> (u64, u8) {
     (sum, carry)
 }
 
-/// Rooms that are filled by less than they have. One look at a number says that there is room for
+/// Outputs that are filled by less than they have. One look at a number says that there is room for
 /// a chunk in all of them.
 ///
 /// # Invariants
 ///
 /// * Behind each of the first `used` of `ends` there is room for `chunks_left` chunks.
-/// * `used` is more than half of `LANES`.
-pub(crate) struct Rooms<'a, const LANES: usize> {
-    starts: [*mut u8; LANES],
-    pub(super) ends: [*mut u8; LANES],
+/// * `used` is more than half of `BUCKETS`.
+pub(crate) struct Outputs<'a, const BUCKETS: usize> {
+    starts: [*mut u8; BUCKETS],
+    pub(super) ends: [*mut u8; BUCKETS],
     pub(super) used: usize,
     chunks_left: usize,
-    rooms: PhantomData<&'a mut [u8]>,
+    outputs: PhantomData<&'a mut [u8]>,
 }
 
-impl<'a, const LANES: usize> Rooms<'a, LANES> {
+impl<'a, const BUCKETS: usize> Outputs<'a, BUCKETS> {
     #[inline(always)]
-    pub(super) fn new(rooms: [Option<&'a mut [u8]>; LANES]) -> Self {
-        let used = rooms.iter().take_while(|room| room.is_some()).count();
-        assert!(2 * used > LANES, "{used} rooms for {LANES} lanes");
-        let chunks_left = rooms.iter().flatten().map(|room| room.len() / CHUNK).min().unwrap_or(0);
-        let starts = rooms.map(|room| room.map_or(null_mut(), <[u8]>::as_mut_ptr));
-        Self { starts, ends: starts, used, chunks_left, rooms: PhantomData }
+    pub(super) fn new(outputs: [Option<&'a mut [u8]>; BUCKETS]) -> Self {
+        let used = outputs.iter().take_while(|room| room.is_some()).count();
+        assert!(2 * used > BUCKETS, "{used} outputs for {BUCKETS} lanes");
+        let chunks_left =
+            outputs.iter().flatten().map(|room| room.len() / CHUNK).min().unwrap_or(0);
+        let starts = outputs.map(|room| room.map_or(null_mut(), <[u8]>::as_mut_ptr));
+        Self { starts, ends: starts, used, chunks_left, outputs: PhantomData }
     }
 
     /// Take one off `chunks_left`, for a chunk in each room.
@@ -391,24 +395,24 @@ impl<'a, const LANES: usize> Rooms<'a, LANES> {
 
     /// How many bytes are in each room.
     #[inline(always)]
-    pub(super) fn written(self) -> [usize; LANES] {
+    pub(super) fn written(self) -> [usize; BUCKETS] {
         std::array::from_fn(|lane| self.ends[lane].addr() - self.starts[lane].addr())
     }
 
-    /// Append to eight of the rooms, from `FIRST` on, the bytes of their masks.
+    /// Append to eight of the outputs, from `FIRST` on, the bytes of their masks.
     ///
     /// # Safety
     ///
-    /// The caller has taken one off `chunks_left`, and calls this once for each eight rooms.
+    /// The caller has taken one off `chunks_left`, and calls this once for each eight outputs.
     #[inline(always)]
-    unsafe fn keep_eight<const FIRST: usize>(
+    unsafe fn compress_eight<const FIRST: usize>(
         &mut self,
         _: Avx512,
         bytes: __m512i,
         mask: &impl Fn(usize) -> u64,
     ) {
-        for lane in FIRST..LANES.min(FIRST + 8) {
-            if 2 * lane > LANES && lane >= self.used {
+        for lane in FIRST..BUCKETS.min(FIRST + 8) {
+            if 2 * lane > BUCKETS && lane >= self.used {
                 return;
             }
             let mask = mask(lane);
@@ -443,7 +447,7 @@ fn visible_avx512(chunk: &[u8; CHUNK]) -> u64 {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn high_avx512(chunk: &[u8; CHUNK]) -> u64 {
+fn non_ascii_avx512(chunk: &[u8; CHUNK]) -> u64 {
     _mm512_movepi8_mask(whole(chunk))
 }
 
@@ -455,7 +459,7 @@ fn equal_avx512(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn find_leads_avx512(set: &Set, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
+fn find_leads_avx512(set: &CharSet, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
     let bytes = whole(chunk);
     // Behind the last byte stands the first; no character that is asked about reaches so far.
     let next = _mm512_permutexvar_epi8(whole(&NEXT), bytes);

@@ -36,7 +36,7 @@ fn bucket_is_that_of_the_lower_case() {
 }
 
 #[test]
-fn bare_byte_is_counted_and_separates_letters() {
+fn invalid_byte_is_counted_and_separates_letters() {
     let mut tokenizer = tokenizer(LETTERS, 1);
     read(&mut tokenizer, b"ab\xFFcd\xE2\x82ef\xC3");
     assert_eq!(tokenizer.buckets().pending(0), b"ab\ncd\nef\n");
@@ -44,7 +44,7 @@ fn bare_byte_is_counted_and_separates_letters() {
 }
 
 #[test]
-fn bare_byte_begins_a_word_in_the_bucket_of_its_value() {
+fn invalid_byte_begins_a_word_in_the_bucket_of_its_value() {
     let mut tokenizer = tokenizer(WHITESPACE_LOWER, 256);
     read(&mut tokenizer, b"\xE2\x82A \xE2");
     assert_eq!(tokenizer.buckets().pending(0xE2), b"\xE2\x82a\n\xE2\n");
@@ -52,7 +52,7 @@ fn bare_byte_begins_a_word_in_the_bucket_of_its_value() {
 }
 
 #[test]
-fn bare_byte_ends_a_word_although_a_character_could_begin_with_it() {
+fn invalid_byte_ends_a_word_although_a_character_could_begin_with_it() {
     // Whether 0xC2 is one is decided by the byte behind the word.
     for rules in [WHITESPACE, WHITESPACE_LOWER] {
         let mut tokenizer = tokenizer(rules, 1);

@@ -1,7 +1,7 @@
 //! What `std` says about the characters that texts are made of, looked up when this is built.
 //!
 //! `char::is_alphabetic` and `char::to_lowercase` search tables that are packed for size, at 10 to
-//! 25 ns a character: Russian was read at 65 MB/s. A [`Set`] has a bit for every character of the
+//! 25 ns a character: Russian was read at 65 MB/s. A [`CharSet`] has a bit for every character of the
 //! first two planes (16 KiB), and the same in shapes that fit into registers. The build script has
 //! asked `std`: a process that asked it itself took 3 to 6 ms for each set, and some jobs are over
 //! in 15. Beside them there is one lower case for every character of two bytes (4 KiB), for those
@@ -10,7 +10,7 @@
 use std::sync::LazyLock;
 
 /// Some of all characters.
-pub(crate) struct Set {
+pub(crate) struct CharSet {
     /// Bit `c % 64` of word `c / 64` for the characters below U+20000.
     bits: [u64; 0x2_0000 / 64],
     /// For those of two bytes: bit `b % 8` of byte `a * 8 + b / 8`, where `a` is the lower five
@@ -27,26 +27,27 @@ pub(crate) struct Set {
 /// A set that the build script wrote.
 macro_rules! built {
     ($name:literal, $has:expr) => {
-        Set::new(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".bits")), $has)
+        CharSet::new(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".bits")), $has)
     };
 }
 
-impl Set {
+impl CharSet {
     /// Those with the property Alphabetic.
     pub(crate) fn letters() -> &'static Self {
-        static LETTERS: Set = built!("letters", char::is_alphabetic);
+        static LETTERS: CharSet = built!("letters", char::is_alphabetic);
         &LETTERS
     }
 
     /// Those without the property `White_Space`.
     pub(crate) fn visible() -> &'static Self {
-        static VISIBLE: Set = built!("visible", |character| !character.is_whitespace());
+        static VISIBLE: CharSet = built!("visible", |character| !character.is_whitespace());
         &VISIBLE
     }
 
     /// Those that are not their own lower case.
     pub(crate) fn upper() -> &'static Self {
-        static UPPER: Set = built!("upper", |character| !character.to_lowercase().eq([character]));
+        static UPPER: CharSet =
+            built!("upper", |character| !character.to_lowercase().eq([character]));
         &UPPER
     }
 
@@ -115,9 +116,9 @@ mod tests {
         for character in '\0'..=char::MAX {
             let lower: Vec<_> = character.to_lowercase().collect();
             for (set, expected) in [
-                (Set::letters(), character.is_alphabetic()),
-                (Set::visible(), !character.is_whitespace()),
-                (Set::upper(), lower != [character]),
+                (CharSet::letters(), character.is_alphabetic()),
+                (CharSet::visible(), !character.is_whitespace()),
+                (CharSet::upper(), lower != [character]),
             ] {
                 assert_eq!(set.has(u32::from(character)), expected, "{character:?}");
             }

@@ -1,4 +1,4 @@
-//! The lanes of a sieve: which bytes of a chunk go to which bucket.
+//! Bit planes: which bytes of a chunk go to which bucket.
 //!
 //! Let `word` have a bit for every byte of a word, and `first` one for the first byte of each of
 //! some words. In the sum of both a carry runs through each of these words and stops in the gap
@@ -11,31 +11,35 @@
 //! are those in planes 0 and 2 and not in 1 and 3.
 //!
 //! Words are not counted here: each has a newline in what is written, and one look at that costs
-//! less than counting in every lane what is in a chunk.
+//! less than counting in every bucket what is in a chunk.
 //!
 //! # Invariants
 //!
 //! * When `inside` is 0, so is all of `open`.
 
-use crate::gaps::low_bits;
-use crate::simd::Sift;
+use crate::masks::low_bits;
+use crate::simd::Compress;
 
-/// What goes on from chunk to chunk: the rooms that are written to, and the open word. One lane
+/// What goes on from chunk to chunk: the outputs that are written to, and the open word. One bucket
 /// for each number of `PLANES` bits, of which the last may lead nowhere.
-pub(crate) struct Lanes<'a, S: Sift, const PLANES: usize, const LANES: usize> {
-    rooms: S::Rooms<'a, LANES>,
-    /// The bits of the lane of the word that goes on in the next chunk.
+pub(crate) struct BitPlanes<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> {
+    outputs: S::Outputs<'a, BUCKETS>,
+    /// The bits of the bucket of the word that goes on in the next chunk.
     open: [u8; PLANES],
     /// 1 when a word goes on in the next chunk, else 0.
     inside: u64,
 }
 
-impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, LANES> {
-    /// Lanes that lead to `rooms`; what comes first goes on with a word of lane `open`.
+impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S, PLANES, BUCKETS> {
+    /// Bit planes that lead to `outputs`; what comes first goes on with a word of bucket `open`.
     #[inline(always)]
-    pub(crate) fn new(simd: S, rooms: [Option<&'a mut [u8]>; LANES], open: Option<u32>) -> Self {
+    pub(crate) fn new(
+        simd: S,
+        outputs: [Option<&'a mut [u8]>; BUCKETS],
+        open: Option<u32>,
+    ) -> Self {
         Self {
-            rooms: simd.rooms(rooms),
+            outputs: simd.outputs(outputs),
             open: std::array::from_fn(|plane| (open.unwrap_or(0) >> plane & 1) as u8),
             inside: u64::from(open.is_some()),
         }
@@ -43,7 +47,7 @@ impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, 
 
     /// The first bytes of words, of all bytes of words in the next chunk.
     #[inline(always)]
-    pub(crate) fn first(&self, word: u64) -> u64 {
+    pub(crate) fn first_bytes(&self, word: u64) -> u64 {
         word & !self.behind(word)
     }
 
@@ -53,11 +57,11 @@ impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, 
         word << 1 | self.inside
     }
 
-    /// Append the words of a chunk to their lanes: those of its bytes that are set in `word`, of
-    /// which there are `len`. `has_bit` says at which bytes begins a word whose lane has a bit; it
+    /// Append the words of a chunk to their planes: those of its bytes that are set in `word`, of
+    /// which there are `len`. `has_bit` says at which bytes begins a word whose bucket has a bit; it
     /// may say anything about other bytes.
     #[inline(always)]
-    pub(crate) fn keep(
+    pub(crate) fn append(
         &mut self,
         simd: S,
         bytes: S::Bytes,
@@ -66,9 +70,9 @@ impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, 
         has_bit: impl Fn(usize) -> u64,
     ) {
         let present = low_bits(len);
-        let first = self.first(word);
+        let first = self.first_bytes(word);
         let kept = (word | self.behind(word)) & present;
-        if S::ASKS_FOR_WORDS && kept == 0 {
+        if S::SKIPS_EMPTY_CHUNKS && kept == 0 {
             // No word is open either, and nothing changes.
             return;
         }
@@ -82,19 +86,19 @@ impl<'a, S: Sift, const PLANES: usize, const LANES: usize> Lanes<'a, S, PLANES, 
         });
         self.inside = word >> (len - 1) & 1;
         let lines = simd.select(word, bytes, simd.splat(b'\n'));
-        // From the last plane to the first: then lanes side by side have most of it in common.
-        simd.keep(&mut self.rooms, lines, |lane| {
-            (0..PLANES).rev().fold(kept, |mask, plane| match lane >> plane & 1 {
+        // From the last plane to the first: then planes side by side have most of it in common.
+        simd.compress(&mut self.outputs, lines, |bucket| {
+            (0..PLANES).rev().fold(kept, |mask, plane| match bucket >> plane & 1 {
                 0 => mask & !planes[plane],
                 _ => mask & planes[plane],
             })
         });
     }
 
-    /// How many bytes were written to each room, and which lane has a word that goes on.
+    /// How many bytes were written to each room, and which bucket has a word that goes on.
     #[inline(always)]
-    pub(crate) fn done(self, simd: S) -> ([usize; LANES], Option<u32>) {
+    pub(crate) fn finish(self, simd: S) -> ([usize; BUCKETS], Option<u32>) {
         let open = (0..PLANES).map(|plane| u32::from(self.open[plane]) << plane).sum();
-        (simd.written(self.rooms), (self.inside == 1).then_some(open))
+        (simd.written(self.outputs), (self.inside == 1).then_some(open))
     }
 }

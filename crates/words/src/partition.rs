@@ -1,23 +1,23 @@
-//! Chunks through a sieve: the words of few buckets without a branch a word.
+//! Chunks parted by bucket: the words of few buckets without a branch a word.
 //!
 //! Walking from word to word mispredicts where the words of a chunk end, and copies them one by
 //! one. Here a chunk costs the same whatever words are in it: from each bucket's point of view all
 //! is left out but its words, and the gap behind each, and the rest pushed together into its lines.
-//! Which bytes these are, [`Lanes`] know; here is which bucket a word belongs to.
+//! Which bytes these are, [`BitPlanes`] know; here is which bucket a word belongs to.
 //!
 //! Chunks of nothing but ASCII have a loop to themselves. It is as short as it can be, and what
-//! other characters need would take the registers that it keeps the lanes in: 1.3 x.
+//! other characters need would take the registers that it keeps the planes in: 1.3 x.
 //!
 //! The cost grows with the buckets: with AVX-512 0.02 ns a byte for each and 0.04 for all, with
 //! AVX2 0.055 and 0.12, against 0.5 (source) to 0.7 (books) for walking (Zen 4).
 
 use std::num::NonZeroU32;
 
+use crate::bit_planes::BitPlanes;
 use crate::bucket::{Buckets, bucket_of};
-use crate::gaps::{CHUNK, Marks, mark, word_mask};
-use crate::lanes::Lanes;
+use crate::masks::{CHUNK, Masks, ascii_word_mask, find_masks};
 use crate::rules::Rules;
-use crate::simd::Sift;
+use crate::simd::Compress;
 use crate::tokenizer::{Place, lower};
 use crate::utf8::next_unit;
 
@@ -26,7 +26,7 @@ use crate::utf8::next_unit;
 /// A scalar value is a sum, one summand for each byte of the character. So is what the count of
 /// buckets leaves of it, and the summands of all bytes are in tables of 64 bytes.
 #[derive(Debug)]
-pub(crate) struct Sieve {
+pub(crate) struct Partitioner {
     count: NonZeroU32,
     ascii: [[u8; CHUNK]; 2],
     /// For the lead bytes from 0xC0, of characters of two and of three bytes.
@@ -39,8 +39,8 @@ pub(crate) struct Sieve {
     modulo: [u8; CHUNK],
 }
 
-/// What [`Sieve::sift`] has done.
-pub(crate) struct Sifted {
+/// What [`Partitioner::partition`] has done.
+pub(crate) struct Partitioned {
     /// How many bytes were taken.
     pub(crate) len: usize,
     /// Those of them that are not valid UTF-8.
@@ -49,7 +49,7 @@ pub(crate) struct Sifted {
     pub(crate) place: Place,
 }
 
-impl Sieve {
+impl Partitioner {
     /// `None` when there are so many buckets that walking is faster at every level.
     pub(crate) fn new(count: NonZeroU32) -> Option<Self> {
         if count.get() as usize > BUCKETS_MAX {
@@ -57,9 +57,9 @@ impl Sieve {
         }
         let table = |value: fn(u32) -> u32| {
             let mut table = [0; CHUNK];
-            for (index, class) in (0..).zip(&mut table) {
+            for (index, numbers) in (0..).zip(&mut table) {
                 // Less than BUCKETS_MAX.
-                *class = bucket_of(value(index), count) as u8;
+                *numbers = bucket_of(value(index), count) as u8;
             }
             table
         };
@@ -75,45 +75,45 @@ impl Sieve {
 
     /// Whether walking is slower with the instructions of this level.
     #[inline(always)]
-    pub(crate) fn pays<S: Sift>(&self, _: S) -> bool {
+    pub(crate) fn pays<S: Compress>(&self, _: S) -> bool {
         self.count.get() as usize <= S::BUCKETS_MAX
     }
 
     /// Take chunks from the start of `text`: all that are whole, or as many as stand in front of
     /// one that must be taken unit by unit. None at all in a word of another split.
     #[inline(always)]
-    pub(crate) fn sift<S: Sift>(
+    pub(crate) fn partition<S: Compress>(
         &self,
         simd: S,
         rules: Rules,
         buckets: &mut Buckets,
         place: Place,
         text: &[u8],
-    ) -> Sifted {
+    ) -> Partitioned {
         match self.count.get() {
-            1 => self.sift_into::<S, 0, 1>(simd, rules, buckets, place, text),
-            2 => self.sift_into::<S, 1, 2>(simd, rules, buckets, place, text),
-            3..=4 => self.sift_into::<S, 2, 4>(simd, rules, buckets, place, text),
-            5..=8 => self.sift_into::<S, 3, 8>(simd, rules, buckets, place, text),
-            9..=16 => self.sift_into::<S, 4, 16>(simd, rules, buckets, place, text),
-            17.. => self.sift_into::<S, 5, 24>(simd, rules, buckets, place, text),
+            1 => self.partition_into::<S, 0, 1>(simd, rules, buckets, place, text),
+            2 => self.partition_into::<S, 1, 2>(simd, rules, buckets, place, text),
+            3..=4 => self.partition_into::<S, 2, 4>(simd, rules, buckets, place, text),
+            5..=8 => self.partition_into::<S, 3, 8>(simd, rules, buckets, place, text),
+            9..=16 => self.partition_into::<S, 4, 16>(simd, rules, buckets, place, text),
+            17.. => self.partition_into::<S, 5, 24>(simd, rules, buckets, place, text),
             0 => unreachable!("it is not zero"),
         }
     }
 
-    /// [`sift`](Self::sift) with a number of lanes that the compiler knows.
+    /// [`compressing`](Self::compressing) with a number of planes that the compiler knows.
     #[inline(always)]
-    fn sift_into<S: Sift, const PLANES: usize, const LANES: usize>(
+    fn partition_into<S: Compress, const PLANES: usize, const BUCKETS: usize>(
         &self,
         simd: S,
         rules: Rules,
         buckets: &mut Buckets,
         place: Place,
         text: &[u8],
-    ) -> Sifted {
+    ) -> Partitioned {
         let mut invalid_bytes = 0;
         let open = match place {
-            Place::Foreign => return Sifted { len: 0, invalid_bytes, place },
+            Place::Foreign => return Partitioned { len: 0, invalid_bytes, place },
             Place::Gap => None,
             Place::Word { bucket } => {
                 buckets.count_later(bucket);
@@ -122,37 +122,37 @@ impl Sieve {
         };
         // Each chunk is written whole, and may end in a character that is left to the next.
         let chunks_max = text.len() / (CHUNK - 3) + 1;
-        let rooms = buckets.rooms(chunks_max * CHUNK);
-        let mut lanes = Lanes::<S, PLANES, LANES>::new(simd, rooms, open);
+        let outputs = buckets.reserve(chunks_max * CHUNK);
+        let mut planes = BitPlanes::<S, PLANES, BUCKETS>::new(simd, outputs, open);
         let mut at = 0;
         while let Some(chunk) = text[at..].first_chunk::<CHUNK>() {
-            if simd.high(chunk) == 0 {
-                at += self.sift_ascii(simd, rules, &mut lanes, &text[at..]);
+            if simd.non_ascii(chunk) == 0 {
+                at += self.partition_ascii(simd, rules, &mut planes, &text[at..]);
                 continue;
             }
-            let marks = mark(simd, rules.words, &text[at..]);
+            let masks = find_masks(simd, rules.words, &text[at..]);
             let bytes = match rules.ignore_case {
                 false => simd.load(chunk),
-                true => match lower(simd, &text[at..], &marks) {
+                true => match lower(simd, &text[at..], &masks) {
                     Some(lower) => simd.load(lower.first_chunk().expect("it is a chunk and more")),
                     None => break,
                 },
             };
-            let class = self.classes(simd, &marks, bytes);
+            let numbers = self.bucket_numbers(simd, &masks, bytes);
             // First bytes that no table knows; nearly never any.
-            let odd = lanes.first(marks.word) & (marks.four | marks.bare);
-            let odd_planes = match odd {
+            let rare = planes.first_bytes(masks.word) & (masks.four | masks.invalid);
+            let rare_planes = match rare {
                 0 => [0; PLANES],
-                _ => self.planes_of_odd(rules, &text[at..], odd),
+                _ => self.planes_of_rare(rules, &text[at..], rare),
             };
-            lanes.keep(simd, bytes, marks.word, marks.len, |plane| {
-                simd.test(class, 1 << plane) & !odd | odd_planes[plane]
+            planes.append(simd, bytes, masks.word, masks.len, |plane| {
+                simd.test(numbers, 1 << plane) & !rare | rare_planes[plane]
             });
-            invalid_bytes += u64::from(marks.bare.count_ones());
-            at += marks.len;
+            invalid_bytes += u64::from(masks.invalid.count_ones());
+            at += masks.len;
         }
-        let (written, open) = lanes.done(simd);
-        buckets.settle(simd, written);
+        let (written, open) = planes.finish(simd);
+        buckets.advance(simd, written);
         let place = match open {
             Some(bucket) => {
                 buckets.start_word(bucket);
@@ -160,37 +160,37 @@ impl Sieve {
             }
             None => Place::Gap,
         };
-        Sifted { len: at, invalid_bytes, place }
+        Partitioned { len: at, invalid_bytes, place }
     }
 
     /// Take the chunks at the start of `text` that are ASCII; says how many bytes they are.
     #[inline(always)]
-    fn sift_ascii<S: Sift, const PLANES: usize, const LANES: usize>(
+    fn partition_ascii<S: Compress, const PLANES: usize, const BUCKETS: usize>(
         &self,
         simd: S,
         rules: Rules,
-        lanes: &mut Lanes<'_, S, PLANES, LANES>,
+        planes: &mut BitPlanes<'_, S, PLANES, BUCKETS>,
         text: &[u8],
     ) -> usize {
         let table = self.ascii(simd);
         let mut rest = text;
         while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>()
-            && simd.high(chunk) == 0
+            && simd.non_ascii(chunk) == 0
         {
-            let word = word_mask(simd, rules.words, chunk);
+            let word = ascii_word_mask(simd, rules.words, chunk);
             let mut bytes = simd.load(chunk);
             if rules.ignore_case {
                 bytes = simd.lower(bytes);
             }
-            let class = simd.look_up_ascii(table, bytes);
-            lanes.keep(simd, bytes, word, CHUNK, |plane| simd.test(class, 1 << plane));
+            let numbers = simd.look_up_ascii(table, bytes);
+            planes.append(simd, bytes, word, CHUNK, |plane| simd.test(numbers, 1 << plane));
             rest = behind;
         }
         text.len() - rest.len()
     }
 
     #[inline(always)]
-    fn ascii<S: Sift>(&self, simd: S) -> S::Ascii {
+    fn ascii<S: Compress>(&self, simd: S) -> S::Ascii {
         // At most BUCKETS_MAX.
         simd.ascii(&self.ascii, self.count.get() as u8)
     }
@@ -198,35 +198,35 @@ impl Sieve {
     /// The bucket of a word that begins with the character that begins at each byte, unless that
     /// has four bytes, or is none.
     #[inline(always)]
-    fn classes<S: Sift>(&self, simd: S, marks: &Marks, bytes: S::Bytes) -> S::Bytes {
+    fn bucket_numbers<S: Compress>(&self, simd: S, masks: &Masks, bytes: S::Bytes) -> S::Bytes {
         let ascii = simd.look_up_ascii(self.ascii(simd), bytes);
         let [lead, last, middle, modulo] =
             [&self.lead, &self.last, &self.middle, &self.modulo].map(|table| simd.load(table));
         let second = simd.shift(bytes);
         let third = simd.shift(second);
         let of_three = simd.add(simd.look_up(middle, second), simd.look_up(last, third));
-        let tail = simd.select(marks.three, of_three, simd.look_up(last, second));
+        let tail = simd.select(masks.three, of_three, simd.look_up(last, second));
         let sum = simd.add(simd.look_up(lead, bytes), tail);
-        simd.select(marks.high, simd.look_up(modulo, sum), ascii)
+        simd.select(masks.non_ascii, simd.look_up(modulo, sum), ascii)
     }
 
-    /// The bits of `odd` in each plane: they are first bytes of words, in `text`.
+    /// The bits of `rare` in each plane: they are first bytes of words, in `text`.
     #[cold]
-    fn planes_of_odd<const PLANES: usize>(
+    fn planes_of_rare<const PLANES: usize>(
         &self,
         rules: Rules,
         text: &[u8],
-        mut odd: u64,
+        mut rare: u64,
     ) -> [u64; PLANES] {
         let mut planes = [0; PLANES];
-        while odd != 0 {
-            let at = odd.trailing_zeros();
+        while rare != 0 {
+            let at = rare.trailing_zeros();
             let unit = next_unit(&text[at as usize..]).expect("marked units are whole");
             let bucket = u64::from(bucket_of(rules.first_scalar(unit), self.count));
             for (bit, plane) in planes.iter_mut().enumerate() {
                 *plane |= (bucket >> bit & 1) << at;
             }
-            odd &= odd - 1;
+            rare &= rare - 1;
         }
         planes
     }
@@ -243,10 +243,10 @@ mod tests {
     use crate::{Level, WordRule};
 
     #[test]
-    fn class_of_every_character_is_its_bucket() {
+    fn bucket_number_of_every_character_is_its_bucket() {
         let text: Vec<_> = ('\0'..'\u{1_0000}').collect();
         for count in (1..=BUCKETS_MAX as u32).filter_map(NonZeroU32::new) {
-            let sieve = Sieve::new(count).expect("there are few");
+            let partitioner = Partitioner::new(count).expect("there are few");
             for few in text.chunks(CHUNK / 3) {
                 let mut chunk = [0; CHUNK];
                 let mut starts = Vec::new();
@@ -255,20 +255,20 @@ mod tests {
                     starts.push(at);
                     at += character.encode_utf8(&mut chunk[at..]).len();
                 }
-                let marks = mark(Scalar, WordRule::Letters, &chunk);
-                let classes = sieve.classes(Scalar, &marks, chunk);
+                let masks = find_masks(Scalar, WordRule::Letters, &chunk);
+                let bucket_numbers = partitioner.bucket_numbers(Scalar, &masks, chunk);
                 for (character, start) in few.iter().zip(starts) {
-                    let class = u32::from(classes[start]);
-                    assert_eq!(class, bucket_of(u32::from(*character), count), "{character:?}");
+                    let numbers = u32::from(bucket_numbers[start]);
+                    assert_eq!(numbers, bucket_of(u32::from(*character), count), "{character:?}");
                 }
             }
         }
-        assert!(Sieve::new(NonZeroU32::new(BUCKETS_MAX as u32 + 1).unwrap()).is_none());
+        assert!(Partitioner::new(NonZeroU32::new(BUCKETS_MAX as u32 + 1).unwrap()).is_none());
     }
 
-    /// What the naive twin says about the sieve at the levels that use it, this says everywhere.
+    /// What the naive twin says about the partitioner at the levels that use it, this says everywhere.
     #[test]
-    fn sieve_keeps_what_walking_finds() {
+    fn partitioning_finds_what_walking_finds() {
         let parts = ["a", "The ", "word, ", "naïve ", "ΣΑΣ", "中文", "。", "𐐀x ", "😀", "İ", "\n"];
         let broken = [b"\xFF".as_slice(), b"\xE2\x82", b"\xF0\x9F\x98 ", b"\x80", b"\xED\xA0\x80"];
         let long = [b"of-some-letters".as_slice(), &[b'y'; CHUNK], &[b' '; CHUNK], &[b'z'; 150]];
@@ -324,7 +324,7 @@ mod tests {
         Rules { words: WordRule::Whitespace, ignore_case: true },
     ];
 
-    /// Compare walking with the sieve that is the specification, and with every level.
+    /// Compare walking with the partitioner that is the specification, and with every level.
     #[track_caller]
     fn check(rules: Rules, count: u32, text: &[u8], block_bytes: usize) {
         let count = NonZeroU32::new(count).expect("nobody asks for no bucket");
@@ -339,18 +339,18 @@ mod tests {
             walking.feed(block);
             specified.feed_with(Scalar, Some(Scalar), block);
             levels.iter_mut().for_each(|tokenizer| tokenizer.feed(block));
-            for sifting in levels.iter().chain([&specified]) {
-                assert_eq!(sifting.words(), walking.words(), "of {rules:?} {count}");
+            for partitioning in levels.iter().chain([&specified]) {
+                assert_eq!(partitioning.words(), walking.words(), "of {rules:?} {count}");
             }
         }
-        for sifting in levels.iter().chain([&specified]) {
+        for partitioning in levels.iter().chain([&specified]) {
             for bucket in 0..count.get() {
-                let [walking, sifting] = [&walking, sifting].map(Tokenizer::buckets);
-                let lines = sifting.pending(bucket).escape_ascii().to_string();
+                let [walking, partitioning] = [&walking, partitioning].map(Tokenizer::buckets);
+                let lines = partitioning.pending(bucket).escape_ascii().to_string();
                 assert_eq!(lines, walking.pending(bucket).escape_ascii().to_string());
-                assert_eq!(sifting.words(bucket), walking.words(bucket));
+                assert_eq!(partitioning.words(bucket), walking.words(bucket));
             }
-            assert_eq!(sifting.invalid_bytes(), walking.invalid_bytes());
+            assert_eq!(partitioning.invalid_bytes(), walking.invalid_bytes());
         }
     }
 }

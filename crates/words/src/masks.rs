@@ -4,22 +4,22 @@
 //! of a chunk is compared without a branch, and the caller walks the bits. Characters that are not
 //! ASCII only correct the bits, on a cold path.
 
-use crate::letters::Set;
+use crate::char_set::CharSet;
 use crate::rules::WordRule;
 pub(crate) use crate::simd::CHUNK;
 use crate::simd::{Scalar, Simd};
 use crate::utf8::{Unit, next_unit, scalar_value};
 
-/// What [`mark`] found in the next bytes. Bits from `len` on are zero.
+/// What [`find_masks`] found in the next bytes. Bits from `len` on are zero.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(crate) struct Marks {
+pub(crate) struct Masks {
     /// Bit `i` is set when byte `i` is part of a word.
     pub(crate) word: u64,
     /// How many bytes are marked: whole units only. Zero when the bytes are the beginning of a
     /// character, or none.
     pub(crate) len: usize,
     /// Above 127.
-    pub(crate) high: u64,
+    pub(crate) non_ascii: u64,
     /// The first of a character of two bytes.
     pub(crate) two: u64,
     /// The same for three.
@@ -27,25 +27,25 @@ pub(crate) struct Marks {
     /// The same for four.
     pub(crate) four: u64,
     /// Not valid UTF-8.
-    pub(crate) bare: u64,
+    pub(crate) invalid: u64,
 }
 
-impl Marks {
+impl Masks {
     /// Leave a word that may go on behind these bytes to the next chunk, if it does not fill this
     /// one: a word that comes in parts costs as much as ten that do not.
     #[inline(always)]
-    pub(crate) fn leave_last_word(&mut self) {
+    pub(crate) fn defer_last_word(&mut self) {
         let len = self.len - (self.word << (CHUNK - self.len)).leading_ones() as usize;
         if len > 0 {
             let present = low_bits(len);
             *self = Self {
                 word: self.word & present,
                 len,
-                high: self.high & present,
+                non_ascii: self.non_ascii & present,
                 two: self.two & present,
                 three: self.three & present,
                 four: self.four & present,
-                bare: self.bare & present,
+                invalid: self.invalid & present,
             };
         }
     }
@@ -53,29 +53,29 @@ impl Marks {
 
 /// Mark as many of the first 64 bytes of `text` as are whole units.
 #[inline(always)]
-pub(crate) fn mark<S: Simd>(simd: S, rule: WordRule, text: &[u8]) -> Marks {
+pub(crate) fn find_masks<S: Simd>(simd: S, rule: WordRule, text: &[u8]) -> Masks {
     let Some(chunk) = text.first_chunk::<CHUNK>() else {
-        return mark_last(rule, text);
+        return find_masks_of_tail(rule, text);
     };
-    let ascii_words = word_mask(simd, rule, chunk);
-    let high = simd.high(chunk);
-    if high == 0 {
-        return Marks { word: ascii_words, len: CHUNK, ..Marks::default() };
+    let ascii_words = ascii_word_mask(simd, rule, chunk);
+    let non_ascii = simd.non_ascii(chunk);
+    if non_ascii == 0 {
+        return Masks { word: ascii_words, len: CHUNK, ..Masks::default() };
     }
-    mark_high(simd, rule, text, chunk, ascii_words, high)
+    find_masks_non_ascii(simd, rule, text, chunk, ascii_words, non_ascii)
 }
 
-/// [`mark`] for less than a chunk.
+/// [`find_masks`] for less than a chunk.
 #[cold]
-fn mark_last(rule: WordRule, text: &[u8]) -> Marks {
+fn find_masks_of_tail(rule: WordRule, text: &[u8]) -> Masks {
     let mut chunk = [0; CHUNK];
     chunk[..text.len()].copy_from_slice(text);
-    let ascii_words = word_mask(Scalar, rule, &chunk) & low_bits(text.len());
-    let high = Scalar.high(&chunk);
-    if high == 0 {
-        return Marks { word: ascii_words, len: text.len(), ..Marks::default() };
+    let ascii_words = ascii_word_mask(Scalar, rule, &chunk) & low_bits(text.len());
+    let non_ascii = Scalar.non_ascii(&chunk);
+    if non_ascii == 0 {
+        return Masks { word: ascii_words, len: text.len(), ..Masks::default() };
     }
-    mark_high(Scalar, rule, text, &chunk, ascii_words, high)
+    find_masks_non_ascii(Scalar, rule, text, &chunk, ascii_words, non_ascii)
 }
 
 /// Decide about the bytes above 127, which are those set in `high`. `chunk` is the first 64 bytes
@@ -84,19 +84,19 @@ fn mark_last(rule: WordRule, text: &[u8]) -> Marks {
 /// Characters cannot overlap, so each lead byte is judged on its own: by what follows it, and for
 /// all of them together.
 #[inline(always)]
-fn mark_high<S: Simd>(
+fn find_masks_non_ascii<S: Simd>(
     simd: S,
     rule: WordRule,
     text: &[u8],
     chunk: &[u8; CHUNK],
     ascii_words: u64,
-    high: u64,
-) -> Marks {
+    non_ascii: u64,
+) -> Masks {
     let mut len = text.len().min(CHUNK);
     let from_c0 = simd.at_least(0xC0, chunk);
     let from_e0 = simd.at_least(0xE0, chunk);
     let from_f0 = simd.at_least(0xF0, chunk);
-    let tail = high & !from_c0;
+    let tail = non_ascii & !from_c0;
     // Bit i: byte i + n continues a character, or is not here to say that it does not.
     let [tail1, tail2, tail3] = [1, 2, 3].map(|n| tail >> n | !low_bits(len.saturating_sub(n)));
     let mut two = simd.at_least(0xC2, chunk) & !from_e0 & tail1;
@@ -130,17 +130,17 @@ fn mark_high<S: Simd>(
     let present = low_bits(len);
     let longer = three | four;
     let spread = |leads: u64| leads | leads << 1 | (leads & longer) << 2 | (leads & four) << 3;
-    let bare = high & !spread(two | longer) & present;
+    let invalid = non_ascii & !spread(two | longer) & present;
     let words = find_leads(simd, rule.characters(), chunk, two, three, four);
-    let bare_words = if rule.takes_bytes() { bare } else { 0 };
-    Marks {
-        word: (ascii_words | spread(words) | bare_words) & present,
+    let invalid_words = if rule.takes_bytes() { invalid } else { 0 };
+    Masks {
+        word: (ascii_words | spread(words) | invalid_words) & present,
         len,
-        high: high & present,
+        non_ascii: non_ascii & present,
         two: two & present,
         three: three & present,
         four: four & present,
-        bare,
+        invalid,
     }
 }
 
@@ -149,7 +149,7 @@ fn mark_high<S: Simd>(
 #[inline(always)]
 pub(crate) fn find_leads<S: Simd>(
     simd: S,
-    set: &Set,
+    set: &CharSet,
     chunk: &[u8; CHUNK],
     two: u64,
     three: u64,
@@ -167,7 +167,7 @@ pub(crate) fn find_leads<S: Simd>(
 
 /// Bit `i` is set when `chunk[i]` is an ASCII character that is part of a word.
 #[inline(always)]
-pub(crate) fn word_mask<S: Simd>(simd: S, rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
+pub(crate) fn ascii_word_mask<S: Simd>(simd: S, rule: WordRule, chunk: &[u8; CHUNK]) -> u64 {
     match rule {
         WordRule::Letters => simd.letters(chunk),
         WordRule::Whitespace => simd.visible(chunk),
@@ -215,18 +215,18 @@ mod tests {
     /// Compare with one unit after the other.
     #[track_caller]
     fn check(rule: WordRule, text: &[u8]) {
-        let mut expected = Marks::default();
+        let mut expected = Masks::default();
         while let Some(unit) = next_unit(&text[expected.len..])
             && expected.len + unit.len() <= CHUNK
         {
             for at in expected.len..expected.len + unit.len() {
                 expected.word |= u64::from(rule.takes(unit)) << at;
             }
-            let high = text[expected.len] >= 0x80;
-            expected.high |= (low_bits(unit.len()) * u64::from(high)) << expected.len;
+            let non_ascii = text[expected.len] >= 0x80;
+            expected.non_ascii |= (low_bits(unit.len()) * u64::from(non_ascii)) << expected.len;
             let bit = 1 << expected.len;
             match unit {
-                Unit::Byte(_) => expected.bare |= bit,
+                Unit::Byte(_) => expected.invalid |= bit,
                 Unit::Char(character) => match character.len_utf8() {
                     1 => {}
                     2 => expected.two |= bit,
@@ -236,6 +236,6 @@ mod tests {
             }
             expected.len += unit.len();
         }
-        assert_eq!(mark(Scalar, rule, text), expected, "{rule:?} {text:x?}");
+        assert_eq!(find_masks(Scalar, rule, text), expected, "{rule:?} {text:x?}");
     }
 }
