@@ -7,8 +7,6 @@
 //! in 15. Beside them there is one lower case for every character of two bytes (4 KiB), for those
 //! who ignore case.
 
-use std::sync::LazyLock;
-
 /// Some of all characters.
 pub(crate) struct CharSet {
     /// Bit `c % 64` of word `c / 64` for the characters below U+20000.
@@ -83,30 +81,6 @@ impl CharSet {
     }
 }
 
-/// The lower case of `character` when it is one character and takes as many bytes.
-#[inline]
-pub(crate) fn lower_of_same_len(character: char) -> Option<char> {
-    match LOWER.get(character as usize) {
-        Some(lower) => *lower,
-        None => find_lower_of_same_len(character),
-    }
-}
-
-fn find_lower_of_same_len(character: char) -> Option<char> {
-    let mut lower = character.to_lowercase();
-    let first = lower.next().filter(|first| first.len_utf8() == character.len_utf8());
-    if lower.next().is_some() { None } else { first }
-}
-
-/// For the characters below U+0800.
-static LOWER: LazyLock<[Option<char>; 0x800]> = LazyLock::new(|| {
-    let mut table = [None; 0x800];
-    for (character, lower) in ('\0'..).zip(&mut table) {
-        *lower = find_lower_of_same_len(character);
-    }
-    table
-});
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,11 +96,6 @@ mod tests {
             ] {
                 assert_eq!(set.has(u32::from(character)), expected, "{character:?}");
             }
-            let expected = match lower[..] {
-                [lower] if lower.len_utf8() == character.len_utf8() => Some(lower),
-                _ => None,
-            };
-            assert_eq!(lower_of_same_len(character), expected, "{character:?}");
         }
     }
 }

@@ -15,10 +15,11 @@ use std::num::NonZeroU32;
 
 use crate::bit_planes::BitPlanes;
 use crate::bucket::{Buckets, bucket_of};
+use crate::lower_case::lower_case;
 use crate::masks::{CHUNK, Masks, ascii_word_mask, find_masks};
+use crate::place::Place;
 use crate::rules::Rules;
 use crate::simd::Compress;
-use crate::tokenizer::{Place, lower};
 use crate::utf8::next_unit;
 
 /// In which bucket a word belongs, for all bytes of a chunk at once.
@@ -133,7 +134,7 @@ impl Partitioner {
             let masks = find_masks(simd, rules.words, &text[at..]);
             let bytes = match rules.ignore_case {
                 false => simd.load(chunk),
-                true => match lower(simd, &text[at..], &masks) {
+                true => match lower_case(simd, &text[at..], &masks) {
                     Some(lower) => simd.load(lower.first_chunk().expect("it is a chunk and more")),
                     None => break,
                 },

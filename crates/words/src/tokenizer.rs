@@ -18,12 +18,11 @@
 use std::num::NonZeroU32;
 
 use crate::bucket::Buckets;
-use crate::char_set::{CharSet, lower_of_same_len};
-use crate::masks::{CHUNK, Masks, find_leads, find_masks};
-use crate::partition::Partitioner;
+use crate::place::Place;
 use crate::rules::Rules;
-use crate::simd::{Compress, Kernel, Level, Scalar, Simd};
-use crate::utf8::{Unit, next_unit, scalar_value};
+use crate::simd::{Compress, Kernel, Level, Simd};
+use crate::utf8::{Unit, next_unit};
+use crate::walk::Walk;
 
 /// Reads splits, one after the other, and puts their words into buckets.
 ///
@@ -33,14 +32,9 @@ use crate::utf8::{Unit, next_unit, scalar_value};
 /// may write and clear what is pending in the buckets.
 #[derive(Debug)]
 pub struct Tokenizer {
-    rules: Rules,
     level: Level,
-    /// For few buckets; used where the level can.
-    partitioner: Option<Partitioner>,
-    buckets: Buckets,
-    invalid_bytes: u64,
+    walk: Walk,
     phase: Phase,
-    place: Place,
     carry: Carry,
 }
 
@@ -53,17 +47,6 @@ enum Phase {
     Inside,
     /// Those behind its end.
     Beyond,
-}
-
-/// What the bytes taken so far end in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
-    /// A word that starts in another split; it is skipped.
-    Foreign,
-    /// Something between words.
-    Gap,
-    /// A word of this split, already counted and partly in its bucket.
-    Word { bucket: u32 },
 }
 
 /// The beginning of a character whose other bytes have not been fed yet.
@@ -91,33 +74,15 @@ impl Tokenizer {
     #[doc(hidden)]
     #[must_use]
     pub fn at_level(level: Level, rules: Rules, buckets: NonZeroU32) -> Self {
-        Self {
-            rules,
-            level,
-            partitioner: Partitioner::new(buckets),
-            buckets: Buckets::new(buckets),
-            invalid_bytes: 0,
-            phase: Phase::Idle,
-            place: Place::Gap,
-            carry: Carry::default(),
-        }
+        let walk = Walk::new(rules, buckets);
+        Self { level, walk, phase: Phase::Idle, carry: Carry::default() }
     }
 
-    /// As [`new`](Self::new), in the room that this one has: its buckets need not grow again.
+    /// As [`new`](Self::new), in the memory of this one: its buckets need not grow again.
     #[must_use]
     pub fn anew(self) -> Self {
-        let Self { rules, level, partitioner, mut buckets, .. } = self;
-        buckets.empty();
-        Self {
-            rules,
-            level,
-            partitioner,
-            buckets,
-            invalid_bytes: 0,
-            phase: Phase::Idle,
-            place: Place::Gap,
-            carry: Carry::default(),
-        }
+        let (level, walk) = (self.level, self.walk.anew());
+        Self { level, walk, phase: Phase::Idle, carry: Carry::default() }
     }
 
     /// Open a split. `before` is the last [`LOOKBEHIND`](Self::LOOKBEHIND) bytes in front of it in
@@ -133,7 +98,7 @@ impl Tokenizer {
         // The first bytes may be the end of a character and then read as invalid. Only the last
         // unit decides where the split begins, and that one is whole.
         while let Some(unit) = next_unit(rest) {
-            self.take(unit, false);
+            self.walk.take(unit, false);
             rest = &rest[unit.len()..];
         }
         self.carry.hold(rest, false);
@@ -164,22 +129,9 @@ impl Tokenizer {
         if !self.wants_more() {
             return false;
         }
-        let mut rest = self.complete_carry(block, false);
-        while let Place::Word { bucket } = self.place
-            && !rest.is_empty()
-        {
-            let masks = find_masks(Scalar, self.rules.words, rest);
-            if masks.len == 0 {
-                self.carry.hold(rest, false);
-                break;
-            }
-            let run = masks.word.trailing_ones() as usize;
-            self.append(bucket, rest, run);
-            if run < masks.len {
-                self.end_word(bucket);
-            }
-            rest = &rest[masks.len..];
-        }
+        let rest = self.complete_carry(block, false);
+        let rest = self.walk.finish_word(rest);
+        self.carry.hold(rest, false);
         self.wants_more()
     }
 
@@ -193,40 +145,40 @@ impl Tokenizer {
     pub fn end(&mut self) {
         assert!(self.phase != Phase::Idle, "split ended while none is open");
         self.take_carry_as_bytes();
-        if let Place::Word { bucket } = self.place {
-            self.end_word(bucket);
+        if let Place::Word { bucket } = self.walk.place {
+            self.walk.end_word(bucket);
         }
-        self.place = Place::Gap;
+        self.walk.place = Place::Gap;
         self.phase = Phase::Idle;
     }
 
     /// The buckets, filled by all splits so far.
     #[must_use]
     pub fn buckets(&self) -> &Buckets {
-        &self.buckets
+        &self.walk.buckets
     }
 
     /// The buckets, to clear what has been written.
     pub fn buckets_mut(&mut self) -> &mut Buckets {
-        &mut self.buckets
+        &mut self.walk.buckets
     }
 
     /// Words of all splits so far, counted when they start.
     #[must_use]
     pub fn words(&self) -> u64 {
-        self.buckets.words_total()
+        self.walk.buckets.words_total()
     }
 
     /// Bytes of all splits so far that are not valid UTF-8, whatever the word rule makes of them.
     #[must_use]
     pub fn invalid_bytes(&self) -> u64 {
-        self.invalid_bytes
+        self.walk.invalid_bytes
     }
 
     /// Whether something of this split is incomplete: a word, or a unit with a byte in it.
     fn wants_more(&self) -> bool {
         let carries_own = self.carry.owned[..self.carry.len].contains(&true);
-        match self.place {
+        match self.walk.place {
             Place::Word { .. } => true,
             Place::Foreign | Place::Gap => carries_own,
         }
@@ -244,7 +196,7 @@ impl Tokenizer {
                 Some(unit @ Unit::Char(_)) => {
                     let owned = self.carry.owned[0];
                     self.carry.len = 0;
-                    self.take(unit, owned);
+                    self.walk.take(unit, owned);
                     rest = others;
                 }
                 None => {
@@ -261,93 +213,11 @@ impl Tokenizer {
     fn take_carry_as_bytes(&mut self) {
         let carry = std::mem::take(&mut self.carry);
         for (&byte, &owned) in carry.bytes[..carry.len].iter().zip(&carry.owned) {
-            self.take(Unit::Byte(byte), owned);
+            self.walk.take(Unit::Byte(byte), owned);
         }
     }
 
-    /// Take one unit: the definition of what a split's words are.
-    /// [`take_marked`](Self::take_marked) is the same for many owned units.
-    fn take(&mut self, unit: Unit, owned: bool) {
-        if let Unit::Byte(_) = unit {
-            self.invalid_bytes += u64::from(owned);
-        }
-        match (self.place, self.rules.words.takes(unit)) {
-            (Place::Gap, true) if owned => {
-                let bucket = self.buckets.of(self.rules.first_scalar(unit));
-                self.buckets.start_word(bucket);
-                self.place = Place::Word { bucket };
-                self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
-            }
-            (Place::Gap, true) => self.place = Place::Foreign,
-            (Place::Word { bucket }, true) => {
-                self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
-            }
-            (Place::Word { bucket }, false) => self.end_word(bucket),
-            (Place::Foreign, false) => self.place = Place::Gap,
-            (Place::Foreign, true) | (Place::Gap, false) => {}
-        }
-    }
-
-    /// Take the units at the start of `text` that `masks` is about.
-    #[inline(always)]
-    fn take_marked<S: Simd>(&mut self, simd: S, text: &[u8], masks: &Masks) {
-        if !self.rules.ignore_case {
-            self.take_runs(text, masks);
-        } else if let Some(lower) = lower(simd, text, masks) {
-            self.take_runs(&lower, masks);
-        } else {
-            self.take_units(text, masks.len);
-        }
-    }
-
-    /// Put the runs of `masks` into their buckets, as they stand in `text`.
-    #[inline(always)]
-    fn take_runs(&mut self, text: &[u8], masks: &Masks) {
-        self.invalid_bytes += u64::from(masks.invalid.count_ones());
-        let mut word = masks.word;
-        if self.place != Place::Gap {
-            let run = word.trailing_ones() as usize;
-            if let Place::Word { bucket } = self.place {
-                self.buckets.append(bucket, &text[..run]);
-                if run < masks.len {
-                    self.end_word(bucket);
-                }
-            }
-            if run == masks.len {
-                return;
-            }
-            self.place = Place::Gap;
-            word &= word.wrapping_add(1);
-        }
-        while word != 0 {
-            let start = word.trailing_zeros() as usize;
-            let end = start + (word >> start).trailing_ones() as usize;
-            let bucket = self.bucket_at(&text[start..]);
-            if end == masks.len {
-                self.buckets.start_word(bucket);
-                self.buckets.append(bucket, &text[start..end]);
-                self.place = Place::Word { bucket };
-                return;
-            }
-            self.buckets.put_word(bucket, text, start..end);
-            // The carry of this addition clears the run.
-            word &= word.wrapping_add(1 << start);
-        }
-    }
-
-    /// Take the owned units in `text[..len]` one by one. What stands behind them decides whether
-    /// the last of them is an invalid byte, so the text is not cut.
-    #[cold]
-    fn take_units(&mut self, text: &[u8], len: usize) {
-        let mut at = 0;
-        while at < len {
-            let unit = next_unit(&text[at..]).expect("marked units are whole");
-            self.take(unit, true);
-            at += unit.len();
-        }
-    }
-
-    /// Take the owned bytes of `block`, through the partitioner if `compressing` can and buckets are few.
+    /// Take the owned bytes of `block`.
     #[inline(always)]
     pub(crate) fn feed_with<S: Simd>(
         &mut self,
@@ -355,60 +225,9 @@ impl Tokenizer {
         compressing: Option<impl Compress>,
         block: &[u8],
     ) {
-        let mut rest = self.complete_carry(block, true);
-        while !rest.is_empty() {
-            if let (Some(simd), Some(partitioner)) = (compressing, &self.partitioner)
-                && partitioner.pays(simd)
-            {
-                let few = &rest[..rest.len().min(PARTITIONED_BYTES)];
-                let partitioned =
-                    partitioner.partition(simd, self.rules, &mut self.buckets, self.place, few);
-                self.invalid_bytes += partitioned.invalid_bytes;
-                self.place = partitioned.place;
-                rest = &rest[partitioned.len..];
-            }
-            // Without a partitioner, what it left: less than a chunk, or letters that grow.
-            let mut masks = find_masks(simd, self.rules.words, rest);
-            if masks.len == 0 {
-                self.carry.hold(rest, true);
-                return;
-            }
-            if rest.len() > CHUNK {
-                masks.defer_last_word();
-            }
-            self.take_marked(simd, rest, &masks);
-            rest = &rest[masks.len..];
-        }
-    }
-
-    /// The bucket of the word at the start of `text`, which is as it will be written.
-    #[inline(always)]
-    fn bucket_at(&self, text: &[u8]) -> u32 {
-        self.buckets.of_ascii(text[0]).unwrap_or_else(|| self.bucket_at_high(text))
-    }
-
-    #[cold]
-    fn bucket_at_high(&self, text: &[u8]) -> u32 {
-        let unit = next_unit(text).expect("marked units are whole");
-        self.buckets.of(unit.scalar())
-    }
-
-    /// Append the units in `text[..len]` to the open word; as in [`take_units`](Self::take_units).
-    fn append(&mut self, bucket: u32, text: &[u8], len: usize) {
-        if !self.rules.ignore_case {
-            return self.buckets.append(bucket, &text[..len]);
-        }
-        let mut at = 0;
-        while at < len {
-            let unit = next_unit(&text[at..]).expect("marked units are whole");
-            self.rules.spell(unit, |bytes| self.buckets.append(bucket, bytes));
-            at += unit.len();
-        }
-    }
-
-    fn end_word(&mut self, bucket: u32) {
-        self.buckets.append(bucket, b"\n");
-        self.place = Place::Gap;
+        let rest = self.complete_carry(block, true);
+        let rest = self.walk.take_all(simd, compressing, rest);
+        self.carry.hold(rest, true);
     }
 }
 
@@ -444,32 +263,6 @@ impl Carry {
         next_unit(&bytes[..=self.len])
     }
 }
-
-/// The words of the marked chunk in lower case, with room behind it for copies that look too far.
-/// `None` when a character of them changes its length: then no bit of the masks stays where it is.
-#[inline(always)]
-pub(crate) fn lower<S: Simd>(simd: S, text: &[u8], masks: &Masks) -> Option<[u8; CHUNK + 16]> {
-    let mut lower = [0; CHUNK + 16];
-    let len = text.len().min(CHUNK);
-    lower[..len].copy_from_slice(&text[..len]);
-    if masks.non_ascii != 0 {
-        let chunk = lower.first_chunk().expect("it is a chunk and more");
-        let [two, three, four] = [masks.two, masks.three, masks.four].map(|lead| lead & masks.word);
-        let mut upper = find_leads(simd, CharSet::upper(), chunk, two, three, four);
-        while upper != 0 {
-            let at = upper.trailing_zeros() as usize;
-            let character = char::from_u32(scalar_value(&lower[at..]));
-            let character = character.expect("marked characters are well-formed");
-            lower_of_same_len(character)?.encode_utf8(&mut lower[at..]);
-            upper &= upper - 1;
-        }
-    }
-    lower.make_ascii_lowercase();
-    Some(lower)
-}
-
-/// Bytes that go through the partitioner before room is made again: each bucket has room for all of them.
-const PARTITIONED_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;
