@@ -2,9 +2,10 @@
 //!
 //! Every few KiB first the lines are found, then their words are counted.
 
-use crate::lines::{Lines, WINDOW};
+use crate::lines::Lines;
 use crate::simd::Level;
 use crate::table::Table;
+use crate::window::WINDOW;
 
 /// Counts lines, whatever blocks they come in: each is one word.
 ///

@@ -11,10 +11,10 @@
 //! in, do not depend on it.
 
 use std::fmt::Debug;
-use std::hash::{BuildHasher, RandomState};
 
-use crate::lines::Window;
+use crate::hash::Seed;
 use crate::simd::{CHUNK, Kernel, Level, Scalar, Simd};
+use crate::window::{KEY_BYTES_MAX, Window};
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -31,7 +31,7 @@ pub(crate) const SHORT: usize = size_of::<ShortKey>() - 1;
 pub(crate) type TinyKey = [u8; 8];
 
 /// The key of a short word.
-pub(crate) type ShortKey = [u8; 16];
+pub(crate) type ShortKey = [u8; KEY_BYTES_MAX];
 
 /// What a table needs to know about its keys. They are ordered as their bytes are.
 pub(crate) trait Key: Copy + Debug + Ord {
@@ -39,23 +39,23 @@ pub(crate) trait Key: Copy + Debug + Ord {
     const NONE: Self;
 
     /// A key in a register.
-    type Held<S: KeySimd>: Copy;
+    type Register<S: KeySimd>: Copy;
 
     /// The key of the word at `start`, of the size that its [`Slices`] says; anything if that is none
     /// of such a key.
-    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> Self::Held<S>;
+    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> Self::Register<S>;
 
     /// A key that lies in memory.
-    fn hold<S: KeySimd>(simd: S, key: &Self) -> Self::Held<S>;
+    fn load_key<S: KeySimd>(simd: S, key: &Self) -> Self::Register<S>;
 
     /// The other way.
-    fn store<S: KeySimd>(simd: S, held: Self::Held<S>) -> Self;
+    fn store<S: KeySimd>(simd: S, register: Self::Register<S>) -> Self;
 
     /// Whether it is this key.
-    fn is<S: KeySimd>(simd: S, held: Self::Held<S>, key: &Self) -> bool;
+    fn equals<S: KeySimd>(simd: S, register: Self::Register<S>, key: &Self) -> bool;
 
     /// Every bit of the key reaches every bit of the hash.
-    fn hash<S: KeySimd>(simd: S, held: Self::Held<S>, seed: &Seed) -> u64;
+    fn hash<S: KeySimd>(simd: S, register: Self::Register<S>, seed: &Seed) -> u64;
 
     /// All of it.
     fn bytes(&self) -> &[u8];
@@ -96,7 +96,7 @@ fn bytes_at<const KEY: usize>(window: &Window, start: u16) -> &[u8; KEY] {
 impl Key for TinyKey {
     const NONE: Self = [0; _];
 
-    type Held<S: KeySimd> = u64;
+    type Register<S: KeySimd> = u64;
 
     #[inline(always)]
     fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> u64 {
@@ -104,23 +104,23 @@ impl Key for TinyKey {
     }
 
     #[inline(always)]
-    fn hold<S: KeySimd>(_simd: S, key: &Self) -> u64 {
+    fn load_key<S: KeySimd>(_simd: S, key: &Self) -> u64 {
         u64::from_le_bytes(*key)
     }
 
     #[inline(always)]
-    fn store<S: KeySimd>(_simd: S, held: u64) -> Self {
-        held.to_le_bytes()
+    fn store<S: KeySimd>(_simd: S, register: u64) -> Self {
+        register.to_le_bytes()
     }
 
     #[inline(always)]
-    fn is<S: KeySimd>(_simd: S, held: u64, key: &Self) -> bool {
-        held == u64::from_le_bytes(*key)
+    fn equals<S: KeySimd>(_simd: S, register: u64, key: &Self) -> bool {
+        register == u64::from_le_bytes(*key)
     }
 
     #[inline(always)]
-    fn hash<S: KeySimd>(_simd: S, held: u64, seed: &Seed) -> u64 {
-        seed.hash_tiny(held)
+    fn hash<S: KeySimd>(_simd: S, register: u64, seed: &Seed) -> u64 {
+        seed.hash_tiny(register)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -139,32 +139,32 @@ impl Key for TinyKey {
 impl Key for ShortKey {
     const NONE: Self = [0; _];
 
-    type Held<S: KeySimd> = S::Key;
+    type Register<S: KeySimd> = S::Register;
 
     #[inline(always)]
-    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> S::Key {
+    fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> S::Register {
         let mask = &SHORT_MASKS[usize::from(size) % SHORT_MASKS.len()];
-        simd.key(bytes_at(window, start), mask)
+        simd.load_masked(bytes_at(window, start), mask)
     }
 
     #[inline(always)]
-    fn hold<S: KeySimd>(simd: S, key: &Self) -> S::Key {
-        simd.key(key, &SHORT_MASKS[SHORT])
+    fn load_key<S: KeySimd>(simd: S, key: &Self) -> S::Register {
+        simd.load_masked(key, &SHORT_MASKS[SHORT])
     }
 
     #[inline(always)]
-    fn store<S: KeySimd>(simd: S, held: S::Key) -> Self {
-        simd.bytes(held)
+    fn store<S: KeySimd>(simd: S, register: S::Register) -> Self {
+        simd.store(register)
     }
 
     #[inline(always)]
-    fn is<S: KeySimd>(simd: S, held: S::Key, key: &Self) -> bool {
-        simd.is(held, key)
+    fn equals<S: KeySimd>(simd: S, register: S::Register, key: &Self) -> bool {
+        simd.equals(register, key)
     }
 
     #[inline(always)]
-    fn hash<S: KeySimd>(simd: S, held: S::Key, seed: &Seed) -> u64 {
-        simd.hash(held, seed)
+    fn hash<S: KeySimd>(simd: S, register: S::Register, seed: &Seed) -> u64 {
+        simd.hash(register, seed)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -181,36 +181,41 @@ impl Key for ShortKey {
 }
 
 /// What a level can do with lines and with keys. All levels do the same, but for the hash.
-pub(crate) trait KeySimd: Copy + Debug {
+pub(crate) trait KeySimd: Simd {
     /// The lowest `count` of these bits, one to all, and zeros.
     fn low_bits(self, bits: u64, count: u32) -> u64;
 
     /// The key of a short word in a register.
-    type Key: Copy;
+    type Register: Copy;
 
     /// What of `bytes` the mask keeps.
-    fn key(self, bytes: &ShortKey, mask: &ShortKey) -> Self::Key;
+    fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> Self::Register;
 
     /// The bytes of a key.
-    fn bytes(self, key: Self::Key) -> ShortKey;
+    fn store(self, key: Self::Register) -> ShortKey;
 
     /// Whether the key is `bytes`.
-    fn is(self, key: Self::Key, bytes: &ShortKey) -> bool;
+    fn equals(self, key: Self::Register, bytes: &ShortKey) -> bool;
 
     /// Every bit of the key reaches every bit of the hash.
-    fn hash(self, key: Self::Key, seed: &Seed) -> u64;
+    fn hash(self, key: Self::Register, seed: &Seed) -> u64;
 
     /// Something at `place` will be needed soon.
     fn prefetch<T>(self, place: &T);
 
     /// Put `base + i` into `ends` for every newline `chunk[i]`; returns how many there are. What
     /// lies in `ends` behind them is anything.
-    fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize;
+    fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize;
 
     /// Part `count` lines, each of which lies between one of `ends` and the next: put where they
     /// begin and their sizes into the slices for tiny words, for short ones, and for longer
     /// ones. Returns how many each got; what lies behind them is anything.
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3];
+    fn part_lines(
+        self,
+        ends: &[u16; GROUP + 1],
+        count: usize,
+        slices: [Slices<'_>; 3],
+    ) -> [usize; 3];
 }
 
 /// Lines that are parted together.
@@ -224,70 +229,22 @@ pub(crate) struct Slices<'a> {
     pub(crate) sizes: &'a mut [u16; GROUP],
 }
 
-/// Makes the words of every table lie elsewhere. With a hash that is known, a text can be written
-/// whose words all have one home, and counting it would take the square of the time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seed(pub(crate) [u64; 2]);
-
-impl Seed {
-    /// As random as the standard library's hash maps are.
-    pub(crate) fn new() -> Self {
-        let state = RandomState::new();
-        Self([state.hash_one(0), state.hash_one(1)])
-    }
-
-    /// The hash of `key` at `level`, for those who are not in a kernel.
-    pub(crate) fn hash<K: Key>(&self, level: Level, key: &K) -> u64 {
-        level.run(Hash { key, seed: self })
-    }
-
-    /// The hash of a long word, the same at every level.
-    pub(crate) fn hash_long(&self, word: &[u8]) -> u64 {
-        let (pairs, _) = word.as_chunks();
-        let mut hash = word.len() as u64;
-        for pair in pairs {
-            hash = self.fold(u128::from_le_bytes(*pair), hash);
-        }
-        // Some bytes once more, which is less work than to look how many are left.
-        let last = word.last_chunk().expect("long words are longer");
-        self.fold(u128::from_le_bytes(*last), hash)
-    }
-
-    /// The hash of a tiny word, the same at every level: multiply, bring the upper bits down, and
-    /// multiply again. After one multiplication the homes of words that differ in one byte, or of
-    /// numbers, would be evenly spaced: in a table that is two thirds full, one seed in a hundred
-    /// puts all two-letter words 36 slots behind their homes on average. Like this it is four; with
-    /// a product that is folded, as below, it is one, for 5 % more time.
-    #[inline(always)]
-    fn hash_tiny(&self, key: u64) -> u64 {
-        key.wrapping_mul(self.0[0] | 1).swap_bytes().wrapping_mul(self.0[1] | 1)
-    }
-
-    /// Multiply to twice the width and fold the halves, the step of wyhash; multiply again, because
-    /// the homes of words that differ in one byte would else be evenly spaced, now and then by less
-    /// than a slot.
-    #[inline(always)]
-    fn fold(&self, key: u128, hash: u64) -> u64 {
-        let (low, high) = (key as u64, (key >> 64) as u64);
-        let product = u128::from(low ^ self.0[0] ^ hash) * u128::from(high ^ self.0[1]);
-        (product as u64 ^ (product >> 64) as u64).wrapping_mul(GOLDEN)
-    }
+/// The hash of `key` at `level`, outside of a kernel.
+pub(crate) fn hash_key<K: Key>(level: Level, key: &K, seed: &Seed) -> u64 {
+    level.run(Hash { key, seed })
 }
-
-/// The golden ratio, as a fraction of 2^64: odd, and without a pattern.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 struct Hash<'a, K> {
     key: &'a K,
     seed: &'a Seed,
 }
 
-impl<K: Key> Kernel for Hash<'_, K> {
+impl<S: KeySimd, K: Key> Kernel<S> for Hash<'_, K> {
     type Output = u64;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> u64 {
-        K::hash(simd, K::hold(simd, self.key), self.seed)
+    fn run(self, simd: S) -> u64 {
+        K::hash(simd, K::load_key(simd, self.key), self.seed)
     }
 }
 
@@ -297,45 +254,54 @@ impl KeySimd for Scalar {
         bits & u64::MAX.wrapping_shr(u64::BITS.wrapping_sub(count))
     }
 
-    type Key = u128;
+    type Register = u128;
 
     #[inline(always)]
-    fn key(self, bytes: &ShortKey, mask: &ShortKey) -> u128 {
+    fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> u128 {
         u128::from_le_bytes(*bytes) & u128::from_le_bytes(*mask)
     }
 
     #[inline(always)]
-    fn bytes(self, key: u128) -> ShortKey {
+    fn store(self, key: u128) -> ShortKey {
         key.to_le_bytes()
     }
 
     #[inline(always)]
-    fn is(self, key: u128, bytes: &ShortKey) -> bool {
+    fn equals(self, key: u128, bytes: &ShortKey) -> bool {
         key == u128::from_le_bytes(*bytes)
     }
 
     #[inline(always)]
     fn hash(self, key: u128, seed: &Seed) -> u64 {
-        seed.fold(key, 0)
+        seed.hash_short(key)
     }
 
     #[inline(always)]
     fn prefetch<T>(self, _place: &T) {}
 
     #[inline(always)]
-    fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
-        write_ends(base, self.equal(b'\n', chunk), ends)
+    fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
+        write_positions(base, self.equal(b'\n', chunk), ends)
     }
 
     #[inline(always)]
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
-        part_lines(ends, count, slices)
+    fn part_lines(
+        self,
+        ends: &[u16; GROUP + 1],
+        count: usize,
+        slices: [Slices<'_>; 3],
+    ) -> [usize; 3] {
+        part_one_by_one(ends, count, slices)
     }
 }
 
-/// [`KeySimd::part`] one by one, without a branch that depends on the text.
+/// [`KeySimd::part_lines`] one by one, without a branch that depends on the text.
 #[inline(always)]
-fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3]) -> [usize; 3] {
+fn part_one_by_one(
+    ends: &[u16; GROUP + 1],
+    count: usize,
+    mut slices: [Slices<'_>; 3],
+) -> [usize; 3] {
     // Side by side in one register: in memory each would wait for the one before.
     let mut counts = 0_u64;
     for pair in ends.windows(2).take(count) {
@@ -352,10 +318,10 @@ fn part_lines(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3]
     [counts, counts >> 16, counts >> 32].map(|count| usize::from(count as u16))
 }
 
-/// [`KeySimd::ends`] of a mask. Eight at a time, so that the loop ends without a surprise: nine of
+/// [`KeySimd::line_ends`] of a mask. Eight at a time, so that the loop ends without a surprise: nine of
 /// ten chunks of text have up to sixteen lines.
 #[inline(always)]
-fn write_ends(base: u16, mut newlines: u64, ends: &mut [u16; CHUNK]) -> usize {
+fn write_positions(base: u16, mut newlines: u64, ends: &mut [u16; CHUNK]) -> usize {
     let count = newlines.count_ones() as usize;
     let (groups, _) = ends.as_chunks_mut::<8>();
     for group in groups {

@@ -39,6 +39,7 @@ mod bit_planes;
 mod bucket;
 mod char_set;
 mod counter;
+mod hash;
 mod key;
 mod line;
 mod lines;
@@ -57,6 +58,7 @@ mod table;
 mod tokenizer;
 mod utf8;
 mod walk;
+mod window;
 
 pub use bucket::{Buckets, bucket_of};
 pub use counter::Counter;

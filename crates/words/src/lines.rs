@@ -7,8 +7,9 @@
 
 use std::ops::Range;
 
-use crate::key::{GROUP, ShortKey, Slices};
-use crate::simd::{CHUNK, Kernel, Level, Simd};
+use crate::key::{GROUP, KeySimd, Slices};
+use crate::simd::{CHUNK, Kernel, Level};
+use crate::window::{WINDOW, Window};
 
 /// The lines of a window.
 #[derive(Debug)]
@@ -108,11 +109,11 @@ struct Find<'a> {
     chunks: usize,
 }
 
-impl Kernel for Find<'_> {
+impl<S: KeySimd> Kernel<S> for Find<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run(self, simd: S) {
         let Self { lines, chunks } = self;
         let window = &lines.window[..chunks * CHUNK];
         lines.count = find_ends(simd, window, &mut lines.ends);
@@ -122,13 +123,13 @@ impl Kernel for Find<'_> {
 
 /// Write where the newlines are behind the first of `ends`; returns how many there are.
 #[inline(always)]
-fn find_ends<S: Simd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + CHUNK]) -> usize {
+fn find_ends<S: KeySimd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + CHUNK]) -> usize {
     let (chunks, _) = window.as_chunks::<CHUNK>();
     let mut count = 0;
     let mut base = 0;
     for chunk in chunks {
         if let Some(slices) = ends[1 + count..].first_chunk_mut() {
-            count += simd.ends(base, chunk, slices);
+            count += simd.line_ends(base, chunk, slices);
         }
         base += CHUNK as u16;
     }
@@ -136,7 +137,7 @@ fn find_ends<S: Simd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + CHUN
 }
 
 #[inline(always)]
-fn part<S: Simd>(simd: S, lines: &mut Lines) {
+fn part<S: KeySimd>(simd: S, lines: &mut Lines) {
     let Lines { window: _, ends, count, tiny, short, long } = lines;
     let mut counts = [0; 3];
     for at in (0..*count).step_by(GROUP) {
@@ -147,18 +148,10 @@ fn part<S: Simd>(simd: S, lines: &mut Lines) {
         else {
             break;
         };
-        let more = simd.part(ends, GROUP.min(*count - at), [tiny, short, long]);
+        let more = simd.part_lines(ends, GROUP.min(*count - at), [tiny, short, long]);
         for (count, more) in counts.iter_mut().zip(more) {
             *count += more;
         }
     }
     [tiny.count, short.count, long.count] = counts;
 }
-
-/// A window of text at the beginning, and room for a key behind wherever a line can be said to
-/// begin: so no start needs to be compared with anything.
-pub(crate) type Window = [u8; (1 << u16::BITS) + size_of::<ShortKey>()];
-
-/// Bytes whose lines are looked for before their words are counted: few enough that all stay in
-/// the first-level cache, with room for the words that matter.
-pub(crate) const WINDOW: usize = 4 << 10;

@@ -11,9 +11,10 @@
 use std::hint::black_box;
 
 use crate::arena::{Address, Arena};
-use crate::key::Seed;
-use crate::lines::{List, Window};
+use crate::hash::Seed;
+use crate::lines::List;
 use crate::slots::{Slot, Slots, seldom};
+use crate::window::Window;
 
 /// How often each long word occurred.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::lower_case::lower_case;
 use crate::masks::{CHUNK, Masks, ascii_word_mask, find_masks};
 use crate::place::Place;
 use crate::rules::Rules;
-use crate::simd::Compress;
+use crate::simd::{Compress, PARTITIONED_BUCKETS_MAX};
 use crate::utf8::next_unit;
 
 /// In which bucket a word belongs, for all bytes of a chunk at once.
@@ -53,13 +53,13 @@ pub(crate) struct Partitioned {
 impl Partitioner {
     /// `None` when there are so many buckets that walking is faster at every level.
     pub(crate) fn new(count: NonZeroU32) -> Option<Self> {
-        if count.get() as usize > BUCKETS_MAX {
+        if count.get() as usize > PARTITIONED_BUCKETS_MAX {
             return None;
         }
         let table = |value: fn(u32) -> u32| {
             let mut table = [0; CHUNK];
             for (index, numbers) in (0..).zip(&mut table) {
-                // Less than BUCKETS_MAX.
+                // Less than PARTITIONED_BUCKETS_MAX.
                 *numbers = bucket_of(value(index), count) as u8;
             }
             table
@@ -192,7 +192,7 @@ impl Partitioner {
 
     #[inline(always)]
     fn ascii<S: Compress>(&self, simd: S) -> S::Ascii {
-        // At most BUCKETS_MAX.
+        // At most PARTITIONED_BUCKETS_MAX.
         simd.ascii(&self.ascii, self.count.get() as u8)
     }
 
@@ -233,8 +233,8 @@ impl Partitioner {
     }
 }
 
-/// With more, walking is faster at every level. A sum of three summands must stay below 64.
-pub(crate) const BUCKETS_MAX: usize = 22;
+/// A sum of three summands must be an index of a table.
+const _: () = assert!(3 * (PARTITIONED_BUCKETS_MAX - 1) < CHUNK);
 
 #[cfg(test)]
 mod tests {
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn bucket_number_of_every_character_is_its_bucket() {
         let text: Vec<_> = ('\0'..'\u{1_0000}').collect();
-        for count in (1..=BUCKETS_MAX as u32).filter_map(NonZeroU32::new) {
+        for count in (1..=PARTITIONED_BUCKETS_MAX as u32).filter_map(NonZeroU32::new) {
             let partitioner = Partitioner::new(count).expect("there are few");
             for few in text.chunks(CHUNK / 3) {
                 let mut chunk = [0; CHUNK];
@@ -264,7 +264,10 @@ mod tests {
                 }
             }
         }
-        assert!(Partitioner::new(NonZeroU32::new(BUCKETS_MAX as u32 + 1).unwrap()).is_none());
+        assert!(
+            Partitioner::new(NonZeroU32::new(PARTITIONED_BUCKETS_MAX as u32 + 1).unwrap())
+                .is_none()
+        );
     }
 
     /// What the naive twin says about the partitioner at the levels that use it, this says everywhere.
@@ -277,7 +280,7 @@ mod tests {
         let parts: Vec<_> = parts.chain(broken).chain(long).collect();
         let mut random = 1_u64;
         for rules in ALL_RULES {
-            for count in 1..=BUCKETS_MAX as u32 {
+            for count in 1..=PARTITIONED_BUCKETS_MAX as u32 {
                 let mut text = Vec::new();
                 while text.len() < 4_000 {
                     random = random.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
@@ -295,7 +298,7 @@ mod tests {
             for at in 0..2 * CHUNK + 2 {
                 let [front, back] = [b"ab c def ".repeat(16), b"gh i jkl ".repeat(16)];
                 let text = [&front[..at], kind, &back].concat();
-                for count in [1, 2, 4, 7, 16, BUCKETS_MAX as u32] {
+                for count in [1, 2, 4, 7, 16, PARTITIONED_BUCKETS_MAX as u32] {
                     check(ALL_RULES[at % ALL_RULES.len()], count, &text, text.len());
                 }
             }
@@ -311,7 +314,7 @@ mod tests {
                     let text =
                         [&b"; f gh ".repeat(10)[..at], word.as_bytes(), b" i jk. ".as_slice()];
                     let text = [&text.concat()[..], &b"mnop ".repeat(20)].concat();
-                    let count = [4, 6, 16, BUCKETS_MAX as u32][len % 4];
+                    let count = [4, 6, 16, PARTITIONED_BUCKETS_MAX as u32][len % 4];
                     check(ALL_RULES[at % ALL_RULES.len()], count, &text, 2 * CHUNK + at);
                 }
             }

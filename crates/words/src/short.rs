@@ -8,10 +8,12 @@
 //! come in batches: the memory is asked for the homes of a whole batch before the first is looked
 //! at.
 
-use crate::key::{Key, Seed};
-use crate::lines::{List, Window};
-use crate::simd::{Kernel, Level, Simd};
+use crate::hash::Seed;
+use crate::key::{Key, KeySimd, hash_key};
+use crate::lines::List;
+use crate::simd::{Kernel, Level};
 use crate::slots::{Slot, Slots, seldom};
+use crate::window::Window;
 
 /// How often each word occurred that fits in a `K`.
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl<K: Key> ShortTable<K> {
 
     pub(crate) fn add(&mut self, word: &[u8], count: u64) {
         let key = K::of(word);
-        self.add_hashed(key, self.seed.hash(self.level, &key), count);
+        self.add_hashed(key, hash_key(self.level, &key, &self.seed), count);
     }
 
     /// Count lines of `window` with words that fit in a key.
@@ -89,7 +91,7 @@ impl<K: Key> ShortTable<K> {
             Ok(slot) => slot.count += count,
             Err(free) => {
                 let (seed, level) = (self.seed, self.level);
-                let hash = |slot: &ShortSlot<K>| seed.hash(level, &slot.key);
+                let hash = |slot: &ShortSlot<K>| hash_key(level, &slot.key, &seed);
                 self.slots.insert(free, ShortSlot { key, count }, hash);
             }
         }
@@ -103,11 +105,11 @@ struct Count<'a, K> {
     lines: &'a List,
 }
 
-impl<K: Key> Kernel for Count<'_, K> {
+impl<S: KeySimd, K: Key> Kernel<S> for Count<'_, K> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run(self, simd: S) {
         if self.table.slots.memory_bytes() < BATCHED_BYTES_MIN {
             self.one_by_one(simd);
         } else {
@@ -118,7 +120,7 @@ impl<K: Key> Kernel for Count<'_, K> {
 
 impl<K: Key> Count<'_, K> {
     #[inline(always)]
-    fn one_by_one<S: Simd>(self, simd: S) {
+    fn one_by_one<S: KeySimd>(self, simd: S) {
         let Self { table, window, lines } = self;
         let seed = table.seed;
         let mut lines = lines.iter(0..lines.len());
@@ -132,7 +134,7 @@ impl<K: Key> Count<'_, K> {
                 let key = K::load(simd, window, start, size);
                 let hash = K::hash(simd, key, &seed);
                 match slots.get_mut((hash >> shift) as usize) {
-                    Some(slot) if K::is(simd, key, &slot.key) => slot.count += 1,
+                    Some(slot) if K::equals(simd, key, &slot.key) => slot.count += 1,
                     Some(_) | None => break (key, hash),
                 }
             };
@@ -141,10 +143,10 @@ impl<K: Key> Count<'_, K> {
     }
 
     #[inline(always)]
-    fn in_batches<S: Simd>(self, simd: S) {
+    fn in_batches<S: KeySimd>(self, simd: S) {
         let Self { table, window, lines } = self;
         let seed = table.seed;
-        let mut batch = [(K::hold(simd, &K::NONE), 0); BATCH];
+        let mut batch = [(K::load_key(simd, &K::NONE), 0); BATCH];
         for from in (0..lines.len()).step_by(BATCH) {
             let (slots, shift) = table.slots.parts();
             let range = from..lines.len().min(from + BATCH);
@@ -160,7 +162,7 @@ impl<K: Key> Count<'_, K> {
             for &(key, hash) in &batch[..loaded] {
                 let (slots, shift) = table.slots.parts();
                 match slots.get_mut((hash >> shift) as usize) {
-                    Some(slot) if K::is(simd, key, &slot.key) => slot.count += 1,
+                    Some(slot) if K::equals(simd, key, &slot.key) => slot.count += 1,
                     Some(_) | None => table.add_hashed(K::store(simd, key), hash, 1),
                 }
             }

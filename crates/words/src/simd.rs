@@ -14,11 +14,10 @@
 //! * A token of a level exists only where the CPU has all instructions of that level.
 //! * Every level gives the same answers.
 
+use std::fmt::Debug;
 use std::sync::LazyLock;
 
 use crate::char_set::CharSet;
-use crate::key::KeySimd;
-use crate::partition::BUCKETS_MAX;
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -28,15 +27,18 @@ mod avx2;
 mod x86;
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use arm::Neon;
+pub(crate) use arm::{Neon, OwnKernel};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512, OwnKernel};
 
 /// Bytes looked at together: one bit of a `u64` each, a cache line.
 pub(crate) const CHUNK: usize = 64;
 
+/// With more buckets, walking from word to word is faster than partitioning at every level.
+pub(crate) const PARTITIONED_BUCKETS_MAX: usize = 22;
+
 /// What can be asked about the bytes of a chunk; bit `i` of an answer is about `chunk[i]`.
-pub(crate) trait Simd: KeySimd {
+pub(crate) trait Simd: Copy + Debug {
     /// The twenty-six letters of ASCII, in upper and lower case.
     fn letters(self, chunk: &[u8; CHUNK]) -> u64;
 
@@ -145,16 +147,23 @@ pub(crate) trait Compress: Simd {
     -> [usize; BUCKETS];
 }
 
-/// A loop to be compiled for every level.
-pub(crate) trait Kernel {
+/// A loop to be compiled for every level `S` that can do what the loop needs.
+pub(crate) trait Kernel<S> {
     /// What the loop leaves.
     type Output;
 
     /// Everything. It must be `#[inline(always)]`, and so must be whatever takes `simd` on from
     /// here: what is not inlined, a closure included, is compiled without the instructions of the
     /// level. It is then no less right, but slower than without levels.
-    fn run<S: Simd>(self, simd: S) -> Self::Output;
+    fn run(self, simd: S) -> Self::Output;
 }
+
+/// A kernel that runs at every level of this target but the scalar one, of which there is none.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+pub(crate) trait OwnKernel<O> {}
+
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+impl<O, K> OwnKernel<O> for K {}
 
 /// Instructions to run a kernel with.
 ///
@@ -216,7 +225,7 @@ impl Level {
 
     /// Run `kernel` with the instructions of this level.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<O>(self, kernel: impl Kernel<Scalar, Output = O> + OwnKernel<O>) -> O {
         match self {
             Self::Scalar => kernel.run(Scalar),
             #[cfg(target_arch = "x86_64")]
@@ -272,7 +281,7 @@ impl Simd for Scalar {
 }
 
 impl Compress for Scalar {
-    const BUCKETS_MAX: usize = BUCKETS_MAX;
+    const BUCKETS_MAX: usize = PARTITIONED_BUCKETS_MAX;
 
     const SKIPS_EMPTY_CHUNKS: bool = false;
 

@@ -7,7 +7,8 @@
 
 use std::{iter, mem};
 
-use crate::key::{SHORT, Seed, ShortKey, TINY, TinyKey};
+use crate::hash::Seed;
+use crate::key::{SHORT, ShortKey, TINY, TinyKey};
 use crate::lines::Lines;
 use crate::long::{LongTable, SortedLong};
 use crate::short::{ShortTable, SortedShort};

@@ -237,11 +237,11 @@ struct Feed<'a> {
     block: &'a [u8],
 }
 
-impl Kernel for Feed<'_> {
+impl<S: Simd> Kernel<S> for Feed<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run(self, simd: S) {
         let Self { tokenizer, block } = self;
         tokenizer.feed_with(simd, simd.compressing(), block);
     }

@@ -8,7 +8,8 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{GROUP, KeySimd, Seed, ShortKey, Slices, part_lines, write_ends};
+use super::{GROUP, KeySimd, ShortKey, Slices, part_one_by_one, write_positions};
+use crate::hash::Seed;
 use crate::simd::{CHUNK, Neon, Scalar, Simd};
 
 impl KeySimd for Neon {
@@ -17,22 +18,22 @@ impl KeySimd for Neon {
         Scalar.low_bits(bits, count)
     }
 
-    type Key = uint8x16_t;
+    type Register = uint8x16_t;
 
     #[inline(always)]
-    fn key(self, bytes: &ShortKey, mask: &ShortKey) -> uint8x16_t {
+    fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> uint8x16_t {
         // SAFETY: the token says that the CPU has NEON and AES. The same goes for the next three.
         unsafe { key(bytes, mask) }
     }
 
     #[inline(always)]
-    fn bytes(self, key: uint8x16_t) -> ShortKey {
+    fn store(self, key: uint8x16_t) -> ShortKey {
         // SAFETY: as above.
         unsafe { bytes(key) }
     }
 
     #[inline(always)]
-    fn is(self, key: uint8x16_t, bytes: &ShortKey) -> bool {
+    fn equals(self, key: uint8x16_t, bytes: &ShortKey) -> bool {
         // SAFETY: as above.
         unsafe { is(key, bytes) }
     }
@@ -54,13 +55,18 @@ impl KeySimd for Neon {
     }
 
     #[inline(always)]
-    fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
-        write_ends(base, self.equal(b'\n', chunk), ends)
+    fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
+        write_positions(base, self.equal(b'\n', chunk), ends)
     }
 
     #[inline(always)]
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
-        part_lines(ends, count, slices)
+    fn part_lines(
+        self,
+        ends: &[u16; GROUP + 1],
+        count: usize,
+        slices: [Slices<'_>; 3],
+    ) -> [usize; 3] {
+        part_one_by_one(ends, count, slices)
     }
 }
 
@@ -81,7 +87,7 @@ fn bytes(key: uint8x16_t) -> ShortKey {
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn is(key: uint8x16_t, bytes: &ShortKey) -> bool {
+fn equals(key: uint8x16_t, bytes: &ShortKey) -> bool {
     let different = veorq_u8(key, load(bytes));
     vmaxvq_u32(vreinterpretq_u32_u8(different)) == 0
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::hash::GOLDEN;
 
 /// A key that is loaded, and whether it is another.
 struct Load<'a, K> {
@@ -12,25 +13,25 @@ struct Load<'a, K> {
     other: K,
 }
 
-impl<K: Key> Kernel for Load<'_, K> {
+impl<S: KeySimd, K: Key> Kernel<S> for Load<'_, K> {
     type Output = (K, bool);
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
+    fn run(self, simd: S) -> Self::Output {
         let Self { window, start, size, other } = self;
         simd.prefetch(&other);
-        let held = K::load(simd, window, start, size);
-        (K::store(simd, held), K::is(simd, held, &other))
+        let register = K::load(simd, window, start, size);
+        (K::store(simd, register), K::equals(simd, register, &other))
     }
 }
 
 struct Part<'a>(&'a [u16; GROUP + 1], usize);
 
-impl Kernel for Part<'_> {
+impl<S: KeySimd> Kernel<S> for Part<'_> {
     type Output = [Vec<(u16, u16)>; 3];
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
+    fn run(self, simd: S) -> Self::Output {
         let Self(ends, count) = self;
         let mut starts = [[7; GROUP]; 3];
         let mut sizes = [[8; GROUP]; 3];
@@ -39,7 +40,7 @@ impl Kernel for Part<'_> {
             let (starts, sizes) = slices.next().expect("three slices");
             Slices { starts, sizes }
         });
-        let counts = simd.part(ends, count, slices);
+        let counts = simd.part_lines(ends, count, slices);
         std::array::from_fn(|part| {
             let lines = starts[part].into_iter().zip(sizes[part]);
             lines.take(counts[part]).collect()
@@ -49,13 +50,13 @@ impl Kernel for Part<'_> {
 
 struct Ends<'a>(u16, &'a [u8; CHUNK]);
 
-impl Kernel for Ends<'_> {
+impl<S: KeySimd> Kernel<S> for Ends<'_> {
     type Output = Vec<u16>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Vec<u16> {
+    fn run(self, simd: S) -> Vec<u16> {
         let mut ends = [7; CHUNK];
-        let count = simd.ends(self.0, self.1, &mut ends);
+        let count = simd.line_ends(self.0, self.1, &mut ends);
         ends[..count].to_vec()
     }
 }
@@ -141,7 +142,7 @@ fn every_byte_of_a_short_key_moves_its_home_whatever_the_seed() {
             let mut key = *b"a word of bytes\n";
             let homes = (0..=0xFF).map(|byte| {
                 key[at] = byte;
-                seed.hash(level, &key) >> 48
+                hash_key(level, &key, &seed) >> 48
             });
             // Of 256 homes among 65,536, one pair in two tries is the same by chance.
             let homes: BTreeSet<_> = homes.collect();
@@ -159,7 +160,7 @@ fn tiny_words_that_are_alike_are_near_their_homes_with_nearly_every_seed() {
         let (seed, mut taken) = (Seed::new(), [false; 1024]);
         let mut ways = 0;
         for word in &two_letters {
-            let mut at = (seed.hash(Level::Scalar, &TinyKey::of(word)) >> 54) as usize;
+            let mut at = (hash_key(Level::Scalar, &TinyKey::of(word), &seed) >> 54) as usize;
             while std::mem::replace(&mut taken[at], true) {
                 at = (at + 1) % taken.len();
                 ways += 1;

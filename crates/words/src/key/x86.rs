@@ -7,7 +7,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, KeySimd, SHORT, Seed, ShortKey, Slices, TINY, write_ends};
+use super::{GROUP, KeySimd, SHORT, ShortKey, Slices, TINY, write_positions};
+use crate::hash::Seed;
 use crate::simd::{Avx2, Avx512, CHUNK, Simd};
 
 /// Both levels do the same with a key.
@@ -20,23 +21,23 @@ macro_rules! keys {
                 unsafe { _bzhi_u64(bits, count) }
             }
 
-            type Key = __m128i;
+            type Register = __m128i;
 
             #[inline(always)]
-            fn key(self, bytes: &ShortKey, mask: &ShortKey) -> __m128i {
+            fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> __m128i {
                 // SAFETY: the token says that the CPU has AVX2 and AES. The same goes for the next
                 // four.
                 unsafe { _mm_and_si128(load(bytes), load(mask)) }
             }
 
             #[inline(always)]
-            fn bytes(self, key: __m128i) -> ShortKey {
+            fn store(self, key: __m128i) -> ShortKey {
                 // SAFETY: as above.
                 unsafe { bytes_avx2(key) }
             }
 
             #[inline(always)]
-            fn is(self, key: __m128i, bytes: &ShortKey) -> bool {
+            fn equals(self, key: __m128i, bytes: &ShortKey) -> bool {
                 // SAFETY: as above.
                 unsafe { is_avx2(key, bytes) }
             }
@@ -64,10 +65,15 @@ macro_rules! keys {
 
 keys!(
     Avx2,
-    fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
-        write_ends(base, self.equal(b'\n', chunk), ends)
+    fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
+        write_positions(base, self.equal(b'\n', chunk), ends)
     },
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
+    fn part_lines(
+        self,
+        ends: &[u16; GROUP + 1],
+        count: usize,
+        slices: [Slices<'_>; 3],
+    ) -> [usize; 3] {
         // SAFETY: the token says that the CPU has AVX2 and POPCNT.
         unsafe { part_avx2(ends, count, slices) }
     }
@@ -75,13 +81,18 @@ keys!(
 
 keys!(
     Avx512,
-    fn ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
+    fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
         let newlines = self.equal(b'\n', chunk);
         // SAFETY: the token says that the CPU has AVX-512 BW and VBMI2.
         unsafe { write_ends_avx512(base, newlines, ends) };
         newlines.count_ones() as usize
     },
-    fn part(self, ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
+    fn part_lines(
+        self,
+        ends: &[u16; GROUP + 1],
+        count: usize,
+        slices: [Slices<'_>; 3],
+    ) -> [usize; 3] {
         // SAFETY: the token says that the CPU has AVX-512 BW and VBMI2.
         unsafe { part_avx512(ends, count, slices) }
     }

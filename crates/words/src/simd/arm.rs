@@ -24,15 +24,20 @@ impl Neon {
         has_all.then_some(Self(()))
     }
 
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(super) fn run<K: Kernel<Self>>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "neon,aes")]
-        fn run<K: Kernel>(level: Neon, kernel: K) -> K::Output {
+        fn run<K: Kernel<Neon>>(level: Neon, kernel: K) -> K::Output {
             kernel.run(level)
         }
         // SAFETY: the token says that the CPU has these features.
         unsafe { run(self, kernel) }
     }
 }
+
+/// A kernel that runs at every level of this target but the scalar one.
+pub(crate) trait OwnKernel<O>: Kernel<Neon, Output = O> {}
+
+impl<O, K: Kernel<Neon, Output = O>> OwnKernel<O> for K {}
 
 impl Simd for Neon {
     #[inline(always)]

@@ -5,11 +5,11 @@ use super::*;
 /// All answers about one chunk.
 struct Questions<'a>(&'a [u8; CHUNK]);
 
-impl Kernel for Questions<'_> {
+impl<S: Simd> Kernel<S> for Questions<'_> {
     type Output = [u64; 6];
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> [u64; 6] {
+    fn run(self, simd: S) -> [u64; 6] {
         let Self(chunk) = self;
         [
             simd.letters(chunk),
@@ -64,11 +64,11 @@ fn every_level_says_what_the_scalar_one_does() {
 /// All that a partitioner does with chunks: each outcome, and the bits that were found.
 struct Moves<'a>(&'a [u8; CHUNK], u64);
 
-impl Kernel for Moves<'_> {
+impl<S: Simd> Kernel<S> for Moves<'_> {
     type Output = Option<([[u8; CHUNK]; 8], u64)>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
+    fn run(self, simd: S) -> Self::Output {
         simd.compressing().map(|simd| moves(simd, self.0, self.1))
     }
 }
@@ -82,7 +82,7 @@ fn moves<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK];
     let [look_up, both, ascii, shift, add, select, lower, kept] = &mut outcomes;
     *look_up = store(simd, u64::MAX, simd.look_up(low, bytes));
     *both = store(simd, u64::MAX, simd.look_up_both(low, high, bytes));
-    let count = 1 + (mask % BUCKETS_MAX as u64) as u8;
+    let count = 1 + (mask % PARTITIONED_BUCKETS_MAX as u64) as u8;
     let classes = [0, 64].map(|first| std::array::from_fn(|at| (first + at as u8) % count));
     let low_bits = simd.load(&chunk.map(|byte| byte & 0x7F));
     let found = simd.look_up_ascii(simd.ascii(&classes, count), low_bits);
@@ -128,11 +128,11 @@ struct Fill<const BUCKETS: usize> {
     chunks: usize,
 }
 
-impl<const BUCKETS: usize> Kernel for Fill<BUCKETS> {
+impl<S: Simd, const BUCKETS: usize> Kernel<S> for Fill<BUCKETS> {
     type Output = Option<Vec<Vec<u8>>>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
+    fn run(self, simd: S) -> Self::Output {
         simd.compressing().map(|simd| self.fill(simd))
     }
 }
@@ -182,11 +182,11 @@ fn check_outputs<const BUCKETS: usize>() {
 /// The sum of three numbers.
 struct Add(u64, u64, u8);
 
-impl Kernel for Add {
+impl<S: Simd> Kernel<S> for Add {
     type Output = Option<(u64, u8)>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Self::Output {
+    fn run(self, simd: S) -> Self::Output {
         simd.compressing().map(|simd| simd.add_with_carry(self.0, self.1, self.2))
     }
 }
@@ -210,11 +210,11 @@ fn sum_carries_as_on_paper() {
 /// Which of the characters of a chunk are letters.
 struct Leads<'a>(&'a [u8; CHUNK], u64, u64);
 
-impl Kernel for Leads<'_> {
+impl<S: Simd> Kernel<S> for Leads<'_> {
     type Output = (u64, u64);
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (u64, u64) {
+    fn run(self, simd: S) -> (u64, u64) {
         simd.find_leads(CharSet::letters(), self.0, self.1, self.2)
     }
 }

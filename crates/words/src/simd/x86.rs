@@ -11,9 +11,8 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 
 use crate::char_set::CharSet;
-use crate::partition::BUCKETS_MAX;
 
-use super::{CHUNK, Compress, Kernel, Simd};
+use super::{CHUNK, Compress, Kernel, PARTITIONED_BUCKETS_MAX, Simd};
 
 /// The CPU has AES, AVX2, BMI 1 and 2, LZCNT and POPCNT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,9 +34,9 @@ impl Avx2 {
         has_all.then_some(Self(()))
     }
 
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(super) fn run<K: Kernel<Self>>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "aes,avx2,bmi1,bmi2,lzcnt,popcnt")]
-        fn run<K: Kernel>(level: Avx2, kernel: K) -> K::Output {
+        fn run<K: Kernel<Avx2>>(level: Avx2, kernel: K) -> K::Output {
             kernel.run(level)
         }
         // SAFETY: the token says that the CPU has these features.
@@ -58,16 +57,24 @@ impl Avx512 {
         has_all.then_some(Self(()))
     }
 
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(super) fn run<K: Kernel<Self>>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "aes,avx2,bmi1,bmi2,lzcnt,popcnt")]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-        fn run<K: Kernel>(level: Avx512, kernel: K) -> K::Output {
+        fn run<K: Kernel<Avx512>>(level: Avx512, kernel: K) -> K::Output {
             kernel.run(level)
         }
         // SAFETY: the token says that the CPU has these features.
         unsafe { run(self, kernel) }
     }
 }
+
+/// A kernel that runs at every level of this target but the scalar one.
+pub(crate) trait OwnKernel<O>:
+    Kernel<Avx2, Output = O> + Kernel<Avx512, Output = O>
+{
+}
+
+impl<O, K: Kernel<Avx2, Output = O> + Kernel<Avx512, Output = O>> OwnKernel<O> for K {}
 
 impl Simd for Avx2 {
     #[inline(always)]
@@ -227,7 +234,7 @@ impl Simd for Avx512 {
 }
 
 impl Compress for Avx512 {
-    const BUCKETS_MAX: usize = BUCKETS_MAX;
+    const BUCKETS_MAX: usize = PARTITIONED_BUCKETS_MAX;
 
     /// It is 1.05 x with the question.
     const SKIPS_EMPTY_CHUNKS: bool = false;
