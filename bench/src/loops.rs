@@ -67,8 +67,10 @@ fn tokenize(text: &[u8], reading: Reading, mut write: impl FnMut(&[u8])) -> u64 
             tokenizer.end();
         }
         for bucket in 0..buckets.get() {
-            write(tokenizer.buckets().pending(bucket));
-            tokenizer.buckets_mut().clear(bucket);
+            let pending = tokenizer.buckets().pending(bucket);
+            write(pending);
+            let written = pending.len();
+            tokenizer.buckets_mut().clear_first(bucket, written);
         }
     }
     tokenizer.words()

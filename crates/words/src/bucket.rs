@@ -55,23 +55,12 @@ impl Buckets {
         Self { buckets, ascii, count, kept_bytes }
     }
 
-    /// How many buckets there are.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.count.get()
-    }
-
     /// The lines of `bucket` that are not written yet, one word each. The last line may be the
     /// beginning of a word that is still being read.
     #[must_use]
     pub fn pending(&self, bucket: u32) -> &[u8] {
         let bucket = &self.buckets[bucket as usize];
         &bucket.lines[..bucket.used]
-    }
-
-    /// Forget what is pending in `bucket`: it has been written.
-    pub fn clear(&mut self, bucket: u32) {
-        self.clear_first(bucket, self.buckets[bucket as usize].used);
     }
 
     /// Forget the first `bytes` of what is pending in `bucket`: they have been written.
@@ -98,12 +87,6 @@ impl Buckets {
         for bucket in &mut self.buckets {
             (bucket.used, bucket.words) = (0, 0);
         }
-    }
-
-    /// Bytes pending in all buckets together. Adds them up: ask once a block, not once a word.
-    #[must_use]
-    pub fn pending_total(&self) -> usize {
-        self.buckets.iter().map(|bucket| bucket.used).sum()
     }
 
     /// Words that were put into `bucket` so far, written or not.
@@ -269,12 +252,13 @@ mod tests {
         for count in [1, 4, 1_000, 10_000] {
             let mut buckets = Buckets::new(NonZeroU32::new(count).unwrap());
             for bucket in 0..count {
-                buckets.append(bucket, &vec![b'x'; (32 << 20) / count as usize]);
-                buckets.clear(bucket);
+                let lines = vec![b'x'; (32 << 20) / count as usize];
+                buckets.append(bucket, &lines);
+                buckets.clear_first(bucket, lines.len());
+                assert!(buckets.pending(bucket).is_empty());
             }
             let kept: usize = buckets.buckets.iter().map(|bucket| bucket.lines.capacity()).sum();
             assert!(kept <= KEPT_BYTES, "{count} buckets keep {kept} bytes");
-            assert_eq!(buckets.pending_total(), 0);
         }
     }
 
@@ -297,11 +281,10 @@ mod tests {
     fn clearing_forgets_the_lines_and_not_the_words() {
         let mut buckets = Buckets::new(NonZeroU32::new(3).unwrap());
         buckets.put_word(1, b"again", 0..5);
-        buckets.clear(1);
+        buckets.clear_first(1, 6);
         buckets.put_word(1, b"again", 0..5);
 
         assert_eq!(buckets.pending(1), b"again\n");
         assert_eq!((buckets.words(1), buckets.words_total()), (2, 2));
-        assert_eq!(buckets.count(), 3);
     }
 }

@@ -21,7 +21,7 @@
 //! tokenizer.begin(&file[start.saturating_sub(Tokenizer::LOOKBEHIND)..start]);
 //! for block in file[start..end].chunks(4) {
 //!     tokenizer.feed(block);
-//!     // Here the caller writes the buckets that have grown large, and clears them.
+//!     // Here the caller writes the buckets that have grown large, and clears what it wrote.
 //! }
 //! for block in file[end..].chunks(4) {
 //!     if !tokenizer.feed_beyond(block) {
@@ -62,7 +62,7 @@ mod window;
 
 pub use bucket::{Buckets, bucket_of};
 pub use counter::Counter;
-pub use line::{parse_line, write_line};
+pub use line::write_line;
 pub use merge::{Merge, Run};
 pub use rules::{Rules, WordRule};
 pub use run::{ENTRY_HEAD_BYTES_MAX, Entry, read_entry, write_entry};

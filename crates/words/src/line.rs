@@ -31,24 +31,6 @@ fn write_large(out: &mut Vec<u8>, count: u64) {
     out.push(b'\n');
 }
 
-/// Word and count of a line without its newline; `None` for what [`write_line`] never writes.
-#[must_use]
-pub fn parse_line(line: &[u8]) -> Option<(&[u8], u64)> {
-    let space = line.iter().rposition(|&byte| byte == b' ')?;
-    let digits = &line[space + 1..];
-    if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
-        return None;
-    }
-    let mut count = 0_u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        count = count.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-    }
-    Some((&line[..space], count))
-}
-
 /// Digits of `u64::MAX`.
 const DIGITS_MAX: usize = 20;
 
@@ -63,20 +45,5 @@ mod tests {
         write_line(&mut out, b"x", 0);
         write_line(&mut out, b"y", u64::MAX);
         assert_eq!(out, b"the 12345\nx 0\ny 18446744073709551615\n");
-    }
-
-    #[test]
-    fn count_is_behind_the_last_space() {
-        assert_eq!(parse_line(b"a b 7"), Some((b"a b".as_slice(), 7)));
-        assert_eq!(parse_line(b" 7"), Some((b"".as_slice(), 7)));
-        assert_eq!(parse_line(b"y 18446744073709551615"), Some((b"y".as_slice(), u64::MAX)));
-    }
-
-    #[test]
-    fn what_was_never_written_is_not_a_line() {
-        for line in ["", "a", "a ", "a b", "a -1", "a +1", "a 01", "a 1 ", "a 18446744073709551616"]
-        {
-            assert_eq!(parse_line(line.as_bytes()), None, "{line:?}");
-        }
     }
 }

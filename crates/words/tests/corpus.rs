@@ -4,6 +4,7 @@ mod checks {
     pub mod counter;
     pub mod tokenizer;
 }
+mod line;
 mod naive;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;

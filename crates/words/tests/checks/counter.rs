@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use words::{Counter, Level, parse_line, write_line};
+use words::{Counter, Level, write_line};
+
+use crate::line::parse_line;
 
 /// What stands in front of the lines: two sizes of blocks, and a cut of two bytes.
 const HEAD: usize = 4;

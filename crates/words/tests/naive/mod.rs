@@ -84,8 +84,10 @@ pub fn read_split(
 ) {
     let write = |tokenizer: &mut Tokenizer, files: &mut [Vec<u8>]| {
         for (bucket, file) in (0..).zip(files) {
-            file.extend_from_slice(tokenizer.buckets().pending(bucket));
-            tokenizer.buckets_mut().clear(bucket);
+            let pending = tokenizer.buckets().pending(bucket);
+            file.extend_from_slice(pending);
+            let written = pending.len();
+            tokenizer.buckets_mut().clear_first(bucket, written);
         }
     };
     let mut sizes = blocks.iter().copied().cycle();
