@@ -1,6 +1,6 @@
-//! Asks `std` about every character of the first two planes, so that no process has to.
+//! Asks `std` about every character of the first two planes, so that no process has to at run time.
 //!
-//! Scripts are built by the compiler that builds the crate, with the same `std`.
+//! The compiler that builds the crate also builds this script, with the same `std`.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     write("upper.bits", |character| !character.to_lowercase().eq([character]))
 }
 
-/// Bit `c % 8` of byte `c / 8` says whether `has` has `c`.
+/// Bit `c % 8` of byte `c / 8` tells whether `has` is true of `c`.
 fn bits(has: fn(char) -> bool) -> Vec<u8> {
     let mut bits = vec![0; 0x2_0000 / 8];
     for character in ('\0'..'\u{2_0000}').filter(|&character| has(character)) {

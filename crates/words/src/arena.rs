@@ -1,13 +1,13 @@
 //! The words that are too long for a key, in pieces of memory that never move.
 //!
 //! An entry is the count of the word, its length (as in a [run](crate::run)), the word, and zeros
-//! up to a multiple of eight bytes: so that four bytes say where one begins.
+//! up to a multiple of eight bytes, so that an address has four bytes.
 //!
 //! # Invariants
 //!
-//! * No piece is empty. Where one ends, the first word of the next had no room.
-//! * Entries begin in the first [`PIECE_BYTES_MIN`] of a piece: only a word for which that is too
-//!   little has a larger one, and nothing fits behind it.
+//! * No piece is empty. The first word of a piece did not fit into the piece before it.
+//! * Entries begin in the first [`PIECE_BYTES_MIN`] of a piece: only a word that needs more has a
+//!   larger piece, and nothing fits behind it.
 
 use crate::run::{NUMBER_BYTES_MAX, read_number, write_number};
 
@@ -15,7 +15,7 @@ use crate::run::{NUMBER_BYTES_MAX, read_number, write_number};
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     pieces: Vec<Vec<u8>>,
-    /// What all of them have allocated.
+    /// What all pieces have allocated.
     bytes: usize,
 }
 
@@ -29,14 +29,14 @@ impl Arena {
         self.bytes
     }
 
-    /// The most bytes of memory while so many words come, of so many bytes together. What has no
-    /// address takes more than there is.
+    /// The peak of its memory in bytes while so many words are added, of so many bytes together;
+    /// `usize::MAX` if they are more than there are addresses.
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
         if more_words == 0 {
             return self.bytes;
         }
         // Two pieces in a row hold more than the least size of one.
-        let entries = more_words.saturating_mul(BESIDE_BYTES_MAX).saturating_add(more_bytes);
+        let entries = more_words.saturating_mul(OVERHEAD_BYTES_MAX).saturating_add(more_bytes);
         let more = entries.saturating_mul(2).saturating_add(PIECE_BYTES_MIN);
         if (more / PIECE_BYTES_MIN).saturating_add(self.pieces.len()) > PIECES_MAX {
             return usize::MAX;
@@ -46,7 +46,7 @@ impl Arena {
 
     /// Append the entry of a word.
     pub(crate) fn push(&mut self, word: &[u8], count: u64) -> Address {
-        let bytes = word.len() + BESIDE_BYTES_MAX;
+        let bytes = word.len() + OVERHEAD_BYTES_MAX;
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < bytes) {
             let piece = Vec::with_capacity(bytes.max(PIECE_BYTES_MIN));
             self.bytes += piece.capacity();
@@ -79,7 +79,7 @@ impl Arena {
         self.entry(address).0
     }
 
-    /// The word at `address` has occurred so often more.
+    /// The word at `address` has occurred `more` times.
     #[inline]
     pub(crate) fn add(&mut self, address: Address, more: u64) {
         let bytes = &mut self.pieces[address.piece()][address.at()..];
@@ -87,8 +87,8 @@ impl Arena {
         *count = (u64::from_le_bytes(*count) + more).to_le_bytes();
     }
 
-    /// Two bytes of an entry, added up, to have them in a cache: nearly every word ends in the line
-    /// behind the one in which its entry begins.
+    /// Two bytes of an entry, added up, to bring it into a cache: nearly every word ends in the
+    /// cache line behind the one in which its entry begins.
     #[inline]
     pub(crate) fn touch(&self, address: Address) -> u8 {
         let piece = &self.pieces[address.piece()];
@@ -96,7 +96,7 @@ impl Arena {
         piece[address.at()].wrapping_add(behind)
     }
 
-    /// Where the entries begin, one behind the other.
+    /// Where the entries begin, in the order in which they are stored.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
         self.pieces.iter().enumerate().flat_map(|(index, piece)| {
             let mut next = 0;
@@ -114,7 +114,7 @@ impl Address {
     fn new(piece: usize, at: usize) -> Self {
         assert!(at < PIECE_BYTES_MIN, "byte {at} of a piece has no address");
         let units = piece * PIECE_UNITS + at / UNIT;
-        Self(u32::try_from(units).expect("who adds so many words asks for the peak before"))
+        Self(u32::try_from(units).expect("the peak is asked for before so many words are added"))
     }
 
     fn piece(self) -> usize {
@@ -129,16 +129,16 @@ impl Address {
 /// Bytes of an address's unit.
 const UNIT: usize = 8;
 
-/// Of a cache of any processor in use.
+/// Bytes of a cache line of any CPU in use.
 const LINE: usize = 64;
 
 /// Bytes of a count.
 const COUNT_BYTES: usize = size_of::<u64>();
 
-/// Bytes of an entry beside its word, at most.
-const BESIDE_BYTES_MAX: usize = COUNT_BYTES + NUMBER_BYTES_MAX + UNIT;
+/// Bytes of an entry without its word, at most.
+const OVERHEAD_BYTES_MAX: usize = COUNT_BYTES + NUMBER_BYTES_MAX + UNIT;
 
-/// Of a piece. A longer word has a piece of its own.
+/// Bytes of a piece. A longer word has a piece of its own.
 const PIECE_BYTES_MIN: usize = 256 << 10;
 
 const PIECE_UNITS: usize = PIECE_BYTES_MIN / UNIT;
@@ -153,8 +153,9 @@ mod tests {
     #[test]
     fn entries_are_found_one_by_one_and_one_behind_the_other() {
         let mut arena = Arena::default();
-        // Around what a length of one byte says, what a piece holds, and every end of a unit.
-        let edge = PIECE_BYTES_MIN - BESIDE_BYTES_MAX;
+        // Around the longest length of one byte, the longest word of a piece, and every end of a
+        // unit.
+        let edge = PIECE_BYTES_MIN - OVERHEAD_BYTES_MAX;
         let lengths = (0..300).chain([edge - 1, 17, edge, 16, edge + 1, 1 << 20, 20, 21]);
         let mut addresses = Vec::new();
         let mut words = Vec::new();
@@ -173,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_too_much() {
+    fn peak_of_more_than_there_are_addresses_is_the_maximum() {
         let arena = Arena::default();
-        let beside = BESIDE_BYTES_MAX;
+        let overhead = OVERHEAD_BYTES_MAX;
         assert_eq!(arena.peak_bytes(0, 0), 0);
-        assert!(arena.peak_bytes(1, (16 << 30) - beside - PIECE_BYTES_MIN) < 33 << 30);
+        assert!(arena.peak_bytes(1, (16 << 30) - overhead - PIECE_BYTES_MIN) < 33 << 30);
         assert_eq!(arena.peak_bytes(1, 17 << 30), usize::MAX);
         assert_eq!(arena.peak_bytes(1 << 30, 0), usize::MAX);
     }

@@ -1,17 +1,25 @@
 //! Bit planes: which bytes of a chunk go to which bucket.
 //!
 //! Let `word` have a bit for every byte of a word, and `first` one for the first byte of each of
-//! some words. In the sum of both a carry runs through each of these words and stops in the gap
-//! behind it, so that the sum differs from `word` in exactly the bytes of these words, and the gaps
-//! behind them; a carry that leaves the chunk is a word that goes on in the next.
+//! some words. In the sum of both, a carry runs through each of these words and stops in the gap
+//! behind it, so that the sum differs from `word` in exactly the bytes of these words and the gaps
+//! behind them. A carry that leaves the chunk is a word that continues in the next one.
+//!
+//! ```text
+//! chunk             t o _ b e _ o r _ n o t .      (the first byte is the lowest bit)
+//! word              1 1 0 1 1 0 1 1 0 1 1 1 0
+//! first             0 0 0 1 0 0 0 0 0 1 0 0 0      of the words of bucket 2
+//! word + first      1 1 0 0 0 1 1 1 0 0 0 0 1
+//! differs from word 0 0 0 1 1 1 0 0 0 1 1 1 1
+//! ```
 //!
 //! A sum for each bucket would be sixteen for sixteen. But what a sum does for the words of one
-//! bucket, it does as well for all words whose bucket has a certain bit. So there is one for each
-//! bit of the bucket, and what it gives is a plane: four for sixteen buckets. The bytes of bucket 5
-//! are those in planes 0 and 2 and not in 1 and 3.
+//! bucket, it does as well for all words whose bucket number has a certain bit. So there is one sum
+//! for each bit of the bucket number, and its result is a bit plane: four for sixteen buckets. The
+//! bytes of bucket 5 are those in planes 0 and 2 and not in 1 and 3.
 //!
-//! Words are not counted here: each has a newline in what is written, and one look at that costs
-//! less than counting in every bucket what is in a chunk.
+//! Words are not counted here: each has a newline in what is written, and finding those costs less
+//! than counting the words of each chunk for every bucket.
 //!
 //! # Invariants
 //!
@@ -20,18 +28,18 @@
 use crate::masks::low_bits;
 use crate::simd::Compress;
 
-/// What goes on from chunk to chunk: the outputs that are written to, and the open word. One bucket
-/// for each number of `PLANES` bits, of which the last may lead nowhere.
+/// What continues from chunk to chunk: the outputs, and the open word. There is one output for each
+/// bucket number of `PLANES` bits; the last ones may lead nowhere.
 pub(crate) struct BitPlanes<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> {
     outputs: S::Outputs<'a, BUCKETS>,
-    /// The bits of the bucket of the word that goes on in the next chunk.
+    /// The bits of the bucket number of the word that continues in the next chunk.
     open: [u8; PLANES],
-    /// 1 when a word goes on in the next chunk, else 0.
+    /// 1 when a word continues in the next chunk, else 0.
     inside: u64,
 }
 
 impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S, PLANES, BUCKETS> {
-    /// Bit planes that lead to `outputs`; what comes first goes on with a word of bucket `open`.
+    /// Bit planes that lead to `outputs`. The first chunk continues a word of the bucket `open`.
     #[inline(always)]
     pub(crate) fn new(
         simd: S,
@@ -45,21 +53,21 @@ impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S
         }
     }
 
-    /// The first bytes of words, of all bytes of words in the next chunk.
+    /// The first bytes of the words in the next chunk, whose word mask is `word`.
     #[inline(always)]
     pub(crate) fn first_bytes(&self, word: u64) -> u64 {
         word & !self.behind(word)
     }
 
-    /// What stands behind a byte of a word.
+    /// The bytes behind a byte of a word.
     #[inline(always)]
     fn behind(&self, word: u64) -> u64 {
         word << 1 | self.inside
     }
 
-    /// Append the words of a chunk to their planes: those of its bytes that are set in `word`, of
-    /// which there are `len`. `has_bit` says at which bytes begins a word whose bucket has a bit; it
-    /// may say anything about other bytes.
+    /// Append the words of the first `len` bytes of a chunk, whose word mask is `word`, to their
+    /// outputs. `has_bit` tells for a bit at which first bytes the bucket number has it; about
+    /// other bytes it may tell anything.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,
@@ -76,7 +84,7 @@ impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S
             // No word is open either, and nothing changes.
             return;
         }
-        // A word that reaches the end of what is present goes on: let its carry leave.
+        // A word that reaches the end of these bytes continues: let its carry leave.
         let filled = word | !present;
         let planes: [u64; PLANES] = std::array::from_fn(|plane| {
             let first = has_bit(plane) & first;
@@ -86,7 +94,7 @@ impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S
         });
         self.inside = word >> (len - 1) & 1;
         let lines = simd.select(word, bytes, simd.splat(b'\n'));
-        // From the last plane to the first: then planes side by side have most of it in common.
+        // From the last plane to the first: then neighbouring buckets have most of it in common.
         simd.compress(&mut self.outputs, lines, |bucket| {
             (0..PLANES).rev().fold(kept, |mask, plane| match bucket >> plane & 1 {
                 0 => mask & !planes[plane],
@@ -95,7 +103,7 @@ impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S
         });
     }
 
-    /// How many bytes were written to each room, and which bucket has a word that goes on.
+    /// How many bytes were written to each output, and the bucket of the word that continues.
     #[inline(always)]
     pub(crate) fn finish(self, simd: S) -> ([usize; BUCKETS], Option<u32>) {
         let open = (0..PLANES).map(|plane| u32::from(self.open[plane]) << plane).sum();

@@ -1,9 +1,9 @@
-//! Buckets: which one a word belongs to, and the lines that wait in each to be written.
+//! Buckets: which one a word belongs to, and the pending lines of each.
 //!
 //! # Invariants
 //!
-//! * `lines[..used]` of a bucket is what waits; the rest is room that was zeroed once. Keeping the
-//!   room inside `len` is what lets a short word be copied as sixteen bytes, whatever its length.
+//! * `lines[..used]` of a bucket is pending; the rest is spare, and was zeroed once. Because `len`
+//!   includes the spare bytes, a short word is copied as sixteen bytes, whatever its length.
 //! * `words` only grows. It counts a word when it starts, so it may be one ahead of the newlines.
 
 use std::num::NonZeroU32;
@@ -14,8 +14,8 @@ use crate::simd::Compress;
 
 /// The bucket of a word that begins with the scalar value `first`.
 ///
-/// A byte that is not valid UTF-8 counts as its own value. Every bucket in the house is computed
-/// here.
+/// The scalar value of a byte that is not valid UTF-8 is the byte. Every bucket number in Mapmill
+/// is computed here.
 #[must_use]
 pub fn bucket_of(first: u32, buckets: NonZeroU32) -> u32 {
     first % buckets
@@ -26,10 +26,10 @@ pub fn bucket_of(first: u32, buckets: NonZeroU32) -> u32 {
 #[derive(Debug)]
 pub struct Buckets {
     buckets: Vec<Bucket>,
-    /// The same for every ASCII character, so that the usual word costs no division.
+    /// [`bucket_of`] every ASCII character, so that most words cost no division.
     ascii: [u32; 128],
     count: NonZeroU32,
-    /// Room a bucket keeps when it is cleared, in bytes.
+    /// Spare bytes that a bucket keeps when it is cleared.
     kept_bytes: usize,
 }
 
@@ -65,8 +65,8 @@ impl Buckets {
 
     /// Forget the first `bytes` of what is pending in `bucket`: they have been written.
     ///
-    /// The room stays for the next lines, but only so much of it that all buckets together keep
-    /// little, however many they are.
+    /// The bucket keeps memory for the next lines, but so little that all buckets together keep
+    /// little, however many there are.
     ///
     /// # Panics
     ///
@@ -82,7 +82,7 @@ impl Buckets {
         }
     }
 
-    /// Forget everything but the room.
+    /// Forget everything, and keep the memory.
     pub(crate) fn empty(&mut self) {
         for bucket in &mut self.buckets {
             (bucket.used, bucket.words) = (0, 0);
@@ -111,8 +111,8 @@ impl Buckets {
         bucket_of(first, self.count)
     }
 
-    /// Room for `bytes` more in each of the first buckets, up to `N`. What is written there counts
-    /// after [`advance`](Self::advance).
+    /// `bytes` of spare in each of the first buckets, up to `N`. What is written there becomes
+    /// pending with [`advance`](Self::advance).
     pub(crate) fn reserve<const N: usize>(&mut self, bytes: usize) -> [Option<&mut [u8]>; N] {
         let mut buckets = self.buckets.iter_mut();
         [(); N].map(|()| {
@@ -125,8 +125,8 @@ impl Buckets {
         })
     }
 
-    /// So many bytes of lines were written to the rooms of the first buckets: each line that ends
-    /// there is a word.
+    /// So many bytes were written to the spare of the first buckets. Each line that ends in them is
+    /// a word.
     #[inline(always)]
     pub(crate) fn advance<S: Compress>(
         &mut self,
@@ -153,8 +153,8 @@ impl Buckets {
         let bucket = &mut self.buckets[bucket as usize];
         bucket.words += 1;
         let len = run.len();
-        // Copy what may lie behind a short word too, and let the next line overwrite it: one load
-        // and one store instead of a call that looks at the length.
+        // Copy sixteen bytes, and let the next line overwrite those behind the word: one load and
+        // one store, instead of a call that branches on the length.
         if len <= SHORT
             && let Some(from) = text[run.start..].first_chunk::<SHORT>()
             && let Some(to) = bucket.lines[bucket.used..].first_chunk_mut::<{ SHORT + 1 }>()
@@ -194,30 +194,30 @@ impl Bucket {
         self.used = end;
     }
 
-    /// Make room for at least `len` bytes, and for one more short word behind them.
+    /// Grow to at least `len` bytes, and one more short word behind them.
     #[cold]
     fn grow(&mut self, len: usize) {
         let len = (len + SHORT + 1).max(2 * self.lines.len()).max(LINES_MIN);
-        // Before a reallocation copies them: bytes behind `used` are nobody's.
+        // So that a reallocation does not copy the spare bytes.
         self.lines.truncate(self.used);
         self.lines.resize(len, 0);
     }
 }
 
-/// Words up to this length are copied without looking at their length. Nearly every English word
+/// Words up to this length are copied without a branch on their length. Nearly every English word
 /// fits, and it is one SSE register.
 const SHORT: usize = 16;
 
-/// Room of a bucket's first allocation.
+/// Bytes of a bucket's first allocation.
 const LINES_MIN: usize = 256;
 
-/// Room that cleared buckets keep, all together: small beside `--memory` (256 MiB by default).
+/// Bytes that cleared buckets keep, all together: little of a worker's memory (256 MiB by default).
 const KEPT_BYTES: usize = 16 << 20;
 
 /// Below this a bucket would reallocate for every few lines; 10,000 of them still keep only 10 MB.
 const KEPT_PER_BUCKET_MIN: usize = 1 << 10;
 
-/// No write wants to be larger than this.
+/// No write gains from being larger than this.
 const KEPT_PER_BUCKET_MAX: usize = 4 << 20;
 
 #[cfg(test)]

@@ -1,24 +1,23 @@
-//! What `std` says about the characters that texts are made of, looked up when this is built.
+//! Properties of characters as bit sets, made at build time from what `std` says.
 //!
 //! `char::is_alphabetic` and `char::to_lowercase` search tables that are packed for size, at 10 to
-//! 25 ns a character: Russian was read at 65 MB/s. A [`CharSet`] has a bit for every character of the
-//! first two planes (16 KiB), and the same in shapes that fit into registers. The build script has
-//! asked `std`: a process that asked it itself took 3 to 6 ms for each set, and some jobs are over
-//! in 15. Beside them there is one lower case for every character of two bytes (4 KiB), for those
-//! who ignore case.
+//! 25 ns a character: Russian was read at 65 MB/s. A [`CharSet`] has a bit for every character of
+//! the first two planes (16 KiB), and the same bits in shapes that fit into registers. The build
+//! script asks `std`: a process that asks it at run time takes 3 to 6 ms for each set, and some
+//! jobs are over in 15.
 
-/// Some of all characters.
+/// A set of characters.
 pub(crate) struct CharSet {
     /// Bit `c % 64` of word `c / 64` for the characters below U+20000.
     bits: [u64; 0x2_0000 / 64],
-    /// For those of two bytes: bit `b % 8` of byte `a * 8 + b / 8`, where `a` is the lower five
+    /// Characters of two bytes: bit `b % 8` of byte `a * 8 + b / 8`, where `a` is the lower five
     /// bits of the first byte and `b` the lower six of the second.
     pub(crate) two: [u8; 256],
-    /// For those of three bytes: all 64 that begin with the same two are in the set.
+    /// Characters of three bytes: all 64 that begin with the same two bytes are in the set.
     pub(crate) all: [u8; 128],
-    /// The same: some of them are in the set, and some are not.
+    /// The same: some of the 64 are in the set, and some are not.
     pub(crate) some: [u8; 128],
-    /// For those from U+20000.
+    /// Characters from U+20000 on.
     has: fn(char) -> bool,
 }
 
@@ -30,26 +29,26 @@ macro_rules! built {
 }
 
 impl CharSet {
-    /// Those with the property Alphabetic.
+    /// Characters with the property Alphabetic.
     pub(crate) fn letters() -> &'static Self {
         static LETTERS: CharSet = built!("letters", char::is_alphabetic);
         &LETTERS
     }
 
-    /// Those without the property `White_Space`.
+    /// Characters without the property `White_Space`.
     pub(crate) fn visible() -> &'static Self {
         static VISIBLE: CharSet = built!("visible", |character| !character.is_whitespace());
         &VISIBLE
     }
 
-    /// Those that are not their own lower case.
+    /// Characters that are not their own lower case.
     pub(crate) fn upper() -> &'static Self {
         static UPPER: CharSet =
             built!("upper", |character| !character.to_lowercase().eq([character]));
         &UPPER
     }
 
-    /// Bit `c % 8` of byte `c / 8` says whether `has` has `c`.
+    /// Bit `c % 8` of byte `c / 8` tells whether the set has `c`; `has` tells it from U+20000 on.
     const fn new(built: &[u8; 0x2_0000 / 8], has: fn(char) -> bool) -> Self {
         let mut set =
             Self { bits: [0; 0x2_0000 / 64], two: [0; 256], all: [0; 128], some: [0; 128], has };
@@ -71,7 +70,7 @@ impl CharSet {
         set
     }
 
-    /// Whether the character with the scalar value `value` belongs to it.
+    /// Whether it has the character with the scalar value `value`.
     #[inline(always)]
     pub(crate) fn has(&self, value: u32) -> bool {
         match self.bits.get(value as usize / 64) {

@@ -1,6 +1,6 @@
 //! Lines of intermediates to a table of counts.
 //!
-//! Every few KiB first the lines are found, then their words are counted.
+//! For every few KiB, first the lines are found, then their words are counted.
 
 use crate::lines::Lines;
 use crate::simd::Level;
@@ -15,7 +15,7 @@ pub struct Counter {
     table: Table,
     words: u64,
     lines: Box<Lines>,
-    /// The line that has begun and not ended.
+    /// The beginning of a line whose newline has not been fed yet.
     carry: Vec<u8>,
 }
 
@@ -68,19 +68,19 @@ impl Counter {
         &self.table
     }
 
-    /// The same, to be taken away, and given back empty.
+    /// The table, to take it and put an empty one in its place.
     pub fn table_mut(&mut self) -> &mut Table {
         &mut self.table
     }
 
-    /// The line that has begun and not ended.
+    /// The beginning of a line whose newline has not been fed yet.
     #[must_use]
     pub fn begun(&self) -> &[u8] {
         &self.carry
     }
 
-    /// Give away the line that has begun: whoever takes it counts it, with what is still to come of
-    /// it.
+    /// Take the beginning of a line away from the counter. The caller counts that line, with the
+    /// rest of it that is still to come.
     #[must_use]
     pub fn take_begun(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.carry)
@@ -92,7 +92,7 @@ impl Counter {
         self.table
     }
 
-    /// Count the lines of `text`, which begins with one, and hold what has no end.
+    /// Count the lines of `text`, which begins with one, and hold a line without an end.
     fn take_lines(&mut self, mut text: &[u8]) {
         while !text.is_empty() {
             self.lines.find(self.table.level(), text);
@@ -109,7 +109,7 @@ impl Counter {
                 self.words += 1;
                 next = end + 1;
             }
-            // The next window begins with a line, so that every line lies in one.
+            // The next window begins with a line, so that every line is in one window.
             text = &text[next..];
         }
         self.carry.extend_from_slice(text);

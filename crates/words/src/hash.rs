@@ -1,11 +1,12 @@
-//! Where in a table a word lies, by a seed that nobody knows.
+//! Hashes of words, with a random seed for each table.
 //!
-//! The hash says only that: what is counted, and the order it is written in, do not depend on it.
+//! A hash decides only where in a table a word is stored: what is counted, and the order in which
+//! it is written, do not depend on it.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Makes the words of every table lie elsewhere. With a hash that is known, a text can be written
-/// whose words all have one home, and counting it would take the square of the time.
+/// Gives the words of every table other homes. With a known hash function, someone can write a text
+/// whose words all have one home, and counting it would take quadratic time (hash flooding).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seed(pub(crate) [u64; 2]);
 
@@ -23,7 +24,7 @@ impl Seed {
         for pair in pairs {
             hash = self.fold(u128::from_le_bytes(*pair), hash);
         }
-        // Some bytes once more, which is less work than to look how many are left.
+        // Some bytes once more, which is less work than a loop over those that are left.
         let last = word.last_chunk().expect("long words are longer");
         self.fold(u128::from_le_bytes(*last), hash)
     }
@@ -31,8 +32,8 @@ impl Seed {
     /// The hash of a tiny word, the same at every level: multiply, bring the upper bits down, and
     /// multiply again. After one multiplication the homes of words that differ in one byte, or of
     /// numbers, would be evenly spaced: in a table that is two thirds full, one seed in a hundred
-    /// puts all two-letter words 36 slots behind their homes on average. Like this it is four; with
-    /// a product that is folded, as below, it is one, for 5 % more time.
+    /// puts all two-letter words 36 slots behind their homes on average. With this hash it is four;
+    /// with a folded product, as below, it is one, for 5 % more time.
     #[inline(always)]
     pub(crate) fn hash_tiny(&self, key: u64) -> u64 {
         key.wrapping_mul(self.0[0] | 1).swap_bytes().wrapping_mul(self.0[1] | 1)
@@ -44,8 +45,8 @@ impl Seed {
         self.fold(key, 0)
     }
 
-    /// Multiply to twice the width and fold the halves, the step of wyhash; multiply again, because
-    /// the homes of words that differ in one byte would else be evenly spaced, now and then by less
+    /// Multiply to twice the width and fold the halves, the step of wyhash. Multiply again, because
+    /// otherwise the homes of words that differ in one byte are evenly spaced, sometimes by less
     /// than a slot.
     #[inline(always)]
     fn fold(&self, key: u128, hash: u64) -> u64 {

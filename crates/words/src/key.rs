@@ -2,13 +2,11 @@
 //!
 //! A key is a word, the newline behind it, and zeros: eight bytes for a tiny word of up to seven,
 //! which nine of ten are, sixteen for a short one of up to fifteen. The last byte that is not zero
-//! is that newline, so that different words have different keys whatever bytes they have, and no
-//! key is all zeros. The text brings the newline along: a load and a mask make a key.
+//! is that newline, so different words have different keys whatever bytes they have, and no key is
+//! all zeros. The text already has the newline: a load and a mask make a key.
 //!
 //! Eight bytes are hashed by two multiplications; sixteen by two rounds of AES, where the CPU has
-//! it, which take the key as it lies in its register, at a third of the work of multiplying halves.
-//! The hash says only where in a table a word lies; what is counted, and the order it is written
-//! in, do not depend on it.
+//! it, which take the key as it is in its register, at a third of the work of multiplying halves.
 
 use std::fmt::Debug;
 
@@ -33,37 +31,37 @@ pub(crate) type TinyKey = [u8; 8];
 /// The key of a short word.
 pub(crate) type ShortKey = [u8; KEY_BYTES_MAX];
 
-/// What a table needs to know about its keys. They are ordered as their bytes are.
+/// The key of a word of bounded length. Keys are ordered as their bytes are.
 pub(crate) trait Key: Copy + Debug + Ord {
-    /// Of no word.
+    /// The key of no word.
     const NONE: Self;
 
     /// A key in a register.
     type Register<S: KeySimd>: Copy;
 
-    /// The key of the word at `start`, of the size that its [`Slices`] says; anything if that is none
-    /// of such a key.
+    /// The key of the word at `start`, whose size is as in [`Slices`]; anything if such a key has
+    /// no such size.
     fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> Self::Register<S>;
 
-    /// A key that lies in memory.
+    /// A key from memory.
     fn load_key<S: KeySimd>(simd: S, key: &Self) -> Self::Register<S>;
 
-    /// The other way.
+    /// A key to memory.
     fn store<S: KeySimd>(simd: S, register: Self::Register<S>) -> Self;
 
-    /// Whether it is this key.
+    /// Whether both are the same key.
     fn equals<S: KeySimd>(simd: S, register: Self::Register<S>, key: &Self) -> bool;
 
     /// Every bit of the key reaches every bit of the hash.
     fn hash<S: KeySimd>(simd: S, register: Self::Register<S>, seed: &Seed) -> u64;
 
-    /// All of it.
+    /// All bytes of the key.
     fn bytes(&self) -> &[u8];
 
     /// The same, to be written.
     fn bytes_mut(&mut self) -> &mut [u8];
 
-    /// Of a word that fits.
+    /// The key of a word that fits.
     fn of(word: &[u8]) -> Self {
         let mut key = Self::NONE;
         key.bytes_mut()[..word.len()].copy_from_slice(word);
@@ -71,7 +69,7 @@ pub(crate) trait Key: Copy + Debug + Ord {
         key
     }
 
-    /// The length of the word that it was made of.
+    /// The length of its word.
     fn word_len(&self) -> usize;
 }
 
@@ -180,15 +178,16 @@ impl Key for ShortKey {
     }
 }
 
-/// What a level can do with lines and with keys. All levels do the same, but for the hash.
+/// What a level can do for counting, with lines and with keys. All levels give the same results,
+/// but for the hash.
 pub(crate) trait KeySimd: Simd {
-    /// The lowest `count` of these bits, one to all, and zeros.
+    /// The lowest `count` of these bits, from one to all, and zeros.
     fn low_bits(self, bits: u64, count: u32) -> u64;
 
     /// The key of a short word in a register.
     type Register: Copy;
 
-    /// What of `bytes` the mask keeps.
+    /// The bits of `bytes` that are in `mask`.
     fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> Self::Register;
 
     /// The bytes of a key.
@@ -200,16 +199,16 @@ pub(crate) trait KeySimd: Simd {
     /// Every bit of the key reaches every bit of the hash.
     fn hash(self, key: Self::Register, seed: &Seed) -> u64;
 
-    /// Something at `place` will be needed soon.
+    /// Tell the CPU that `place` will be needed soon.
     fn prefetch<T>(self, place: &T);
 
-    /// Put `base + i` into `ends` for every newline `chunk[i]`; returns how many there are. What
-    /// lies in `ends` behind them is anything.
+    /// Put `base + i` into `ends` for every newline `chunk[i]`. Returns how many there are; the
+    /// rest of `ends` is anything.
     fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize;
 
-    /// Part `count` lines, each of which lies between one of `ends` and the next: put where they
-    /// begin and their sizes into the slices for tiny words, for short ones, and for longer
-    /// ones. Returns how many each got; what lies behind them is anything.
+    /// Part `count` lines, each between one of `ends` and the next, by their length: put their
+    /// starts and sizes into the slices for tiny words, for short ones, and for longer ones.
+    /// Returns how many each got; the rest of the slices is anything.
     fn part_lines(
         self,
         ends: &[u16; GROUP + 1],
@@ -221,8 +220,8 @@ pub(crate) trait KeySimd: Simd {
 /// Lines that are parted together.
 pub(crate) const GROUP: usize = 32;
 
-/// Where to write the starts of lines and their sizes: the bits of the key of a tiny word, the bytes of
-/// any other.
+/// Where to write the starts of lines and their sizes. A size is the bits of the key of a tiny
+/// word, and the bytes of any other word.
 #[derive(Debug)]
 pub(crate) struct Slices<'a> {
     pub(crate) starts: &'a mut [u16; GROUP],
@@ -295,14 +294,14 @@ impl KeySimd for Scalar {
     }
 }
 
-/// [`KeySimd::part_lines`] one by one, without a branch that depends on the text.
+/// [`KeySimd::part_lines`], line by line, without a branch that depends on the text.
 #[inline(always)]
 fn part_one_by_one(
     ends: &[u16; GROUP + 1],
     count: usize,
     mut slices: [Slices<'_>; 3],
 ) -> [usize; 3] {
-    // Side by side in one register: in memory each would wait for the one before.
+    // Side by side in one register: in memory each addition would wait for the one before.
     let mut counts = 0_u64;
     for pair in ends.windows(2).take(count) {
         let start = pair[0].wrapping_add(1);
@@ -318,8 +317,8 @@ fn part_one_by_one(
     [counts, counts >> 16, counts >> 32].map(|count| usize::from(count as u16))
 }
 
-/// [`KeySimd::line_ends`] of a mask. Eight at a time, so that the loop ends without a surprise: nine of
-/// ten chunks of text have up to sixteen lines.
+/// [`KeySimd::line_ends`] of a mask. Eight at a time, so that the end of the loop is predicted:
+/// nine of ten chunks of text have up to sixteen lines.
 #[inline(always)]
 fn write_positions(base: u16, mut newlines: u64, ends: &mut [u16; CHUNK]) -> usize {
     let count = newlines.count_ones() as usize;

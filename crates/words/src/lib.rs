@@ -1,13 +1,13 @@
 //! Counts: bytes to words to buckets, and words to counts.
 //!
-//! The two halves of a word count, with everything else removed. A map attempt feeds the bytes of
-//! its splits to a [`Tokenizer`] and writes away what gathers in its [`Buckets`]; a reduce attempt
-//! feeds intermediates to a [`Counter`] and writes the [`Sorted`] table out with [`write_line`].
-//! Bytes in, bytes out: this is what lets one test try every cut of every awkward text.
+//! The two halves of a word count, and nothing else. A map attempt feeds the bytes of its splits to
+//! a [`Tokenizer`] and writes what is pending in its [`Buckets`]; a reduce attempt feeds
+//! intermediates to a [`Counter`] and writes the [`Sorted`] table with [`write_line`]. Bytes in,
+//! bytes out: so one test can try every cut of every awkward text.
 //!
-//! Deliberately absent: files, tasks, async, threads, clocks, and chance, but for one thing: where
-//! words lie in a table is different every time, so that nobody can write a text whose words
-//! collide. The order of the output does not depend on it.
+//! Deliberately absent: files, tasks, async, threads, clocks, and chance. With one exception: the
+//! hash seed of a table is random, so that no text can be written whose words collide. The output
+//! does not depend on it.
 //!
 //! The loop of a map attempt, for every split of its task:
 //!
@@ -21,7 +21,7 @@
 //! tokenizer.begin(&file[start.saturating_sub(Tokenizer::LOOKBEHIND)..start]);
 //! for block in file[start..end].chunks(4) {
 //!     tokenizer.feed(block);
-//!     // Here the caller writes the buckets that have grown large, and clears what it wrote.
+//!     // Here the caller writes what is pending in large buckets, and clears it.
 //! }
 //! for block in file[end..].chunks(4) {
 //!     if !tokenizer.feed_beyond(block) {

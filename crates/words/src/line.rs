@@ -1,6 +1,6 @@
 //! The line of an output: a word, a space, its count.
 //!
-//! The count is behind the last space, so that a word may hold anything but a newline.
+//! The count is behind the last space, so a word may have any byte but a newline.
 
 /// Append `word count` and a newline to `out`.
 #[inline]

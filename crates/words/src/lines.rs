@@ -1,9 +1,9 @@
-//! Where a window of a text has lines, parted by the tables that count them.
+//! The lines of a window, parted by the tables that count them.
 //!
-//! In two steps, neither of which has a branch that depends on the text: where words end, and how
-//! long they are, cannot be foreseen. First the ends of all lines, 64 bytes at a time, then the
-//! lines between them, 32 at a time. Each table has a list of its own, so that the loop that counts
-//! it finds nothing but words of its kind.
+//! In two steps, neither of which has a branch that depends on the text, since no CPU can predict
+//! where words end and how long they are. First the ends of all lines, 64 bytes at a time, then the
+//! lines between them, 32 at a time. Each table has a list of its own, so that its loop finds
+//! nothing but words of its kind.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ use crate::window::{WINDOW, Window};
 #[derive(Debug)]
 pub(crate) struct Lines {
     window: Window,
-    /// In front of each line and behind the last: the first is that of the line before.
+    /// The end of the line before the first, then the end of each line.
     ends: [u16; 1 + WINDOW + CHUNK],
     count: usize,
-    /// Of up to [`TINY`](crate::key::TINY) bytes.
+    /// Lines of up to [`TINY`](crate::key::TINY) bytes.
     tiny: List,
-    /// Longer ones of up to [`SHORT`](crate::key::SHORT) bytes.
+    /// Longer lines of up to [`SHORT`](crate::key::SHORT) bytes.
     short: List,
-    /// Longer ones.
+    /// Longer lines.
     long: List,
 }
 
@@ -35,10 +35,10 @@ pub(crate) struct List {
 }
 
 impl Lines {
-    /// No lines. Large: to be kept and filled again.
+    /// No lines. It is large, to be kept and filled again.
     pub(crate) fn new() -> Self {
         let mut ends = [0; _];
-        // Where the end of a line would lie whose next begins at 0.
+        // The line behind it begins at 0.
         ends[0] = u16::MAX;
         let window = [0; _];
         Self { window, ends, count: 0, tiny: List::new(), short: List::new(), long: List::new() }
@@ -59,13 +59,13 @@ impl Lines {
         self.count
     }
 
-    /// Where the line behind the last begins.
+    /// Where the line behind the last one begins.
     pub(crate) fn end(&self) -> usize {
-        // The line behind none begins at 0.
+        // Without any line, that is at 0.
         usize::from(self.ends[self.count].wrapping_add(1))
     }
 
-    /// The text, and its lines of tiny words, of short ones, and of longer ones.
+    /// The text, and its lines with tiny words, with short ones, and with longer ones.
     pub(crate) fn parts(&self) -> (&Window, [&List; 3]) {
         (&self.window, [&self.tiny, &self.short, &self.long])
     }
@@ -86,15 +86,15 @@ impl List {
         self.count
     }
 
-    /// Where each of these lines begins, and its size.
+    /// The start and the size of each of these lines.
     #[inline(always)]
     pub(crate) fn iter(&self, range: Range<usize>) -> impl Iterator<Item = (u16, u16)> + Clone {
-        // The compiler sees here that all of them are there.
+        // Shows the compiler that no index is out of bounds.
         let range = range.start..range.end.min(self.starts.len());
         range.map(|index| (self.starts[index], self.sizes[index]))
     }
 
-    /// Behind what it holds.
+    /// The slices behind its lines.
     #[inline(always)]
     fn slices(&mut self) -> Option<Slices<'_>> {
         let starts = self.starts.get_mut(self.count..)?.first_chunk_mut()?;
@@ -121,7 +121,7 @@ impl<S: KeySimd> Kernel<S> for Find<'_> {
     }
 }
 
-/// Write where the newlines are behind the first of `ends`; returns how many there are.
+/// Write the positions of the newlines behind the first of `ends`. Returns how many there are.
 #[inline(always)]
 fn find_ends<S: KeySimd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + CHUNK]) -> usize {
     let (chunks, _) = window.as_chunks::<CHUNK>();

@@ -1,12 +1,11 @@
 //! The counts of words that are too long for a key.
 //!
-//! A word and its count lie in an arena; a slot has nothing but half of a hash and the address, in
-//! eight bytes. Where words are long most of them occur once, and a table is mostly asked for words
-//! that it does not have: the fewer bytes it answers from, the better. Growing needs no word.
+//! A word and its count are in an arena; a slot has nothing but half of a hash and the address, in
+//! eight bytes. Where words are long most of them occur once, and most look-ups are for words that
+//! the table does not have: the fewer bytes decide that, the better. Growing reads no word.
 //!
-//! In such a table all that is wanted is in no cache. Whatever looks at many words does so for a
-//! whole batch in a loop that does nothing else, so that the processor waits for all of it at once.
-//! Prefetching was not faster.
+//! In such a table every access is a cache miss. A loop of its own reads one byte for each word of
+//! a whole batch, so that the CPU waits for all of them at once. Prefetching was not faster.
 
 use std::hint::black_box;
 
@@ -24,7 +23,7 @@ pub(crate) struct LongTable {
     seed: Seed,
 }
 
-/// Where a long word lies.
+/// Where a long word is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LongSlot {
     /// See [`half`]. Zero when the slot is free.
@@ -37,11 +36,11 @@ pub(crate) struct LongSlot {
 pub(crate) struct SortedLong {
     keys: Vec<SortKey>,
     arena: Arena,
-    /// Of the table they are from.
+    /// Of the table that they are from.
     slot_count: usize,
 }
 
-/// What is sorted: twelve bytes of a word, and behind them its address.
+/// What is sorted: twelve bytes of a word, and its address behind them.
 #[derive(Clone, Copy, Debug)]
 struct SortKey(u128);
 
@@ -87,8 +86,8 @@ impl LongTable {
         }
     }
 
-    /// Have in a cache what is needed to count words with these hashes, nearly always: their homes,
-    /// what lies behind in case that they are taken, and the words that seem to be at home.
+    /// Bring into a cache what counting words with these hashes nearly always reads: their homes,
+    /// the slots behind in case that the homes are taken, and the words that seem to be at home.
     fn touch(&mut self, hashes: &[u64]) {
         let mut homes = [LongSlot::FREE; BATCH];
         let mut touched = 0;
@@ -124,28 +123,28 @@ impl LongTable {
 
     /// See [`Table::peak_bytes`](crate::Table::peak_bytes).
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
-        // When the keys come, the slots are gone.
+        // The slots are freed before the sort keys are allocated.
         let keys = self.len().saturating_add(more_words).saturating_mul(size_of::<SortKey>());
         let slots = self.slots.peak_bytes(more_words).max(keys);
         slots.saturating_add(self.arena.peak_bytes(more_words, more_bytes))
     }
 
-    /// Sort, within the peak that was foreseen. Calls `tick` now and then.
+    /// Sort, within the predicted peak. Calls `tick` now and then.
     pub(crate) fn into_sorted(self, tick: &mut impl FnMut()) -> SortedLong {
         let Self { slots, arena, .. } = self;
         let (slot_count, taken) = (slots.len(), slots.taken());
-        // Both together would be more than was foreseen.
+        // Both together would exceed the predicted peak.
         drop(slots);
         let mut keys = Vec::with_capacity(taken);
-        // As they lie in memory, from one end to the other.
+        // In the order in which they are stored.
         keys.extend(arena.addresses().map(|address| SortKey::new(arena.word(address), address)));
         sort(&mut keys, &arena, 0, &mut seldom(tick));
         SortedLong { keys, arena, slot_count }
     }
 }
 
-/// Sort `keys`, on which is what their words have from `depth` on; up to there these are the same.
-/// Calls `tick` at every comparison.
+/// Sort `keys`, which have the bytes of their words from `depth` on; up to there the words are the
+/// same. Calls `tick` at every comparison.
 fn sort(keys: &mut [SortKey], arena: &Arena, depth: usize, tick: &mut impl FnMut()) {
     keys.sort_unstable_by(|left, right| {
         tick();
@@ -184,7 +183,7 @@ impl SortedLong {
         self.keys.shrink_to_fit();
     }
 
-    /// An empty table with as many slots as it had. The words give their room back.
+    /// An empty table with as many slots as it had. The memory of the words is freed.
     pub(crate) fn into_table(self, seed: Seed) -> LongTable {
         let slots = self.slot_count;
         drop(self);
@@ -203,7 +202,7 @@ impl SortedLong {
 }
 
 impl LongSlot {
-    /// As much of the hash as it has: enough for more homes than an arena has addresses.
+    /// As much of the hash as the slot has: enough for more homes than an arena has addresses.
     fn hash(&self) -> u64 {
         u64::from(self.hash) << 32
     }
@@ -221,14 +220,14 @@ impl Slot for LongSlot {
         self.hash == 0
     }
 
-    /// The same for all: to look it up takes longer than to be one slot away from home.
+    /// The same for all: reading it takes longer than one more slot.
     fn count(&self) -> u64 {
         0
     }
 }
 
 impl SortKey {
-    /// Of the first bytes of `rest`, with zeros behind fewer of them.
+    /// The key of the first bytes of `rest`, with zeros if there are fewer.
     #[inline]
     fn new(rest: &[u8], address: Address) -> Self {
         let mut bytes = [0; 16];
@@ -253,19 +252,19 @@ impl SortKey {
 /// Slots of a new table: 2 KiB. Many texts have few long words.
 const SLOTS_MIN: usize = 1 << 8;
 
-/// More words than the memory can be asked for at once; 64 were not faster.
+/// More words than a core can have cache misses at once; 64 were not faster.
 const BATCH: usize = 32;
 
-/// From a home, on the same line or the next.
+/// Slots from a home to one that is on the same cache line or the next.
 const REACH: usize = 6;
 
-/// Bytes of a word on a key: four Han characters.
+/// Bytes of a word in a sort key: four Han characters.
 const PREFIX_BYTES: usize = 12;
 
-/// So few words that they are compared rather than given other keys.
+/// So few words that comparing them is faster than making other keys.
 const FEW: usize = 8;
 
-/// Words that begin with so many bytes that are the same are compared. Bounds the recursion.
+/// Words that share so many first bytes are compared. Bounds the recursion.
 const DEPTH_MAX: usize = 512;
 
 #[cfg(test)]
@@ -285,10 +284,10 @@ mod tests {
                 *expected.entry(word).or_default() += 1;
             }
         }
-        let foreseen = table.peak_bytes(0, 0);
+        let predicted = table.peak_bytes(0, 0);
         let sorted = table.into_sorted(&mut || ());
         assert!(sorted.iter().eq(expected), "not what the map has");
-        assert!(sorted.memory_bytes() <= foreseen, "{} bytes", sorted.memory_bytes());
+        assert!(sorted.memory_bytes() <= predicted, "{} bytes", sorted.memory_bytes());
     }
 
     /// Numbers in no order, all of them different.
@@ -297,9 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn words_that_begin_alike_are_in_order_wherever_they_differ() {
-        // At every byte of the first keys, around the deepest, and behind it; a few that begin
-        // alike, more of them, and many.
+    fn words_with_a_common_prefix_are_in_order_wherever_they_differ() {
+        // At every byte of the first keys, around the deepest, and behind it; a few with a common
+        // prefix, more of them, and many.
         let depths = (16..64).chain(DEPTH_MAX - 13..DEPTH_MAX + 26).chain([5_000]);
         for (depth, count) in depths.flat_map(|depth| [2, FEW as u32, 40].map(|n| (depth, n))) {
             let word = |number: u32| [&vec![b'x'; depth - 4][..], &number.to_be_bytes()].concat();
@@ -308,8 +307,8 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_the_beginning_of_others_come_first() {
-        // Of one byte again and again: zeros are what a key has behind the end of a word.
+    fn words_that_are_prefixes_of_others_come_first() {
+        // Of one byte again and again: a key has zeros behind the end of a word.
         for byte in [0, b'x', 0xFF] {
             let word = |number: u32| vec![byte; 16 + (number % 701) as usize];
             check(&numbers(2_000).map(word).collect::<Vec<_>>());
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_is_foreseen_when_it_takes_more_than_the_slots() {
+    fn peak_includes_sorting_when_it_takes_more_than_the_slots() {
         // Of 65,536 slots, nearly three quarters.
         let word = |number: u32| format!("{number:020}").into_bytes();
         check(&numbers(49_000).map(word).collect::<Vec<_>>());

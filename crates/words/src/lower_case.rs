@@ -1,4 +1,4 @@
-//! Lower case, of a character and of a chunk whose masks are known.
+//! The lower case of a chunk whose masks are known.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,8 @@
-//! Where the words of the next 64 bytes are, as one bit a byte.
+//! Masks of the next 64 bytes, one bit a byte: which are parts of words, which begin characters.
 //!
-//! Looking for the end of a word byte by byte costs a mispredicted branch a word. Here every byte
-//! of a chunk is compared without a branch, and the caller walks the bits. Characters that are not
-//! ASCII only correct the bits, on a cold path.
+//! Searching for the end of a word byte by byte costs a mispredicted branch for each word. Here
+//! every byte of a chunk is compared without a branch, and the caller walks the bits. Characters
+//! that are not ASCII only correct the bits, on a cold path.
 
 use crate::char_set::CharSet;
 use crate::rules::WordRule;
@@ -10,29 +10,29 @@ pub(crate) use crate::simd::CHUNK;
 use crate::simd::{Scalar, Simd};
 use crate::utf8::{Unit, next_unit, scalar_value};
 
-/// What [`find_masks`] found in the next bytes. Bits from `len` on are zero.
+/// The masks of the next bytes. Bits from `len` on are zero.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Masks {
     /// Bit `i` is set when byte `i` is part of a word.
     pub(crate) word: u64,
-    /// How many bytes are marked: whole units only. Zero when the bytes are the beginning of a
-    /// character, or none.
+    /// How many bytes the masks are about: whole units only. Zero when the bytes are the beginning
+    /// of a character, or none.
     pub(crate) len: usize,
-    /// Above 127.
+    /// Bytes above 127.
     pub(crate) non_ascii: u64,
-    /// The first of a character of two bytes.
+    /// Lead bytes of characters of two bytes.
     pub(crate) two: u64,
-    /// The same for three.
+    /// Of characters of three bytes.
     pub(crate) three: u64,
-    /// The same for four.
+    /// Of characters of four bytes.
     pub(crate) four: u64,
-    /// Not valid UTF-8.
+    /// Bytes that are not valid UTF-8.
     pub(crate) invalid: u64,
 }
 
 impl Masks {
-    /// Leave a word that may go on behind these bytes to the next chunk, if it does not fill this
-    /// one: a word that comes in parts costs as much as ten that do not.
+    /// Leave a word that may continue behind these bytes to the next chunk, unless it fills this
+    /// one: a word in two parts costs as much as ten whole ones.
     #[inline(always)]
     pub(crate) fn defer_last_word(&mut self) {
         let len = self.len - (self.word << (CHUNK - self.len)).leading_ones() as usize;
@@ -51,7 +51,7 @@ impl Masks {
     }
 }
 
-/// Mark as many of the first 64 bytes of `text` as are whole units.
+/// The masks of the first 64 bytes of `text`, or of as many of them as are whole units.
 #[inline(always)]
 pub(crate) fn find_masks<S: Simd>(simd: S, rule: WordRule, text: &[u8]) -> Masks {
     let Some(chunk) = text.first_chunk::<CHUNK>() else {
@@ -78,11 +78,11 @@ fn find_masks_of_tail(rule: WordRule, text: &[u8]) -> Masks {
     find_masks_non_ascii(Scalar, rule, text, &chunk, ascii_words, non_ascii)
 }
 
-/// Decide about the bytes above 127, which are those set in `high`. `chunk` is the first 64 bytes
-/// of `text`, or all of it and zeros behind.
+/// The masks of a chunk in which the bytes of `non_ascii` are above 127. `chunk` is the first 64
+/// bytes of `text`, or all of it and zeros behind.
 ///
-/// Characters cannot overlap, so each lead byte is judged on its own: by what follows it, and for
-/// all of them together.
+/// Characters cannot overlap, so each lead byte is judged by the bytes behind it alone, and all of
+/// them at once.
 #[inline(always)]
 fn find_masks_non_ascii<S: Simd>(
     simd: S,
@@ -97,13 +97,13 @@ fn find_masks_non_ascii<S: Simd>(
     let from_e0 = simd.at_least(0xE0, chunk);
     let from_f0 = simd.at_least(0xF0, chunk);
     let tail = non_ascii & !from_c0;
-    // Bit i: byte i + n continues a character, or is not here to say that it does not.
+    // Bit i: byte i + n is a continuation byte, or lies behind these bytes.
     let [tail1, tail2, tail3] = [1, 2, 3].map(|n| tail >> n | !low_bits(len.saturating_sub(n)));
     let mut two = simd.at_least(0xC2, chunk) & !from_e0 & tail1;
     let mut three = from_e0 & !from_f0 & tail1 & tail2;
     let mut four = from_f0 & tail1 & tail2 & tail3;
     if three | four != 0 {
-        // Overlong forms, surrogates, and what is above U+10FFFF, show in the second byte.
+        // Overlong forms, surrogates and values above U+10FFFF show in the second byte.
         let from_90 = simd.at_least(0x90, chunk);
         let from_a0 = simd.at_least(0xA0, chunk);
         let second = |lead| simd.equal(lead, chunk) << 1;
@@ -119,7 +119,8 @@ fn find_masks_non_ascii<S: Simd>(
     let cut = two & !whole(2) | three & !whole(3) | four & !whole(4);
     (two, three, four) = (two & whole(2), three & whole(3), four & whole(4));
     if cut != 0 {
-        // It begins the next chunk, if the bytes behind this one do not say that it is none.
+        // A character that the chunk cuts begins the next one, unless the bytes behind the chunk
+        // show that it is none.
         let at = cut.trailing_zeros() as usize;
         match next_unit(&text[at..]) {
             Some(Unit::Byte(_)) => {}
@@ -144,8 +145,8 @@ fn find_masks_non_ascii<S: Simd>(
     }
 }
 
-/// Which characters belong to `set`, of those that begin in `two`, `three` and `four`, and have so
-/// many bytes.
+/// The lead bytes of characters that are in `set`, out of `two`, `three` and `four`, which are the
+/// lead bytes of characters of so many bytes.
 #[inline(always)]
 pub(crate) fn find_leads<S: Simd>(
     simd: S,
@@ -186,7 +187,7 @@ mod tests {
     const RULES: [WordRule; 2] = [WordRule::Letters, WordRule::Whitespace];
 
     #[test]
-    fn every_byte_at_every_position_is_marked_as_the_rule_says() {
+    fn every_byte_at_every_position_is_in_the_masks_of_the_rule() {
         for rule in RULES {
             for background in [b'a', b' '] {
                 for (at, byte) in (0..CHUNK).flat_map(|at| (0..=0xFF).map(move |byte| (at, byte))) {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_length_and_every_place_of_a_character_is_marked_unit_by_unit() {
+    fn masks_of_characters_at_every_place_and_length_are_those_of_units() {
         for rule in RULES {
             for character in ["é", "€", "中", "𝒜", "😀", "\u{a0}", "\u{2028}"] {
                 for at in 0..CHUNK + 2 {

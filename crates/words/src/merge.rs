@@ -1,15 +1,15 @@
 //! Several runs to one: every word once, with the sum of its counts.
 //!
-//! A tree of losers (Knuth, volume 3, 5.4.1): each inner node keeps the run that lost the match
-//! there, so that the next word costs one comparison for each level and no other. Nearly all are
-//! decided by the first eight bytes, which lie beside the tree. A binary heap would compare twice a
+//! A k-way merge by a tree of losers (Knuth, volume 3, 5.4.1): each inner node keeps the run that
+//! lost the match there, so that the next word costs one comparison a level. Nearly all are decided
+//! by the first eight bytes, which are stored beside the tree. A binary heap would compare twice a
 //! level.
 //!
 //! # Invariants
 //!
-//! * Every run in `runs` stands at an entry; one that has come to its end is dropped at once, and
-//!   with it what it has open. The tree is built anew then: it happens once for each run.
-//! * `losers[1..]` and `winner` name each run exactly once. `losers[0]` is nobody.
+//! * Every run in `runs` is at an entry. A run that ends is dropped at once, and closes what it has
+//!   open. Then the tree is built again, which happens once for each run.
+//! * `losers[1..]` and `winner` name each run exactly once. `losers[0]` is unused.
 
 use std::cmp::Ordering;
 
@@ -18,13 +18,13 @@ pub trait Run {
     /// Why it cannot be read.
     type Error;
 
-    /// Go to the next entry, at first to the first one. `false` if there is none.
+    /// Go to the next entry; the first call goes to the first one. `false` if there is none.
     fn advance(&mut self) -> Result<bool, Self::Error>;
 
-    /// The word of the entry at which it stands.
+    /// The word of the current entry.
     fn word(&self) -> &[u8];
 
-    /// Its count.
+    /// The count of the current entry.
     fn count(&self) -> u64;
 }
 
@@ -32,7 +32,7 @@ pub trait Run {
 #[derive(Debug)]
 pub struct Merge<R> {
     runs: Vec<R>,
-    /// Of the word at which each run stands.
+    /// The first bytes of the current word of each run.
     prefixes: Vec<u64>,
     losers: Vec<usize>,
     winner: usize,
@@ -60,7 +60,7 @@ impl<R: Run> Merge<R> {
         Ok(merge)
     }
 
-    /// The next word, with its count in all runs.
+    /// The next word, with the sum of its counts in all runs.
     pub fn next_word(&mut self) -> Result<Option<(&[u8], u64)>, R::Error> {
         let Some(run) = self.runs.get(self.winner) else { return Ok(None) };
         self.word.clear();
@@ -78,7 +78,7 @@ impl<R: Run> Merge<R> {
         Ok(Some((&self.word, count)))
     }
 
-    /// The winner goes to its next word, and plays its matches again.
+    /// The winner goes to its next word and plays its matches again.
     #[inline]
     fn advance(&mut self) -> Result<(), R::Error> {
         let mut winner = self.winner;
@@ -115,7 +115,7 @@ impl<R: Run> Merge<R> {
             winners[node] = winner;
             self.losers[node] = loser;
         }
-        // Alone, the only run is node 1.
+        // A single run is node 1.
         self.winner = winners.get(1).copied().unwrap_or(0);
     }
 
@@ -129,8 +129,8 @@ impl<R: Run> Merge<R> {
     }
 }
 
-/// The first eight bytes, in an order that never contradicts that of the words: with zeros behind
-/// a shorter word.
+/// The first eight bytes, with zeros behind a shorter word: an order that never contradicts that of
+/// the words.
 #[inline]
 fn prefix(word: &[u8]) -> u64 {
     if let Some(bytes) = word.first_chunk() {
@@ -153,7 +153,7 @@ mod tests {
     /// A run in memory.
     struct Words {
         entries: Vec<(Vec<u8>, u64)>,
-        /// Behind the entry at which it stands.
+        /// Behind the current entry.
         next: usize,
     }
 
@@ -205,7 +205,7 @@ mod tests {
     proptest! {
         #[test]
         fn merged_runs_are_a_map_of_all_of_them(
-            // Few letters, so that words are equal, and begin alike for more than eight bytes.
+            // Few letters, so that some words are equal, and some share more than eight bytes.
             runs in prop::collection::vec(
                 prop::collection::btree_map(
                     prop::collection::vec(prop::sample::select(b"\0\0\0\0a\xff".as_slice()), 0..12),

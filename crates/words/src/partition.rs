@@ -1,12 +1,22 @@
-//! Chunks parted by bucket: the words of few buckets without a branch a word.
+//! The words of a chunk partitioned by bucket, without a branch for each word.
 //!
 //! Walking from word to word mispredicts where the words of a chunk end, and copies them one by
-//! one. Here a chunk costs the same whatever words are in it: from each bucket's point of view all
-//! is left out but its words, and the gap behind each, and the rest pushed together into its lines.
-//! Which bytes these are, [`BitPlanes`] know; here is which bucket a word belongs to.
+//! one. Here a chunk costs the same whatever its words are. Each bucket has a mask of its words and
+//! of one byte behind each, which becomes the newline; the bytes of the mask are compressed (moved
+//! together) and appended to the lines of the bucket. With four buckets:
 //!
-//! Chunks of nothing but ASCII have a loop to themselves. It is as short as it can be, and what
-//! other characters need would take the registers that it keeps the planes in: 1.3 x.
+//! ```text
+//! chunk                t o _ b e _ o r _ n o t .
+//! word mask            1 1 0 1 1 0 1 1 0 1 1 1 0
+//! bucket number        0 . . 2 . . 3 . . 2 . . .   of each first byte, modulo 4
+//! mask of bucket 2     0 0 0 1 1 1 0 0 0 1 1 1 1
+//! appended to bucket 2 b e \n n o t \n
+//! ```
+//!
+//! [`BitPlanes`] make the masks; the bucket numbers are from tables here.
+//!
+//! Chunks of ASCII alone have a loop of their own. It is as short as it can be: what other
+//! characters need would take the registers that hold the bit planes (1.3 x).
 //!
 //! The cost grows with the buckets: with AVX-512 0.02 ns a byte for each and 0.04 for all, with
 //! AVX2 0.055 and 0.12, against 0.5 (source) to 0.7 (books) for walking (Zen 4).
@@ -22,31 +32,32 @@ use crate::rules::Rules;
 use crate::simd::{Compress, PARTITIONED_BUCKETS_MAX};
 use crate::utf8::next_unit;
 
-/// In which bucket a word belongs, for all bytes of a chunk at once.
+/// Finds the bucket numbers of all characters of a chunk at once.
 ///
-/// A scalar value is a sum, one summand for each byte of the character. So is what the count of
-/// buckets leaves of it, and the summands of all bytes are in tables of 64 bytes.
+/// A scalar value is a sum with one summand for each byte of the character. So is its remainder,
+/// up to a multiple of the bucket count, and tables of 64 bytes hold the remainders of all
+/// summands.
 #[derive(Debug)]
 pub(crate) struct Partitioner {
     count: NonZeroU32,
     ascii: [[u8; CHUNK]; 2],
-    /// For the lead bytes from 0xC0, of characters of two and of three bytes.
+    /// For lead bytes from 0xC0 on, of characters of two and of three bytes.
     lead: [u8; CHUNK],
     /// For the six bits of a character's last byte.
     last: [u8; CHUNK],
-    /// For those of the byte before it.
+    /// For the six bits of the byte before it, in a character of three bytes.
     middle: [u8; CHUNK],
-    /// What the count leaves of a sum.
+    /// The remainder of a sum.
     modulo: [u8; CHUNK],
 }
 
-/// What [`Partitioner::partition`] has done.
+/// The result of [`Partitioner::partition`].
 pub(crate) struct Partitioned {
     /// How many bytes were taken.
     pub(crate) len: usize,
     /// Those of them that are not valid UTF-8.
     pub(crate) invalid_bytes: u64,
-    /// What they end in.
+    /// Where they end.
     pub(crate) place: Place,
 }
 
@@ -58,9 +69,9 @@ impl Partitioner {
         }
         let table = |value: fn(u32) -> u32| {
             let mut table = [0; CHUNK];
-            for (index, numbers) in (0..).zip(&mut table) {
+            for (index, number) in (0..).zip(&mut table) {
                 // Less than PARTITIONED_BUCKETS_MAX.
-                *numbers = bucket_of(value(index), count) as u8;
+                *number = bucket_of(value(index), count) as u8;
             }
             table
         };
@@ -80,8 +91,8 @@ impl Partitioner {
         self.count.get() as usize <= S::BUCKETS_MAX
     }
 
-    /// Take chunks from the start of `text`: all that are whole, or as many as stand in front of
-    /// one that must be taken unit by unit. None at all in a word of another split.
+    /// Take chunks from the start of `text`: all whole ones, or those in front of the first that
+    /// must be taken unit by unit. None at all in a word of another split.
     #[inline(always)]
     pub(crate) fn partition<S: Compress>(
         &self,
@@ -97,12 +108,13 @@ impl Partitioner {
             3..=4 => self.partition_into::<S, 2, 4>(simd, rules, buckets, place, text),
             5..=8 => self.partition_into::<S, 3, 8>(simd, rules, buckets, place, text),
             9..=16 => self.partition_into::<S, 4, 16>(simd, rules, buckets, place, text),
-            17.. => self.partition_into::<S, 5, 24>(simd, rules, buckets, place, text),
+            17.. => self.partition_into::<S, 5, OUTPUTS_MAX>(simd, rules, buckets, place, text),
             0 => unreachable!("it is not zero"),
         }
     }
 
-    /// [`compressing`](Self::compressing) with a number of planes that the compiler knows.
+    /// [`partition`](Self::partition) with a number of bit planes and of outputs that the compiler
+    /// knows.
     #[inline(always)]
     fn partition_into<S: Compress, const PLANES: usize, const BUCKETS: usize>(
         &self,
@@ -121,7 +133,8 @@ impl Partitioner {
                 Some(bucket)
             }
         };
-        // Each chunk is written whole, and may end in a character that is left to the next.
+        // Each chunk is written whole, but takes up to three bytes less of the text: a character
+        // that it cuts is left to the next one.
         let chunks_max = text.len() / (CHUNK - 3) + 1;
         let outputs = buckets.reserve(chunks_max * CHUNK);
         let mut planes = BitPlanes::<S, PLANES, BUCKETS>::new(simd, outputs, open);
@@ -140,7 +153,7 @@ impl Partitioner {
                 },
             };
             let numbers = self.bucket_numbers(simd, &masks, bytes);
-            // First bytes that no table knows; nearly never any.
+            // First bytes that are in no table; there are nearly never any.
             let rare = planes.first_bytes(masks.word) & (masks.four | masks.invalid);
             let rare_planes = match rare {
                 0 => [0; PLANES],
@@ -164,7 +177,7 @@ impl Partitioner {
         Partitioned { len: at, invalid_bytes, place }
     }
 
-    /// Take the chunks at the start of `text` that are ASCII; says how many bytes they are.
+    /// Take the chunks at the start of `text` that are ASCII. Returns how many bytes they have.
     #[inline(always)]
     fn partition_ascii<S: Compress, const PLANES: usize, const BUCKETS: usize>(
         &self,
@@ -173,7 +186,7 @@ impl Partitioner {
         planes: &mut BitPlanes<'_, S, PLANES, BUCKETS>,
         text: &[u8],
     ) -> usize {
-        let table = self.ascii(simd);
+        let table = self.ascii_table(simd);
         let mut rest = text;
         while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>()
             && simd.non_ascii(chunk) == 0
@@ -191,16 +204,16 @@ impl Partitioner {
     }
 
     #[inline(always)]
-    fn ascii<S: Compress>(&self, simd: S) -> S::Ascii {
-        // At most PARTITIONED_BUCKETS_MAX.
-        simd.ascii(&self.ascii, self.count.get() as u8)
+    fn ascii_table<S: Compress>(&self, simd: S) -> S::AsciiTable {
+        // The count is at most PARTITIONED_BUCKETS_MAX.
+        simd.ascii_table(&self.ascii, self.count.get() as u8)
     }
 
-    /// The bucket of a word that begins with the character that begins at each byte, unless that
-    /// has four bytes, or is none.
+    /// For each byte, the bucket number of the character that begins there. Anything where none
+    /// begins, or one of four bytes.
     #[inline(always)]
     fn bucket_numbers<S: Compress>(&self, simd: S, masks: &Masks, bytes: S::Bytes) -> S::Bytes {
-        let ascii = simd.look_up_ascii(self.ascii(simd), bytes);
+        let ascii = simd.look_up_ascii(self.ascii_table(simd), bytes);
         let [lead, last, middle, modulo] =
             [&self.lead, &self.last, &self.middle, &self.modulo].map(|table| simd.load(table));
         let second = simd.shift(bytes);
@@ -211,7 +224,7 @@ impl Partitioner {
         simd.select(masks.non_ascii, simd.look_up(modulo, sum), ascii)
     }
 
-    /// The bits of `rare` in each plane: they are first bytes of words, in `text`.
+    /// The bits of `rare` in each bit plane. They are first bytes of words in `text`.
     #[cold]
     fn planes_of_rare<const PLANES: usize>(
         &self,
@@ -222,7 +235,7 @@ impl Partitioner {
         let mut planes = [0; PLANES];
         while rare != 0 {
             let at = rare.trailing_zeros();
-            let unit = next_unit(&text[at as usize..]).expect("marked units are whole");
+            let unit = next_unit(&text[at as usize..]).expect("masked units are whole");
             let bucket = u64::from(bucket_of(rules.first_scalar(unit), self.count));
             for (bit, plane) in planes.iter_mut().enumerate() {
                 *plane |= (bucket >> bit & 1) << at;
@@ -233,7 +246,11 @@ impl Partitioner {
     }
 }
 
-/// A sum of three summands must be an index of a table.
+/// Outputs for so many buckets that walking is faster. AVX-512 fills eight at a time; the last ones
+/// lead nowhere.
+const OUTPUTS_MAX: usize = PARTITIONED_BUCKETS_MAX.next_multiple_of(8);
+
+/// A sum of three remainders must be an index of a table.
 const _: () = assert!(3 * (PARTITIONED_BUCKETS_MAX - 1) < CHUNK);
 
 #[cfg(test)]
@@ -257,10 +274,10 @@ mod tests {
                     at += character.encode_utf8(&mut chunk[at..]).len();
                 }
                 let masks = find_masks(Scalar, WordRule::Letters, &chunk);
-                let bucket_numbers = partitioner.bucket_numbers(Scalar, &masks, chunk);
+                let numbers = partitioner.bucket_numbers(Scalar, &masks, chunk);
                 for (character, start) in few.iter().zip(starts) {
-                    let numbers = u32::from(bucket_numbers[start]);
-                    assert_eq!(numbers, bucket_of(u32::from(*character), count), "{character:?}");
+                    let number = u32::from(numbers[start]);
+                    assert_eq!(number, bucket_of(u32::from(*character), count), "{character:?}");
                 }
             }
         }
@@ -270,7 +287,8 @@ mod tests {
         );
     }
 
-    /// What the naive twin says about the partitioner at the levels that use it, this says everywhere.
+    /// The oracle of the integration tests checks the levels that partition; this checks the scalar
+    /// specification too.
     #[test]
     fn partitioning_finds_what_walking_finds() {
         let parts = ["a", "The ", "word, ", "naïve ", "ΣΑΣ", "中文", "。", "𐐀x ", "😀", "İ", "\n"];
@@ -306,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn word_goes_on_through_chunks_and_blocks() {
+    fn word_continues_through_chunks_and_blocks() {
         for at in 0..=CHUNK {
             for len in [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 1] {
                 for first in "abcdeéж中𐐀".chars() {
@@ -328,10 +346,10 @@ mod tests {
         Rules { words: WordRule::Whitespace, ignore_case: true },
     ];
 
-    /// Compare walking with the partitioner that is the specification, and with every level.
+    /// Compare walking with partitioning by the scalar specification and at every level.
     #[track_caller]
     fn check(rules: Rules, count: u32, text: &[u8], block_bytes: usize) {
-        let count = NonZeroU32::new(count).expect("nobody asks for no bucket");
+        let count = NonZeroU32::new(count).expect("there is a bucket");
         let tokenizer = |level| {
             let mut tokenizer = Tokenizer::at_level(level, rules, count);
             tokenizer.begin(b"");

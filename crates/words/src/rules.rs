@@ -1,4 +1,4 @@
-//! What a job calls a word.
+//! The rules by which a job reads its words.
 
 use crate::char_set::CharSet;
 use crate::utf8::Unit;
@@ -10,8 +10,8 @@ pub enum WordRule {
     /// that are not valid UTF-8 included.
     #[default]
     Letters,
-    /// Everything but characters with the Unicode property `White_Space`; also bytes that are not
-    /// valid UTF-8.
+    /// Everything except characters with the Unicode property `White_Space`. Bytes that are not
+    /// valid UTF-8 are parts of words.
     Whitespace,
 }
 
@@ -49,7 +49,8 @@ impl WordRule {
 pub struct Rules {
     /// What separates words.
     pub words: WordRule,
-    /// Replace each character by its lower case before anything looks at it but the word rule.
+    /// Replace each character of a word by its lower case: the word rule sees the character, all
+    /// else the lower case.
     ///
     /// One character may become several; all of them stay in the word, alphabetic or not.
     pub ignore_case: bool,

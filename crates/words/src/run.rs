@@ -1,16 +1,16 @@
 //! A run as bytes: distinct words in bytewise order, each with its count.
 //!
 //! An entry is the length of the word, its count (both as LEB128: seven bits a byte, the lowest
-//! first), and the word. Usually that is two bytes more than the word, and nothing to be searched
-//! for. A run has no checksum of its own: it is written and read by one attempt, whose store checks
-//! what is read.
+//! first), and the word. Usually that is two bytes more than the word, and no end has to be
+//! searched for. A run has no checksum of its own: one attempt writes and reads it, and its store
+//! verifies what is read.
 
 use std::ops::Range;
 
-/// Where an entry has its word, and what it says of it.
+/// Where an entry has its word, and the count of the word.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
-    /// In the bytes that were read. The next entry begins where it ends.
+    /// In the bytes that were read. The next entry begins where the word ends.
     pub word: Range<usize>,
     /// How often it occurred.
     pub count: u64,
@@ -24,8 +24,8 @@ pub fn write_entry(out: &mut Vec<u8>, word: &[u8], count: u64) {
     out.extend_from_slice(word);
 }
 
-/// The entry at the beginning of `bytes[at..]`. `None` if it goes on behind them, or if nothing
-/// that [`write_entry`] writes begins like this.
+/// The entry at the beginning of `bytes[at..]`. `None` if the bytes end before it does, or if
+/// [`write_entry`] never writes such an entry.
 #[must_use]
 #[inline]
 pub fn read_entry(bytes: &[u8], at: usize) -> Option<Entry> {
@@ -38,7 +38,7 @@ pub fn read_entry(bytes: &[u8], at: usize) -> Option<Entry> {
 #[inline]
 pub(crate) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        // The seven lowest bits, and the mark that more follow.
+        // The seven lowest bits, and the bit that more bytes follow.
         out.push(number as u8 | 0x80);
         number >>= 7;
     }
@@ -73,7 +73,7 @@ fn read_large_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
 /// Bytes of `u64::MAX`.
 pub(crate) const NUMBER_BYTES_MAX: usize = 10;
 
-/// Bytes of an entry beside its word, at most.
+/// Bytes of an entry in front of its word, at most.
 pub const ENTRY_HEAD_BYTES_MAX: usize = 2 * NUMBER_BYTES_MAX;
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The counts of short words, which are nearly all words of any text.
 //!
-//! A slot has the key of a word and its count, so that counting a word touches one cache line, or
-//! two, and no other memory. The same table, with keys of eight bytes, counts tiny words, and with
-//! keys of sixteen those that are longer. The words of a table that fits in a cache are counted one
-//! by one: the processor overlaps them by itself, as long as it foresees what comes. It does where
-//! nearly every word is found at home. In a larger table most words are waited for, so there they
-//! come in batches: the memory is asked for the homes of a whole batch before the first is looked
-//! at.
+//! A slot has the key of a word and its count, so that counting a word touches one cache line or
+//! two, and no other memory. The same table counts tiny words with keys of eight bytes, and longer
+//! ones with keys of sixteen. The words of a table that fits in a cache are counted one by one: the
+//! CPU overlaps them by itself as long as it predicts the branches, and it does where nearly every
+//! word is found at home. In a larger table most words are cache misses, so there they are counted
+//! in batches: the homes of a whole batch are prefetched before the first one is read.
 
 use crate::hash::Seed;
 use crate::key::{Key, KeySimd, hash_key};
@@ -15,7 +14,7 @@ use crate::simd::{Kernel, Level};
 use crate::slots::{Slot, Slots, seldom};
 use crate::window::Window;
 
-/// How often each word occurred that fits in a `K`.
+/// How often each word that fits in a `K` occurred.
 #[derive(Debug)]
 pub(crate) struct ShortTable<K> {
     slots: Slots<ShortSlot<K>>,
@@ -26,7 +25,7 @@ pub(crate) struct ShortTable<K> {
 /// A word and its count.
 #[derive(Clone, Copy, Debug)]
 struct ShortSlot<K> {
-    /// That of no word when the slot is free.
+    /// The key of no word when the slot is free.
     key: K,
     count: u64,
 }
@@ -34,7 +33,7 @@ struct ShortSlot<K> {
 /// Words in bytewise order.
 #[derive(Debug)]
 pub(crate) struct SortedShort<K> {
-    /// In the place of its newline a word has a zero, and its length is the last byte of the key:
+    /// The newline of each key is replaced by a zero, and its last byte by the length of the word:
     /// so these keys are ordered as the words are.
     slots: Vec<ShortSlot<K>>,
 }
@@ -125,7 +124,7 @@ impl<K: Key> Count<'_, K> {
         let seed = table.seed;
         let mut lines = lines.iter(0..lines.len());
         loop {
-            // They are others when the table has grown.
+            // The slots move when the table grows.
             let (slots, shift) = table.slots.parts();
             let (key, hash) = loop {
                 let Some((start, size)) = lines.next() else {
@@ -183,7 +182,7 @@ impl<K: Key> SortedShort<K> {
         self.slots.shrink_to_fit();
     }
 
-    /// An empty table in the same room.
+    /// An empty table in the same memory.
     pub(crate) fn into_table(self, level: Level, seed: Seed) -> ShortTable<K> {
         ShortTable { slots: Slots::in_room(self.slots), level, seed }
     }
@@ -213,8 +212,8 @@ impl<K: Key> Slot for ShortSlot<K> {
 /// Slots of a new table: 16 or 24 KiB. Many tables are small.
 const SLOTS_MIN: usize = 1 << 10;
 
-/// From here on the slots do not fit in a core's second-level cache.
+/// From this size on the slots do not fit in a core's second-level cache.
 const BATCHED_BYTES_MIN: usize = 3 << 19;
 
-/// More words than the memory can be asked for at once.
+/// More words than a core can have cache misses at once.
 const BATCH: usize = 32;

@@ -1,13 +1,14 @@
-//! Which instructions this CPU has, chosen once at run time, and what they tell about 64 bytes.
+//! Which instructions this CPU has, detected once at run time, and what they do with 64 bytes.
 //!
-//! A loop that shall be fast is a [`Kernel`], written once over [`Simd`]. [`Level::run`] compiles
-//! it for every level and jumps to the one for this CPU: once a block, so that the question costs
-//! nothing. A level is a token that only detection hands out, which is what makes it sound to
-//! execute its instructions; all the unsafe code of that is in `x86.rs`, `avx2.rs` and `arm.rs`.
+//! A hot loop is a [`Kernel`], written once over [`Simd`] or a trait that extends it.
+//! [`Level::run`] compiles it for every level and jumps to the one for this CPU: once a block, so
+//! that the dispatch costs nothing. A level holds a token that only detection creates, which makes
+//! it sound to execute its instructions; the unsafe code for that is in `x86.rs`, `avx2.rs` and
+//! `arm.rs`.
 //!
-//! [`Scalar`] is the specification. What the others say is compared with it for every byte at
-//! every position. It is written so that the compiler can use the registers that every CPU of the
-//! target has: SSE2 on x86-64, where there is no level for it, NEON on aarch64.
+//! [`Scalar`] is the specification: the answers of all other levels are compared with its answers
+//! for every byte at every position. It is written so that the compiler can use the registers that
+//! every CPU of the target has: SSE2 on x86-64, where there is no level for it, NEON on aarch64.
 //!
 //! # Invariants
 //!
@@ -34,48 +35,48 @@ pub(crate) use x86::{Avx2, Avx512, OwnKernel};
 /// Bytes looked at together: one bit of a `u64` each, a cache line.
 pub(crate) const CHUNK: usize = 64;
 
-/// With more buckets, walking from word to word is faster than partitioning at every level.
+/// With more buckets, walking from word to word is faster than partitioning, at every level.
 pub(crate) const PARTITIONED_BUCKETS_MAX: usize = 22;
 
-/// What can be asked about the bytes of a chunk; bit `i` of an answer is about `chunk[i]`.
+/// Masks of a chunk: bit `i` is about `chunk[i]`.
 pub(crate) trait Simd: Copy + Debug {
-    /// The twenty-six letters of ASCII, in upper and lower case.
+    /// The twenty-six letters of ASCII, in upper and in lower case.
     fn letters(self, chunk: &[u8; CHUNK]) -> u64;
 
-    /// ASCII but for its white space: not 9 to 13, not 32, not above 127.
+    /// ASCII without its white space: not 9 to 13, not 32, not above 127.
     fn visible(self, chunk: &[u8; CHUNK]) -> u64;
 
     /// Above 127.
     fn non_ascii(self, chunk: &[u8; CHUNK]) -> u64;
 
-    /// The same as `byte`.
+    /// Equal to `byte`.
     fn equal(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
 
     /// Not less than `byte`.
     fn at_least(self, byte: u8, chunk: &[u8; CHUNK]) -> u64;
 
-    /// Which characters belong to `set`, by the bits of their first bytes; and which must be looked
-    /// up one by one. They are those that begin in `two`, with two bytes each, and in `three`; all
-    /// of them are in the chunk.
+    /// The lead bytes of characters that are in `set`, and those of characters that must be looked
+    /// up one by one. `two` has the lead bytes of the characters of two bytes, `three` of those of
+    /// three; all of them are whole in the chunk.
     #[inline(always)]
     fn find_leads(self, set: &CharSet, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
         let _ = (set, chunk);
         (0, two | three)
     }
 
-    /// What [`compressing`](Self::compressing) may give.
+    /// The type of [`compressing`](Self::compressing).
     type Compressing: Compress;
 
-    /// The same level, where it moves bytes about faster than words are copied one by one.
+    /// The same level, if it compresses bytes faster than words are copied one by one.
     fn compressing(self) -> Option<Self::Compressing>;
 }
 
-/// What can be done with all bytes of a chunk together.
+/// Moving and computing all bytes of a chunk together.
 pub(crate) trait Compress: Simd {
     /// With more buckets, walking from word to word is faster in source text.
     const BUCKETS_MAX: usize;
 
-    /// Whether a chunk costs so much that it is worth a question whether it has a word at all.
+    /// Whether a chunk costs so much that a branch for chunks without a word pays.
     const SKIPS_EMPTY_CHUNKS: bool;
 
     /// A chunk.
@@ -89,23 +90,23 @@ pub(crate) trait Compress: Simd {
     /// The bytes of `table` at the lower six bits of each index.
     fn look_up(self, table: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
 
-    /// The bytes of `low` at the lower six bits of each index, or of `high` where the seventh is
-    /// set.
+    /// The bytes of `low` at the lower six bits of each index, or of `high` where the seventh bit
+    /// is set.
     fn look_up_both(self, low: Self::Bytes, high: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
 
-    /// What [`look_up_ascii`](Self::look_up_ascii) looks at.
-    type Ascii: Copy;
+    /// The table of [`look_up_ascii`](Self::look_up_ascii).
+    type AsciiTable: Copy;
 
-    /// A table of what `count` leaves of each byte of ASCII, which is in `classes`.
-    fn ascii(self, classes: &[[u8; CHUNK]; 2], count: u8) -> Self::Ascii;
+    /// The table of the bucket numbers of ASCII, which are in `numbers`: its bytes modulo `count`.
+    fn ascii_table(self, numbers: &[[u8; CHUNK]; 2], count: u8) -> Self::AsciiTable;
 
-    /// What is left of each byte; it may be anything for one that is not ASCII.
-    fn look_up_ascii(self, table: Self::Ascii, bytes: Self::Bytes) -> Self::Bytes;
+    /// The bucket number of each byte; anything for one that is not ASCII.
+    fn look_up_ascii(self, table: Self::AsciiTable, bytes: Self::Bytes) -> Self::Bytes;
 
-    /// Each byte is the next one of `bytes`; the last may be anything.
+    /// Each byte is the next one of `bytes`; the last is anything.
     fn shift(self, bytes: Self::Bytes) -> Self::Bytes;
 
-    /// Byte by byte, without a carry.
+    /// The sums of the bytes, without carries between them.
     fn add(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
 
     /// Bit `i` is set when byte `i` has one of `bits`.
@@ -117,24 +118,24 @@ pub(crate) trait Compress: Simd {
     /// ASCII upper case to lower case.
     fn lower(self, bytes: Self::Bytes) -> Self::Bytes;
 
-    /// The sum of all three, and the carry out of it. A carry is 0 or 1.
+    /// The sum of all three, and its carry. A carry is 0 or 1.
     fn add_with_carry(self, left: u64, right: u64, carry: u8) -> (u64, u8);
 
     /// Outputs that are filled side by side, some of them absent.
     type Outputs<'a, const BUCKETS: usize>;
 
-    /// Empty outputs. More than half of them are there, and those before those that are not.
+    /// Empty outputs. More than half of them are present, and these come first.
     fn outputs<const BUCKETS: usize>(
         self,
         outputs: [Option<&mut [u8]>; BUCKETS],
     ) -> Self::Outputs<'_, BUCKETS>;
 
-    /// Append to each room the bytes of its mask, without gaps. What stands behind them is
+    /// Append to each output the bytes of its mask, without gaps. The bytes behind them are
     /// undefined.
     ///
     /// # Panics
     ///
-    /// When this is done more often than a whole chunk fits into the smallest room.
+    /// When this is called more often than a whole chunk fits into the smallest output.
     fn compress<const BUCKETS: usize>(
         self,
         outputs: &mut Self::Outputs<'_, BUCKETS>,
@@ -142,23 +143,23 @@ pub(crate) trait Compress: Simd {
         mask: impl Fn(usize) -> u64,
     );
 
-    /// How many bytes are in each room.
+    /// How many bytes are in each output.
     fn written<const BUCKETS: usize>(self, outputs: Self::Outputs<'_, BUCKETS>)
     -> [usize; BUCKETS];
 }
 
 /// A loop to be compiled for every level `S` that can do what the loop needs.
 pub(crate) trait Kernel<S> {
-    /// What the loop leaves.
+    /// The result of the loop.
     type Output;
 
-    /// Everything. It must be `#[inline(always)]`, and so must be whatever takes `simd` on from
-    /// here: what is not inlined, a closure included, is compiled without the instructions of the
-    /// level. It is then no less right, but slower than without levels.
+    /// The loop. It must be `#[inline(always)]`, and so must be every function that it hands `simd`
+    /// to: what is not inlined, a closure included, is compiled without the instructions of the
+    /// level. The result is then as right, but slower than without levels.
     fn run(self, simd: S) -> Self::Output;
 }
 
-/// A kernel that runs at every level of this target but the scalar one, of which there is none.
+/// A kernel that runs at every level of this target but the scalar one: there is none.
 #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
 pub(crate) trait OwnKernel<O> {}
 
@@ -209,7 +210,7 @@ impl Level {
         .collect()
     }
 
-    /// What people call it.
+    /// Its usual name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -245,7 +246,7 @@ pub(crate) struct Scalar;
 impl Simd for Scalar {
     #[inline(always)]
     fn letters(self, chunk: &[u8; CHUNK]) -> u64 {
-        // Upper case is folded onto lower.
+        // Upper case is folded to lower case.
         pack(chunk.map(|byte| (byte | 0x20).wrapping_sub(b'a') < 26))
     }
 
@@ -306,10 +307,10 @@ impl Compress for Scalar {
         })
     }
 
-    type Ascii = [Block; 2];
+    type AsciiTable = [Block; 2];
 
-    fn ascii(self, classes: &[Block; 2], _: u8) -> [Block; 2] {
-        *classes
+    fn ascii_table(self, numbers: &[Block; 2], _: u8) -> [Block; 2] {
+        *numbers
     }
 
     fn look_up_ascii(self, [low, high]: [Block; 2], bytes: Block) -> Block {
@@ -348,7 +349,7 @@ impl Compress for Scalar {
         self,
         outputs: [Option<&mut [u8]>; BUCKETS],
     ) -> Self::Outputs<'_, BUCKETS> {
-        outputs.map(|room| room.map(|room| (room, 0)))
+        outputs.map(|output| output.map(|output| (output, 0)))
     }
 
     fn compress<const BUCKETS: usize>(
@@ -357,10 +358,10 @@ impl Compress for Scalar {
         bytes: Block,
         mask: impl Fn(usize) -> u64,
     ) {
-        for (lane, room) in outputs.iter_mut().enumerate() {
-            if let Some((room, written)) = room {
-                for at in (0..CHUNK).filter(|at| mask(lane) >> at & 1 == 1) {
-                    room[*written] = bytes[at];
+        for (bucket, output) in outputs.iter_mut().enumerate() {
+            if let Some((output, written)) = output {
+                for at in (0..CHUNK).filter(|at| mask(bucket) >> at & 1 == 1) {
+                    output[*written] = bytes[at];
                     *written += 1;
                 }
             }
@@ -371,11 +372,11 @@ impl Compress for Scalar {
         self,
         outputs: Self::Outputs<'_, BUCKETS>,
     ) -> [usize; BUCKETS] {
-        outputs.map(|room| room.map_or(0, |(_, written)| written))
+        outputs.map(|output| output.map_or(0, |(_, written)| written))
     }
 }
 
-/// A chunk without a register.
+/// A chunk in memory.
 type Block = [u8; CHUNK];
 
 /// Bit `i` is `flags[i]`.

@@ -1,12 +1,10 @@
-//! Open addressing: slots in one array, each word as near behind its home as there was room.
-//!
-//! What all tables share, those of short words and that of long ones.
+//! Open addressing with linear probing, for the tables of short words and of long ones.
 //!
 //! # Invariants
 //!
 //! * `slots.len()` is a power of two, and some of them are free, so that a search ends.
-//! * The upper bits of a hash say where its home is. No slot from a word's home up to the word
-//!   itself, behind the last slot on from the first, is free.
+//! * The upper bits of a hash are the index of its home. No slot from a word's home up to the word
+//!   itself is free; behind the last slot comes the first.
 
 /// A place for a word and its count.
 pub(crate) trait Slot: Copy {
@@ -28,13 +26,13 @@ pub(crate) struct Slots<T> {
 }
 
 impl<T: Slot> Slots<T> {
-    /// As few as a power of two of at least two can be.
+    /// `count` free slots: a power of two, and at least two.
     pub(crate) fn new(count: usize) -> Self {
         assert!(count >= 2 && count.is_power_of_two(), "{count} slots");
         Self::in_room(Vec::with_capacity(count))
     }
 
-    /// None taken, as many as a power of two can be in the room of `slots`.
+    /// As many free slots as fit in the memory of `slots`: a power of two.
     pub(crate) fn in_room(mut slots: Vec<T>) -> Self {
         let count = 1 << slots.capacity().max(2).ilog2();
         slots.clear();
@@ -42,12 +40,12 @@ impl<T: Slot> Slots<T> {
         Self { slots, taken: 0, shift: u64::BITS - count.trailing_zeros() }
     }
 
-    /// Slots, free or taken.
+    /// How many slots there are, free or taken.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Slots that hold a word.
+    /// How many slots hold a word.
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
@@ -58,11 +56,11 @@ impl<T: Slot> Slots<T> {
         (&mut self.slots, self.shift)
     }
 
-    /// The slot of the word with this hash for which `is_it` says so, or `Err` of the free slot
-    /// where it belongs.
+    /// The slot with this hash that `is_it` accepts, or `Err` of the free slot where its word
+    /// belongs.
     ///
-    /// A word that occurs more often than the one that has its home takes the home over: so nearly
-    /// every word of a text is found at once.
+    /// A word that is more frequent than the word in its home swaps slots with it: so nearly every
+    /// word of a text is found at once.
     #[inline]
     pub(crate) fn find(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) -> Result<&mut T, usize> {
         let home = (hash >> self.shift) as usize;
@@ -77,7 +75,7 @@ impl<T: Slot> Slots<T> {
             }
             index = (index + 1) & (self.slots.len() - 1);
         }
-        // What lies at home may be moved away from it: all between is taken.
+        // The word in the home may move behind it: all slots between are taken.
         if self.slots[index].count() > self.slots[home].count() {
             self.slots.swap(index, home);
             index = home;
@@ -99,7 +97,7 @@ impl<T: Slot> Slots<T> {
         self.slots.capacity() * size_of::<T>()
     }
 
-    /// The most bytes of memory at any moment while `more` words come.
+    /// The peak of its memory in bytes while `more` words are added.
     pub(crate) fn peak_bytes(&self, more: usize) -> usize {
         let mut count = self.slots.len();
         while self.taken.saturating_add(more) > taken_max(count) {
@@ -120,9 +118,9 @@ impl<T: Slot> Slots<T> {
         slots
     }
 
-    /// Twice as many, in place: a home moves from `h` to `2h` or `2h + 1`, so that going from the
-    /// last word to the first, nearly every word finds its new home behind those still to be moved.
-    /// From one end to the other, it is the memory that moves, and nothing is fetched at random.
+    /// Double the slots, in place. A home moves from `h` to `2h` or `2h + 1`, so from the last word
+    /// to the first, nearly every word finds its new home behind those that have yet to move. All
+    /// memory is accessed in order.
     #[cold]
     fn grow(&mut self, hash: impl Fn(&T) -> u64) {
         let old = self.slots.len();
@@ -136,12 +134,12 @@ impl<T: Slot> Slots<T> {
                 continue;
             }
             let home = (hash(&slot) >> self.shift) as usize;
-            // Whatever lies from `from` on stays there.
+            // The words from `from` on stay where they are.
             let free =
                 if home >= from { self.slots[home..].iter().position(T::is_free) } else { None };
             match free {
                 Some(way) => self.slots[home + way] = slot,
-                // Its cluster went around the end, or is about to.
+                // Its cluster reaches around the end, or will.
                 None => strays.push(slot),
             }
         }
@@ -155,7 +153,7 @@ impl<T: Slot> Slots<T> {
     }
 }
 
-/// To be called at every comparison of a sort; calls `tick` now and then.
+/// A function to call at every comparison of a sort; it calls `tick` now and then.
 #[inline]
 pub(crate) fn seldom(tick: &mut impl FnMut()) -> impl FnMut() {
     let mut comparisons = 0_u32;
@@ -170,8 +168,8 @@ pub(crate) fn seldom(tick: &mut impl FnMut()) -> impl FnMut() {
 /// About 30 microseconds of sorting.
 const COMPARISONS_PER_TICK: u32 = 4096;
 
-/// How many of `slots` may be taken. A table that fits in a core's second-level cache is kept half
-/// empty, so that words are found at home; a larger one has to do with the memory.
+/// How many of `slots` may be taken. A table that fits in a core's second-level cache stays half
+/// empty, so that words are found at home; a larger one saves memory.
 fn taken_max(slots: usize) -> usize {
     if slots <= ROOMY_SLOTS_MAX { slots / 2 } else { slots / 4 * 3 }
 }
@@ -179,8 +177,8 @@ fn taken_max(slots: usize) -> usize {
 /// Half a megabyte of tiny words, three quarters of others.
 const ROOMY_SLOTS_MAX: usize = 1 << 15;
 
-/// What the allocators of Linux always get from the kernel directly, and move to larger room by
-/// moving its pages rather than its bytes: twice the 32 MiB that glibc may keep in its heap.
+/// From this size on, the allocators of Linux get memory from the kernel directly, and grow it by
+/// moving pages rather than bytes: twice the 32 MiB that glibc may keep in its heap.
 const COPIED_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct Table {
     tiny: ShortTable<TinyKey>,
     short: ShortTable<ShortKey>,
     long: LongTable,
-    /// The instructions that it counts with.
+    /// The level of its loops.
     level: Level,
 }
 
@@ -30,7 +30,7 @@ pub struct Sorted {
     tiny: SortedShort<TinyKey>,
     short: SortedShort<ShortKey>,
     long: SortedLong,
-    /// The instructions that the table counted with.
+    /// The level of the table.
     level: Level,
 }
 
@@ -79,13 +79,12 @@ impl Table {
         self.tiny.memory_bytes() + self.short.memory_bytes() + self.long.memory_bytes()
     }
 
-    /// The most bytes that it has allocated at any moment while `more_words` words, new or not, are
-    /// added, of which those longer than seven bytes have `more_bytes` bytes together. Whoever has
-    /// a budget asks before adding.
+    /// The peak of its memory in bytes while `more_words` words, new or not, are added, of which
+    /// those longer than seven bytes have `more_bytes` bytes together. A caller with a memory
+    /// budget asks before it adds words.
     ///
-    /// Growing doubles the slots. While a small table grows, it is there twice; one of 64 MiB or
-    /// more is moved as pages, not as bytes, so that growing needs no more memory than having
-    /// grown.
+    /// Growing doubles the slots. While a small table grows, it exists twice; one of 64 MiB or more
+    /// is moved by pages, not by bytes, so that its peak is its size afterwards.
     #[must_use]
     pub fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
         let longer_than = |len| more_words.min(more_bytes / (len + 1));
@@ -95,8 +94,8 @@ impl Table {
         tiny.saturating_add(short).saturating_add(long)
     }
 
-    /// Sort the words, in the memory that [`peak_bytes`](Self::peak_bytes) has foreseen. Calls
-    /// `tick` every few thousand comparisons, so that a caller can show that something moves.
+    /// Sort the words, within the peak that [`peak_bytes`](Self::peak_bytes) has predicted. Calls
+    /// `tick` every few thousand comparisons, so that a caller can report progress.
     #[must_use]
     pub fn into_sorted(self, mut tick: impl FnMut()) -> Sorted {
         let Self { tiny, short, long, level } = self;
@@ -104,7 +103,7 @@ impl Table {
         Sorted { tiny, short, long: long.into_sorted(&mut tick), level }
     }
 
-    /// The instructions it counts with.
+    /// The level of its loops.
     pub(crate) fn level(&self) -> Level {
         self.level
     }
@@ -143,14 +142,14 @@ impl Sorted {
         self.tiny.memory_bytes() + self.short.memory_bytes() + self.long.memory_bytes()
     }
 
-    /// Give back memory that it does not need.
+    /// Free memory that it does not need.
     pub fn shrink(&mut self) {
         self.tiny.shrink();
         self.short.shrink();
         self.long.shrink();
     }
 
-    /// An empty table in the room of the slots.
+    /// An empty table in the memory of the slots.
     #[must_use]
     pub fn into_table(self) -> Table {
         let seed = Seed::new();
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn peak_is_foreseen() {
+    fn peak_is_predicted() {
         let mut table = Table::new();
         assert_eq!(table.peak_bytes(0, 0), table.memory_bytes());
         assert_eq!(table.peak_bytes(usize::MAX, usize::MAX), usize::MAX);

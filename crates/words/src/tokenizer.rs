@@ -1,18 +1,17 @@
-//! Bytes of splits to words in buckets.
+//! Splits of files to words in buckets.
 //!
-//! A split is a range of a file's bytes that may begin and end anywhere, inside a word or a
-//! character too. Whatever has its first byte in the split belongs to it: a word, a character, a
-//! byte that is not valid UTF-8. So the tokenizer is shown a few bytes in front of the split, to
-//! know what it begins in the middle of, and bytes behind it until what it began is complete.
+//! A split is a range of a file's bytes that may begin and end anywhere, even inside a word or a
+//! character. A word, a character or an invalid byte belongs to the split that has its first byte:
+//! the split *owns* it. So the tokenizer reads a few bytes in front of the split, to know what the
+//! split begins in the middle of, and bytes behind it until its last word is complete.
 //!
-//! Nothing is held but the first bytes of one incomplete character: a word goes to its bucket as
-//! it comes, because its first character decides which one that is.
+//! It holds nothing but the first bytes of one incomplete character. A word goes to its bucket
+//! while it is read, because its first character decides the bucket. How text becomes words is in
+//! `walk.rs`.
 //!
 //! # Invariants
 //!
 //! * `carry` is a proper prefix of a well-formed character, or empty.
-//! * A word is counted when its first byte is taken, in the split that owns that byte; nothing
-//!   else counts words.
 //! * `phase` goes `Idle`, `Inside`, `Beyond`, `Idle`; only bytes fed `Inside` are owned.
 
 use std::num::NonZeroU32;
@@ -29,7 +28,7 @@ use crate::walk::Walk;
 /// The calls for one split are: [`begin`](Self::begin), [`feed`](Self::feed) with all of its
 /// bytes, [`feed_beyond`](Self::feed_beyond) with the bytes behind it while it asks for more and
 /// the file has any, [`end`](Self::end). Blocks may have any size. Between two calls the caller
-/// may write and clear what is pending in the buckets.
+/// may write what is pending in the buckets, and clear it.
 #[derive(Debug)]
 pub struct Tokenizer {
     level: Level,
@@ -45,7 +44,7 @@ enum Phase {
     Idle,
     /// Its own.
     Inside,
-    /// Those behind its end.
+    /// Those behind it.
     Beyond,
 }
 
@@ -59,7 +58,7 @@ struct Carry {
 }
 
 impl Tokenizer {
-    /// How many bytes in front of a split [`begin`](Self::begin) wants to see: the longest
+    /// How many bytes in front of a split [`begin`](Self::begin) needs: those of the longest
     /// character. Three bytes tell whether a character reaches into the split; when none does, it
     /// takes four to see the character that ends where the split begins.
     pub const LOOKBEHIND: usize = 4;
@@ -95,7 +94,7 @@ impl Tokenizer {
         assert!(self.phase == Phase::Idle, "split begun while another is open");
         self.phase = Phase::Inside;
         let mut rest = &before[before.len().saturating_sub(Self::LOOKBEHIND)..];
-        // The first bytes may be the end of a character and then read as invalid. Only the last
+        // The first bytes may be the end of a character, and then read as invalid. Only the last
         // unit decides where the split begins, and that one is whole.
         while let Some(unit) = next_unit(rest) {
             self.walk.take(unit, false);
@@ -114,11 +113,11 @@ impl Tokenizer {
         self.level.run(Feed { tokenizer: self, block });
     }
 
-    /// Read bytes behind the end of the split, which complete the word or character that it ends
-    /// in; says whether more of them are wanted. Never begins a word, and counts nothing that
-    /// begins behind the split.
+    /// Read bytes behind the split, which complete the word or character that it ends in. Returns
+    /// whether more of them are needed. Never begins a word, and counts nothing that begins behind
+    /// the split.
     ///
-    /// An empty `block` asks without feeding. Bytes that are not wanted are ignored.
+    /// An empty `block` asks without feeding. Bytes that are not needed are ignored.
     ///
     /// # Panics
     ///
@@ -126,18 +125,18 @@ impl Tokenizer {
     pub fn feed_beyond(&mut self, block: &[u8]) -> bool {
         assert!(self.phase != Phase::Idle, "bytes behind a split fed while none is open");
         self.phase = Phase::Beyond;
-        if !self.wants_more() {
+        if !self.needs_more() {
             return false;
         }
         let rest = self.complete_carry(block, false);
         let rest = self.walk.finish_word(rest);
         self.carry.hold(rest, false);
-        self.wants_more()
+        self.needs_more()
     }
 
-    /// Close the split: its word and its character are complete, or the file has ended.
+    /// Close the split: its last word and character are complete, or the file has ended.
     ///
-    /// A character that the end of the file cuts off is invalid bytes.
+    /// The bytes of a character that the end of the file cuts off are invalid.
     ///
     /// # Panics
     ///
@@ -169,14 +168,14 @@ impl Tokenizer {
         self.walk.buckets.words_total()
     }
 
-    /// Bytes of all splits so far that are not valid UTF-8, whatever the word rule makes of them.
+    /// Bytes of all splits so far that are not valid UTF-8, whatever the word rule does with them.
     #[must_use]
     pub fn invalid_bytes(&self) -> u64 {
         self.walk.invalid_bytes
     }
 
-    /// Whether something of this split is incomplete: a word, or a unit with a byte in it.
-    fn wants_more(&self) -> bool {
+    /// Whether this split ends in an incomplete word, or in an incomplete unit that it owns.
+    fn needs_more(&self) -> bool {
         let carries_own = self.carry.owned[..self.carry.len].contains(&true);
         match self.walk.place {
             Place::Word { .. } => true,
@@ -184,7 +183,7 @@ impl Tokenizer {
         }
     }
 
-    /// Give the carry the bytes that it lacks; returns the rest of `block`.
+    /// Complete the carry with bytes of `block`. Returns the rest of it.
     fn complete_carry<'a>(&mut self, block: &'a [u8], owned: bool) -> &'a [u8] {
         let mut rest = block;
         while self.carry.len > 0
@@ -208,8 +207,8 @@ impl Tokenizer {
         rest
     }
 
-    /// The carry will not become a character: every byte of it stands alone, since none but the
-    /// first could begin one.
+    /// The carry does not become a character: each byte of it is a unit, since only the first could
+    /// begin a character.
     fn take_carry_as_bytes(&mut self) {
         let carry = std::mem::take(&mut self.carry);
         for (&byte, &owned) in carry.bytes[..carry.len].iter().zip(&carry.owned) {
@@ -256,7 +255,7 @@ impl Carry {
         self.len = end;
     }
 
-    /// What the carry would begin with if `byte` came next.
+    /// The first unit of the carry if `byte` came next.
     fn next_with(&self, byte: u8) -> Option<Unit> {
         let mut bytes = self.bytes;
         bytes[self.len] = byte;

@@ -1,12 +1,12 @@
-//! One step through bytes that claim to be UTF-8: a character, or a single byte that is none.
+//! Units of bytes that may be UTF-8: a character, or a single invalid byte.
 //!
-//! Well-formed is what `std::str` and Unicode's table 3-7 say: no surrogates, no overlong forms,
-//! nothing above U+10FFFF. A byte that does not begin a well-formed character is a unit of its
-//! own. Bytes inside a well-formed character never begin one, so characters cannot overlap, and
-//! whether a byte belongs to one is decided by at most three bytes on each side of it, wherever
-//! the reading began. This is what lets a split be cut anywhere.
+//! Well-formed is what `std::str` and Unicode's table 3-7 define: no surrogates, no overlong forms,
+//! nothing above U+10FFFF. A byte that does not begin a well-formed character is a unit of its own.
+//! Bytes inside a well-formed character never begin one, so characters cannot overlap, and at most
+//! three bytes on each side of a byte decide whether it belongs to one, wherever reading began.
+//! This is why a split can be cut anywhere.
 
-/// What stands at one position.
+/// A character, or an invalid byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unit {
     /// A byte that is part of no well-formed character.
@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// Its scalar value; an invalid byte is its own.
+    /// Its scalar value; that of an invalid byte is the byte.
     pub(crate) fn scalar(self) -> u32 {
         match self {
             Self::Byte(byte) => u32::from(byte),
@@ -34,10 +34,8 @@ impl Unit {
     }
 }
 
-/// The unit at the start of `bytes`; `None` when they end before it can be told.
-///
-/// `None` means that `bytes` is a whole, proper prefix of a well-formed character: one to three
-/// bytes, or none at all.
+/// The unit at the start of `bytes`. `None` when `bytes` is a proper prefix of a well-formed
+/// character: one to three bytes, or none at all.
 pub(crate) fn next_unit(bytes: &[u8]) -> Option<Unit> {
     let (&lead, tail) = bytes.split_first()?;
     let Some((tail_len, second_min, second_max)) = shape(lead) else {

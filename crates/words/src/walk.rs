@@ -1,13 +1,13 @@
-//! Text to words in buckets: what a word is, and the fast ways to find all of them.
+//! Text to words in buckets: the definition of a word, and the fast ways to find words.
 //!
-//! * [`take`](Walk::take), one unit: the definition.
-//! * [`take_runs`](Walk::take_runs), the words of a chunk, by the runs of bits in its word mask.
-//!   Where a letter changes its length in lower case, unit by unit instead.
-//! * [`Partitioner::partition`], the words of many chunks, for few buckets.
-//! * [`finish_word`](Walk::finish_word), the rest of the word in which a split ends.
+//! * [`take`](Walk::take) takes one unit: the definition.
+//! * [`take_runs`](Walk::take_runs) takes the words of a chunk by the runs of bits in its word
+//!   mask; where a letter changes its length in lower case, `take_units` takes them unit by unit.
+//! * [`Partitioner::partition`] takes the words of many chunks, for few buckets.
+//! * [`finish_word`](Walk::finish_word) takes the rest of the word in which a split ends.
 //!
-//! All of them leave the same in the buckets. The text may be cut anywhere between two calls, but
-//! for a character, which the caller gives whole.
+//! The result in the buckets is the same for all. Calls may cut a text anywhere but inside a
+//! character.
 //!
 //! # Invariants
 //!
@@ -29,7 +29,7 @@ use crate::utf8::{Unit, next_unit};
 #[derive(Debug)]
 pub(crate) struct Walk {
     pub(crate) rules: Rules,
-    /// For few buckets; used where the level can.
+    /// Present for few buckets; used at levels that compress.
     partitioner: Option<Partitioner>,
     pub(crate) buckets: Buckets,
     pub(crate) invalid_bytes: u64,
@@ -48,7 +48,7 @@ impl Walk {
         }
     }
 
-    /// As [`new`](Self::new), in the room that this one has: its buckets need not grow again.
+    /// As [`new`](Self::new), in the memory of this one: its buckets need not grow again.
     pub(crate) fn anew(mut self) -> Self {
         self.buckets.empty();
         Self { invalid_bytes: 0, place: Place::Gap, ..self }
@@ -76,8 +76,8 @@ impl Walk {
         }
     }
 
-    /// Take the owned units of `text`: by partitioning if the level compresses and there are few
-    /// buckets. Returns the beginning of a character at its end.
+    /// Take the owned units of `text`, by partitioning if the level compresses and there are few
+    /// buckets. Returns the incomplete character at its end.
     #[inline(always)]
     pub(crate) fn take_all<'text, S: Simd>(
         &mut self,
@@ -97,7 +97,7 @@ impl Walk {
                 self.place = done.place;
                 rest = &rest[done.len..];
             }
-            // All of it, or what partitioning leaves: less than a chunk, or letters that grow.
+            // Everything, or what partitioning leaves: less than a chunk, or letters that grow.
             let mut masks = find_masks(simd, self.rules.words, rest);
             if masks.len == 0 {
                 break;
@@ -111,8 +111,8 @@ impl Walk {
         rest
     }
 
-    /// Take units that are not owned, of `text`, up to the end of the open word, if there is one.
-    /// Returns the beginning of a character at the end of `text`, if the word is still open there.
+    /// Take units of `text`, which are not owned, up to the end of the open word, if one is open.
+    /// Returns the incomplete character at the end of `text` if the word is still open there.
     pub(crate) fn finish_word<'text>(&mut self, text: &'text [u8]) -> &'text [u8] {
         let mut rest = text;
         while let Place::Word { bucket } = self.place
@@ -138,7 +138,7 @@ impl Walk {
         self.place = Place::Gap;
     }
 
-    /// Take the owned units at the start of `text` that `masks` is about.
+    /// Take the owned units at the start of `text` that `masks` are about.
     #[inline(always)]
     fn take_masked<S: Simd>(&mut self, simd: S, text: &[u8], masks: &Masks) {
         if !self.rules.ignore_case {
@@ -150,7 +150,7 @@ impl Walk {
         }
     }
 
-    /// Put the runs of the word mask into their buckets, as they stand in `text`.
+    /// Put the runs of the word mask into their buckets, with the bytes that `text` has.
     #[inline(always)]
     fn take_runs(&mut self, text: &[u8], masks: &Masks) {
         self.invalid_bytes += u64::from(masks.invalid.count_ones());
@@ -185,8 +185,8 @@ impl Walk {
         }
     }
 
-    /// Take the owned units in `text[..len]` one by one. What stands behind them decides whether
-    /// the last of them is an invalid byte, so the text is not cut.
+    /// Take the owned units in `text[..len]` one by one. The bytes behind them decide whether the
+    /// last one is an invalid byte, so the text is not cut.
     #[cold]
     fn take_units(&mut self, text: &[u8], len: usize) {
         let mut at = 0;
@@ -197,7 +197,7 @@ impl Walk {
         }
     }
 
-    /// The bucket of the word at the start of `text`, which is as it will be written.
+    /// The bucket of the word at the start of `text`, which is in lower case if case is ignored.
     #[inline(always)]
     fn bucket_at(&self, text: &[u8]) -> u32 {
         self.buckets.of_ascii(text[0]).unwrap_or_else(|| self.bucket_at_non_ascii(text))

@@ -1,4 +1,4 @@
-//! What fuzzing found worth keeping about words, as ordinary tests.
+//! The seeds of fuzzing words, as ordinary tests.
 
 mod checks {
     pub mod counter;
@@ -10,7 +10,7 @@ mod naive;
 mod replay;
 
 #[test]
-fn seeds_are_separated_as_the_naive_twin_does() {
+fn seeds_have_the_words_that_the_oracle_finds() {
     replay::replay("tokenizer", checks::tokenizer::check);
 }
 

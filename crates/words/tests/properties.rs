@@ -1,10 +1,10 @@
-//! Everything the crate promises, against counters that are written as plainly as can be.
+//! Everything the crate promises, compared with counters that are written as plainly as can be.
 //!
-//! The oracle for text is in `naive`: where a split is cut, and in what blocks it comes, must not
-//! change a single word.
+//! The oracle for text is in `naive`: the cuts of splits and the sizes of blocks must not change a
+//! single word.
 //!
-//! A failure prints the smallest input it was seen with and keeps its seed beside this file;
-//! `PROPTEST_RNG_SEED=N` makes a run start from seed N.
+//! A failure prints the smallest input that it was seen with, and keeps its seed beside this file;
+//! `PROPTEST_RNG_SEED=N` starts a run from seed N.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -36,7 +36,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_without_any_sense_are_split_as_well(
+    fn random_bytes_are_split_as_well(
         file in vec(any::<u8>(), 0..200),
         cuts in vec(any::<Index>(), 0..6),
         blocks in blocks(),
@@ -85,7 +85,7 @@ proptest! {
 
     #[test]
     fn lines_that_fill_windows_are_counted_as_well(
-        // Some are longer than all that is looked at at once.
+        // Some lines are longer than a window.
         objects in vec((lines(), 1_usize..60, 0_usize..9000), 1..3),
         blocks in vec(3000_usize..20_000, 1..3),
     ) {
@@ -169,7 +169,7 @@ fn every_text_of_five_awkward_bytes_cut_everywhere() {
 fn giant_word_is_never_held() {
     const BLOCK: usize = 1 << 16;
     const WORD: u64 = 64 << 20;
-    // The letter whose lower case is longest beside itself: two bytes become three.
+    // The letter whose lower case grows most: two bytes become three.
     for (letter, lower_len) in [("x", 1), ("Ⱥ", 3)] {
         let block = letter.repeat(BLOCK / letter.len());
         let rules = Rules { words: WordRule::Letters, ignore_case: true };
@@ -177,7 +177,7 @@ fn giant_word_is_never_held() {
         tokenizer.begin(b"");
         let mut written = 0;
         for fed in 0..WORD / BLOCK as u64 {
-            // The second half of the word lies behind the end of the split.
+            // The second half of the word is behind the split.
             if fed < WORD / BLOCK as u64 / 2 {
                 tokenizer.feed(block.as_bytes());
             } else {
@@ -225,7 +225,7 @@ fn what_was_never_written_is_not_a_line() {
     }
 }
 
-/// Bytes that are pending in so many buckets together.
+/// The pending bytes of so many buckets together.
 fn pending(tokenizer: &Tokenizer, buckets: u32) -> usize {
     (0..buckets).map(|bucket| tokenizer.buckets().pending(bucket).len()).sum()
 }
@@ -262,12 +262,12 @@ fn check_lines(objects: &[Vec<u8>], blocks: &[usize]) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// Lines of few different bytes, in which the same words come again.
+/// Lines of few different bytes, in which words repeat.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     vec(select(b"aab\n\n\0\xFFqz".as_slice()), 0..300)
 }
 
-/// Text in which everything that is awkward about a word is near everything else.
+/// Text in which every awkward piece of a word is next to every other.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     vec(fragment(), 0..40).prop_map(|fragments| fragments.concat())
 }
@@ -303,12 +303,12 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         1 => strings(&wide_gaps),
         2 => select(broken.map(<[u8]>::to_vec).to_vec()),
         1 => vec(any::<u8>(), 1..4),
-        // Longer than the 64 bytes that are looked at together.
+        // Longer than the 64 bytes of a chunk.
         1 => (select(vec!["x", "É"]), 30_usize..150).prop_map(|(one, n)| one.repeat(n).into_bytes()),
     ]
 }
 
-/// Sizes on both sides of the 64 bytes that are looked at together, and of several times that.
+/// Sizes on both sides of the 64 bytes of a chunk, and of several chunks.
 fn blocks() -> impl Strategy<Value = Vec<usize>> {
     vec(prop_oneof![2 => 1_usize..90, 1 => 90_usize..400], 1..5)
 }

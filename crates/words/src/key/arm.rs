@@ -1,7 +1,7 @@
 //! Keys in the registers of aarch64.
 //!
-//! What is unsafe here is executing instructions that a CPU may lack, which the token of the level
-//! proves that it has, and reading and writing arrays through pointers to them.
+//! Two things are unsafe here: executing instructions that a CPU may lack, and the token of the
+//! level proves that it has them; and reading and writing arrays through pointers to them.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::hash::GOLDEN;
 
-/// A key that is loaded, and whether it is another.
+/// A loaded key, and whether it equals another.
 struct Load<'a, K> {
     window: &'a Window,
     start: u16,
@@ -90,7 +90,7 @@ fn key_is_a_word_a_newline_and_zeros() {
 }
 
 #[test]
-fn lines_are_parted_by_their_lengths_at_every_level() {
+fn lines_are_parted_by_length_at_every_level() {
     let mut random = 1_u64;
     for count in (0..=GROUP).cycle().take(100 * GROUP) {
         let mut ends = [u16::MAX; GROUP + 1];

@@ -1,7 +1,7 @@
 //! Keys in the registers of x86-64.
 //!
-//! What is unsafe here is executing instructions that a CPU may lack, which the token of the level
-//! proves that it has, and reading and writing arrays through pointers to them.
+//! Two things are unsafe here: executing instructions that a CPU may lack, and the token of the
+//! level proves that it has them; and reading and writing arrays through pointers to them.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 
@@ -137,7 +137,7 @@ fn write_ends_avx512(base: u16, newlines: u64, ends: &mut [u16; CHUNK]) {
     let found = _mm512_maskz_compress_epi8(newlines, load_chunk(&POSITIONS));
     let (low, high) = (_mm512_castsi512_si256(found), _mm512_extracti64x4_epi64::<1>(found));
     let halves = ends.as_mut_ptr().cast::<__m512i>();
-    // SAFETY: `ends` has room for two times 32 positions, and these stores ask for no alignment.
+    // SAFETY: `ends` has two times 32 positions, and these stores ask for no alignment.
     unsafe {
         _mm512_storeu_si512(halves, _mm512_add_epi16(_mm512_cvtepu8_epi16(low), base));
         _mm512_storeu_si512(halves.add(1), _mm512_add_epi16(_mm512_cvtepu8_epi16(high), base));
@@ -160,14 +160,14 @@ fn part_avx2(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3])
         // There is no unsigned comparison: x <= 7 when the lesser of x and 7 is x.
         let tiny = _mm_cmpeq_epi16(_mm_min_epu16(lens, _mm_set1_epi16(TINY as i16)), lens);
         let short = _mm_cmpeq_epi16(_mm_min_epu16(lens, _mm_set1_epi16(SHORT as i16)), lens);
-        // A byte for each lane, and of them a bit: tiny ones below, up to short ones above.
+        // A byte for each lane, and a bit of each byte: tiny ones below, up to short ones above.
         let both = _mm_movemask_epi8(_mm_packs_epi16(tiny, short)).cast_unsigned();
         let all = 0xFF >> LANES.saturating_sub(count - at);
         let (tiny, up_to_short) = (both & all, both >> LANES & all);
         let parts = [(bits, tiny), (lens, up_to_short & !tiny), (lens, all & !up_to_short)];
         for ((slices, count), (sizes, mask)) in slices.iter_mut().zip(&mut counts).zip(parts) {
             let order = load(&PACKED[mask as usize]);
-            // So many came before at most: there is room for eight more.
+            // At most so many came before: eight more fit.
             let from = *count % GROUP;
             if let Some(slices) = slices.starts[from..].first_chunk_mut() {
                 store_lanes(slices, _mm_shuffle_epi8(starts, order));
@@ -221,8 +221,8 @@ fn store_lanes(lanes: &mut [u16; LANES], register: __m128i) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
 fn part_avx512(ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -> [usize; 3] {
     let ends = ends.as_ptr().cast::<__m512i>();
-    // SAFETY: these are two times 32 ends, of which all but the first and the last are the same,
-    // and these loads ask for no alignment.
+    // SAFETY: these are two times 32 ends, which overlap in all but the first and the last, and
+    // these loads ask for no alignment.
     let (before, ends) =
         unsafe { (_mm512_loadu_si512(ends), _mm512_loadu_si512(ends.byte_add(size_of::<u16>()))) };
     let starts = _mm512_add_epi16(before, _mm512_set1_epi16(1));
@@ -239,7 +239,7 @@ fn part_avx512(ends: &[u16; GROUP + 1], count: usize, slices: [Slices<'_>; 3]) -
         if mask != 0 {
             let starts = _mm512_maskz_compress_epi16(mask, starts);
             let sizes = _mm512_maskz_compress_epi16(mask, sizes);
-            // SAFETY: either has room for 32 numbers, and these stores ask for no alignment.
+            // SAFETY: each slice has 32 numbers, and these stores ask for no alignment.
             unsafe {
                 _mm512_storeu_si512(slices.starts.as_mut_ptr().cast(), starts);
                 _mm512_storeu_si512(slices.sizes.as_mut_ptr().cast(), sizes);

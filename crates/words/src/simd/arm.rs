@@ -1,7 +1,7 @@
 //! The level of aarch64.
 //!
-//! What is unsafe here is of two kinds: executing instructions that a CPU may lack, which the
-//! token proves that it has, and reading a chunk through pointers into it.
+//! Two things are unsafe here: executing instructions that a CPU may lack, and the token proves
+//! that it has them; and reading a chunk through pointers into it.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 
@@ -10,13 +10,13 @@ use std::arch::is_aarch64_feature_detected;
 
 use super::{CHUNK, Kernel, Scalar, Simd};
 
-/// The CPU has NEON, as nearly all have, and AES, which is missing in a Raspberry Pi 4. Its first
-/// byte is the lowest: what is here takes a register for the number that its bytes are.
+/// The CPU has NEON, as nearly all have, and AES, which a Raspberry Pi 4 lacks. It is
+/// little-endian: the code here treats a register as the number that its bytes are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Neon(());
 
 impl Neon {
-    /// A token, if this CPU deserves it.
+    /// A token, if this CPU has the instructions.
     pub(super) fn detect() -> Option<Self> {
         let has_all = cfg!(target_endian = "little")
             && is_aarch64_feature_detected!("neon")
@@ -117,8 +117,8 @@ fn quarters(chunk: &[u8; CHUNK]) -> [uint8x16_t; 4] {
     unsafe { [0, 16, 32, 48].map(|at| vld1q_u8(first.add(at))) }
 }
 
-/// One bit of each byte; all bits of a byte are the same. There is no such instruction: each byte
-/// keeps the bit of its place among eight, and neighbours are added until eight are one.
+/// One bit of each byte; all bits of a byte are the same. ARM has no instruction for it: each byte
+/// keeps the bit of its position among eight, and neighbours are added until eight are one.
 #[inline]
 #[target_feature(enable = "neon")]
 fn join(found: [uint8x16_t; 4]) -> u64 {

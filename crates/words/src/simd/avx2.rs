@@ -1,11 +1,10 @@
-//! Partitioning on CPUs that have AVX2 and not AVX-512: most of them.
+//! Compressing on CPUs that have AVX2 and not AVX-512: most of them.
 //!
-//! Two things that a chunk of AVX-512 does in one instruction are built from small ones here.
-//! Looking up: a shuffle looks at four bits of an index, and sixteen bytes of a table. Leaving out
-//! bytes: a table says for each eight bits of a mask which shuffle moves the bytes of these bits
-//! together.
+//! Two single instructions of AVX-512 are built from small ones here. Table lookup: a shuffle takes
+//! four bits of an index and sixteen bytes of a table. Compressing: a table holds, for each eight
+//! bits of a mask, the shuffle that moves the bytes of these bits together.
 //!
-//! What is unsafe here is as in `x86.rs`.
+//! The same things are unsafe as in `x86.rs`.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 
@@ -16,7 +15,7 @@ use super::{Avx2, CHUNK, Compress};
 
 impl Compress for Avx2 {
     /// With 6 it takes 0.85 of walking in source text, with 7 0.95, on a CPU (Zen 4) that does more
-    /// at once than most of those that this is for.
+    /// at once than most CPUs that run this level.
     const BUCKETS_MAX: usize = 6;
 
     const SKIPS_EMPTY_CHUNKS: bool = true;
@@ -58,11 +57,11 @@ impl Compress for Avx2 {
         }
     }
 
-    type Ascii = Nibbles;
+    type AsciiTable = Nibbles;
 
     #[inline(always)]
-    fn ascii(self, classes: &[[u8; CHUNK]; 2], count: u8) -> Nibbles {
-        let [low, high] = classes;
+    fn ascii_table(self, numbers: &[[u8; CHUNK]; 2], count: u8) -> Nibbles {
+        let [low, high] = numbers;
         let mut tens = [0; 16];
         for (at, class) in low.iter().chain(high).step_by(16).enumerate() {
             tens[at] = *class;
@@ -88,7 +87,7 @@ impl Compress for Avx2 {
     fn shift(self, [low, high]: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: as above.
         unsafe {
-            // For each sixteen bytes those that stand behind them; behind the last, zeros.
+            // For each sixteen bytes the sixteen behind them; behind the last, zeros.
             let behind_low = _mm256_permute2x128_si256::<0x21>(low, high);
             let behind_high = _mm256_permute2x128_si256::<0x81>(high, high);
             [_mm256_alignr_epi8::<1>(behind_low, low), _mm256_alignr_epi8::<1>(behind_high, high)]
@@ -154,10 +153,10 @@ impl Compress for Avx2 {
     ) {
         outputs.take_chunk();
         // SAFETY: the token says that the CPU has AVX2 and POPCNT. One was taken off, and there is
-        // one call for each lane.
+        // one call for each output.
         unsafe {
-            // Written out: the compiler unrolls no loop of so much, and then it would begin with
-            // the mask of each lane anew (1.1 x with four, 1.2 x with eight).
+            // Written out: the compiler does not unroll so long a loop, and would then compute the
+            // mask of each bucket from nothing (1.1 x with four, 1.2 x with eight).
             compress_to(outputs, bytes, &mask, 0);
             compress_to(outputs, bytes, &mask, 1);
             compress_to(outputs, bytes, &mask, 2);
@@ -166,8 +165,8 @@ impl Compress for Avx2 {
             compress_to(outputs, bytes, &mask, 5);
             compress_to(outputs, bytes, &mask, 6);
             compress_to(outputs, bytes, &mask, 7);
-            for lane in 8..BUCKETS {
-                compress_to(outputs, bytes, &mask, lane);
+            for bucket in 8..BUCKETS {
+                compress_to(outputs, bytes, &mask, bucket);
             }
         }
     }
@@ -178,8 +177,8 @@ impl Compress for Avx2 {
     }
 }
 
-/// What a count leaves of bytes of ASCII: of sixteen times their upper four bits, and of the lower
-/// four. Of the sum of both it leaves no more than itself taken off once.
+/// The bytes of ASCII modulo a count: the remainders of sixteen times their upper four bits, and of
+/// the lower four. The sum of both is reduced by subtracting the count once.
 #[derive(Clone, Copy)]
 pub(crate) struct Nibbles {
     tens: __m256i,
@@ -192,10 +191,10 @@ impl Nibbles {
     #[target_feature(enable = "avx2")]
     fn look_up(self, bytes: __m256i) -> __m256i {
         let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0xF));
-        // The shuffle looks at the lower four bits, and the highest, which is not set.
+        // The shuffle takes the lower four bits, and the highest, which is not set.
         let ones = _mm256_shuffle_epi8(self.ones, bytes);
         let sum = _mm256_add_epi8(_mm256_shuffle_epi8(self.tens, upper), ones);
-        // Less than the count: then this is more than the sum, for it begins again at 255.
+        // A sum below the count stays as it is: minus the count it wraps around, and is larger.
         _mm256_min_epu8(sum, _mm256_sub_epi8(sum, self.count))
     }
 }
@@ -213,12 +212,12 @@ fn look_up(table: [__m256i; 2], index: [__m256i; 2]) -> [__m256i; 2] {
     [look_up_half(quarters, index[0]), look_up_half(quarters, index[1])]
 }
 
-/// The bytes at each index in a table of four times sixteen bytes, of which each is here twice.
+/// The bytes at each index in a table of four quarters of sixteen bytes, each here twice.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn look_up_half(quarters: [__m256i; 4], index: __m256i) -> __m256i {
     let within = _mm256_and_si256(index, _mm256_set1_epi8(0xF));
-    // A blend looks at the highest bits: they are the fifth and the sixth of the index.
+    // A blend takes the highest bits: they are the fifth and the sixth of the index.
     let odd = _mm256_slli_epi16::<3>(index);
     let upper = _mm256_slli_epi16::<2>(index);
     let [a, b, c, d] = [
@@ -243,47 +242,46 @@ fn lower_half(bytes: __m256i) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn spread(mask: u32) -> __m256i {
     let mask = _mm256_set1_epi32(mask as i32);
-    // Each byte of the mask eight times, and in each of the eight another bit.
+    // Each byte of the mask eight times, and another bit of it in each of the eight.
     let bytes =
         _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
     let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
     _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(mask, bytes), bit), bit)
 }
 
-/// Append to the room of `lane`, if there is one, the bytes of its mask.
+/// Append the bytes of the mask of `bucket` to its output, if there is one.
 ///
 /// # Safety
 ///
 /// The CPU has AVX2 and POPCNT. The caller has taken one off `chunks_left`, and calls this once for
-/// each lane.
+/// each bucket.
 #[inline(always)]
 unsafe fn compress_to<const BUCKETS: usize>(
     outputs: &mut Outputs<'_, BUCKETS>,
     bytes: [__m256i; 2],
     mask: &impl Fn(usize) -> u64,
-    lane: usize,
+    bucket: usize,
 ) {
-    // More than half of them are used; of these the compiler need not ask.
-    if lane < BUCKETS && (2 * lane <= BUCKETS || lane < outputs.used) {
-        // SAFETY: the lane is used, and there was room for one chunk more than `chunks_left`.
-        outputs.ends[lane] = unsafe { compress(outputs.ends[lane], bytes, mask(lane)) };
+    // More than half of them are used: for these the comparison is left out at compile time.
+    if bucket < BUCKETS && (2 * bucket <= BUCKETS || bucket < outputs.used) {
+        // SAFETY: the output is used, and one chunk more than `chunks_left` fitted into it.
+        outputs.ends[bucket] = unsafe { compress_chunk(outputs.ends[bucket], bytes, mask(bucket)) };
     }
 }
 
-/// Append to what ends at `end` the bytes of `mask`, eight by eight. Returns where it ends then.
+/// Append the bytes of `mask` at `end`, eight by eight. Returns the new end.
 ///
 /// # Safety
 ///
-/// There is room for a chunk behind `end`.
+/// A chunk fits behind `end`.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn compress(mut end: *mut u8, bytes: [__m256i; 2], mask: u64) -> *mut u8 {
+unsafe fn compress_chunk(mut end: *mut u8, bytes: [__m256i; 2], mask: u64) -> *mut u8 {
     for (eight, kept) in eights(bytes).into_iter().zip(mask.to_le_bytes()) {
-        let shuffle = &COMPRESS[usize::from(kept)];
-        // SAFETY: this load wants eight bytes, and there they are. The store: of the groups before
-        // this one, no more bytes were kept than they have, so that eight more end within the chunk
-        // that there is room for; the last begins at 56 at most. As few are kept of all groups, so
-        // that `end` never leaves the room.
+        let shuffle = &COMPRESSING[usize::from(kept)];
+        // SAFETY: the load takes eight bytes, and the shuffle has eight. The store: each group
+        // before this one has kept at most its eight bytes, so that eight more end within the chunk
+        // that fits behind `end`; the last begins at 56 at most. So `end` never leaves the output.
         unsafe {
             let shuffle = _mm_loadl_epi64(shuffle.as_ptr().cast());
             _mm_storel_epi64(end.cast(), _mm_shuffle_epi8(eight, shuffle));
@@ -312,22 +310,22 @@ fn eights([low, high]: [__m256i; 2]) -> [__m128i; 8] {
 }
 
 /// The shuffle for each mask: the indexes of its bits.
-static COMPRESS: [[u8; 8]; 256] = {
-    let mut together = [[0; 8]; 256];
+static COMPRESSING: [[u8; 8]; 256] = {
+    let mut shuffles = [[0; 8]; 256];
     let mut mask = 0;
     while mask < 256 {
         let mut kept = 0;
         let mut bit = 0;
         while bit < 8 {
             if mask >> bit & 1 == 1 {
-                together[mask][kept] = bit as u8;
+                shuffles[mask][kept] = bit as u8;
                 kept += 1;
             }
             bit += 1;
         }
         mask += 1;
     }
-    together
+    shuffles
 };
 
 /// The same sixteen bytes twice.

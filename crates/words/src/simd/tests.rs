@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// All answers about one chunk.
-struct Questions<'a>(&'a [u8; CHUNK]);
+/// All masks of one chunk.
+struct AllMasks<'a>(&'a [u8; CHUNK]);
 
-impl<S: Simd> Kernel<S> for Questions<'_> {
+impl<S: Simd> Kernel<S> for AllMasks<'_> {
     type Output = [u64; 6];
 
     #[inline(always)]
@@ -23,7 +23,7 @@ impl<S: Simd> Kernel<S> for Questions<'_> {
 }
 
 #[test]
-fn scalar_level_says_what_the_bytes_are() {
+fn scalar_masks_are_what_std_says_of_the_bytes() {
     for (at, byte) in every_byte_everywhere() {
         for background in [b'.', 0x80] {
             let mut chunk = [background; CHUNK];
@@ -40,41 +40,41 @@ fn scalar_level_says_what_the_bytes_are() {
                 bits(|byte| byte == 0xC3),
                 bits(|byte| byte >= 0xE0),
             ];
-            assert_eq!(Level::Scalar.run(Questions(&chunk)), expected, "{byte:#x} at {at}");
+            assert_eq!(Level::Scalar.run(AllMasks(&chunk)), expected, "{byte:#x} at {at}");
         }
     }
 }
 
 #[test]
-fn every_level_says_what_the_scalar_one_does() {
+fn masks_of_every_level_are_those_of_the_scalar_one() {
     let levels = Level::all();
     for (at, byte) in every_byte_everywhere() {
         for background in [b'a', b' ', b'\n', 0xC3, 0xFF] {
             let mut chunk = [background; CHUNK];
             chunk[at] = byte;
-            let expected = Level::Scalar.run(Questions(&chunk));
+            let expected = Level::Scalar.run(AllMasks(&chunk));
             for level in &levels {
-                let found = level.run(Questions(&chunk));
+                let found = level.run(AllMasks(&chunk));
                 assert_eq!(found, expected, "{level:?}: {byte:#x} at {at} in {background:#x}");
             }
         }
     }
 }
 
-/// All that a partitioner does with chunks: each outcome, and the bits that were found.
-struct Moves<'a>(&'a [u8; CHUNK], u64);
+/// Everything that [`Compress`] does with one chunk: the bytes of each result, and a mask.
+struct Compressed<'a>(&'a [u8; CHUNK], u64);
 
-impl<S: Simd> Kernel<S> for Moves<'_> {
+impl<S: Simd> Kernel<S> for Compressed<'_> {
     type Output = Option<([[u8; CHUNK]; 8], u64)>;
 
     #[inline(always)]
     fn run(self, simd: S) -> Self::Output {
-        simd.compressing().map(|simd| moves(simd, self.0, self.1))
+        simd.compressing().map(|simd| compressed(simd, self.0, self.1))
     }
 }
 
 #[inline(always)]
-fn moves<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8], u64) {
+fn compressed<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK]; 8], u64) {
     let low = simd.load(&std::array::from_fn(|at| at as u8 ^ 0x15));
     let high = simd.load(&std::array::from_fn(|at| at as u8 ^ 0xA7));
     let bytes = simd.load(chunk);
@@ -83,9 +83,9 @@ fn moves<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK];
     *look_up = store(simd, u64::MAX, simd.look_up(low, bytes));
     *both = store(simd, u64::MAX, simd.look_up_both(low, high, bytes));
     let count = 1 + (mask % PARTITIONED_BUCKETS_MAX as u64) as u8;
-    let classes = [0, 64].map(|first| std::array::from_fn(|at| (first + at as u8) % count));
+    let numbers = [0, 64].map(|first| std::array::from_fn(|at| (first + at as u8) % count));
     let low_bits = simd.load(&chunk.map(|byte| byte & 0x7F));
-    let found = simd.look_up_ascii(simd.ascii(&classes, count), low_bits);
+    let found = simd.look_up_ascii(simd.ascii_table(&numbers, count), low_bits);
     *ascii = store(simd, u64::MAX, found);
     // The last byte may be anything.
     *shift = store(simd, u64::MAX >> 1, simd.shift(bytes));
@@ -99,30 +99,30 @@ fn moves<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CHUNK];
 /// The bytes of `mask`, and zeros behind them.
 #[inline(always)]
 fn store<S: Compress>(simd: S, mask: u64, bytes: S::Bytes) -> [u8; CHUNK] {
-    let mut room = [0; CHUNK];
-    let mut outputs = simd.outputs([Some(room.as_mut_slice())]);
+    let mut output = [0; CHUNK];
+    let mut outputs = simd.outputs([Some(output.as_mut_slice())]);
     simd.compress(&mut outputs, bytes, |_| mask);
     let [written] = simd.written(outputs);
-    room[written..].fill(0);
-    room
+    output[written..].fill(0);
+    output
 }
 
 #[test]
-fn every_level_that_compresses_does_what_the_scalar_twin_does() {
+fn every_level_that_compresses_does_as_the_scalar_one() {
     for (at, byte) in every_byte_everywhere() {
         let mut chunk = std::array::from_fn(|index| (3 * at + 5 * index) as u8);
         chunk[at] = byte;
         let mask = u64::from_le_bytes([byte, 0xFF, 0, at as u8, 0x5A, !byte, 0x80, 0x0F]);
-        let expected = moves(Scalar, &chunk, mask);
+        let expected = compressed(Scalar, &chunk, mask);
         for level in Level::all() {
-            if let Some(found) = level.run(Moves(&chunk, mask)) {
+            if let Some(found) = level.run(Compressed(&chunk, mask)) {
                 assert_eq!(found, expected, "{level:?}: {byte:#x} at {at}");
             }
         }
     }
 }
 
-/// What is in so many of `BUCKETS` outputs after some chunks, which differ, as do the masks.
+/// The contents of `used` of `BUCKETS` outputs after some chunks, which differ, as do the masks.
 struct Fill<const BUCKETS: usize> {
     used: usize,
     chunks: usize,
@@ -145,9 +145,9 @@ impl<const BUCKETS: usize> Fill<BUCKETS> {
         let mut outputs = simd.outputs::<BUCKETS>([(); BUCKETS].map(|()| absent.next()));
         for number in 0..self.chunks as u64 {
             let bytes = simd.load(&std::array::from_fn(|at| number as u8 ^ at as u8));
-            simd.compress(&mut outputs, bytes, |lane| match lane {
+            simd.compress(&mut outputs, bytes, |bucket| match bucket {
                 0 => u64::MAX,
-                _ => 0x5DEE_CE66_D1A4_B5C7_u64.rotate_left(lane as u32) << number,
+                _ => 0x5DEE_CE66_D1A4_B5C7_u64.rotate_left(bucket as u32) << number,
             });
         }
         let written = simd.written(outputs);
@@ -192,7 +192,7 @@ impl<S: Simd> Kernel<S> for Add {
 }
 
 #[test]
-fn sum_carries_as_on_paper() {
+fn carry_is_that_of_long_addition() {
     let numbers = [0, 1, 2, u64::MAX / 2, 1 << 63, u64::MAX - 1, u64::MAX];
     for (left, right) in numbers.iter().flat_map(|&left| numbers.map(|right| (left, right))) {
         for carry in [0, 1] {
@@ -220,7 +220,7 @@ impl<S: Simd> Kernel<S> for Leads<'_> {
 }
 
 #[test]
-fn every_level_finds_every_character_or_leaves_it_to_others() {
+fn every_level_finds_every_character_or_is_unsure_of_it() {
     let characters: Vec<_> = ('\u{80}'..'\u{1_0000}').collect();
     for first in 0..3 {
         for few in characters[first..].chunks(CHUNK / 3) {

@@ -1,7 +1,7 @@
 //! The levels of x86-64.
 //!
-//! What is unsafe here is of two kinds: executing instructions that a CPU may lack, which the
-//! token proves that it has, and reading and writing chunks through pointers to them.
+//! Two things are unsafe here: executing instructions that a CPU may lack, and the token proves
+//! that it has them; and reading and writing chunks through pointers to them.
 
 #![expect(unsafe_code, reason = "instructions that not every CPU has")]
 
@@ -23,7 +23,7 @@ pub struct Avx2(());
 pub struct Avx512(());
 
 impl Avx2 {
-    /// A token, if this CPU deserves it.
+    /// A token, if this CPU has the instructions.
     pub(super) fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("aes")
@@ -45,7 +45,7 @@ impl Avx2 {
 }
 
 impl Avx512 {
-    /// A token, if this CPU deserves it.
+    /// A token, if this CPU has the instructions.
     pub(super) fn detect() -> Option<Self> {
         let has_all = Avx2::detect().is_some()
             && is_x86_feature_detected!("avx512f")
@@ -236,7 +236,7 @@ impl Simd for Avx512 {
 impl Compress for Avx512 {
     const BUCKETS_MAX: usize = PARTITIONED_BUCKETS_MAX;
 
-    /// It is 1.05 x with the question.
+    /// 1.05 x with that branch.
     const SKIPS_EMPTY_CHUNKS: bool = false;
 
     type Bytes = __m512i;
@@ -265,11 +265,11 @@ impl Compress for Avx512 {
         unsafe { _mm512_permutex2var_epi8(low, index, high) }
     }
 
-    type Ascii = [__m512i; 2];
+    type AsciiTable = [__m512i; 2];
 
     #[inline(always)]
-    fn ascii(self, classes: &[[u8; CHUNK]; 2], _: u8) -> [__m512i; 2] {
-        [self.load(&classes[0]), self.load(&classes[1])]
+    fn ascii_table(self, numbers: &[[u8; CHUNK]; 2], _: u8) -> [__m512i; 2] {
+        [self.load(&numbers[0]), self.load(&numbers[1])]
     }
 
     #[inline(always)]
@@ -333,12 +333,12 @@ impl Compress for Avx512 {
         mask: impl Fn(usize) -> u64,
     ) {
         outputs.take_chunk();
-        // SAFETY: one was taken off, and there is a call for each eight of them. Loops of eight are
+        // SAFETY: one was taken off, and there is a call for each eight outputs. Loops of eight are
         // short enough for the compiler to unroll them.
         unsafe { outputs.compress_eight::<0>(self, bytes, &mask) };
         if BUCKETS >= 8 {
-            // More ends than there are registers: where they are not in memory for good, they are
-            // moved there and back again all the time (1.15 x with sixteen).
+            // More ends than registers: unless they stay in memory, they are moved there and back
+            // all the time (1.15 x with sixteen).
             black_box(&mut outputs.ends);
         }
         if BUCKETS > 8 {
@@ -361,18 +361,18 @@ impl Compress for Avx512 {
 /// See [`Compress::add_with_carry`].
 #[inline(always)]
 pub(super) fn add_with_carry(left: u64, right: u64, carry: u8) -> (u64, u8) {
-    // The compiler would gather plain additions into vectors, at more than they cost.
+    // The compiler would gather plain additions into vectors, which costs more than the additions.
     let mut sum = 0;
     let carry = _addcarry_u64(carry, left, right, &mut sum);
     (sum, carry)
 }
 
-/// Outputs that are filled by less than they have. One look at a number says that there is room for
-/// a chunk in all of them.
+/// Outputs that are never filled to the end. One comparison tells that a chunk fits into all of
+/// them.
 ///
 /// # Invariants
 ///
-/// * Behind each of the first `used` of `ends` there is room for `chunks_left` chunks.
+/// * Behind each of the first `used` of `ends`, `chunks_left` chunks fit.
 /// * `used` is more than half of `BUCKETS`.
 pub(crate) struct Outputs<'a, const BUCKETS: usize> {
     starts: [*mut u8; BUCKETS],
@@ -385,25 +385,25 @@ pub(crate) struct Outputs<'a, const BUCKETS: usize> {
 impl<'a, const BUCKETS: usize> Outputs<'a, BUCKETS> {
     #[inline(always)]
     pub(super) fn new(outputs: [Option<&'a mut [u8]>; BUCKETS]) -> Self {
-        let used = outputs.iter().take_while(|room| room.is_some()).count();
-        assert!(2 * used > BUCKETS, "{used} outputs for {BUCKETS} lanes");
+        let used = outputs.iter().take_while(|output| output.is_some()).count();
+        assert!(2 * used > BUCKETS, "{used} outputs for {BUCKETS} buckets");
         let chunks_left =
-            outputs.iter().flatten().map(|room| room.len() / CHUNK).min().unwrap_or(0);
-        let starts = outputs.map(|room| room.map_or(null_mut(), <[u8]>::as_mut_ptr));
+            outputs.iter().flatten().map(|output| output.len() / CHUNK).min().unwrap_or(0);
+        let starts = outputs.map(|output| output.map_or(null_mut(), <[u8]>::as_mut_ptr));
         Self { starts, ends: starts, used, chunks_left, outputs: PhantomData }
     }
 
-    /// Take one off `chunks_left`, for a chunk in each room.
+    /// Take one off `chunks_left`, for a chunk in each output.
     #[inline(always)]
     pub(super) fn take_chunk(&mut self) {
-        assert!(self.chunks_left > 0, "no room for a chunk in one of {}", self.used);
+        assert!(self.chunks_left > 0, "no space for a chunk in one of {}", self.used);
         self.chunks_left -= 1;
     }
 
-    /// How many bytes are in each room.
+    /// How many bytes are in each output.
     #[inline(always)]
     pub(super) fn written(self) -> [usize; BUCKETS] {
-        std::array::from_fn(|lane| self.ends[lane].addr() - self.starts[lane].addr())
+        std::array::from_fn(|bucket| self.ends[bucket].addr() - self.starts[bucket].addr())
     }
 
     /// Append to eight of the outputs, from `FIRST` on, the bytes of their masks.
@@ -418,14 +418,14 @@ impl<'a, const BUCKETS: usize> Outputs<'a, BUCKETS> {
         bytes: __m512i,
         mask: &impl Fn(usize) -> u64,
     ) {
-        for lane in FIRST..BUCKETS.min(FIRST + 8) {
-            if 2 * lane > BUCKETS && lane >= self.used {
+        for bucket in FIRST..BUCKETS.min(FIRST + 8) {
+            if 2 * bucket > BUCKETS && bucket >= self.used {
                 return;
             }
-            let mask = mask(lane);
-            let end = &mut self.ends[lane];
-            // SAFETY: the token says that the CPU has AVX-512 VBMI2. The lane is used, and there
-            // was room for one chunk more than `chunks_left`; a mask has no more bits than that.
+            let mask = mask(bucket);
+            let end = &mut self.ends[bucket];
+            // SAFETY: the token says that the CPU has AVX-512 VBMI2. The output is used, and one
+            // chunk more than `chunks_left` fitted into it; a mask has no more bits than a chunk.
             unsafe {
                 _mm512_storeu_si512(end.cast(), _mm512_maskz_compress_epi8(mask, bytes));
                 *end = end.add(mask.count_ones() as usize);
@@ -468,10 +468,10 @@ fn equal_avx512(byte: u8, chunk: &[u8; CHUNK]) -> u64 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn find_leads_avx512(set: &CharSet, chunk: &[u8; CHUNK], two: u64, three: u64) -> (u64, u64) {
     let bytes = whole(chunk);
-    // Behind the last byte stands the first; no character that is asked about reaches so far.
+    // Behind the last byte is the first; no character of the masks reaches so far.
     let next = _mm512_permutexvar_epi8(whole(&NEXT), bytes);
-    // Five bits of the first byte and three of the second say which byte of a table, and three
-    // more which bit of it.
+    // Five bits of the first byte and three of the second are the index of a byte in a table, and
+    // three more of the second the index of a bit in it.
     let index = _mm512_ternarylogic_epi32::<0xCA>(
         _mm512_set1_epi8(0xF8_u8 as i8),
         _mm512_slli_epi16::<3>(bytes),

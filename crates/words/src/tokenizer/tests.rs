@@ -19,7 +19,7 @@ fn whitespace_makes_words_of_everything_else() {
 }
 
 #[test]
-fn lower_case_may_be_longer_and_need_not_be_alphabetic() {
+fn lower_case_may_be_longer_and_not_alphabetic() {
     check(LETTERS_LOWER, "İX ΣΑΣ ẞ", &["i\u{307}x", "σασ", "ß"]);
     // U+0307 on its own separates words; as a part of a lower-case letter it does not.
     check(LETTERS_LOWER, "x\u{307}Y", &["x", "y"]);
@@ -68,7 +68,7 @@ fn invalid_byte_ends_a_word_although_a_character_could_begin_with_it() {
 }
 
 #[test]
-fn split_inside_a_giant_word_emits_nothing_and_wants_nothing() {
+fn split_inside_a_giant_word_emits_nothing_and_needs_nothing() {
     let mut tokenizer = tokenizer(LETTERS, 1);
     tokenizer.begin(b"xxxx");
     tokenizer.feed(&[b'x'; 1000]);
@@ -79,7 +79,7 @@ fn split_inside_a_giant_word_emits_nothing_and_wants_nothing() {
 }
 
 #[test]
-fn split_wants_more_until_its_word_and_its_character_are_complete() {
+fn split_needs_more_until_its_word_and_its_character_are_complete() {
     let mut tokenizer = tokenizer(LETTERS, 1);
     tokenizer.begin(b"");
     tokenizer.feed(b"a \xF0\x9D");

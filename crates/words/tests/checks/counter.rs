@@ -6,7 +6,7 @@ use words::{Counter, Level, write_line};
 
 use crate::line::parse_line;
 
-/// What stands in front of the lines: two sizes of blocks, and a cut of two bytes.
+/// The bytes in front of the lines: two sizes of blocks, and a cut of two bytes.
 const HEAD: usize = 4;
 
 /// Reads the lines of `data` as two intermediates, and every line of the output again.

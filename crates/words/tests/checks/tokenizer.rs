@@ -1,8 +1,8 @@
-//! Any text, cut anywhere, in any blocks, has the words that its naive twin finds.
+//! Any text, cut anywhere, in any blocks, has the words that the oracle finds.
 
 use crate::naive::{ALL_RULES, check_splits};
 
-/// What stands in front of the text: which rules, how many buckets, two sizes of blocks, and three
+/// The bytes in front of the text: the rules, the number of buckets, two sizes of blocks, and three
 /// cuts of two bytes each.
 const HEAD: usize = 10;
 

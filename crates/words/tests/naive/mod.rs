@@ -1,7 +1,7 @@
 //! What the tokenizer must find, written as plainly as can be.
 //!
-//! It shares no code with the crate: it reads a whole file with `std`'s own decoder and knows
-//! neither splits nor blocks.
+//! It shares no code with the crate: it reads a whole file with the decoder of `std`, without
+//! splits and blocks.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -74,7 +74,7 @@ fn check_level(
     }
 }
 
-/// What a worker does with one split. Writes the buckets to `files` after every block.
+/// Read one split as a worker does. Writes the buckets to `files` after every block.
 pub fn read_split(
     tokenizer: &mut Tokenizer,
     file: &[u8],
