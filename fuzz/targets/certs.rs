@@ -1,4 +1,4 @@
-//! Fuzzes the certificates that somebody shows.
+//! Fuzzes the certificates that a peer presents.
 
 #![no_main]
 

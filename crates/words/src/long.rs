@@ -87,7 +87,7 @@ impl LongTable {
     }
 
     /// Bring into a cache what counting words with these hashes nearly always reads: their homes,
-    /// the slots behind in case that the homes are taken, and the words that seem to be at home.
+    /// the slots behind in case that the homes are taken, and the words that seem to be in them.
     fn touch(&mut self, hashes: &[u64]) {
         let mut homes = [LongSlot::FREE; BATCH];
         let mut touched = 0;

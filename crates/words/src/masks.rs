@@ -97,7 +97,7 @@ fn find_masks_non_ascii<S: Simd>(
     let from_e0 = simd.at_least(0xE0, chunk);
     let from_f0 = simd.at_least(0xF0, chunk);
     let tail = non_ascii & !from_c0;
-    // Bit i: byte i + n is a continuation byte, or lies behind these bytes.
+    // Bit i: byte i + n is a continuation byte, or is behind these bytes.
     let [tail1, tail2, tail3] = [1, 2, 3].map(|n| tail >> n | !low_bits(len.saturating_sub(n)));
     let mut two = simd.at_least(0xC2, chunk) & !from_e0 & tail1;
     let mut three = from_e0 & !from_f0 & tail1 & tail2;

@@ -124,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_read_lies_in_the_bytes(bytes: Vec<u8>, at in 0..100_usize) {
+        fn whatever_is_read_is_in_the_bytes(bytes: Vec<u8>, at in 0..100_usize) {
             if let Some(entry) = read_entry(&bytes, at) {
                 prop_assert!(at < entry.word.start && entry.word.end <= bytes.len());
             }

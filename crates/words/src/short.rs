@@ -4,8 +4,8 @@
 //! two, and no other memory. The same table counts tiny words with keys of eight bytes, and longer
 //! ones with keys of sixteen. The words of a table that fits in a cache are counted one by one: the
 //! CPU overlaps them by itself as long as it predicts the branches, and it does where nearly every
-//! word is found at home. In a larger table most words are cache misses, so there they are counted
-//! in batches: the homes of a whole batch are prefetched before the first one is read.
+//! word is found in its home. In a larger table most words are cache misses, so there they are
+//! counted in batches: the homes of a whole batch are prefetched before the first one is read.
 
 use crate::hash::Seed;
 use crate::key::{Key, KeySimd, hash_key};

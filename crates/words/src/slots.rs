@@ -169,7 +169,7 @@ pub(crate) fn seldom(tick: &mut impl FnMut()) -> impl FnMut() {
 const COMPARISONS_PER_TICK: u32 = 4096;
 
 /// How many of `slots` may be taken. A table that fits in a core's second-level cache stays half
-/// empty, so that words are found at home; a larger one saves memory.
+/// empty, so that words are found in their homes; a larger one saves memory.
 fn taken_max(slots: usize) -> usize {
     if slots <= ROOMY_SLOTS_MAX { slots / 2 } else { slots / 4 * 3 }
 }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn frequent_word_is_at_home() {
+    fn frequent_word_is_in_its_home() {
         let mut slots = Slots::new(1 << 10);
         for word in 1..100 {
             add(&mut slots, word);

@@ -52,7 +52,7 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Carry {
     bytes: [u8; 4],
-    /// Whether the byte at the same index lies in the split.
+    /// Whether the byte at the same index is in the split.
     owned: [bool; 4],
     len: usize,
 }
