@@ -259,6 +259,11 @@ impl Admission {
         }
     }
 
+    /// The worker that registered as this process.
+    pub(crate) fn worker_of(&self, instance: [u8; 16]) -> Option<WorkerId> {
+        self.by_instance.get(&instance).copied()
+    }
+
     /// `worker`, which people know as `known_as`, has violated the protocol.
     pub(crate) fn note_violation(
         &mut self,

@@ -227,7 +227,7 @@ impl Driver {
         match event {
             Event::Call(call) => self.handle_call(now, call),
             Event::CommitterDied => panic!("the committer panicked"),
-            Event::Died { name, death } => self.handle_died(now, &name, death),
+            Event::Died { instance, death } => self.handle_died(now, instance, death),
             Event::Finished(result) => self.shutdown.linger(now, result),
             Event::Published { attempt, result: Ok(()) } => self.handle_published(now, attempt),
             Event::Published { attempt, result: Err(cause) } => self.reject(now, attempt, cause),
@@ -492,10 +492,9 @@ impl Driver {
         verdict
     }
 
-    /// The worker process called `name` has died, as its parent process reports.
-    fn handle_died(&mut self, now: Time, name: &str, death: Death) {
-        // The name has a process id, and the system gives those out again: the last one is meant.
-        if let Some(worker) = self.members.roster.note_death(name, death) {
+    /// A worker process has died, as its parent process reports.
+    fn handle_died(&mut self, now: Time, instance: [u8; 16], death: Death) {
+        if let Some(worker) = self.members.note_death(instance, death) {
             tracing::info!("died {worker}");
             self.pending.take_poll(worker);
             self.sched.handle_died(now, worker);

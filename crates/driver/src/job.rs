@@ -51,18 +51,18 @@ pub(crate) struct BegunJob {
     pub(crate) inbox: mpsc::Receiver<Event>,
 }
 
-/// Tells a job that worker processes have died: for who has started them, and so sees it at once.
+/// Reports the deaths of worker processes: for their parent process, which sees them at once.
 #[derive(Clone)]
 pub struct Witness {
     events: mpsc::Sender<Event>,
 }
 
 impl Witness {
-    /// The worker process that registered as `name` is dead. What it was doing is given to another,
-    /// and its story says how it died.
-    pub async fn died(&self, name: String, death: Death) {
-        // If the job is over nobody needs to know.
-        let _ = self.events.send(Event::Died { name, death }).await;
+    /// The worker process that registered as `instance` is dead. Its task is reassigned, and the
+    /// story of its attempt says how it died.
+    pub async fn died(&self, instance: [u8; 16], death: Death) {
+        // A job that is over has no use for it.
+        let _ = self.events.send(Event::Died { instance, death }).await;
     }
 }
 
@@ -118,7 +118,7 @@ impl Prepared {
         Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
-    /// For whoever starts workers of this job.
+    /// For a parent process of workers of this job.
     pub fn witness(&self) -> Witness {
         Witness { events: self.begun.events.clone() }
     }

@@ -3,6 +3,7 @@
 //! The loop asks here whose call it hears. What follows for tasks that a worker holds is the
 //! scheduler's business: a [`Denial`] names the workers that are shut out, and the loop tells it.
 
+use journal::Death;
 use rpc::message::{Caller, Register, RegisterAnswer, Session};
 use rpc::{Peer, Refusal};
 use scheduler::{Time, WorkerId};
@@ -106,6 +107,14 @@ impl Members {
     /// `worker` has handed back an attempt that it has not begun.
     pub(crate) fn note_handed_back(&mut self, now: Time, worker: WorkerId) {
         self.admission.note_handed_back(now, worker);
+    }
+
+    /// The worker process that registered as `instance` has died. Returns its worker, unless it
+    /// never registered or was evicted.
+    pub(crate) fn note_death(&mut self, instance: [u8; 16], death: Death) -> Option<WorkerId> {
+        let worker = self.admission.worker_of(instance)?;
+        self.roster.note_death(worker, death);
+        Some(worker)
     }
 
     /// Whether `worker` may be given an attempt.

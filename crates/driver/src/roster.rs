@@ -78,13 +78,11 @@ impl Roster {
         self.entries.get(&worker).map_or(Time::default(), |entry| entry.last_call)
     }
 
-    /// The worker called `name` has died: the latest, if several had that name. Returns its number,
-    /// if it ever registered.
-    pub(crate) fn note_death(&mut self, name: &str, death: Death) -> Option<WorkerId> {
-        let (&worker, entry) =
-            self.entries.iter_mut().rev().find(|(_, entry)| entry.name == name)?;
-        entry.death.get_or_insert(death);
-        Some(worker)
+    /// The process of `worker` has died.
+    pub(crate) fn note_death(&mut self, worker: WorkerId, death: Death) {
+        if let Some(entry) = self.entries.get_mut(&worker) {
+            entry.death.get_or_insert(death);
+        }
     }
 
     /// How `worker` died, if its parent process saw it.

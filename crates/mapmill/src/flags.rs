@@ -287,6 +287,10 @@ pub(crate) struct WorkerFlags {
     #[arg(default_value = "256MiB")]
     memory: u64,
 
+    /// Register as worker process NUMBER of the parent process, which reports its death by it
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    instance: Option<u64>,
+
     #[command(flatten)]
     verbosity: VerbosityFlags,
 }
@@ -506,6 +510,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             driver,
             roots: worker::real_roots(&roots).map_err(Failure::start)?,
             name: certified_name(&credentials, std::process::id()),
+            instance: flags.instance.map(instance),
             driver_timeout: flags.driver_timeout,
             credentials,
             throttle: flags.throttle,
@@ -538,8 +543,13 @@ fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
 }
 
 /// What a worker process of this machine calls itself: `host:pid`.
-pub(crate) fn worker_name(pid: u32) -> String {
+fn worker_name(pid: u32) -> String {
     format!("{}:{pid}", host_name())
+}
+
+/// What worker process `number` of a parent process registers as.
+pub(crate) fn instance(number: u64) -> [u8; 16] {
+    u128::from(number).to_le_bytes()
 }
 
 /// What this machine calls itself.

@@ -22,6 +22,8 @@ pub(crate) struct Fleet {
     /// The job is told of every death: it need not wait for heartbeats that will not come.
     witness: driver::Witness,
     workers: JoinSet<Exit>,
+    /// How many were ever started; each has its number as its instance.
+    started: u64,
     /// Workers in a row that ended almost as soon as they had started.
     early_deaths: u32,
 }
@@ -39,6 +41,7 @@ struct Recipe {
 
 struct Exit {
     pid: u32,
+    instance: u64,
     lived: Duration,
     status: io::Result<ExitStatus>,
 }
@@ -63,19 +66,21 @@ impl Fleet {
         };
         let count = workers.count.get();
         let (witness, workers) = (prepared.witness(), JoinSet::new());
-        Ok(Self { recipe, count, witness, workers, early_deaths: 0 })
+        Ok(Self { recipe, count, witness, workers, started: 0, early_deaths: 0 })
     }
 
     fn add(&mut self) -> Result<(), Failure> {
+        self.started += 1;
+        let instance = self.started;
         let mut child = self
             .recipe
-            .start()
+            .start(instance)
             .map_err(|error| Failure::start(SystemError::new("start a worker process", error)))?;
         let started = Instant::now();
         self.workers.spawn(async move {
             let pid = child.id().unwrap_or(0);
             let status = child.wait().await;
-            Exit { pid, lived: started.elapsed(), status }
+            Exit { pid, instance, lived: started.elapsed(), status }
         });
         Ok(())
     }
@@ -125,8 +130,7 @@ impl Fleet {
                     Some(signal) => Death::Signalled { signal },
                     None => Death::Exited { exit_code: status.code().unwrap_or_default() },
                 };
-                // Before another is started, which may be given the same process id.
-                self.witness.died(flags::worker_name(exit.pid), death).await;
+                self.witness.died(flags::instance(exit.instance), death).await;
                 death.to_string()
             }
             Err(error) => error.to_string(),
@@ -143,9 +147,10 @@ impl Fleet {
 }
 
 impl Recipe {
-    fn start(&self) -> io::Result<Child> {
+    fn start(&self, instance: u64) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.arg("worker").arg("--driver").arg(&self.driver);
+        command.arg("--instance").arg(instance.to_string());
         // The driver is this process: when it is gone it does not come back at the same address.
         command.arg("--driver-timeout").arg("5");
         for root in &self.roots {

@@ -19,6 +19,9 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// The name for messages.
     pub name: String,
+    /// What tells this process from all other workers of the job, if its parent process has to
+    /// know it; otherwise it is drawn at random.
+    pub instance: Option<[u8; 16]>,
     /// How long to go on without a driver, once there was one.
     pub driver_timeout: Duration,
     /// What every call shows, if anything.

@@ -190,6 +190,7 @@ mod tests {
             driver: "host:1".to_owned(),
             roots: Vec::new(),
             name: "me".to_owned(),
+            instance: None,
             driver_timeout: 30 * SECOND,
             credentials: rpc::Credentials::default(),
             throttle: None,

@@ -82,9 +82,10 @@ struct Worker {
 impl Worker {
     fn new(config: Config, machine: Machine) -> Result<Self, WorkerError> {
         let client = (machine.connect)(&config).map_err(WorkerError::Address)?;
-        let mut instance = [0; 16];
-        (machine.random)(&mut instance)
-            .map_err(|source| WorkerError::System { operation: "get random numbers", source })?;
+        let instance = match config.instance {
+            Some(instance) => instance,
+            None => random_instance(&machine)?,
+        };
         let driver_timeout = DriverTimeout::new(&config);
         Ok(Self { config, machine, client, instance, driver_timeout })
     }
@@ -255,6 +256,14 @@ impl Worker {
 
 /// How long a worker that has nothing more to do here waits for its disk.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
+
+/// Tells this worker process from all others.
+fn random_instance(machine: &Machine) -> Result<[u8; 16], WorkerError> {
+    let mut instance = [0; 16];
+    (machine.random)(&mut instance)
+        .map_err(|source| WorkerError::System { operation: "get random numbers", source })?;
+    Ok(instance)
+}
 
 fn rules(rules: WordRules) -> words::Rules {
     words::Rules {

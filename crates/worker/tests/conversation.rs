@@ -536,6 +536,7 @@ impl Bench {
             driver: address.to_owned(),
             roots: self.roots(),
             name: "me".to_owned(),
+            instance: None,
             driver_timeout: self.driver_timeout,
             credentials: self.token.clone().into(),
             throttle: self.throttle,

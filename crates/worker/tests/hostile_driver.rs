@@ -513,6 +513,7 @@ impl Bench {
             driver: address,
             roots: self.roots.clone(),
             name: "me".to_owned(),
+            instance: None,
             driver_timeout: Duration::from_secs(30),
             credentials: None.into(),
             throttle: None,

@@ -18,8 +18,7 @@ pub(crate) enum Event {
     CommitterDied,
     /// A worker process is dead, as its parent process reports.
     Died {
-        /// As it registered.
-        name: String,
+        instance: [u8; 16],
         death: Death,
     },
     /// The committer has done its last errand.

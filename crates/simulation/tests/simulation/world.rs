@@ -149,6 +149,7 @@ impl World {
             driver: format!("{DRIVER}:{PORT}"),
             roots: vec![inputs, PathBuf::from(FILES)],
             name: worker_name(index),
+            instance: None,
             driver_timeout: Duration::from_secs(30),
             credentials: rpc::Credentials::default(),
             throttle: None,

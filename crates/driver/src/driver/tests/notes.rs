@@ -76,8 +76,8 @@ async fn worker_whose_death_was_seen_loses_its_task_at_once() {
     let task = bench.task(&victim).await;
     let answer = bench.next_task(&heir).await;
 
-    let (name, death) = ("host:1".to_owned(), Death::Signalled { signal: 9 });
-    assert!(bench.events.send(Event::Died { name, death }).await.is_ok());
+    let (instance, death) = ([1; 16], Death::Signalled { signal: 9 });
+    assert!(bench.events.send(Event::Died { instance, death }).await.is_ok());
 
     let Ok(TaskAnswer::Task(again)) = soon(answer).await else { panic!("a task expected") };
     assert_eq!(again.attempt, map(0, 1));
@@ -86,10 +86,10 @@ async fn worker_whose_death_was_seen_loses_its_task_at_once() {
     assert_eq!(told(bench.endings()), [expected]);
     assert_eq!(bench.status().await.attempts_lost, 1, "it counts, or it might go on for ever");
 
-    // One that never came, and one that had come and gone.
-    for name in ["host:9", "host:1"] {
-        let (name, death) = (name.to_owned(), Death::Exited { exit_code: 1 });
-        assert!(bench.events.send(Event::Died { name, death }).await.is_ok());
+    // A process that never registered, and one whose death is known.
+    for instance in [[9; 16], [1; 16]] {
+        let death = Death::Exited { exit_code: 1 };
+        assert!(bench.events.send(Event::Died { instance, death }).await.is_ok());
     }
     bench.assert_no_errand().await;
 }
