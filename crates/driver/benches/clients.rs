@@ -172,7 +172,7 @@ impl Worker {
     /// What the first attempt at each map task makes.
     fn stage_all(&self, tasks: u32) -> Result<(), Failed> {
         for task in 0..tasks {
-            let staging = layout::staging(&self.caller.session.0, &format!("m{task}.a0"));
+            let staging = layout::staging(&self.caller.session.0, layout::Phase::Map, task, 0);
             self.stage(&staging, &layout::intermediate(task, 0))?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use journal::{AttemptStory, Death, DiskFault, Journal, JournalError, Plan, Recovered};
 use rpc::{Credentials, ServeError};
-use scheduler::{JobFailure, Limits, Outcome, Scheduler};
+use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
 use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -303,8 +303,9 @@ impl fmt::Display for FailureText<'_> {
         write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
         for story in *attempts {
             let AttemptStory { number, worker, fate, .. } = story;
+            let attempt = AttemptId { task: *task, number: *number };
             let started = story.started.unwrap_or_default().as_secs_f64();
-            write!(f, "\n  {task}.a{number} on {worker}, started at {started:.1} s: {fate}")?;
+            write!(f, "\n  {attempt} on {worker}, started at {started:.1} s: {fate}")?;
         }
         write!(f, "\n  the whole story: mapmill why {} {task}", files.display())
     }

@@ -75,7 +75,11 @@ impl JobSpec {
 
     /// Where the objects of an attempt are staged.
     pub(crate) fn staging(&self, attempt: AttemptId) -> Staging {
-        layout::staging(&self.session.0, &attempt.to_string())
+        let phase = match attempt.task.phase {
+            Phase::Map => layout::Phase::Map,
+            Phase::Reduce => layout::Phase::Reduce,
+        };
+        layout::staging(&self.session.0, phase, attempt.task.index, attempt.number)
     }
 
     /// How many bytes of the input a task reads.

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use proptest::prelude::*;
 
-use crate::layout::{self, Folder, Name, Staging};
+use crate::layout::{self, Folder, Name, Phase, Staging};
 use crate::{Check, Digest, Durability, Local, Object, Store, StoreError, VerifiedReader};
 
 fn staged_bytes_are_invisible_until_they_are_published(store: &dyn Store) {
@@ -97,12 +97,12 @@ fn an_attempt_is_staged_once(store: &dyn Store) {
     assert!(matches!(again, Some(StoreError::AlreadyStaged { .. })), "{again:?}");
     // What was reported is still what is there.
     store.verify_staged(&attempt, &name, digest, Check::Checksum).unwrap();
-    store.stage(&layout::staging(JOB, "m0.a1")).unwrap();
-    store.stage(&layout::staging("job-2", "m0.a0")).unwrap();
+    store.stage(&staging(JOB, "m0.a1")).unwrap();
+    store.stage(&staging("job-2", "m0.a0")).unwrap();
 }
 
 fn nothing_is_created_in_an_attempt_that_was_not_staged(store: &dyn Store) {
-    let attempt = layout::staging(JOB, "m0.a0");
+    let attempt = staging(JOB, "m0.a0");
     let refusal = store.create(&attempt, &layout::output(0), Durability::Verified).err();
     assert!(matches!(refusal, Some(StoreError::NotStaged { .. })), "{refusal:?}");
 }
@@ -306,7 +306,7 @@ fn a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else(store: &dyn Store
     let name = layout::intermediate(0, 0);
     let mut digest = Digest::default();
     for (job, attempt) in [("job-1", "m0.a0"), ("job-1", "m1.a0"), ("job-2", "m0.a0")] {
-        let attempt = layout::staging(job, attempt);
+        let attempt = staging(job, attempt);
         store.stage(&attempt).unwrap();
         digest = stage_object(store, &attempt, &name, b"word\n");
     }
@@ -315,7 +315,7 @@ fn a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else(store: &dyn Store
     assert_eq!(store.sweep().unwrap(), 0);
 
     for (job, attempt) in [("job-1", "m0.a0"), ("job-1", "m1.a0"), ("job-2", "m0.a0")] {
-        let answer = store.publish(&layout::staging(job, attempt), &name, digest);
+        let answer = store.publish(&staging(job, attempt), &name, digest);
         assert!(matches!(answer, Err(StoreError::NotStaged { .. })), "{answer:?}");
     }
     check_content(store, &kept, b"word 1\n");
@@ -346,7 +346,7 @@ fn names_that_lead_out_of_the_store_cannot_be_made() {
     assert!(Name::parse("../escape").is_err());
     assert!(Name::parse("/escape").is_err());
     assert!(Name::parse(layout::journal().as_str()).is_err());
-    let attempt = layout::staging(JOB, "m0.a0");
+    let attempt = staging(JOB, "m0.a0");
     assert!(Staging::parse(&format!("{attempt}/..")).is_err());
     assert!(Staging::parse(&attempt.as_str().replace(JOB, "..")).is_err());
     assert_eq!(Staging::parse(attempt.as_str()), Ok(attempt));
@@ -380,9 +380,17 @@ proptest! {
 
 const JOB: &str = "6f1e-1";
 
+/// Of an attempt that is written as it is in messages: `m3.a0`.
+#[track_caller]
+fn staging(session: &str, attempt: &str) -> Staging {
+    let phase = if attempt.starts_with('m') { Phase::Map } else { Phase::Reduce };
+    let (task, number) = attempt[1..].split_once(".a").expect("an attempt is `m3.a0`, or `r3.a0`");
+    layout::staging(session, phase, task.parse().unwrap(), number.parse().unwrap())
+}
+
 #[track_caller]
 fn begin(store: &dyn Store, attempt: &str) -> Staging {
-    let staging = layout::staging(JOB, attempt);
+    let staging = staging(JOB, attempt);
     store.stage(&staging).unwrap();
     staging
 }

@@ -118,7 +118,7 @@ pub fn names(data: &[u8]) {
     if let Ok(staging) = &staging {
         assert!(name.is_err(), "a peer can name the staging folder {text:?}");
         let parts: Vec<_> = text.rsplit('/').collect();
-        assert_eq!(layout::staging(parts[1], parts[0]), *staging, "{text:?}");
+        assert_eq!(layout::staging_folder(parts[1], parts[0]), *staging, "{text:?}");
         assert_eq!(
             Path::new(text).parent().and_then(Path::parent),
             Some(layout::staging_root().as_ref())

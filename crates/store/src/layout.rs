@@ -5,8 +5,9 @@
 //! out/out-<bucket>                         counts of one bucket
 //! .mapmill/journal.jsonl                   the driver's journal
 //! .mapmill/lock                            held by the driver of this folder
-//! .mapmill/staging/<job>/<attempt>/<file>  staged: no reader looks here
-//! .mapmill/staging/<job>/<attempt>/run-<n>  an attempt's own: it is never published
+//! .mapmill/staging/<session>/<attempt>/    of one attempt: `m3.a0`, or `r3.a0` of a reduce task
+//!   <file>                                 staged: no reader looks here
+//!   run-<n>                                an attempt's own: it is never published
 //! ```
 //!
 //! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are
@@ -72,10 +73,11 @@ impl Staging {
         self.0.as_str()
     }
 
-    /// Whether it is the folder of `attempt` of `job`, whatever these are.
-    pub fn is_of(&self, job: &str, attempt: &str) -> bool {
+    /// Whether [`staging`] of the same arguments names it. The session may be any text.
+    pub fn is_of(&self, session: &str, phase: Phase, task: u32, number: u32) -> bool {
         let below = self.as_str().strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('/'));
-        below.and_then(|rest| rest.split_once('/')) == Some((job, attempt))
+        below.and_then(|rest| rest.split_once('/'))
+            == Some((session, &attempt_folder(phase, task, number)))
     }
 
     /// The folder itself as a name, for messages.
@@ -88,6 +90,15 @@ impl fmt::Display for Staging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// What kind of task an attempt executes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// It stages intermediates.
+    Map,
+    /// It stages an output.
+    Reduce,
 }
 
 /// A folder of the store.
@@ -184,11 +195,25 @@ pub fn lock() -> Name {
     Name(format!("{HIDDEN}/lock"))
 }
 
-/// Where `attempt` of `job` stages. Both are the driver's own: a bad one is a bug, not an error.
-pub fn staging(job: &str, attempt: &str) -> Staging {
-    assert!(is_plain(job), "job {job:?} cannot be part of a name");
+/// Where attempt `number` at a task stages in `session`, which is the driver's own: one that cannot
+/// be part of a name is a bug, not an error.
+pub fn staging(session: &str, phase: Phase, task: u32, number: u32) -> Staging {
+    staging_folder(session, &attempt_folder(phase, task, number))
+}
+
+/// The folder that an attempt has in its session's: `m3.a0`.
+fn attempt_folder(phase: Phase, task: u32, number: u32) -> String {
+    let letter = match phase {
+        Phase::Map => 'm',
+        Phase::Reduce => 'r',
+    };
+    format!("{letter}{task}.a{number}")
+}
+
+pub(crate) fn staging_folder(session: &str, attempt: &str) -> Staging {
+    assert!(is_plain(session), "session {session:?} cannot be part of a name");
     assert!(is_plain(attempt), "attempt {attempt:?} cannot be part of a name");
-    Staging(Name(format!("{STAGING}/{job}/{attempt}")))
+    Staging(Name(format!("{STAGING}/{session}/{attempt}")))
 }
 
 /// How the object that will be `name` is called while it is staged.
@@ -280,7 +305,8 @@ mod tests {
         assert_eq!(output(0).as_str(), "out/out-0");
         assert_eq!(journal().as_str(), ".mapmill/journal.jsonl");
         assert_eq!(lock().as_str(), ".mapmill/lock");
-        let staging = staging("6f1e-2", "m3.a0");
+        assert_eq!(staging("s", Phase::Reduce, 1, 2).as_str(), ".mapmill/staging/s/r1.a2");
+        let staging = staging("6f1e-2", Phase::Map, 3, 0);
         assert_eq!(staging.as_str(), ".mapmill/staging/6f1e-2/m3.a0");
         let staged = super::staged(&staging, &intermediate(3, 1));
         assert_eq!(staged.as_str(), ".mapmill/staging/6f1e-2/m3.a0/mr-3-1");
@@ -296,7 +322,7 @@ mod tests {
             assert_eq!(parse_output(output(number).file()), Some(number));
             assert_eq!(Name::parse(output(number).as_str()), Ok(output(number)));
         }
-        let staging = staging("6f1e-2", "m3.a0");
+        let staging = staging("6f1e-2", Phase::Map, 3, 0);
         assert_eq!(Staging::parse(staging.as_str()), Ok(staging));
     }
 
@@ -361,14 +387,24 @@ mod tests {
     }
 
     #[test]
-    fn a_staging_folder_is_of_one_attempt_of_one_job() {
-        let staging = staging("6f1e-2", "m3.a0");
-        assert!(staging.is_of("6f1e-2", "m3.a0"));
-        for (job, attempt) in
-            [("6f1e-2", "m3.a1"), ("6f1e-3", "m3.a0"), ("", ""), ("6f1e-2/m3.a0", ""), ("6f1e", "")]
-        {
-            assert!(!staging.is_of(job, attempt), "{job} {attempt}");
+    fn a_staging_folder_is_of_one_attempt_of_one_session() {
+        let own = staging("6f1e-2", Phase::Map, 3, 0);
+        assert!(own.is_of("6f1e-2", Phase::Map, 3, 0));
+        for (session, phase, task, number) in [
+            ("6f1e-2", Phase::Map, 3, 1),
+            ("6f1e-2", Phase::Map, 4, 0),
+            ("6f1e-2", Phase::Reduce, 3, 0),
+            ("6f1e-3", Phase::Map, 3, 0),
+            ("", Phase::Map, 3, 0),
+            ("6f1e-2/m3.a0", Phase::Map, 3, 0),
+            ("6f1e", Phase::Map, 3, 0),
+        ] {
+            assert!(
+                !own.is_of(session, phase, task, number),
+                "{session} {phase:?} {task} {number}"
+            );
         }
+        assert!(!staging_folder("6f1e-2", "m3").is_of("6f1e-2", Phase::Map, 3, 0));
     }
 
     #[test]

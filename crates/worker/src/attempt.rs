@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 
 use rpc::message::{Attempt, Failure, Outcome, Phase, Task, Work, sentence};
-use store::{Staging, StoreError};
+use store::{Staging, StoreError, layout};
 
 use crate::failure::{Interrupted, store_failure};
 use crate::job::{AttemptContext, Job};
@@ -55,14 +55,13 @@ fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
     };
     let staging = Staging::parse(&task.staging).map_err(|error| refused(sentence(&error)))?;
     let Attempt { phase, task: index, number } = task.attempt;
-    let letter = match phase {
-        Phase::Map => 'm',
-        Phase::Reduce => 'r',
+    let phase = match phase {
+        Phase::Map => layout::Phase::Map,
+        Phase::Reduce => layout::Phase::Reduce,
     };
-    let attempt = format!("{letter}{index}.a{number}");
-    match staging.is_of(&job.session.0, &attempt) {
+    match staging.is_of(&job.session.0, phase, index, number) {
         true => Ok(staging),
-        false => Err(refused(format!("it is not the folder of {attempt} of this session"))),
+        false => Err(refused("it is not the folder of this attempt".to_owned())),
     }
 }
 

@@ -214,7 +214,7 @@ mod tests {
     fn many_buckets_hold_no_file_open() {
         for (buckets, open) in [(HANDLES_MAX, HANDLES_MAX as usize), (HANDLES_MAX + 1, 0)] {
             let folder = tempfile::tempdir().unwrap();
-            let staging = layout::staging("job", "m0.a0");
+            let staging = layout::staging("job", layout::Phase::Map, 0, 0);
             let job = job(folder.path(), words::WordRule::Letters, buckets);
             job.store.stage(&staging).unwrap();
             let progress = Progress::new(Attempt { phase: Phase::Map, task: 0, number: 0 });

@@ -590,13 +590,13 @@ impl Bench {
     fn plain_task(&self, task: u32) -> Task {
         Task {
             attempt: Attempt { phase: Phase::Map, task, number: 0 },
-            staging: layout::staging("s", &format!("m{task}.a0")).to_string(),
+            staging: layout::staging("s", layout::Phase::Map, task, 0).to_string(),
             work: Work::Map { splits: Vec::new() },
         }
     }
 
     fn is_staged(&self, task: u32) -> bool {
-        let staging = layout::staging("s", &format!("m{task}.a0")).to_string();
+        let staging = layout::staging("s", layout::Phase::Map, task, 0).to_string();
         Path::new(&self.path("files")).join(staging).exists()
     }
 }

@@ -122,11 +122,12 @@ fn intermediates_that_lead_elsewhere_are_not_read() {
 #[test]
 fn staging_is_the_attempts_own_folder_or_none() {
     let bench = Bench::new();
-    let of_another = layout::staging("s", "m7.a7").to_string();
-    let of_another_job = layout::staging("t", "m0.a0").to_string();
-    let within = format!("{}/a", layout::staging("s", "m0.a0"));
+    let of_another = layout::staging("s", layout::Phase::Map, 7, 7).to_string();
+    let of_another_job = layout::staging("t", layout::Phase::Map, 0, 0).to_string();
+    let within = format!("{}/a", layout::staging("s", layout::Phase::Map, 0, 0));
     let absolute = bench.outside("new").to_str().unwrap().to_owned();
-    let climbing = format!("{}/../../../../outside/new", layout::staging("s", "m0.a0"));
+    let climbing =
+        format!("{}/../../../../outside/new", layout::staging("s", layout::Phase::Map, 0, 0));
     // Longer than a name may be, and as long as a worker may call one in a report.
     let long = format!(".mapmill/staging/s/{}", "a".repeat(4_000));
     let lies = [
@@ -169,7 +170,7 @@ fn an_attempt_is_executed_once_however_often_it_is_ordered() {
     let again = &reports[1..];
     assert_eq!(again.len(), 49);
     assert!(again.iter().all(|(_, outcome)| *outcome == Outcome::Failed(Failure::StagingExists)));
-    let staged = bench.path("files").join(layout::staging("s", "m0.a0").as_str());
+    let staged = bench.path("files").join(layout::staging("s", layout::Phase::Map, 0, 0).as_str());
     assert_eq!(fs::read_to_string(staged.join("mr-0-0")).unwrap(), "one\ntwo\n");
     // Nobody else looks in there; and when it is published everybody may read it who could before.
     assert_eq!(fs::metadata(&staged).unwrap().permissions().mode() & 0o777, 0o700);
@@ -529,12 +530,12 @@ impl Bench {
 }
 
 fn task(attempt: Attempt, work: Work) -> Task {
-    let letter = match attempt.phase {
-        Phase::Map => 'm',
-        Phase::Reduce => 'r',
+    let phase = match attempt.phase {
+        Phase::Map => layout::Phase::Map,
+        Phase::Reduce => layout::Phase::Reduce,
     };
-    let name = format!("{letter}{}.a{}", attempt.task, attempt.number);
-    Task { attempt, staging: layout::staging("s", &name).to_string(), work }
+    let staging = layout::staging("s", phase, attempt.task, attempt.number);
+    Task { attempt, staging: staging.to_string(), work }
 }
 
 /// How many words a map attempt has found, if it was done.

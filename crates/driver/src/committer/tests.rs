@@ -377,7 +377,11 @@ impl Bench {
 
     fn attempt(&self, task: TaskId) -> (AttemptId, Staging) {
         let attempt = AttemptId { task, number: 0 };
-        let staging = layout::staging("6f1e", &attempt.to_string());
+        let phase = match task.phase {
+            scheduler::Phase::Map => layout::Phase::Map,
+            scheduler::Phase::Reduce => layout::Phase::Reduce,
+        };
+        let staging = layout::staging("6f1e", phase, task.index, 0);
         self.local.stage(&staging).unwrap();
         (attempt, staging)
     }

@@ -20,7 +20,7 @@ fn creating_twice_is_harmless_and_bookkeeping_is_private() {
     for folder in [root.join(Folder::Hidden.as_str()), staging_root(&store)] {
         assert_eq!(permissions(&folder), 0o700, "{}", folder.display());
     }
-    let staging = layout::staging("job", "m0.a0");
+    let staging = layout::staging_folder("job", "m0.a0");
     store.stage(&staging).unwrap();
     assert_eq!(permissions(&store.path(staging.name())), 0o700);
 }
@@ -86,7 +86,7 @@ fn links_and_fifos_are_neither_read_nor_published() {
     let (store_too, name_too) = (store.clone(), name.clone());
     assert_not_a_file(in_time(move || store_too.open(&name_too).map(|_| ())));
 
-    let staging = layout::staging("job", "r0.a0");
+    let staging = layout::staging_folder("job", "r0.a0");
     store.stage(&staging).unwrap();
     symlink("/etc/passwd", store.path(&layout::staged(&staging, &name))).unwrap();
     let digest = Digest::of(&fs::read("/etc/passwd").unwrap());
@@ -98,7 +98,7 @@ fn links_and_fifos_are_neither_read_nor_published() {
 fn a_planted_link_is_not_written_through() {
     let (root, store) = new_store();
     let name = layout::output(0);
-    let staging = layout::staging("job", "r0.a0");
+    let staging = layout::staging_folder("job", "r0.a0");
     let victim = root.path().join("victim");
     store.stage(&staging).unwrap();
     symlink(&victim, store.path(&layout::staged(&staging, &name))).unwrap();
@@ -112,7 +112,7 @@ fn a_planted_link_is_not_written_through() {
 fn a_staged_file_that_was_replaced_is_not_appended_to() {
     let (_root, store) = new_store();
     let name = layout::output(0);
-    let staging = layout::staging("job", "r0.a0");
+    let staging = layout::staging_folder("job", "r0.a0");
     store.stage(&staging).unwrap();
     let mut staged = store.create(&staging, &name, Durability::Verified).unwrap();
     staged.release();
@@ -130,7 +130,7 @@ fn a_staged_file_that_was_replaced_is_not_appended_to() {
 fn released_objects_hold_no_handles() {
     const BUCKETS: u32 = 500;
     let (root, store) = new_store();
-    let staging = layout::staging("job", "m0.a0");
+    let staging = layout::staging_folder("job", "m0.a0");
     store.stage(&staging).unwrap();
     let mut objects: Vec<_> = (0..BUCKETS)
         .map(|bucket| {
@@ -153,7 +153,7 @@ fn released_objects_hold_no_handles() {
 fn discarding_ends_while_a_worker_keeps_writing() {
     let (_root, store) = new_store();
     for round in 0..8 {
-        let staging = layout::staging("job", &format!("m0.a{round}"));
+        let staging = layout::staging_folder("job", &format!("m0.a{round}"));
         store.stage(&staging).unwrap();
         let created = AtomicU32::new(0);
         let write = || loop {
@@ -179,7 +179,7 @@ fn discarding_ends_while_a_worker_keeps_writing() {
 #[test]
 fn what_an_interrupted_discard_left_is_swept_with_everything_else() {
     let (_root, store) = new_store();
-    let staging = layout::staging("job", "m0.a0");
+    let staging = layout::staging_folder("job", "m0.a0");
     store.stage(&staging).unwrap();
     let job = staging_root(&store).join("job");
     fs::create_dir(job.join(layout::grave(OsStr::new("m1.a0")))).unwrap();
@@ -193,7 +193,7 @@ fn what_an_interrupted_discard_left_is_swept_with_everything_else() {
 #[test]
 fn a_folder_that_vanished_is_not_mistaken_for_a_lost_attempt() {
     let (root, store) = new_store();
-    let (name, staging) = (layout::output(0), layout::staging("job", "r0.a0"));
+    let (name, staging) = (layout::output(0), layout::staging_folder("job", "r0.a0"));
     store.stage(&staging).unwrap();
     let staged = store.create(&staging, &name, Durability::Verified).unwrap();
     let digest = staged.finish().unwrap();

@@ -145,7 +145,7 @@ fn a_store_is_opened_below_the_roots_and_nowhere_else() {
     // The store itself may be a root.
     let roots = Roots::new(&[bench.path("data/files")]);
     let store = roots.open_store(&bench.path("data/files")).unwrap();
-    store.stage(&layout::staging("job", "m0.a0")).unwrap();
+    store.stage(&layout::staging_folder("job", "m0.a0")).unwrap();
 }
 
 /// Two folders that each hold a file of the same name; one of them is a root.

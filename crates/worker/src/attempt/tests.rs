@@ -191,14 +191,14 @@ fn name_that_is_no_staging_folder_is_refused() {
 #[test]
 fn staging_folder_of_another_attempt_is_refused() {
     let bench = Bench::new(1, b"one");
-    for (job, attempt) in
+    let own = layout::staging("job", layout::Phase::Map, 0, 0).to_string();
+    for (session, attempt) in
         [("job", "m0.a1"), ("job", "m1.a0"), ("job", "r0.a0"), ("job-2", "m0.a0"), ("job", "m0")]
     {
-        let staging = layout::staging(job, attempt).to_string();
+        let staging = own.replace("job/m0.a0", &format!("{session}/{attempt}"));
         let task = Task { staging: staging.clone(), ..bench.map_task(0, bench.whole()) };
         let failure = bench.failure(&task);
-        let expected =
-            format!("cannot stage in {staging}: it is not the folder of m0.a0 of this session");
+        let expected = format!("cannot stage in {staging}: it is not the folder of this attempt");
         assert_eq!(failure.to_string(), expected);
         assert!(!bench.is_staged(&task));
     }
@@ -410,13 +410,13 @@ impl Bench {
 
     fn map_task(&self, task: u32, splits: Vec<Split>) -> Task {
         let attempt = Attempt { phase: Phase::Map, task, number: 0 };
-        let staging = layout::staging("job", &format!("m{task}.a0")).to_string();
+        let staging = layout::staging("job", layout::Phase::Map, task, 0).to_string();
         Task { attempt, staging, work: Work::Map { splits } }
     }
 
     fn reduce_task(&self, task: u32, intermediates: Vec<Digest>) -> Task {
         let attempt = Attempt { phase: Phase::Reduce, task, number: 0 };
-        let staging = layout::staging("job", &format!("r{task}.a0")).to_string();
+        let staging = layout::staging("job", layout::Phase::Reduce, task, 0).to_string();
         Task { attempt, staging, work: Work::Reduce { intermediates } }
     }
 

@@ -210,7 +210,7 @@ impl Shop {
     fn new(memory_bytes: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Local::create(folder.path()).unwrap();
-        let staging = layout::staging("job", "r0.a0");
+        let staging = layout::staging("job", layout::Phase::Reduce, 0, 0);
         store.stage(&staging).unwrap();
         let job = Job {
             session: rpc::message::Session("job".to_owned()),
