@@ -249,12 +249,12 @@ fn damage_to_any_byte_is_noticed_by_the_reader(store: &dyn Store) {
     // A letter, the space, digits, the line ends, a NUL, bytes beyond ASCII; at the edges of
     // blocks.
     let written = b"word 17\na\0b 2\n\xc3\xa9t\xc3\xa9 3\n";
-    let expected = put(store, "r0.intact", &name, written);
+    let expected = put(store, "r1.a0", &name, written);
     for index in 0..written.len() {
         for flip in [0x01, 0x20, 0x80, 0xff] {
             let mut damaged = written.to_vec();
             damaged[index] ^= flip;
-            put(store, &format!("r0.{index}.{flip}"), &name, &damaged);
+            put(store, &format!("r{}.a{flip}", index + 2), &name, &damaged);
             match read(store, &name, expected) {
                 Err(StoreError::Corrupt { name: named, expected: named_digest, found }) => {
                     assert_eq!((named, named_digest), (name.clone(), expected));
@@ -271,11 +271,11 @@ fn an_object_cut_short_or_grown_is_noticed_by_the_reader(store: &dyn Store) {
     let written = b"word 17\nwords 3\n";
     let expected = Digest::of(written);
     for length in 0..written.len() {
-        put(store, &format!("r0.{length}"), &name, &written[..length]);
+        put(store, &format!("r0.a{length}"), &name, &written[..length]);
         let answer = read(store, &name, expected);
         assert!(matches!(answer, Err(StoreError::WrongLength { .. })), "{length}: {answer:?}");
     }
-    put(store, "r0.grown", &name, b"word 17\nwords 3\n\n");
+    put(store, "r1.a0", &name, b"word 17\nwords 3\n\n");
     let answer = read(store, &name, expected);
     assert!(matches!(answer, Err(StoreError::WrongLength { .. })), "{answer:?}");
 }
