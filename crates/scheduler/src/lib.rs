@@ -84,7 +84,6 @@ mod backup;
 mod deadlines;
 mod id;
 mod job;
-mod line;
 mod scheduler;
 mod snapshot;
 mod task;

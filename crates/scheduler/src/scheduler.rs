@@ -16,14 +16,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::action::{Action, Beat, Order, Verdict};
 use crate::backup::{Backups, Choice};
-use crate::deadlines::{Deadlines, Due};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 use crate::snapshot::{AttemptCounts, Snapshot};
 use crate::task::{AttemptRecord, End, Status, Task};
 use crate::tasks::Tasks;
 use crate::time::Time;
-use crate::workers::Workers;
+use crate::workers::{Due, Workers};
 
 /// One job, from its first task to its outcome.
 ///
@@ -51,10 +50,11 @@ pub struct Scheduler {
     now: Time,
     tasks: Tasks,
     workers: Workers,
-    deadlines: Deadlines,
     backups: Backups,
     /// Whether something has happened since the last look for attempts that are far behind.
     look: bool,
+    /// When to look for them if nothing happens before.
+    look_at: Option<Time>,
     /// What the caller has not polled yet, oldest first.
     actions: VecDeque<Action>,
     /// `None` while the job runs.
@@ -79,9 +79,9 @@ impl Scheduler {
             now: Time::default(),
             tasks: Tasks::new(job),
             workers: Workers::new(limits.worker_failures_max.get()),
-            deadlines: Deadlines::default(),
             backups: Backups::new(limits.worker_timeout),
             look: false,
+            look_at: None,
             actions: VecDeque::new(),
             outcome: None,
             attempt_counts: AttemptCounts::default(),
@@ -140,8 +140,7 @@ impl Scheduler {
     /// the failures it had.
     pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| {
-            this.workers.add(worker);
-            this.deadlines.expect(worker, this.now + this.limits.worker_timeout);
+            this.workers.add(worker, this.now + this.limits.worker_timeout);
         });
     }
 
@@ -158,11 +157,10 @@ impl Scheduler {
             if !this.hear(worker) {
                 return;
             }
-            if let Some(attempt) = this.workers.attempt(worker) {
+            if let Some(attempt) = this.workers.ask(worker) {
                 let backup = this.tasks.record(attempt).backup;
                 this.actions.push_back(Action::Start { attempt, worker, backup });
             } else {
-                this.workers.enqueue(worker);
                 this.look = true;
             }
         });
@@ -362,7 +360,11 @@ impl Scheduler {
     /// When to call [`handle_timeout`](Self::handle_timeout) next, if ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.deadlines.next()
+        let soonest = self.workers.next_deadline();
+        match (soonest, self.look_at) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (time, None) | (None, time) => time,
+        }
     }
 }
 
@@ -409,7 +411,6 @@ impl Scheduler {
     pub fn assert_consistent(&self) {
         self.tasks.assert_consistent();
         self.workers.assert_consistent();
-        self.deadlines.assert_consistent();
 
         let live: BTreeSet<AttemptId> = self.tasks.all().flat_map(Task::live).collect();
         let held: BTreeSet<AttemptId> = self.workers.attempts().into_iter().collect();
@@ -418,9 +419,7 @@ impl Scheduler {
             assert_eq!(self.workers.attempt(self.tasks.worker(attempt)), Some(attempt));
         }
 
-        let expected = self.workers.alive().map(|worker| (worker, self.workers.attempt(worker)));
-        assert!(self.deadlines.all().eq(expected), "the wrong things have a deadline");
-        assert!(self.deadlines.next().is_none_or(|time| time > self.now), "a deadline was missed");
+        assert!(self.poll_timeout().is_none_or(|time| time > self.now), "a deadline was missed");
 
         let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
         assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
@@ -431,7 +430,7 @@ impl Scheduler {
                     Choice::Wait(until) => until,
                     Choice::Start(missed) => panic!("far behind, with idle workers: {missed:?}"),
                 });
-            let look = self.deadlines.backup();
+            let look = self.look_at;
             let in_time = until.is_none_or(|until| look.is_some_and(|look| look <= until));
             assert!(in_time, "nobody looks after those who are behind by {until:?}");
         }
@@ -448,12 +447,14 @@ impl Scheduler {
     fn handle<R>(&mut self, now: Time, event: impl FnOnce(&mut Self) -> R) -> R {
         self.begun = true;
         self.now = self.now.max(now);
-        while let Some((time, due)) = self.deadlines.pop(self.now) {
+        while let Some((time, due)) = self.workers.due(self.now) {
             match due {
                 Due::Worker(worker) => self.forget(worker, End::Lost),
                 Due::Progress(worker, attempt) => self.expire(time, worker, attempt),
-                Due::Backup => self.look = true,
             }
+        }
+        if self.look_at.take_if(|time| *time <= self.now).is_some() {
+            self.look = true;
         }
         let answer = event(self);
         self.dispatch();
@@ -468,7 +469,7 @@ impl Scheduler {
     /// `losses_max`.
     fn expire(&mut self, time: Time, worker: WorkerId, attempt: AttemptId) {
         let silence_max = self.limits.worker_timeout / 2;
-        let heard_until = self.deadlines.of(worker);
+        let heard_until = self.workers.heard_by(worker);
         if heard_until.is_some_and(|heard_until| heard_until <= time + silence_max) {
             self.end(attempt, End::Lost);
             self.give_up_if_exhausted(attempt.task);
@@ -479,11 +480,7 @@ impl Scheduler {
 
     /// `worker` gave a sign of life; says whether it is known.
     fn hear(&mut self, worker: WorkerId) -> bool {
-        self.deadlines.renew(worker, self.now + self.limits.worker_timeout)
-    }
-
-    fn expect_progress(&mut self, worker: WorkerId, attempt: AttemptId) {
-        self.deadlines.expect_progress(worker, attempt, self.now + self.limits.task_timeout);
+        self.workers.hear(worker, self.now + self.limits.worker_timeout)
     }
 
     /// Answer the idle workers for whom there is a task, or all of them if the job is over. A task
@@ -524,7 +521,7 @@ impl Scheduler {
                 }
                 Choice::Wait(until) => {
                     self.look = false;
-                    self.deadlines.set_backup(until);
+                    self.look_at = until;
                 }
             }
         }
@@ -532,8 +529,8 @@ impl Scheduler {
 
     /// Look for attempts that are far behind by then, if not before.
     fn look_by(&mut self, time: Time) {
-        if self.deadlines.backup().is_none_or(|before| time < before) {
-            self.deadlines.set_backup(Some(time));
+        if self.look_at.is_none_or(|before| time < before) {
+            self.look_at = Some(time);
         }
     }
 
@@ -543,8 +540,7 @@ impl Scheduler {
 
     /// `attempt` of a task was granted to `worker`.
     fn start(&mut self, worker: WorkerId, attempt: AttemptId, backup: bool) {
-        self.workers.occupy(worker, attempt);
-        self.expect_progress(worker, attempt);
+        self.workers.occupy(worker, attempt, self.now + self.limits.task_timeout);
         self.look = true;
         self.attempt_counts.started += 1;
         self.actions.push_back(Action::Start { attempt, worker, backup });
@@ -557,7 +553,7 @@ impl Scheduler {
             Some(Status::Live) => {
                 let advance = |task: &mut Task| task.advance(now, attempt, progress, bytes);
                 if self.tasks.change(attempt.task, advance) {
-                    self.expect_progress(worker, attempt);
+                    self.workers.expect_progress(worker, attempt, now + self.limits.task_timeout);
                 }
                 self.reconsider(attempt.task);
                 Order::Continue
@@ -632,7 +628,6 @@ impl Scheduler {
     /// `worker` is gone, and its live attempt with it.
     fn forget(&mut self, worker: WorkerId, end: End) {
         let attempt = self.workers.forget(worker);
-        self.deadlines.forget(worker);
         if let Some(attempt) = attempt {
             self.end(attempt, end);
             self.give_up_if_exhausted(attempt.task);
@@ -670,7 +665,6 @@ impl Scheduler {
     /// `attempt` is not live any more: its worker is free and no deadline applies.
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
         self.workers.release(worker, attempt);
-        self.deadlines.release(worker, attempt);
         self.look = true;
     }
 
@@ -699,7 +693,7 @@ impl Scheduler {
             return;
         }
         self.outcome = Some(outcome);
-        self.deadlines.set_backup(None);
+        self.look_at = None;
         for attempt in self.workers.attempts() {
             self.end(attempt, End::Abandoned);
         }

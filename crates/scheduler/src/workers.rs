@@ -1,17 +1,23 @@
-//! Who can work: the workers that are alive, what each holds, and who asked first.
+//! The workers that are alive: what each holds, its deadlines, and the queue of the idle ones.
 //!
 //! # Invariants
 //!
 //! * A worker holds at most one live attempt, and is idle only while it holds none.
 //! * `queue` holds exactly the idle workers. Those in good standing come first, in the order they
 //!   asked; the excluded follow.
-//! * `excluded_alive` counts the workers in `alive` with `failures_max` failures or more.
-//! * `failures` also remembers workers that were forgotten: coming back clears nobody's name.
+//! * `deadlines` holds the soonest deadline of every worker in `alive`.
+//! * `excluded_alive` counts the workers in `alive` that are excluded: those with `failures_max`
+//!   failures or more.
+//! * `failures` also remembers workers that were forgotten: registering again clears nothing.
+//! * [`Workers::change`] is the one place that changes a worker, and keeps the indexes in step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
+use crate::deadlines::Deadlines;
 use crate::id::{AttemptId, WorkerId};
 use crate::snapshot::WorkerCounts;
+use crate::time::Time;
 
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -24,19 +30,37 @@ pub(crate) struct Workers {
     queue: BTreeSet<Place>,
     /// The ticket for the next worker that asks for work.
     next_ticket: u64,
+    deadlines: Deadlines,
 }
 
-/// A place in the queue: whether it is an excluded worker's, and when that asked.
+/// A place in the queue: whether the worker is excluded, its ticket, and its name.
 type Place = (bool, u64, WorkerId);
 
+#[derive(Clone, Copy, Debug)]
+struct Worker {
+    activity: Activity,
+    excluded: bool,
+    /// By when it must be heard from.
+    heard_by: Time,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Worker {
+enum Activity {
     /// Neither works nor has asked for work.
     Away,
     /// Asked for work, and got this ticket.
     Idle { ticket: u64 },
-    /// Holds a live attempt.
-    Busy { attempt: AttemptId },
+    /// Holds a live attempt, which must make progress by then.
+    Busy { attempt: AttemptId, progress_by: Time },
+}
+
+/// Which deadline has passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Due {
+    /// The worker has not been heard from.
+    Worker(WorkerId),
+    /// The attempt of this worker has made no progress.
+    Progress(WorkerId, AttemptId),
 }
 
 impl Workers {
@@ -48,39 +72,63 @@ impl Workers {
             excluded_alive: 0,
             queue: BTreeSet::new(),
             next_ticket: 0,
+            deadlines: Deadlines::default(),
         }
     }
 
-    /// `worker` is alive. Changes nothing if it was.
-    pub(crate) fn add(&mut self, worker: WorkerId) {
-        if self.knows(worker) {
+    /// `worker` is alive, and must be heard from by `heard_by`.
+    pub(crate) fn add(&mut self, worker: WorkerId, heard_by: Time) {
+        if self.hear(worker, heard_by) {
             return;
         }
-        self.alive.insert(worker, Worker::Away);
-        self.excluded_alive += u32::from(self.is_excluded(worker));
+        let excluded = self.has_failed_too_often(worker);
+        self.alive.insert(worker, Worker { activity: Activity::Away, excluded, heard_by });
+        self.excluded_alive += u32::from(excluded);
+        self.deadlines.insert(heard_by, worker);
     }
 
-    /// `worker` is gone; hands back the live attempt it held.
+    /// Forget `worker`; returns the live attempt it held.
     pub(crate) fn forget(&mut self, worker: WorkerId) -> Option<AttemptId> {
-        let attempt = self.attempt(worker);
-        self.set(worker, Worker::Away);
-        if self.alive.remove(&worker).is_some() {
-            self.excluded_alive -= u32::from(self.is_excluded(worker));
+        let gone = self.alive.remove(&worker)?;
+        self.excluded_alive -= u32::from(gone.excluded);
+        if let Some(place) = gone.place(worker) {
+            self.queue.remove(&place);
         }
-        attempt
+        self.deadlines.remove(gone.deadline(), worker);
+        gone.attempt()
     }
 
-    /// `worker` asks for work. It keeps its place if it asked before.
-    pub(crate) fn enqueue(&mut self, worker: WorkerId) {
-        match self.alive.get(&worker) {
-            Some(Worker::Away) => {
-                self.set(worker, Worker::Idle { ticket: self.next_ticket });
-                self.next_ticket += 1;
+    /// `worker` was heard from, and must be again by `heard_by`; says whether it is alive.
+    pub(crate) fn hear(&mut self, worker: WorkerId, heard_by: Time) -> bool {
+        self.change(worker, |record| record.heard_by = heard_by).is_some()
+    }
+
+    /// `attempt`, which `worker` holds, must make progress by `time`.
+    pub(crate) fn expect_progress(&mut self, worker: WorkerId, attempt: AttemptId, time: Time) {
+        let held = self.change(worker, |record| match &mut record.activity {
+            Activity::Busy { attempt: held, progress_by } if *held == attempt => {
+                *progress_by = time;
+                true
             }
-            Some(Worker::Idle { .. }) => {}
-            Some(Worker::Busy { attempt }) => panic!("{worker} queued while it holds {attempt}"),
-            None => panic!("{worker} queued while it is not alive"),
-        }
+            Activity::Away | Activity::Busy { .. } | Activity::Idle { .. } => false,
+        });
+        assert_eq!(held, Some(true), "{worker} does not hold {attempt}");
+    }
+
+    /// `worker`, which is alive, asks for work. It keeps its place if it asked before. Returns the
+    /// attempt that it holds: it does not wait for another then.
+    pub(crate) fn ask(&mut self, worker: WorkerId) -> Option<AttemptId> {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let held = self.change(worker, |record| match record.activity {
+            Activity::Away => {
+                record.activity = Activity::Idle { ticket };
+                None
+            }
+            Activity::Idle { .. } => None,
+            Activity::Busy { attempt, .. } => Some(attempt),
+        });
+        held.unwrap_or_else(|| panic!("{worker} asked for work while it is not alive"))
     }
 
     /// Who should work next; not `avoid`, if there is a choice. While anyone in good standing is
@@ -105,34 +153,36 @@ impl Workers {
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
         let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, worker)| worker).collect();
         for &worker in &idle {
-            self.set(worker, Worker::Away);
+            self.change(worker, |record| record.activity = Activity::Away);
         }
         idle
     }
 
-    /// `worker` holds `attempt` now.
-    pub(crate) fn occupy(&mut self, worker: WorkerId, attempt: AttemptId) {
-        assert!(self.is_idle(worker), "{attempt} started on {worker}, which did not ask for work");
-        self.set(worker, Worker::Busy { attempt });
+    /// `worker`, which asked for work, holds `attempt` now, which must make progress by `progress_by`.
+    pub(crate) fn occupy(&mut self, worker: WorkerId, attempt: AttemptId, progress_by: Time) {
+        let before = self.change(worker, |record| {
+            mem::replace(&mut record.activity, Activity::Busy { attempt, progress_by })
+        });
+        let was_idle = matches!(before, Some(Activity::Idle { .. }));
+        assert!(was_idle, "{attempt} started on {worker}, which did not ask for work");
     }
 
     /// `worker` no longer holds `attempt`, if it did and is still alive.
     pub(crate) fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
-        if self.attempt(worker) == Some(attempt) {
-            self.set(worker, Worker::Away);
-        }
+        self.change(worker, |record| {
+            if record.attempt() == Some(attempt) {
+                record.activity = Activity::Away;
+            }
+        });
     }
 
     /// `worker` failed an attempt, alive or not.
     pub(crate) fn blame(&mut self, worker: WorkerId) {
-        let was_excluded = self.is_excluded(worker);
-        let before = self.alive.get(&worker).copied();
-        // An idle worker that is excluded by this moves back in the queue: leave, and return.
-        self.set(worker, Worker::Away);
         *self.failures.entry(worker).or_default() += 1;
-        if let Some(before) = before {
-            self.set(worker, before);
-            self.excluded_alive += u32::from(self.is_excluded(worker) && !was_excluded);
+        if self.has_failed_too_often(worker) {
+            let was_excluded =
+                self.change(worker, |record| mem::replace(&mut record.excluded, true));
+            self.excluded_alive += u32::from(was_excluded == Some(false));
         }
     }
 
@@ -141,26 +191,39 @@ impl Workers {
         self.alive.contains_key(&worker)
     }
 
-    /// Waiting for work.
-    pub(crate) fn is_idle(&self, worker: WorkerId) -> bool {
-        matches!(self.alive.get(&worker), Some(Worker::Idle { .. }))
-    }
-
     /// The live attempt that `worker` holds.
     pub(crate) fn attempt(&self, worker: WorkerId) -> Option<AttemptId> {
-        match self.alive.get(&worker)? {
-            Worker::Busy { attempt } => Some(*attempt),
-            Worker::Away | Worker::Idle { .. } => None,
-        }
+        self.alive.get(&worker)?.attempt()
     }
 
     /// All live attempts.
     pub(crate) fn attempts(&self) -> Vec<AttemptId> {
-        self.alive.keys().filter_map(|&worker| self.attempt(worker)).collect()
+        self.alive.values().filter_map(Worker::attempt).collect()
     }
 
-    pub(crate) fn alive(&self) -> impl Iterator<Item = WorkerId> {
-        self.alive.keys().copied()
+    /// By when `worker` must be heard from.
+    pub(crate) fn heard_by(&self, worker: WorkerId) -> Option<Time> {
+        self.alive.get(&worker).map(|record| record.heard_by)
+    }
+
+    /// When the next deadline is.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(time, _)| time)
+    }
+
+    /// The soonest deadline that has passed by `now`: at the moment itself, it has. It passes again
+    /// until the worker is forgotten, or the attempt released.
+    pub(crate) fn due(&self, now: Time) -> Option<(Time, Due)> {
+        let (time, worker) = self.deadlines.first().filter(|&(time, _)| time <= now)?;
+        let record = self.alive.get(&worker).expect("only live workers have deadlines");
+        let due = match record.activity {
+            // Of a silent worker the attempt is lost, before it can count as stuck.
+            Activity::Busy { attempt, progress_by } if progress_by < record.heard_by => {
+                Due::Progress(worker, attempt)
+            }
+            Activity::Away | Activity::Busy { .. } | Activity::Idle { .. } => Due::Worker(worker),
+        };
+        Some((time, due))
     }
 
     pub(crate) fn counts(&self) -> WorkerCounts {
@@ -168,36 +231,117 @@ impl Workers {
         WorkerCounts { alive, excluded: self.excluded_alive }
     }
 
-    /// Recompute the queue and the count from the workers and compare.
+    /// Recompute the indexes from the workers and compare.
     pub(crate) fn assert_consistent(&self) {
-        let queue: BTreeSet<Place> = self.alive().filter_map(|worker| self.place(worker)).collect();
+        let mut queue = BTreeSet::new();
+        let mut excluded_alive = 0;
+        for (&worker, record) in &self.alive {
+            assert_eq!(record.excluded, self.has_failed_too_often(worker), "{worker}");
+            excluded_alive += u32::from(record.excluded);
+            queue.extend(record.place(worker));
+        }
         assert_eq!(self.queue, queue, "the wrong workers are in the queue");
-        let excluded = self.alive().filter(|&worker| self.is_excluded(worker)).count();
-        assert_eq!(self.excluded_alive as usize, excluded, "the excluded are counted wrongly");
+        assert_eq!(self.excluded_alive, excluded_alive, "the excluded are counted wrongly");
+        let deadlines = self.alive.iter().map(|(&worker, record)| (record.deadline(), worker));
+        assert_eq!(self.deadlines, deadlines.collect(), "the wrong deadlines are queued");
     }
 
-    /// Change what an alive worker does, and the queue with it. Changes nothing if it is gone.
-    fn set(&mut self, worker: WorkerId, to: Worker) {
-        let excluded = self.is_excluded(worker);
-        let Some(state) = self.alive.get_mut(&worker) else { return };
-        if let Worker::Idle { ticket } = *state {
-            self.queue.remove(&(excluded, ticket, worker));
+    /// Apply `transition` to a worker, if it is alive, and keep the indexes in step with it.
+    fn change<R>(
+        &mut self,
+        worker: WorkerId,
+        transition: impl FnOnce(&mut Worker) -> R,
+    ) -> Option<R> {
+        let record = self.alive.get_mut(&worker)?;
+        let before = *record;
+        let result = transition(record);
+        let after = *record;
+        if before.place(worker) != after.place(worker) {
+            if let Some(place) = before.place(worker) {
+                self.queue.remove(&place);
+            }
+            self.queue.extend(after.place(worker));
         }
-        *state = to;
-        if let Worker::Idle { ticket } = to {
-            self.queue.insert((excluded, ticket, worker));
+        if before.deadline() != after.deadline() {
+            self.deadlines.remove(before.deadline(), worker);
+            self.deadlines.insert(after.deadline(), worker);
         }
+        Some(result)
     }
 
-    /// Where `worker` belongs in the queue, if it does.
-    fn place(&self, worker: WorkerId) -> Option<Place> {
-        match *self.alive.get(&worker)? {
-            Worker::Idle { ticket } => Some((self.is_excluded(worker), ticket, worker)),
-            Worker::Away | Worker::Busy { .. } => None,
-        }
-    }
-
-    fn is_excluded(&self, worker: WorkerId) -> bool {
+    fn has_failed_too_often(&self, worker: WorkerId) -> bool {
         self.failures.get(&worker).is_some_and(|&failures| failures >= self.failures_max)
+    }
+}
+
+impl Worker {
+    fn attempt(&self) -> Option<AttemptId> {
+        match self.activity {
+            Activity::Busy { attempt, .. } => Some(attempt),
+            Activity::Away | Activity::Idle { .. } => None,
+        }
+    }
+
+    /// Its place in the queue, if it is idle.
+    fn place(&self, worker: WorkerId) -> Option<Place> {
+        match self.activity {
+            Activity::Idle { ticket } => Some((self.excluded, ticket, worker)),
+            Activity::Away | Activity::Busy { .. } => None,
+        }
+    }
+
+    /// The soonest of its deadlines.
+    fn deadline(&self) -> Time {
+        match self.activity {
+            Activity::Busy { progress_by, .. } => self.heard_by.min(progress_by),
+            Activity::Away | Activity::Idle { .. } => self.heard_by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::id::TaskId;
+
+    #[test]
+    fn each_attempt_may_have_a_timeout_of_its_own() {
+        let mut workers = Workers::new(1);
+        for (worker, timeout) in [(1, 30), (2, 5), (3, 20)] {
+            start(&mut workers, WorkerId(worker), at(60), at(timeout));
+        }
+        assert_eq!(workers.next_deadline(), Some(at(5)));
+        workers.expect_progress(WorkerId(2), attempt(2), at(25));
+        assert_eq!(workers.next_deadline(), Some(at(20)));
+        assert_eq!(workers.due(at(20)), Some((at(20), Due::Progress(WorkerId(3), attempt(3)))));
+        workers.release(WorkerId(3), attempt(3));
+        assert_eq!(workers.next_deadline(), Some(at(25)));
+        workers.assert_consistent();
+    }
+
+    #[test]
+    fn a_worker_that_is_silent_for_as_long_as_its_attempt_stands_still_is_due_itself() {
+        let mut workers = Workers::new(1);
+        start(&mut workers, WorkerId(1), at(10), at(10));
+        assert_eq!(workers.due(at(10)), Some((at(10), Due::Worker(WorkerId(1)))));
+        assert_eq!(workers.forget(WorkerId(1)), Some(attempt(1)));
+        assert_eq!((workers.next_deadline(), workers.due(at(99))), (None, None));
+        workers.assert_consistent();
+    }
+
+    fn start(workers: &mut Workers, worker: WorkerId, heard_by: Time, progress_by: Time) {
+        workers.add(worker, heard_by);
+        assert_eq!(workers.ask(worker), None);
+        workers.occupy(worker, attempt(worker.0 as u32), progress_by);
+    }
+
+    fn attempt(index: u32) -> AttemptId {
+        AttemptId { task: TaskId::map(index), number: 0 }
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time(Duration::from_secs(seconds))
     }
 }
