@@ -13,7 +13,7 @@ fn scheduler_and_words_have_no_dependencies_and_store_has_few() {
     hold(&too_much(&members(), &locked(repository()), &ALONE));
 }
 
-/// I6.
+/// I6, I19, I20.
 #[test]
 fn the_arrows_between_the_crates_are_these() {
     hold(&wrong_arrows(&members(), &ARROWS));

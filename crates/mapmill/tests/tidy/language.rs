@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use crate::source::Source;
 use crate::tree::{File, Finding, NOWHERE, hold, lines, repository, top};
 
+/// I21.
 #[test]
 fn language_is_that_of_the_field() {
     let files = repository();
