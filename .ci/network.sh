@@ -4,9 +4,9 @@
 #
 #   .ci/network.sh PROGRAM INPUTS      as root; needs iproute2 and tshark
 #
-# Runs a job with certificates and compares its results with those on loopback; looks for the text
-# and the paths in what went over the wire, and sees to it that the same search finds them where
-# nothing is encrypted; and then sees everybody refused who has to be.
+# Runs a job with certificates and compares its results with those on loopback; searches the captured
+# traffic for the text and the paths, and checks that the same search finds them where nothing is
+# encrypted; then checks that every caller without the right credentials is refused.
 set -euo pipefail
 
 TOP=$(realpath "$(dirname "$0")/..")
@@ -68,7 +68,7 @@ driver_without_them_is_not_started() {
     said driver "mapmill certs init --host $HOST"
     said driver "mapmill driver ... --listen $HOST:$PORT --tls certs/driver"
     said driver "mapmill worker --driver $HOST:$PORT --tls certs/worker"
-    # Nor with a token, which anybody on the way could read; nor on every address there is.
+    # Nor with a token, which could be read on the way; nor on the wildcard address.
     mapmill certs token --output token
     refused token 2 on driver mapmill driver inputs --listen $HOST:$PORT --token-file token
     said token "can be reached from other machines"
@@ -87,12 +87,12 @@ token_is_not_shown_in_clear() {
     said worker "--insecure"
     refused status 2 on w1 mapmill status --driver $HOST:$PORT --token-file token
     said status "--insecure"
-    # By its name, which stands for nothing before somebody calls it.
+    # By its name, which is resolved only when it is called.
     echo "$HOST driver.test" >>"$SCRATCH/hosts"
     refused name 2 on w1 mapmill worker --driver driver.test:$PORT --token-file token
     said name "--insecure"
     refused none 2 on w1 mapmill status --driver $HOST:$PORT
-    # Nobody has shown it until somebody does.
+    # The token has not been sent until this call sends it.
     on w1 mapmill status --driver $HOST:$PORT --token-file token --insecure | grep --quiet ^running
     end "$driver"
     captured
@@ -113,7 +113,7 @@ strangers_are_refused_and_told_apart() {
     said stranger "cannot work for the driver at $HOST:$PORT"
     said stranger "mapmill certs show"
     until_said driver.log '10\.77\.0\.2.*authority\|authority.*10\.77\.0\.2'
-    # Somebody who does not trust the driver: it is he who refuses.
+    # A caller that does not trust the driver: the caller refuses.
     refused doubter 2 on w2 mapmill worker --driver $HOST:$PORT --tls other/worker
     said doubter "authority"
     said doubter "mapmill certs show"
@@ -121,7 +121,7 @@ strangers_are_refused_and_told_apart() {
     refused viewer 2 on w2 mapmill status --driver $HOST:$PORT --tls-cert certs/worker/cert.pem \
         --tls-key certs/worker/key.pem --tls-ca certs/worker/ca.pem
     said viewer "is the certificate of the worker"
-    # Nobody without any.
+    # A caller without any certificate.
     refused plain 2 on w2 mapmill status --driver $HOST:$PORT
 
     documented on w3 mapmill status --driver $HOST:$PORT --tls certs/viewer | grep --quiet ^running
@@ -221,7 +221,7 @@ captured() {
     grep --quiet --text the-end wire || fail "not everything was captured: $(cat capture.log)"
 }
 
-# What nobody may read on the way: the ten longest words of the text, and where it lies.
+# What must not be readable on the wire: the ten longest words of the text, and its paths.
 secrets() {
     cat inputs/* | tr -cs '[:alpha:]' '\n' | sort -u |
         awk '{ print length, $0 }' | sort -rn | awk 'NR <= 10 { print $2 }'

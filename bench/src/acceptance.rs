@@ -1,7 +1,7 @@
-//! What is asked of Mapmill's speed and memory, and whether it is so.
+//! The limits for Mapmill's speed and memory, and whether they hold.
 //!
-//! Ratios, not times: a ratio of two programs in one round says the same on most machines. They
-//! are asked of the default sizes on two quiet cores; smaller texts show the fixed costs of a job.
+//! Ratios, not times: a ratio of two programs in one round is the same on most machines. The limits
+//! are for the default sizes on two quiet cores; smaller texts show the fixed costs of a job.
 
 use crate::flags::RaceName;
 use crate::race::{Outcome, Row, over};
@@ -20,7 +20,7 @@ pub(crate) struct Wish {
 enum Limit {
     AtLeast(f64),
     AtMost(f64),
-    /// To be compared with: what is found says something of the machine alone.
+    /// For comparison: its ratio describes the machine alone.
     Nothing,
 }
 
@@ -104,7 +104,7 @@ use RaceName::{Books, Scripts, Sizes, Source, Start, Tls, Wide, Workers};
 const MUCH: &str = "mapmill --memory 512MiB";
 const LITTLE: &str = "mapmill --memory 64MiB";
 
-/// As a table. What was not measured stands there as in `kept`, such a table from before.
+/// As a table. What was not measured is taken from `kept`, an earlier such table.
 pub(crate) fn list(wishes: &[Wish], kept: &str) -> String {
     let head = ["asked", "limit", "found", "holds"].map(str::to_owned).to_vec();
     let cells =

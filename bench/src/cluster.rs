@@ -1,7 +1,7 @@
 //! A driver and two workers as a user starts them one by one, with certificates or without.
 //!
-//! What is timed are the workers, from their start to their end: a driver stays for a second at
-//! least, to be found by workers that are started later. Making a connection is part of it.
+//! The workers are timed, from start to exit: a driver stays for at least a second, to be found by
+//! workers that are started later. Connecting is part of the time.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -11,12 +11,12 @@ use std::process::{Child, Command, Stdio};
 use crate::contender::{Sample, Tools, reported};
 use crate::process::run;
 
-/// Ended when dropped: a race that fails leaves nobody behind.
+/// Killed when dropped: a race that fails leaves no process behind.
 struct Driver(Child);
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -49,7 +49,7 @@ pub(crate) fn count(
         let line = said.next().ok_or_else(|| io::Error::other("the driver does not wait"))??;
         address = address_in(&line);
     }
-    // What it says besides must not fill the pipe.
+    // Its other output must not fill the pipe.
     let rest = std::thread::spawn(move || said.for_each(drop));
 
     let mut workers = Command::new("sh");
@@ -59,7 +59,7 @@ pub(crate) fn count(
     let used = run("workers", &mut workers, scratch)?;
 
     let status = driver.0.wait()?;
-    // It has come to its end with the pipe.
+    // It exits when the pipe closes.
     let _ = rest.join();
     if !status.success() {
         return Err(io::Error::other(format!("driver: {status}")));

@@ -1,6 +1,6 @@
-//! Who counts: Mapmill, and what a user would take instead.
+//! The contenders: Mapmill, and what a user would take instead.
 //!
-//! Everybody reads files that are in the page cache and writes its result to the same disk. All
+//! All of them read files that are in the page cache and write their results to the same disk. All
 //! but `wc` (which counts words, not how often each occurs) and `cp` (which only copies) do the
 //! same work; what they call a word differs a little where text is not ASCII.
 
@@ -24,7 +24,7 @@ use crate::results::Results;
 pub(crate) enum Contender {
     /// `mapmill driver` and two of `mapmill worker`, with certificates or without.
     Cluster { tls: bool },
-    /// Copies the text: what the disk and the kernel ask of everybody.
+    /// Copies the text: the least that the disk and the kernel cost.
     Cp,
     /// `mapmill run`: a driver and its workers, each a process. `mapmill driver` would do the same
     /// work, but stays for a second at least, to be found by workers that are started later.
@@ -41,7 +41,7 @@ pub(crate) enum Contender {
     Wc,
 }
 
-/// What everybody needs.
+/// What the contenders need.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) mapmill: PathBuf,
@@ -54,7 +54,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// What `contender` would need and is not there.
+    /// What `contender` needs and is missing.
     pub(crate) fn lack(&self, contender: &Contender) -> Option<String> {
         if matches!(contender, Contender::Polars) && self.python.is_none() {
             return Some("no Python with Polars".to_owned());
@@ -81,7 +81,7 @@ pub(crate) struct Sample {
 }
 
 impl Contender {
-    /// Whether it is what is measured here, and must not fail.
+    /// Whether it is Mapmill, which must not fail.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::Cluster { .. } | Self::Mapmill { .. } | Self::MapmillCommand { .. })
     }
@@ -103,7 +103,7 @@ impl Contender {
         }
     }
 
-    /// Whether it takes bytes other than ASCII letters for gaps.
+    /// Whether bytes other than ASCII letters separate its words.
     pub(crate) fn is_ascii_only(&self) -> bool {
         matches!(self, Self::TrMawk | Self::TrSortUniq)
     }
@@ -119,7 +119,7 @@ impl Contender {
             Self::Cluster { tls } => cluster::count(inputs, *tls, tools, scratch),
             Self::Cp => {
                 let mut copy = Command::new("cp");
-                // Who is given a file twice counts it twice; cp would say so and copy it once.
+                // The others count a repeated file twice; cp would copy it once.
                 copy.args((inputs.len() > 1).then_some("--backup=numbered"));
                 Ok(silent(run("cp", copy.args(inputs).arg(scratch), scratch)?))
             }
@@ -152,7 +152,7 @@ const TR_MAWK: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' |
 const TR_SORT_UNIQ: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' | LC_ALL=C sort |
     uniq -c | awk '{ print $2, $1 }'"#;
 
-/// Says nothing of words.
+/// Reports no words.
 fn silent(used: Used) -> Sample {
     Sample { used, words: None, distinct: None, crc: None }
 }
@@ -217,7 +217,7 @@ fn mapmill(
     reported(used, &fs::read(scratch.join("mapmill.stdout"))?)
 }
 
-/// What Mapmill has said of its job with `--json`, and the checksum of what it has left.
+/// What Mapmill reports of its job with `--json`, and the checksum of its outputs.
 pub(crate) fn reported(used: Used, json: &[u8]) -> io::Result<Sample> {
     let report: Value = serde_json::from_slice(json)?;
     let mut digest = crc32fast::Hasher::new();

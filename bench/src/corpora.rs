@@ -11,7 +11,7 @@ use bench::texts::Text;
 use bench::top;
 use rustix::fs::{Advice, fadvise};
 
-/// What was asked of a file when it was made, and what it was made with.
+/// How a file was made: its recipe.
 #[derive(Debug)]
 pub(crate) struct Corpora {
     folder: PathBuf,
@@ -24,7 +24,7 @@ impl Corpora {
         Ok(Self { folder })
     }
 
-    /// Where `bytes` of `text` lie, or will.
+    /// Where `bytes` of `text` are kept.
     pub(crate) fn path(&self, text: Text, bytes: u64) -> PathBuf {
         self.named(text.name(), bytes)
     }
@@ -116,7 +116,7 @@ impl Corpora {
                 .spawn()?;
             let texts = tar.stdout.take().expect("its standard output was asked for");
             let copied = quarter(&mut BufReader::with_capacity(1 << 20, texts), bytes, out)?;
-            // It has more to say than is wanted.
+            // Its output is longer than needed.
             let _ = tar.kill();
             tar.wait()?;
             if copied == bytes {
@@ -146,7 +146,7 @@ impl Corpora {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
         write(&mut out)?;
         out.flush()?;
-        // Or the disk would be busy with it while others are measured.
+        // Or the disk would be busy with it during the measurement.
         out.get_ref().sync_all()?;
         fs::rename(&unfinished, path)?;
         fs::write(note, recipe)
@@ -178,9 +178,9 @@ fn quarter(texts: &mut impl BufRead, bytes: u64, out: &mut impl Write) -> io::Re
     Ok(copied)
 }
 
-/// Read the file or folder once, so that it is in the page cache: as it comes from the disk, where
-/// the system lets go of what is there. How a text lies in memory depends on who wrote it and when,
-/// and all who read it are slower or faster for that.
+/// Read the file or folder once, so that it is in the page cache, and from the disk where the
+/// system can evict it first: pages just written are slower to read than pages that were read, for
+/// all contenders.
 pub(crate) fn warm(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return fs::read_dir(path)?.try_for_each(|entry| warm(&entry?.path()));
@@ -192,7 +192,7 @@ pub(crate) fn warm(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Only a superuser can; others are told to.
+/// Only a superuser can install it; other users are told to.
 fn install(package: &str) -> io::Result<()> {
     for arguments in [vec!["update", "-q"], vec!["install", "-y", "-q", package]] {
         let mut apt = Command::new("apt-get");

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The flags.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) write: bool,
 
-    /// End with exit code 1 when what is asked of a speed or a memory is missed
+    /// Exit with code 1 when a limit for speed or memory is missed
     #[arg(long)]
     pub(crate) check: bool,
 
@@ -77,9 +77,9 @@ pub(crate) enum RaceName {
     Workers,
     /// A driver and two workers, with certificates and without
     Tls,
-    /// What a job costs that has nothing to do
+    /// The fixed cost of a job with nothing to count
     Start,
-    /// Everybody over prose of growing size, for the plot
+    /// All contenders over prose of growing size, for the plot
     Growth,
     /// No race: the hot loops by themselves, as `cargo bench -p bench` runs them
     Loops,

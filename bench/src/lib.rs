@@ -11,9 +11,9 @@ pub mod say;
 pub mod texts;
 mod vocabulary;
 
-/// The top of the checkout: the sample texts, whose words are the vocabulary, lie below it.
+/// The top of the checkout: the sample texts, whose words are the vocabulary, are below it.
 #[must_use]
 pub fn top() -> std::path::PathBuf {
     let bench = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    bench.parent().expect("this crate lies in the checkout").to_path_buf()
+    bench.parent().expect("this crate is in the checkout").to_path_buf()
 }

@@ -145,7 +145,7 @@ mod tests {
         git(&["init"]);
         ["main.rs", PAPER, PLOT].iter().for_each(|path| write(path, "1"));
         git(&["add", "."]);
-        let author = ["-c", "user.name=somebody", "-c", "user.email=somebody@localhost"];
+        let author = ["-c", "user.name=author", "-c", "user.email=author@localhost"];
         git(&[&author[..], &["commit", "--no-gpg-sign", "-m", "all"]].concat());
 
         let clean = git(&["rev-parse", "--short", "HEAD"]);

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 fn run(mut flags: Flags) -> io::Result<ExitCode> {
     fs::create_dir_all(&flags.folder)?;
-    // Contenders run elsewhere, and are given the texts that lie in it.
+    // Contenders run in another folder, and are given the texts in this one.
     flags.folder = flags.folder.canonicalize()?;
     let flags = &flags;
     let corpora = Corpora::new(&flags.folder)?;
@@ -48,8 +48,8 @@ fn run(mut flags: Flags) -> io::Result<ExitCode> {
         plan::make_texts(flags, &corpora)?;
         return Ok(ExitCode::SUCCESS);
     }
-    // By a process of its own: making texts takes memory, and what this one once had, its children
-    // are said to have had.
+    // By a process of its own: making texts takes memory, and the peak of this process would be
+    // counted as the peak of its children.
     let status = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .arg("--texts")

@@ -43,14 +43,14 @@ pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
     Ok(())
 }
 
-/// Before all races: that everybody finds the same words where there is but one opinion.
+/// Before all races: checks that all contenders find the same words where their rules agree.
 pub(crate) fn check(corpora: &Corpora, tools: &Tools) -> io::Result<()> {
     let text = corpora.path(Text::Wide, AGREED_BYTES);
-    let everybody = [MAPMILL, Contender::Polars, Contender::TrMawk, Contender::TrSortUniq];
-    all_agree(&everybody, &text, tools)
+    let contenders = [MAPMILL, Contender::Polars, Contender::TrMawk, Contender::TrSortUniq];
+    all_agree(&contenders, &text, tools)
 }
 
-/// Everything that was asked for. First what makes many files, before anybody has removed any: see
+/// Every race that was asked for. First those that make many files, before any are removed: see
 /// `crate::results`.
 pub(crate) fn races(flags: &Flags, corpora: &Corpora, tools: &Tools) -> io::Result<Vec<Race>> {
     let plan = Plan { flags, corpora, tools };
@@ -263,7 +263,7 @@ impl<'plan> Draft<'plan> {
         self.add_as(&label(&contender), vec![path.to_owned()], bytes, contender, 0);
     }
 
-    /// Leaves out whoever is not installed.
+    /// Leaves out contenders that are not installed.
     fn add_as(
         &mut self,
         label: &str,
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn many_files_are_made_before_anybody_has_removed_some() {
+    fn many_files_are_made_before_any_are_removed() {
         let names: Vec<_> =
             raced("wide,sizes,workers,start,growth").iter().map(|race| race.name).collect();
         assert_eq!((names.len(), names[0]), (5, RaceName::Start));

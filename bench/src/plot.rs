@@ -84,7 +84,7 @@ struct Point {
 struct Line {
     label: String,
     points: Vec<Point>,
-    /// Dashed and grey: nobody ran it.
+    /// Dashed and grey: it was not run.
     ideal: bool,
 }
 
@@ -232,7 +232,7 @@ fn rule(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
     );
 }
 
-/// 1, 2, 5, 10, ... as far as they lie between the two; where that is much, 1, 10, 100, ...
+/// 1, 2, 5, 10, ... between the two; where those are many, 1, 10, 100, ...
 fn decades(from: f64, to: f64) -> Vec<f64> {
     let steps: &[f64] = if to / from > 100.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let powers = (-4..5).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));

@@ -65,7 +65,7 @@ pub(crate) struct Ratio {
 impl Race {
     /// # Errors
     ///
-    /// When Mapmill fails. That of anybody else is a note.
+    /// When Mapmill fails. The failure of another contender is a note.
     pub(crate) fn run(self, tools: &Tools) -> io::Result<Outcome> {
         let makes_many_files = self.name == RaceName::Start;
         let mut notes: Vec<_> =
@@ -110,7 +110,7 @@ impl Race {
         Ok(Outcome { name: self.name, title: self.title, rows, notes })
     }
 
-    /// Whoever counts the same text, and knows all letters, must come to the same numbers.
+    /// Contenders that count the same text, and know all letters, must find the same numbers.
     fn disagreements(&self, rows: &[Row]) -> Vec<String> {
         let mut found = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
@@ -132,11 +132,11 @@ impl Race {
     }
 }
 
-/// Have everybody count a little ASCII text, of which all must find the same words.
+/// Have all contenders count a little ASCII text, in which all must find the same words.
 ///
 /// # Errors
 ///
-/// When somebody does not: then it is not the same work that is raced.
+/// When one does not: then the race would not be over the same work.
 pub(crate) fn all_agree(contenders: &[Contender], text: &Path, tools: &Tools) -> io::Result<()> {
     let mut known = None;
     let bytes = fs::metadata(text)?.len();
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_lies_between_the_two_in_the_middle() {
+    fn median_is_between_the_two_in_the_middle() {
         assert_eq!(spread(vec![3.0, 1.0, 2.0]).map(|found| found.median), Some(2.0));
         let four = spread(vec![4.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!((four.least, four.median, four.most), (1.0, 2.5, 4.0));

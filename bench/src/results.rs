@@ -1,9 +1,9 @@
-//! Where contenders write: a fresh folder for each run, and when what they wrote goes away.
+//! Where contenders write: a fresh folder for each run, and when it is removed.
 //!
-//! Whoever makes a file on an ext4 without a journal looks at every inode that was freed in the
-//! last five minutes first (`recently_deleted` in a profile of the kernel): what one run removes,
-//! the next ones pay for. So what was made of little text, be it thousands of files, stays until
-//! this program ends. The rest would fill the disk, and is few files: it goes at once.
+//! ext4 without a journal looks at every inode that was freed in the last five minutes before it
+//! makes a file (`recently_deleted` in a profile of the kernel): the next runs pay for what one run
+//! removes. So the results of small texts, even thousands of files, stay until this program exits.
+//! The others would fill the disk, and are few files: they are removed at once.
 
 use std::fs;
 use std::io;
@@ -59,7 +59,7 @@ impl Results {
         done
     }
 
-    /// There may be some of a program that was killed: they go with ours.
+    /// A program that was killed may have left some: they are removed with ours.
     fn fresh(&self) -> io::Result<PathBuf> {
         let mut number = 1;
         loop {
@@ -84,7 +84,7 @@ impl Drop for Results {
 
 const NAME: &str = "bench-results";
 
-/// As long as ext4 thinks of an inode as freed lately (`RECENTCY_MIN` and `RECENTCY_DIRTY`).
+/// How long ext4 considers an inode recently freed (`RECENTCY_MIN` and `RECENTCY_DIRTY`).
 const FREED_AGE_MAX: Duration = Duration::from_mins(5);
 
 /// The texts that all must agree about, and the sample: a few hundred megabytes of results in all.
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_soon_after_others_is_told_so() {
+    fn run_soon_after_another_gets_a_note() {
         let scratch = tempfile::tempdir().unwrap();
         let note = || Results::below(scratch.path()).unwrap().note();
         assert_eq!(note(), None);

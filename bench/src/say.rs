@@ -1,4 +1,4 @@
-//! The only place of the benchmarks that prints. A reader who has gone away is no error.
+//! The only place in the benchmarks that prints. A closed pipe is not an error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ pub fn out(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// What goes on, for those who watch.
+/// Progress, for people.
 pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "bench: {line}");
 }

@@ -15,7 +15,7 @@ pub(crate) fn table(outcome: &Outcome) -> String {
         rows.extend(cells(outcome, row));
     }
     if outcome.name == RaceName::Start {
-        // There is no text to be fast over, and nobody to compare with.
+        // There is no text to measure a speed over, and no contender to compare with.
         rows.iter_mut().for_each(|row| {
             row.truncate(7);
             row.remove(1);

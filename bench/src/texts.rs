@@ -102,7 +102,7 @@ impl Text {
 /// Cut `block` to `length`, with newlines for what would be half a character, and one at the end.
 fn end_at(block: &mut Vec<u8>, length: usize) {
     let mut end = length - 1;
-    // Bytes of this form go on with a character.
+    // Bytes of this form continue a character.
     while end > 0 && block[end] & 0xC0 == 0x80 {
         end -= 1;
     }

@@ -104,7 +104,7 @@ fn zipf(ranks: usize) -> Alias {
     Alias::new(&weights)
 }
 
-/// Appends word `number` of `count` that nobody has ever heard: syllables of a consonant and a
+/// Appends word `number` of `count` invented ones: syllables of a consonant and a
 /// vowel, at least two, at the end a consonant. All `count` of them differ.
 pub(crate) fn invent(number: u64, count: u64, word: &mut Vec<u8>) {
     // Neighbours must not look alike: a prime that divides no count in use spreads them.
