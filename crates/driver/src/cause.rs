@@ -99,13 +99,17 @@ impl Cause {
             | Self::NotJournaled(_) => scheduler::Failure::Fatal,
             Self::Reported(
                 Failure::DiskFull { .. }
+                | Failure::ForeignStaging { .. }
                 | Failure::InputUnreadable { .. }
                 | Failure::IntermediateCorrupt { .. }
                 | Failure::IntermediateMissing { .. }
                 | Failure::Io { .. }
                 | Failure::OutsideRoots { .. }
                 | Failure::Panicked { .. }
-                | Failure::StagingExists,
+                | Failure::StagingDamaged { .. }
+                | Failure::StagingExists
+                | Failure::Tampered { .. }
+                | Failure::TooManyLongWords { .. },
             )
             | Self::Abandoned
             | Self::NotPublished(_) => scheduler::Failure::Transient,
@@ -136,6 +140,7 @@ impl From<&Cause> for Ending {
 fn failed(failure: &Failure) -> Ending {
     let (kind, path) = match failure {
         Failure::DiskFull { path, .. } => (FailureKind::DiskFull, Some(path)),
+        Failure::ForeignStaging { path } => (FailureKind::ForeignStaging, Some(path)),
         Failure::InputChanged { path, .. } => (FailureKind::InputChanged, Some(path)),
         Failure::InputMissing { path } => (FailureKind::InputMissing, Some(path)),
         Failure::InputUnreadable { path, .. } => (FailureKind::InputUnreadable, Some(path)),
@@ -144,7 +149,10 @@ fn failed(failure: &Failure) -> Ending {
         Failure::Io { path, .. } => (FailureKind::Io, Some(path)),
         Failure::OutsideRoots { folder } => (FailureKind::OutsideRoots, Some(folder)),
         Failure::Panicked { .. } => (FailureKind::Panicked, None),
+        Failure::StagingDamaged { path, .. } => (FailureKind::StagingDamaged, Some(path)),
         Failure::StagingExists => (FailureKind::StagingExists, None),
+        Failure::Tampered { path, .. } => (FailureKind::Tampered, Some(path)),
+        Failure::TooManyLongWords { .. } => (FailureKind::TooManyLongWords, None),
     };
     let escape = |path: &std::path::PathBuf| journal::escape(Path::new(path));
     Ending::Failed { failure: kind, path: path.map(escape), sentence: failure.to_string() }

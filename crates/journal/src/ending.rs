@@ -109,6 +109,8 @@ pub enum Death {
 pub enum FailureKind {
     /// No space, quota or file size left.
     DiskFull,
+    /// The task named a staging folder that is not its attempt's.
+    ForeignStaging,
     /// An input is not what it was when the job was planned.
     InputChanged,
     /// An input is gone.
@@ -125,8 +127,14 @@ pub enum FailureKind {
     OutsideRoots,
     /// The worker's code gave up.
     Panicked,
+    /// What the attempt had staged was missing, or not what it had written.
+    StagingDamaged,
     /// The attempt had been executed before.
     StagingExists,
+    /// Another user may have put something else in the place of a file or folder of the job.
+    Tampered,
+    /// So many words were too long to be held in memory that even their list was.
+    TooManyLongWords,
 }
 
 /// What became of an attempt.
@@ -245,6 +253,7 @@ impl FailureKind {
     fn name(self) -> &'static str {
         match self {
             Self::DiskFull => "disk full",
+            Self::ForeignStaging => "foreign staging folder",
             Self::InputChanged => "input changed",
             Self::InputMissing => "input missing",
             Self::InputUnreadable => "input unreadable",
@@ -253,7 +262,10 @@ impl FailureKind {
             Self::Io => "file error",
             Self::OutsideRoots => "outside the worker's roots",
             Self::Panicked => "worker panicked",
+            Self::StagingDamaged => "staged file damaged",
             Self::StagingExists => "executed twice",
+            Self::Tampered => "not trusted",
+            Self::TooManyLongWords => "too many long words",
         }
     }
 }

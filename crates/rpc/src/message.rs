@@ -295,6 +295,12 @@ pub enum Failure {
         /// The operating system's sentence.
         detail: String,
     },
+    /// The task names a staging folder that is not its attempt's.
+    #[error("{} is not the staging folder of this attempt", shown(path))]
+    ForeignStaging {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An input is not what it was when the job was planned.
     #[error("{}", changed(path, *then_bytes, *now_bytes))]
     InputChanged {
@@ -366,24 +372,44 @@ pub enum Failure {
         /// What it said.
         message: String,
     },
+    /// What the attempt has staged is missing, or not what it has written.
+    #[error("cannot use staged {}: {detail}", shown(path))]
+    StagingDamaged {
+        /// What was staged.
+        path: PathBuf,
+        /// What is wrong, for people.
+        detail: String,
+    },
     /// The attempt had been executed before.
     #[error("the attempt's staging folder was there already")]
     StagingExists,
+    /// Another user may have put something else in the place of a file or folder of the job.
+    #[error("cannot trust {}: {detail}", shown(path))]
+    Tampered {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, for people.
+        detail: String,
+    },
+    /// So many words are too long to be held in memory that even their list is.
+    #[error(
+        "more than {words_max} words are longer than {word_bytes} bytes; the worker needs more memory"
+    )]
+    TooManyLongWords {
+        /// So many would do.
+        words_max: u64,
+        /// The longest word that is held in memory.
+        word_bytes: u64,
+    },
 }
 
 impl Failure {
     /// The map task whose intermediate is not there, or not what it was.
     pub fn lost_map(&self) -> Option<u32> {
-        match self {
-            Self::IntermediateCorrupt { map, .. } | Self::IntermediateMissing { map } => Some(*map),
-            Self::DiskFull { .. }
-            | Self::InputChanged { .. }
-            | Self::InputMissing { .. }
-            | Self::InputUnreadable { .. }
-            | Self::Io { .. }
-            | Self::OutsideRoots { .. }
-            | Self::Panicked { .. }
-            | Self::StagingExists => None,
+        if let Self::IntermediateCorrupt { map, .. } | Self::IntermediateMissing { map } = self {
+            Some(*map)
+        } else {
+            None
         }
     }
 }

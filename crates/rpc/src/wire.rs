@@ -435,6 +435,9 @@ impl From<Failure> for pb::Failure {
             Failure::DiskFull { path, os_error, detail } => {
                 Cause::DiskFull(io(&path, "write".to_owned(), os_error, detail))
             }
+            Failure::ForeignStaging { path } => {
+                Cause::ForeignStaging(pb::ForeignStaging { path: bytes(&path) })
+            }
             Failure::InputChanged { path, then_bytes, now_bytes } => {
                 Cause::InputChanged(pb::InputChanged { path: bytes(&path), then_bytes, now_bytes })
             }
@@ -461,7 +464,16 @@ impl From<Failure> for pb::Failure {
                 Cause::OutsideRoots(pb::OutsideRoots { folder: bytes(&folder) })
             }
             Failure::Panicked { message } => Cause::Panicked(pb::Panicked { message }),
+            Failure::StagingDamaged { path, detail } => {
+                Cause::StagingDamaged(pb::StagingDamaged { path: bytes(&path), detail })
+            }
             Failure::StagingExists => Cause::StagingExists(pb::StagingExists {}),
+            Failure::Tampered { path, detail } => {
+                Cause::Tampered(pb::Tampered { path: bytes(&path), detail })
+            }
+            Failure::TooManyLongWords { words_max, word_bytes } => {
+                Cause::TooManyLongWords(pb::TooManyLongWords { words_max, word_bytes })
+            }
         };
         Self { cause: Some(cause) }
     }
@@ -475,6 +487,9 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
             os_error: io.os_error,
             detail: text(&io.detail),
         },
+        Cause::ForeignStaging(foreign) => {
+            Failure::ForeignStaging { path: short_path(foreign.path)? }
+        }
         Cause::InputChanged(changed) => Failure::InputChanged {
             path: short_path(changed.path)?,
             then_bytes: changed.then_bytes,
@@ -503,7 +518,17 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
             Failure::OutsideRoots { folder: short_path(outside.folder)? }
         }
         Cause::Panicked(panicked) => Failure::Panicked { message: text(&panicked.message) },
+        Cause::StagingDamaged(damaged) => Failure::StagingDamaged {
+            path: short_path(damaged.path)?,
+            detail: text(&damaged.detail),
+        },
         Cause::StagingExists(pb::StagingExists {}) => Failure::StagingExists,
+        Cause::Tampered(tampered) => {
+            Failure::Tampered { path: short_path(tampered.path)?, detail: text(&tampered.detail) }
+        }
+        Cause::TooManyLongWords(pb::TooManyLongWords { words_max, word_bytes }) => {
+            Failure::TooManyLongWords { words_max, word_bytes }
+        }
     })
 }
 

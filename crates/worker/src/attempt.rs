@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 
-use rpc::message::{Attempt, Failure, Outcome, Phase, Task, Work, sentence};
+use rpc::message::{Attempt, Failure, Outcome, Phase, Task, Work};
 use store::{Staging, StoreError, layout};
 
 use crate::failure::{Interrupted, store_failure};
@@ -47,21 +47,14 @@ pub(crate) fn execute(
 /// The folder of this very attempt: a driver that names another one would have us write into, or
 /// remove, what somebody else is staging.
 fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
-    let refused = |detail| Failure::Io {
-        path: PathBuf::from(&task.staging),
-        operation: "stage in".to_owned(),
-        os_error: 0,
-        detail,
-    };
-    let staging = Staging::parse(&task.staging).map_err(|error| refused(sentence(&error)))?;
     let Attempt { phase, task: index, number } = task.attempt;
     let phase = match phase {
         Phase::Map => layout::Phase::Map,
         Phase::Reduce => layout::Phase::Reduce,
     };
-    match staging.is_of(&job.session.0, phase, index, number) {
-        true => Ok(staging),
-        false => Err(refused("it is not the folder of this attempt".to_owned())),
+    match Staging::parse(&task.staging) {
+        Ok(staging) if staging.is_of(&job.session.0, phase, index, number) => Ok(staging),
+        Ok(_) | Err(_) => Err(Failure::ForeignStaging { path: PathBuf::from(&task.staging) }),
     }
 }
 

@@ -75,22 +75,17 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
         | StoreError::Corrupt { ref name, .. }
         | StoreError::Missing { ref name }
         | StoreError::NotStaged { ref name }
-        | StoreError::WrongLength { ref name, .. } => Failure::Io {
+        | StoreError::WrongLength { ref name, .. } => Failure::StagingDamaged {
             path: PathBuf::from(name.as_str()),
-            operation: "use".to_owned(),
-            os_error: 0,
             detail: error.to_string(),
         },
         StoreError::Linked { ref path }
         | StoreError::NotAFile { ref path }
         | StoreError::NotAFolder { ref path }
         | StoreError::NotOurs { ref path, .. }
-        | StoreError::OpenToAll { ref path } => Failure::Io {
-            path: path.clone(),
-            operation: "use".to_owned(),
-            os_error: 0,
-            detail: error.to_string(),
-        },
+        | StoreError::OpenToAll { ref path } => {
+            Failure::Tampered { path: path.clone(), detail: error.to_string() }
+        }
         StoreError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
     }
 }

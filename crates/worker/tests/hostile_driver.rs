@@ -152,7 +152,12 @@ fn staging_is_the_attempts_own_folder_or_none() {
         &climbing,
         &long,
     ]
-    .map(|staging| (Task { staging: staging.to_owned(), ..bench.map(Vec::new()) }, "cannot stage"));
+    .map(|staging| {
+        (
+            Task { staging: staging.to_owned(), ..bench.map(Vec::new()) },
+            "is not the staging folder of this attempt",
+        )
+    });
     fs::create_dir_all(bench.path("files").join(&of_another_job)).unwrap();
     bench.check(lies);
     assert!(!bench.path("files").join(&of_another).exists());

@@ -260,6 +260,7 @@ fn any_note() -> impl Strategy<Value = Record> {
 fn any_ending() -> impl Strategy<Value = Ending> {
     let failure = prop::sample::select(vec![
         FailureKind::DiskFull,
+        FailureKind::ForeignStaging,
         FailureKind::InputChanged,
         FailureKind::InputMissing,
         FailureKind::InputUnreadable,
@@ -268,7 +269,10 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         FailureKind::Io,
         FailureKind::OutsideRoots,
         FailureKind::Panicked,
+        FailureKind::StagingDamaged,
         FailureKind::StagingExists,
+        FailureKind::Tampered,
+        FailureKind::TooManyLongWords,
     ]);
     let plain = vec![Ending::Abandoned, Ending::Left, Ending::Undelivered, Ending::Violation];
     let disk = prop::sample::select(vec![None, Some(DiskFault::Full), Some(DiskFault::Refused)]);

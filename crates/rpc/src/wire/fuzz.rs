@@ -259,12 +259,20 @@ fn shown(failure: pb::Failure) -> pb::Failure {
         Cause::Panicked(pb::Panicked { message }) => {
             Cause::Panicked(pb::Panicked { message: text(&message) })
         }
-        Cause::InputChanged(_)
+        Cause::StagingDamaged(pb::StagingDamaged { path, detail }) => {
+            Cause::StagingDamaged(pb::StagingDamaged { path, detail: text(&detail) })
+        }
+        Cause::Tampered(pb::Tampered { path, detail }) => {
+            Cause::Tampered(pb::Tampered { path, detail: text(&detail) })
+        }
+        Cause::ForeignStaging(_)
+        | Cause::InputChanged(_)
         | Cause::InputMissing(_)
         | Cause::IntermediateCorrupt(_)
         | Cause::IntermediateMissing(_)
         | Cause::OutsideRoots(_)
-        | Cause::StagingExists(_) => cause,
+        | Cause::StagingExists(_)
+        | Cause::TooManyLongWords(_) => cause,
     });
     pb::Failure { cause }
 }
@@ -273,16 +281,20 @@ fn look_at(failure: &Failure) {
     // Also what names a path.
     assert!(!failure.to_string().contains(char::is_control), "{failure:?} would reach a terminal");
     let texts = match failure {
-        Failure::DiskFull { detail, .. } => vec![detail],
+        Failure::DiskFull { detail, .. }
+        | Failure::StagingDamaged { detail, .. }
+        | Failure::Tampered { detail, .. } => vec![detail],
         Failure::InputUnreadable { operation, detail, .. }
         | Failure::Io { operation, detail, .. } => vec![operation, detail],
         Failure::Panicked { message } => vec![message],
-        Failure::InputChanged { .. }
+        Failure::ForeignStaging { .. }
+        | Failure::InputChanged { .. }
         | Failure::InputMissing { .. }
         | Failure::IntermediateCorrupt { .. }
         | Failure::IntermediateMissing { .. }
         | Failure::OutsideRoots { .. }
-        | Failure::StagingExists => vec![],
+        | Failure::StagingExists
+        | Failure::TooManyLongWords { .. } => vec![],
     };
     for text in texts {
         assert!(text.len() <= TEXT_BYTES_MAX);

@@ -149,6 +149,7 @@ fn failures_round_trip() {
     let (operation, detail) = ("open".to_owned(), "permission denied".to_owned());
     for sent in [
         Failure::DiskFull { path: odd_path(), os_error: 28, detail: detail.clone() },
+        Failure::ForeignStaging { path: odd_path() },
         Failure::InputChanged { path: odd_path(), then_bytes: 1, now_bytes: 2 },
         Failure::InputMissing { path: odd_path() },
         Failure::InputUnreadable {
@@ -163,10 +164,13 @@ fn failures_round_trip() {
             found: Digest { bytes: 0, ..DIGEST },
         },
         Failure::IntermediateMissing { map: 7 },
-        Failure::Io { path: odd_path(), operation, os_error: 5, detail },
+        Failure::Io { path: odd_path(), operation, os_error: 5, detail: detail.clone() },
         Failure::OutsideRoots { folder: odd_path() },
         Failure::Panicked { message: "index out of bounds".to_owned() },
+        Failure::StagingDamaged { path: odd_path(), detail: detail.clone() },
         Failure::StagingExists,
+        Failure::Tampered { path: odd_path(), detail },
+        Failure::TooManyLongWords { words_max: 1024, word_bytes: 65_536 },
     ] {
         assert_eq!(failure(sent.clone().into()), Ok(sent));
     }

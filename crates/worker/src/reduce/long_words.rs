@@ -7,7 +7,6 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use rpc::message::Failure;
 use store::StagedObject;
@@ -71,10 +70,11 @@ impl<'attempt> LongWords<'attempt> {
     /// It is at its end.
     pub(super) fn end(&mut self, budget: Budget) -> Result<(), Interrupted> {
         let Begun { draft, prefix } = self.begun.take().expect("a long word is being read");
-        let (name, most) = (draft.name(), budget.long_words_max(LONG_WORD_BYTES));
         self.long_words.push(LongWord { kept: draft.finish()?, prefix, count: 1 });
-        if self.long_words.len() > most {
-            return Err(too_many(name, budget.word_bytes(), most).into());
+        let words_max = budget.long_words_max(LONG_WORD_BYTES);
+        if self.long_words.len() > words_max {
+            let (words_max, word_bytes) = (words_max as u64, budget.word_bytes() as u64);
+            return Err(Failure::TooManyLongWords { words_max, word_bytes }.into());
         }
         Ok(())
     }
@@ -186,14 +186,3 @@ impl SortedLongWords {
 
 /// What each takes in memory while they are sorted: itself, twice, and the list it is in.
 const LONG_WORD_BYTES: usize = 2 * (size_of::<LongWord>() + size_of::<Vec<LongWord>>());
-
-fn too_many(path: PathBuf, word_bytes: usize, most: usize) -> Failure {
-    Failure::Io {
-        path,
-        operation: "keep one more word in".to_owned(),
-        os_error: 0,
-        detail: format!(
-            "more than {most} words are longer than {word_bytes} bytes; start the workers with a larger --memory"
-        ),
-    }
-}

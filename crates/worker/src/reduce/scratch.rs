@@ -4,9 +4,7 @@
 //! They need not survive anything, so nothing is synced; but what is read is checked, as everything
 //! is that a disk has had.
 
-use std::path::PathBuf;
-
-use store::{Digest, Durability, Name, StagedObject, Staging, Store, VerifiedObject, layout};
+use store::{Digest, Durability, StagedObject, Staging, Store, VerifiedObject, layout};
 
 use crate::failure::{Interrupted, store_failure};
 use crate::progress::Progress;
@@ -23,7 +21,6 @@ pub(super) struct Scratch<'attempt> {
 /// An object that is being written.
 pub(super) struct Draft<'attempt> {
     number: u32,
-    name: Name,
     object: Box<dyn StagedObject>,
     progress: &'attempt Progress,
 }
@@ -49,8 +46,7 @@ impl<'attempt> Scratch<'attempt> {
         self.begun += 1;
         let name = layout::run(number);
         let object = self.store.create(self.staging, &name, Durability::Verified);
-        let name = layout::staged(self.staging, &name);
-        Ok(Draft { number, name, object: object.map_err(store_failure)?, progress: self.progress })
+        Ok(Draft { number, object: object.map_err(store_failure)?, progress: self.progress })
     }
 
     pub(super) fn open(&self, kept: Kept) -> Result<VerifiedObject, Interrupted> {
@@ -68,11 +64,6 @@ impl<'attempt> Scratch<'attempt> {
 }
 
 impl Draft<'_> {
-    /// For messages.
-    pub(super) fn name(&self) -> PathBuf {
-        PathBuf::from(self.name.as_str())
-    }
-
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Interrupted> {
         self.object.append(bytes).map_err(store_failure)?;
         faults::reach("worker::run-appended", "");

@@ -107,8 +107,7 @@ fn too_many_long_words_are_a_failure_that_says_what_to_do() {
     let Interrupted::Failed(failure) = interrupted else { panic!("{interrupted:?}") };
     assert_eq!(
         failure.to_string(),
-        "cannot keep one more word in .mapmill/staging/job/r0.a0/run-1024: more than 1024 words are \
-         longer than 8 bytes; start the workers with a larger --memory"
+        "more than 1024 words are longer than 8 bytes; the worker needs more memory"
     );
 }
 
@@ -139,7 +138,7 @@ fn flipped_byte_in_a_run_is_noticed() {
 
         let mut file = shop.create_output();
         match counter.write(&mut *file).map(|total| total.words) {
-            Err(Interrupted::Failed(Failure::Io { detail, .. })) => {
+            Err(Interrupted::Failed(Failure::StagingDamaged { detail, .. })) => {
                 assert!(detail.contains("is corrupt"), "{detail}");
             }
             other => panic!("byte {behind} of {} ^ {flip:#x}: {other:?}", path.display()),
