@@ -1,5 +1,5 @@
 //! The loop, driven through its events, with a committer that does what the test says and a clock
-//! that stands still unless everybody waits.
+//! that stands still unless all tasks wait.
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
@@ -32,7 +32,7 @@ mod violations;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn report_is_answered_when_it_is_published_and_not_before() {
+async fn report_is_answered_after_its_commit_and_not_before() {
     let bench = Bench::new(2, 1);
     let caller = bench.register(1).await;
 
@@ -52,7 +52,7 @@ async fn report_is_answered_when_it_is_published_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn repeated_report_gets_the_answer_of_the_first() {
+async fn report_is_idempotent() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -67,14 +67,14 @@ async fn repeated_report_gets_the_answer_of_the_first() {
         (Ok(Verdict::Accepted), Ok(Verdict::Accepted))
     );
 
-    // The answer was lost, and long after.
+    // The answer was lost; the worker repeats its report long after.
     let third = bench.report(&caller, task.attempt, mapped(3)).await;
     assert_eq!(soon(third).await, Ok(Verdict::Accepted));
     bench.assert_no_errand().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_again_without_a_report_gives_the_same_attempt() {
+async fn asking_again_without_a_report_returns_the_same_attempt() {
     let bench = Bench::new(2, 1);
     let caller = bench.register(1).await;
     let first = bench.task(&caller).await;
@@ -83,7 +83,7 @@ async fn asking_again_without_a_report_gives_the_same_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_that_waits_is_dropped_when_its_worker_calls_again() {
+async fn waiting_call_is_dropped_when_its_worker_calls_again() {
     let bench = Bench::new(1, 1);
     let (busy, idle) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&busy).await;
@@ -93,7 +93,7 @@ async fn call_that_waits_is_dropped_when_its_worker_calls_again() {
     assert!(soon(first).await.is_err());
     assert_eq!(second.try_recv(), Err(TryRecvError::Empty));
 
-    // And the task that comes back is the answer to the other.
+    // The task that waits again is the answer to the second call.
     let verdict = bench.report(&busy, task.attempt, failed()).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     assert_eq!(bench.discard().await, task.staging);
@@ -102,7 +102,7 @@ async fn call_that_waits_is_dropped_when_its_worker_calls_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_worker_loses_its_task_to_one_that_waits() {
+async fn task_of_a_silent_worker_is_reassigned_to_a_waiting_one() {
     let bench = Bench::new(1, 1);
     let (silent, waiting) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&silent).await;
@@ -116,7 +116,7 @@ async fn silent_worker_loses_its_task_to_one_that_waits() {
     assert_eq!(again.attempt, map(0, 1));
     assert_eq!(bench.discard().await, task.staging);
 
-    // It was stopped, and comes back: whatever it says, it is told.
+    // It was stopped and resumes: each of its calls is answered.
     let verdict = bench.report(&silent, task.attempt, mapped(3)).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
     bench.assert_no_errand().await;
@@ -126,7 +126,7 @@ async fn silent_worker_loses_its_task_to_one_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempt_that_stands_still_is_abandoned_though_its_worker_lives() {
+async fn attempt_without_progress_is_abandoned_though_its_worker_lives() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -139,10 +139,9 @@ async fn attempt_that_stands_still_is_abandoned_though_its_worker_lives() {
     assert_eq!(bench.discard().await, task.staging);
 }
 
-/// Everything that was staged while the driver stood still is good, and its workers did nothing
-/// wrong.
+/// All that was staged while the driver stood still is valid, and its workers are honest.
 #[tokio::test(start_paused = true)]
-async fn pause_of_the_driver_takes_nothing_from_anybody() {
+async fn pause_of_the_driver_costs_no_worker_its_lease() {
     let bench = Bench::new(1, 1);
     let (busy, idle) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&busy).await;
@@ -160,7 +159,7 @@ async fn pause_of_the_driver_takes_nothing_from_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_are_gone_after_a_pause_of_the_driver_are_given_up_later() {
+async fn workers_that_died_in_a_pause_of_the_driver_are_considered_dead_later() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -172,12 +171,12 @@ async fn workers_that_are_gone_after_a_pause_of_the_driver_are_given_up_later() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_are_told_of_the_end_and_nobody_is_waited_for_longer() {
+async fn loop_ends_as_soon_as_all_workers_know_of_the_end() {
     let bench = Bench::new(1, 1);
-    let (worker, watcher) = (bench.register(1).await, bench.register(2).await);
+    let (worker, idle) = (bench.register(1).await, bench.register(2).await);
     bench.map_and_commit(&worker, 3).await;
     let task = bench.task(&worker).await;
-    let waiting = bench.next_task(&watcher).await;
+    let waiting = bench.next_task(&idle).await;
     let verdict = bench.report(&worker, task.attempt, reduced(3)).await;
     let commit = bench.commit().await;
     assert_eq!(commit.objects[0].0.as_str(), "out/out-0");
@@ -187,7 +186,7 @@ async fn all_are_told_of_the_end_and_nobody_is_waited_for_longer() {
     assert!(matches!(soon(waiting).await, Ok(TaskAnswer::Exit)));
     assert_eq!(bench.finish().await, "done");
     assert_eq!(bench.status().await.state, JobState::Done);
-    // One is left; it hears it from whatever it does next.
+    // One worker is left; its next call tells it.
     assert!(matches!(soon(bench.next_task(&worker).await).await, Ok(TaskAnswer::Exit)));
 
     let told = Instant::now();
@@ -199,9 +198,9 @@ async fn all_are_told_of_the_end_and_nobody_is_waited_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn worker_that_is_never_heard_of_again_holds_the_end_up_for_a_moment_only() {
+async fn worker_that_never_calls_again_delays_the_end_for_a_moment_only() {
     let mut bench = Bench::new(1, 1);
-    let _deaf = bench.register(1).await;
+    let _silent = bench.register(1).await;
     bench.cancel();
     assert_eq!(bench.finish().await, "cancelled");
 
@@ -211,7 +210,7 @@ async fn worker_that_is_never_heard_of_again_holds_the_end_up_for_a_moment_only(
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancel_ends_what_waits_and_what_runs_and_keeps_what_is_published() {
+async fn cancel_ends_what_waits_and_runs_and_keeps_what_is_being_published() {
     let mut bench = Bench::new(2, 1);
     let (publishing, busy) = (bench.register(1).await, bench.register(2).await);
     let idle = bench.register(3).await;
@@ -237,7 +236,7 @@ async fn cancel_ends_what_waits_and_what_runs_and_keeps_what_is_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn word_that_is_lost_between_the_phases_ends_the_job() {
+async fn word_lost_between_the_phases_fails_the_job() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     bench.map_and_commit(&caller, 3).await;
@@ -256,7 +255,7 @@ async fn word_that_is_lost_between_the_phases_ends_the_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn commit_that_cannot_be_recorded_or_made_durable_ends_the_job() {
+async fn commit_that_cannot_be_recorded_or_made_durable_fails_the_job() {
     let path = PathBuf::from("journal");
     for cause in [
         Cause::NotJournaled(JournalError::GivenUp { path }),
@@ -279,7 +278,7 @@ async fn commit_that_cannot_be_recorded_or_made_durable_ends_the_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempt_that_staged_something_else_is_made_again() {
+async fn task_is_attempted_again_when_its_objects_cannot_be_published() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -294,9 +293,9 @@ async fn attempt_that_staged_something_else_is_made_again() {
     assert_eq!(bench.task(&caller).await.attempt, map(0, 1));
 }
 
-/// Any worker may say anything; what it says is for display, and must do no harm.
+/// Progress is for display: no value of it may do harm.
 #[tokio::test(start_paused = true)]
-async fn absurd_progress_harms_nobody_and_goes_with_its_attempt() {
+async fn absurd_progress_does_no_harm_and_ends_with_its_attempt() {
     let bench = Bench::new(2, 1);
     let (one, other) = (bench.register(1).await, bench.register(2).await);
     let (first, second) = (bench.task(&one).await, bench.task(&other).await);
@@ -313,9 +312,10 @@ async fn absurd_progress_harms_nobody_and_goes_with_its_attempt() {
     assert_eq!(bench.status().await.map.words, 3);
 }
 
-/// A heartbeat on its way when the report was answered names an attempt that is in the totals.
+/// A heartbeat that was on its way when the report was answered names an attempt that the totals
+/// include.
 #[tokio::test(start_paused = true)]
-async fn heartbeat_of_a_committed_attempt_does_not_count_twice() {
+async fn heartbeat_of_a_committed_attempt_is_not_counted_twice() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.map_and_commit(&caller, 3).await;
@@ -326,7 +326,7 @@ async fn heartbeat_of_a_committed_attempt_does_not_count_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_of_another_session_are_asked_to_register() {
+async fn callers_of_another_session_are_told_to_register() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -342,7 +342,7 @@ async fn callers_of_another_session_are_asked_to_register() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn worker_of_another_version_or_without_the_folders_is_refused() {
+async fn worker_of_another_version_or_without_the_roots_is_refused() {
     let bench = Bench::new(1, 1);
     let other = Register { protocol: rpc::PROTOCOL + 1, ..presentation(1) };
     let build = rpc::BUILD.to_owned();
@@ -360,28 +360,28 @@ async fn worker_of_another_version_or_without_the_folders_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn worker_that_comes_after_the_end_is_told_at_once() {
+async fn worker_that_registers_after_the_end_is_told_to_exit() {
     let mut bench = Bench::new(1, 1);
-    let deaf = bench.register(1).await;
+    let silent = bench.register(1).await;
     bench.cancel();
     assert_eq!(bench.finish().await, "cancelled");
 
     assert_eq!(bench.present(presentation(2)).await, RegisterAnswer::Exit);
-    assert_eq!(bench.beat(&deaf, None).await, Order::Exit);
+    assert_eq!(bench.beat(&silent, None).await, Order::Exit);
     bench.ended().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn death_of_the_committer_is_not_waited_out() {
+async fn panic_of_the_committer_ends_the_loop() {
     let bench = Bench::new(1, 1);
     bench.events.send(Event::CommitterDied).await.unwrap();
 
     assert!(soon(bench.ended).await.is_err_and(|error| error.is_panic()));
 }
 
-/// The map behind it is recalled; what it makes again does not count twice.
+/// The map task is recalled; what it makes again is not counted twice.
 #[tokio::test(start_paused = true)]
-async fn lost_intermediate_is_made_again_before_the_reduce_task_is() {
+async fn lost_intermediate_is_made_again_before_its_reduce_task_runs() {
     let bench = Bench::new(2, 1);
     let caller = bench.register(1).await;
     bench.map_and_commit(&caller, 3).await;
@@ -398,7 +398,7 @@ async fn lost_intermediate_is_made_again_before_the_reduce_task_is() {
     assert_eq!(bench.status().await.map.words, 7);
     let reduce = bench.task(&caller).await;
     assert_eq!(reduce.attempt.number, 1);
-    // As many as were emitted: it is published.
+    // As many words as were emitted: the output is published.
     let verdict = bench.report(&caller, reduce.attempt, reduced(7)).await;
     let commit = bench.commit().await;
     bench.published(&commit, Ok(())).await;
@@ -407,7 +407,7 @@ async fn lost_intermediate_is_made_again_before_the_reduce_task_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deserted_driver_gives_up_after_its_time_and_not_before() {
+async fn job_without_workers_is_cancelled_after_its_wait_and_not_before() {
     let bench = Bench::waiting_for_workers(3 * SECOND);
     let caller = bench.register(1).await;
     for _ in 0..5 {
@@ -420,9 +420,9 @@ async fn deserted_driver_gives_up_after_its_time_and_not_before() {
     assert_eq!(bench.ended().await.deserted, Some(3 * SECOND));
 }
 
-/// A worker died while it waited for a task: the next task goes to one that lives, at once.
+/// A worker died while it waited for a task: the next task goes to a live one, at once.
 #[tokio::test(start_paused = true)]
-async fn task_is_not_given_to_a_call_that_was_cut_off() {
+async fn task_is_reassigned_at_once_when_the_call_was_cut_off() {
     let bench = Bench::new(1, 1);
     let (busy, dead, idle) =
         (bench.register(1).await, bench.register(2).await, bench.register(3).await);
@@ -439,7 +439,7 @@ async fn task_is_not_given_to_a_call_that_was_cut_off() {
     assert_eq!((status.attempts_failed, status.attempts_lost), (1, 0));
 }
 
-/// What the loop says, when it says it.
+/// An answer of the loop, when it comes.
 #[derive(Debug)]
 struct Answer<T>(oneshot::Receiver<Result<T, Refusal>>);
 
@@ -457,7 +457,7 @@ impl<T> Future for Answer<T> {
     }
 }
 
-/// A loop that runs, and its other ends.
+/// A running loop, and the other ends of its channels.
 struct Bench {
     events: mpsc::Sender<Event>,
     errands: std_mpsc::Receiver<Errand>,
@@ -472,7 +472,7 @@ impl Bench {
         Self::with(map_tasks, reduce_tasks, None)
     }
 
-    /// A small job that is given up when no worker is there for so long.
+    /// A small job that is cancelled after so long without a worker.
     fn waiting_for_workers(worker_wait: Duration) -> Self {
         Self::with(1, 1, Some(worker_wait))
     }
@@ -509,7 +509,7 @@ impl Bench {
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         assert!(self.events.send(event(reply)).await.is_ok(), "the loop has ended");
-        // Until the loop has looked at it: whatever it answers at once is there then.
+        // Until the loop has handled it: what it answers at once is there then.
         let (reply, seen) = oneshot::channel();
         if self.events.send(Event::Status { reply }).await.is_ok() {
             // The loop may have ended with the event before.
@@ -553,7 +553,7 @@ impl Bench {
         self.call(peer, caller, |reply| Request::NextTask { reply }).await
     }
 
-    /// There must be one at once.
+    /// A task must be there at once.
     async fn task(&self, caller: &Caller) -> Task {
         match self.next_task(caller).await.try_recv() {
             Ok(TaskAnswer::Task(task)) => task,
@@ -617,7 +617,7 @@ impl Bench {
         assert!(self.events.send(event).await.is_ok(), "the loop has ended");
     }
 
-    /// One map task, from the question to the commit.
+    /// One map task, from the call for it to the commit.
     async fn map_and_commit(&self, caller: &Caller, words: u64) -> Task {
         let task = self.task(caller).await;
         assert!(matches!(task.work, Work::Map { .. }));
@@ -643,7 +643,7 @@ impl Bench {
         panic!("the committer has nothing to do");
     }
 
-    /// What the committer is to do next; notes are set aside.
+    /// The committer's next errand; notes are set aside.
     fn try_errand(&self) -> Option<Errand> {
         loop {
             match self.errands.try_recv().ok()? {
@@ -655,8 +655,8 @@ impl Bench {
         }
     }
 
-    /// How the attempts ended that did not commit, since this was asked last, with what they had
-    /// read. There must be no other errand.
+    /// How the attempts ended that did not commit, since the last call, with the bytes that they
+    /// had read. There must be no other errand.
     fn endings(&self) -> Vec<(String, Option<u64>, Ending)> {
         let errand = self.try_errand();
         assert!(errand.is_none(), "{errand:?}");
@@ -695,7 +695,7 @@ impl Bench {
         }
     }
 
-    /// The committer has tidied up.
+    /// The committer has cleaned up.
     async fn finish(&self) -> &'static str {
         let outcome = match self.errand().await {
             Errand::Finish { outcome, .. } => outcome,
@@ -707,7 +707,7 @@ impl Bench {
         outcome
     }
 
-    /// The same, when it takes its time until there is something to tidy up.
+    /// The same, for a job that ends later.
     async fn finish_in_time(&self) -> &'static str {
         for _ in 0..600 {
             if let Some(Errand::Finish { outcome, .. }) = self.try_errand() {
@@ -730,17 +730,17 @@ impl Bench {
     }
 }
 
-/// What is never answered fails the test, for time runs while everybody waits.
+/// A call that is never answered fails the test: the clock advances while all tasks wait.
 async fn soon<T>(answer: impl Future<Output = T>) -> T {
     tokio::time::timeout(60 * SECOND, answer).await.expect("an answer")
 }
 
-/// Who calls where nothing is asked for.
+/// A caller of a driver that asks for no credentials.
 fn anyone() -> Peer {
     Peer { identity: Identity::Anyone, address: None }
 }
 
-/// Ids that are not those of the scheduler.
+/// Ids that differ from the numbers of the scheduler.
 fn ids() -> IdSource {
     let mut last = 0x6A09_E667_F3BC_C908;
     Box::new(move || {

@@ -1,10 +1,10 @@
-//! Workers that ask for their next task with the report of the last one.
+//! Workers that ask for their next task in the report of the last one.
 
 use super::*;
 use crate::driver::actions::MUCH_TO_DO;
 
 #[tokio::test(start_paused = true)]
-async fn worker_that_asks_with_its_report_waits_for_no_record() {
+async fn worker_that_asks_in_its_report_does_not_wait_for_the_record() {
     let bench = Bench::new(9, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -23,7 +23,7 @@ async fn worker_that_asks_with_its_report_waits_for_no_record() {
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     assert_eq!(soon(again).await.unwrap(), next);
 
-    // What cannot be published is done again, and by now its worker has other things to do.
+    // A task whose objects cannot be published is attempted again; its worker has another by now.
     let (verdict, next) = bench.report_and_ask(&caller, second, mapped(3)).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Taken));
     let next = soon(next).await.unwrap();
@@ -44,7 +44,7 @@ async fn worker_that_asks_with_its_report_waits_for_no_record() {
     assert!(soon(next).await.is_err());
 }
 
-/// Reduce tasks cannot begin before they are recorded.
+/// Reduce tasks cannot start before they are recorded.
 #[tokio::test(start_paused = true)]
 async fn last_commits_of_a_phase_are_awaited() {
     let bench = Bench::new(1 + MUCH_TO_DO, 1);
@@ -68,7 +68,7 @@ async fn last_commits_of_a_phase_are_awaited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_wait_for_a_disk_that_does_not_keep_up_with_them() {
+async fn workers_wait_for_a_disk_that_does_not_keep_up() {
     let buckets = PUBLISHING_FILES_MAX as u32 / 2 + 1;
     let mapped =
         || Outcome::Mapped { buckets: vec![bucket(0, 0); buckets as usize], invalid_bytes: 0 };

@@ -1,15 +1,15 @@
-//! What the journal is told of attempts: once each, and why they did not commit.
+//! Notes on attempts for the journal: one of each start, and why an attempt did not commit.
 
 use super::*;
 use journal::Death;
 
-/// `endings` as they are told.
-fn told(endings: Vec<(String, Option<u64>, Ending)>) -> Vec<String> {
-    let tell = |(attempt, bytes, ending): (String, Option<u64>, Ending)| match bytes {
+/// `endings` as people read them.
+fn sentences(endings: Vec<(String, Option<u64>, Ending)>) -> Vec<String> {
+    let sentence = |(attempt, bytes, ending): (String, Option<u64>, Ending)| match bytes {
         Some(bytes) => format!("{attempt} after {bytes} bytes: {ending}"),
         None => format!("{attempt}: {ending}"),
     };
-    endings.into_iter().map(tell).collect()
+    endings.into_iter().map(sentence).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +32,7 @@ async fn start_is_noted_once_however_often_the_worker_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn commit_says_from_when_to_when() {
+async fn record_of_a_commit_has_its_span() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     tokio::time::sleep(SECOND).await;
@@ -46,7 +46,7 @@ async fn commit_says_from_when_to_when() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_told_from_standing_still_and_both_are_measured() {
+async fn silence_and_lack_of_progress_are_distinguished_and_measured() {
     let bench = Bench::new(2, 1);
     let (silent, still) = (bench.register(1).await, bench.register(2).await);
     let lost = bench.task(&silent).await;
@@ -66,11 +66,11 @@ async fn silence_is_told_from_standing_still_and_both_are_measured() {
         "m1.a0 after 5 bytes: stuck: the worker was heard of, but the attempt made no progress \
          for 10.0 s",
     ];
-    assert_eq!(told(bench.endings()), expected);
+    assert_eq!(sentences(bench.endings()), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn worker_whose_death_was_seen_loses_its_task_at_once() {
+async fn task_of_a_worker_that_was_seen_to_die_is_reassigned_at_once() {
     let bench = Bench::new(1, 1);
     let (victim, heir) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&victim).await;
@@ -83,8 +83,12 @@ async fn worker_whose_death_was_seen_loses_its_task_at_once() {
     assert_eq!(again.attempt, map(0, 1));
     assert_eq!(bench.discard().await, task.staging);
     let expected = "m0.a0: the worker process died: killed by signal 9 (SIGKILL)";
-    assert_eq!(told(bench.endings()), [expected]);
-    assert_eq!(bench.status().await.attempts_lost, 1, "it counts, or it might go on for ever");
+    assert_eq!(sentences(bench.endings()), [expected]);
+    assert_eq!(
+        bench.status().await.attempts_lost,
+        1,
+        "it counts, or a task that kills its workers would never end"
+    );
 
     // A process that never registered, and one whose death is known.
     for instance in [[9; 16], [1; 16]] {
@@ -95,14 +99,14 @@ async fn worker_whose_death_was_seen_loses_its_task_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recall_is_noted_with_what_was_wrong_and_by_whom_it_was_found() {
+async fn recall_is_noted_with_its_reason_and_the_attempt_that_found_it() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     bench.map_and_commit(&caller, 3).await;
     let task = bench.task(&caller).await;
     let failure = Failure::IntermediateMissing { map: 0 };
     bench.report(&caller, task.attempt, Outcome::Failed(failure.clone())).await;
-    // It repeats its report: what was recalled once is not recalled again.
+    // The worker repeats its report: the map task is not recalled again.
     bench.report(&caller, task.attempt, Outcome::Failed(failure)).await;
     bench.discard().await;
     bench.assert_no_errand().await;
@@ -117,11 +121,11 @@ async fn recall_is_noted_with_what_was_wrong_and_by_whom_it_was_found() {
     let sentence = "intermediate of map task 0 is missing".to_owned();
     assert_eq!(recalls, [Record::Recalled { map: 0, reduce: 0, attempt: 0, sentence }]);
     let expected = "r0.a0: intermediate of map task 0 is missing; m0 runs again first";
-    assert_eq!(told(bench.endings()), [expected]);
+    assert_eq!(sentences(bench.endings()), [expected]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_reported_is_what_is_told() {
+async fn ending_is_the_cause_that_was_reported() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     for (outcome, sentence) in [
@@ -132,7 +136,7 @@ async fn what_was_reported_is_what_is_told() {
         bench.report(&caller, task.attempt, outcome).await;
         bench.discard().await;
         let expected = format!("m0.a{}: {sentence}", task.attempt.number);
-        assert_eq!(told(bench.endings()), [expected]);
+        assert_eq!(sentences(bench.endings()), [expected]);
     }
     let task = bench.task(&caller).await;
     bench.report(&caller, task.attempt, mapped(3)).await;
@@ -141,11 +145,11 @@ async fn what_was_reported_is_what_is_told() {
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     bench.discard().await;
     let expected = "m0.a2: not published: intermediate/mr-0-0 is missing";
-    assert_eq!(told(bench.endings()), [expected]);
+    assert_eq!(sentences(bench.endings()), [expected]);
 
     let task = bench.task(&caller).await;
     bench.leave(&caller).await.unwrap();
     assert_eq!(bench.discard().await, task.staging);
     let expected = "m0.a3: handed back: the worker was told to stop";
-    assert_eq!(told(bench.endings()), [expected]);
+    assert_eq!(sentences(bench.endings()), [expected]);
 }

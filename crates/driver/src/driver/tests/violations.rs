@@ -1,4 +1,4 @@
-//! What becomes of those who lie, and that nobody else is taken for one.
+//! What a protocol violation costs, and that no honest worker is charged with one.
 
 use rpc::Role;
 
@@ -21,7 +21,7 @@ fn assert_denied<T: std::fmt::Debug>(answer: Result<T, Refusal>, why: &str) {
     }
 }
 
-/// A worker calls with what nobody can guess, and is talked of by what everybody can remember.
+/// A worker calls with an id that cannot be guessed, and messages call it by a short number.
 #[tokio::test(start_paused = true)]
 async fn id_on_the_wire_is_not_the_number_in_messages() {
     let bench = Bench::new(1, 1);
@@ -31,7 +31,7 @@ async fn id_on_the_wire_is_not_the_number_in_messages() {
 
     assert_eq!(other.number, 1);
     assert!(one.worker > 1000 && other.worker > 1000 && one.worker != other.worker);
-    // The numbers open nothing.
+    // The numbers grant nothing.
     for worker in [0, 1] {
         let caller = Caller { worker, ..one.clone() };
         assert_eq!(bench.beat(&caller, None).await, Order::Register);
@@ -40,7 +40,7 @@ async fn id_on_the_wire_is_not_the_number_in_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_that_were_never_given_to_a_worker_are_refused() {
+async fn attempts_that_were_never_assigned_to_the_caller_are_refused() {
     let reduce = Attempt { phase: rpc::message::Phase::Reduce, task: 0, number: 0 };
     for attempt in [map(0, 1), map(1, 0), map(u32::MAX, u32::MAX), reduce] {
         for outcome in [mapped(3), reduced(3), failed()] {
@@ -58,34 +58,34 @@ async fn attempts_that_were_never_given_to_a_worker_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempt_of_another_cannot_be_failed_renewed_or_won() {
+async fn attempt_of_another_worker_cannot_be_failed_renewed_or_won() {
     let bench = Bench::new(2, 1);
-    let (honest, liar) = (bench.register(1).await, bench.register(2).await);
+    let (honest, violator) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&honest).await;
-    let verdict = bench.report(&liar, task.attempt, failed()).await;
+    let verdict = bench.report(&violator, task.attempt, failed()).await;
     assert_denied(soon(verdict).await, "m0.a0 was never assigned to this worker");
-    let order = bench.beat_as(anyone(), &liar, Some(running(task.attempt, u64::MAX))).await;
+    let order = bench.beat_as(anyone(), &violator, Some(running(task.attempt, u64::MAX))).await;
     assert_denied(order, "m0.a0 was never assigned to this worker");
-    let held = bench.next_task(&liar).await;
+    let held = bench.next_task(&violator).await;
     let Ok(TaskAnswer::Task(held)) = soon(held).await else { panic!("a task expected") };
     let waiting = bench.register(3).await;
     let heir = bench.next_task(&waiting).await;
 
     // The third time.
-    let verdict = bench.report(&liar, task.attempt, mapped(3)).await;
+    let verdict = bench.report(&violator, task.attempt, mapped(3)).await;
     assert_denied(soon(verdict).await, "m0.a0 was never assigned to this worker");
 
-    // What the liar held is another's at once, and nothing of it is wanted any more.
+    // The task that it held is reassigned at once, and what it staged is discarded.
     assert_eq!(bench.discard().await, held.staging);
     let Ok(TaskAnswer::Task(again)) = soon(heir).await else { panic!("a task expected") };
     assert_eq!(again.attempt, map(held.attempt.task, 1));
     let why = "shut out of this job";
-    assert_denied(soon(bench.next_task(&liar).await).await, why);
-    assert_denied(bench.beat_as(anyone(), &liar, None).await, why);
-    assert_denied(soon(bench.report(&liar, held.attempt, mapped(3)).await).await, why);
-    assert_denied(bench.leave(&liar).await, why);
+    assert_denied(soon(bench.next_task(&violator).await).await, why);
+    assert_denied(bench.beat_as(anyone(), &violator, None).await, why);
+    assert_denied(soon(bench.report(&violator, held.attempt, mapped(3)).await).await, why);
+    assert_denied(bench.leave(&violator).await, why);
     assert_denied(bench.present_as(anyone(), presentation(2)).await, why);
-    // The one that was lied about has lost nothing.
+    // The owner of the attempt has lost nothing.
     let verdict = bench.report(&honest, task.attempt, mapped(3)).await;
     let commit = bench.commit().await;
     bench.published(&commit, Ok(())).await;
@@ -94,15 +94,15 @@ async fn attempt_of_another_cannot_be_failed_renewed_or_won() {
     assert_eq!((status.violations, status.attempts_failed, status.attempts_lost), (3, 0, 0));
 }
 
-/// It need not ask again to hear it.
+/// It need not call again to be told.
 #[tokio::test(start_paused = true)]
-async fn call_of_a_liar_that_waits_is_denied() {
+async fn waiting_call_of_a_worker_that_is_shut_out_is_denied() {
     let bench = Bench::new(1, 1);
-    let (busy, liar) = (bench.register(1).await, bench.register(2).await);
+    let (busy, violator) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&busy).await;
-    let waiting = bench.next_task(&liar).await;
+    let waiting = bench.next_task(&violator).await;
     for _ in 0..3 {
-        let order = bench.beat_as(anyone(), &liar, Some(running(task.attempt, 1))).await;
+        let order = bench.beat_as(anyone(), &violator, Some(running(task.attempt, 1))).await;
         assert_denied(order, "was never assigned");
     }
 
@@ -110,8 +110,8 @@ async fn call_of_a_liar_that_waits_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn report_that_cannot_be_true_is_a_failure_and_a_lie() {
-    let lies = [
+async fn impossible_report_is_a_failure_and_a_violation() {
+    let reports = [
         // Not as many buckets as there are.
         Outcome::Mapped { buckets: Vec::new(), invalid_bytes: 0 },
         // Another phase.
@@ -121,12 +121,12 @@ async fn report_that_cannot_be_true_is_a_failure_and_a_lie() {
     ];
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
-    for (number, lie) in (0..).zip(lies) {
+    for (number, report) in (0..).zip(reports) {
         let task = bench.task(&caller).await;
         assert_eq!(task.attempt, map(0, number));
-        // A repeat is the same lie.
+        // A repeated report is the same violation.
         for _ in 0..2 {
-            let verdict = soon(bench.report(&caller, task.attempt, lie.clone()).await).await;
+            let verdict = soon(bench.report(&caller, task.attempt, report.clone()).await).await;
             match verdict {
                 Ok(verdict) => assert_eq!(verdict, Verdict::Stale),
                 Err(refusal) => assert_denied::<()>(Err(refusal), "shut out of this job"),
@@ -139,9 +139,9 @@ async fn report_that_cannot_be_true_is_a_failure_and_a_lie() {
     assert_denied(soon(bench.next_task(&caller).await).await, "shut out of this job");
 }
 
-/// The driver need not read what is staged to know it.
+/// The driver need not read what is staged to reject it.
 #[tokio::test(start_paused = true)]
-async fn report_of_more_than_the_input_can_become_is_a_lie() {
+async fn report_of_more_bytes_than_the_input_can_become_is_a_violation() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
@@ -152,17 +152,17 @@ async fn report_of_more_than_the_input_can_become_is_a_lie() {
     assert_eq!(verdict.unwrap(), Verdict::Stale);
     assert_eq!(bench.discard().await, task.staging);
     assert_eq!(bench.status().await.violations, 1);
-    // As much as ten bytes may become, to be told apart by what is staged.
+    // As much as ten bytes may become: what is staged decides.
     let task = bench.task(&caller).await;
     let large = Outcome::Mapped { buckets: vec![bucket(60, 1)], invalid_bytes: 0 };
     let _verdict = bench.report(&caller, task.attempt, large).await;
     assert_eq!(bench.status().await.violations, 1);
 }
 
-/// It counts for the worker, and not for its certificate: the machine may be broken, and others
-/// may show the same.
+/// These count for the worker, not for its certificate: its machine may be broken, and other
+/// machines may show the same certificate.
 #[tokio::test(start_paused = true)]
-async fn worker_that_stages_something_else_three_times_is_shut_out_alone() {
+async fn worker_that_stages_other_files_than_it_reports_is_shut_out_alone() {
     let bench = Bench::new(1, 1);
     let peer = || holder_of("fleet");
     let caller = bench.register_as(peer(), called("fleet:a:1", 1)).await;
@@ -188,9 +188,9 @@ async fn worker_that_stages_something_else_three_times_is_shut_out_alone() {
     assert_eq!(bench.status().await.violations, 3);
 }
 
-/// Whatever the network and the clocks do to a worker that means well.
+/// Whatever the network and the clocks do to an honest worker.
 #[tokio::test(start_paused = true)]
-async fn late_repeated_and_reordered_messages_are_no_lies() {
+async fn late_repeated_and_reordered_messages_are_no_violations() {
     let bench = Bench::new(2, 1);
     let (late, other) = (bench.register(1).await, bench.register(2).await);
     let before = Caller { session: Session("6f1e-e0".to_owned()), ..late.clone() };
@@ -210,7 +210,7 @@ async fn late_repeated_and_reordered_messages_are_no_lies() {
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
     bench.discard().await;
-    // And what it stages again has lost a bit on the disk.
+    // What it stages next has lost a bit on the disk.
     let flipped = bench.task(&other).await;
     let verdict = bench.report(&other, flipped.attempt, mapped(3)).await;
     let commit = bench.commit().await;
@@ -246,17 +246,17 @@ async fn late_repeated_and_reordered_messages_are_no_lies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn certificate_of_a_liar_is_shut_out_with_all_its_workers() {
+async fn certificate_with_three_violations_is_shut_out_with_all_its_workers() {
     let bench = Bench::new(2, 1);
     let honest = bench.register_as(holder_of("w1"), called("w1", 1)).await;
     let one = bench.register_as(holder_of("w2"), called("w2:host:1", 2)).await;
     let other = bench.register_as(holder_of("w2"), called("w2:host:2", 3)).await;
 
-    // A name, an id and an instance of another: by which worker, or by none, is all the same.
+    // Another's name, id and instance: it does not matter which worker calls, or whether one does.
     let named = bench.present_as(holder_of("w2"), called("w1:host:9", 4)).await;
     assert_denied(named, "`w1:host:9` is not a name that its certificate grants");
-    let beaten = bench.beat_as(holder_of("w2"), &honest, None).await;
-    assert_denied(beaten, "the worker id in the call belongs to another worker");
+    let borrowed = bench.beat_as(holder_of("w2"), &honest, None).await;
+    assert_denied(borrowed, "the worker id in the call belongs to another worker");
     assert_eq!(bench.beat_as(holder_of("w2"), &one, None).await, Ok(Order::Continue));
     let taken = bench.present_as(holder_of("w2"), called("w2", 1)).await;
     assert_denied(taken, "another caller has registered as this worker process");
@@ -271,9 +271,9 @@ async fn certificate_of_a_liar_is_shut_out_with_all_its_workers() {
     assert_eq!((status.workers, status.violations), (1, 3));
 }
 
-/// A worker that asks and is gone when it is answered costs memory each time, and a line.
+/// Each task that is not taken costs the driver memory, and its journal a line.
 #[tokio::test(start_paused = true)]
-async fn worker_that_takes_no_answer_is_slowed_down() {
+async fn worker_that_takes_no_answer_hits_a_rate_limit() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let mut started = 0;
