@@ -1,9 +1,8 @@
-//! Clocks of the wall that jump, on the driver's machine and on the workers': leases do not follow
-//! them, and neither does anything else that counts.
+//! Wall clocks that jump, on the driver's machine and on the workers': leases do not depend on
+//! them, and nor does anything else that counts.
 //!
-//! Done with libfaketime, which comes between the program and its clock. The monotonic clock is
-//! left alone, as on a machine whose time is set. The kernel's time, in the attributes of files,
-//! stays what it is.
+//! libfaketime stands between the program and its clock. It does not change the monotonic clock, as
+//! on a machine whose time is set, nor the kernel's time in the attributes of files.
 
 mod util;
 
@@ -25,7 +24,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right for now; `None`, and a line that says so, where it cannot be faked.
+    /// A clock that is right at first; `None`, and a line that says so, where it cannot be faked.
     fn of(job: TestJob) -> Option<(Self, TestJob)> {
         let Some(library) = libfaketime() else {
             #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
@@ -46,21 +45,21 @@ impl Clock {
         [
             ("LD_PRELOAD", text(&self.library)),
             ("FAKETIME_TIMESTAMP_FILE", text(&self.setting)),
-            // Look at the file whenever the clock is looked at.
+            // Read the file whenever the clock is read.
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("NO_FAKE_STAT", "1".to_owned()),
         ]
     }
 
-    /// Has the clock go wrong by so many seconds, from now on.
+    /// Sets the clock wrong by so many seconds, from now on.
     fn set(&self, seconds: i64) {
         let new = self.setting.with_extension("new");
         fs::write(&new, format!("{seconds:+}\n")).expect("our own folder can be written");
         fs::rename(new, &self.setting).expect("our own folder can be written");
     }
 
-    /// What a program that only looks at the clock sees: by how much it is wrong.
+    /// By how much the clock is wrong, as a program sees it.
     fn seen(&self) -> i64 {
         let mut date = Command::new("date");
         let output = date.arg("+%s").envs(self.variables()).output().expect("there is a `date`");
@@ -75,7 +74,7 @@ fn unix_seconds() -> i64 {
     i64::try_from(now.as_secs()).expect("it is before the end of time")
 }
 
-/// In the folder of the C library, whatever the machine is called.
+/// In the folder of the C library, whatever the architecture.
 fn libfaketime() -> Option<PathBuf> {
     let mut folders: Vec<_> = fs::read_dir("/usr/lib").ok()?.flatten().collect();
     folders.sort_by_key(fs::DirEntry::file_name);
@@ -84,7 +83,7 @@ fn libfaketime() -> Option<PathBuf> {
 }
 
 #[test]
-fn clocks_that_jump_while_a_job_runs_change_nothing() {
+fn wall_clocks_that_jump_while_a_job_runs_change_nothing() {
     let job = TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2", "--no-backup"]);
     let Some((clock, job)) = Clock::of(job.flags(["--task-timeout", "2"])) else { return };
     let mut cluster = job.drive();
@@ -111,7 +110,7 @@ fn clocks_that_jump_while_a_job_runs_change_nothing() {
 }
 
 #[test]
-fn driver_that_is_started_again_in_another_year_goes_on() {
+fn driver_that_is_started_again_in_another_year_resumes_its_job() {
     let job = TestJob::new().sample().map_tasks(12);
     let Some((clock, job)) = Clock::of(job) else { return };
     let mut cluster = job.drive();

@@ -1,7 +1,7 @@
-//! A disk that is full ends the job with a sentence; when there is room the same command goes on.
+//! A full disk fails the job with a message; when there is room, the same command resumes it.
 //!
 //! The small disk is a file system in memory, mounted where only the processes of the test see it.
-//! On a system that does not let us, these tests say so and do nothing.
+//! On a system that does not allow this, these tests say so and do nothing.
 
 mod util;
 
@@ -13,8 +13,8 @@ use util::cluster::PLACES;
 use util::job::{Ended, TestJob, entries};
 use util::journal::{commits_in, records_in};
 
-/// The results folder is a disk of `$0`. The command is run there, and again when there is room.
-/// What is left by the first is copied to `first`; the rest stays in `files`.
+/// The results folder is a disk of size `$0`. The command is run there, and again when there is
+/// room. What the first run leaves is copied to `first`; the results of the second stay in `files`.
 const TWICE: &str = r#"
 mount -t tmpfs -o size="$0" tmpfs files || exit 99
 "$@" >first.stdout 2>first.stderr
@@ -27,17 +27,17 @@ cp -a files second && umount files && rmdir files && mv second files || exit 98
 exit $code
 "#;
 
-/// A job that ran into a full disk, and then did not.
+/// A job that failed on a full disk, and was resumed on a larger one.
 struct Twice {
-    /// What the driver said when the disk was full.
+    /// The driver's log when the disk was full.
     log: String,
-    /// What was committed then.
+    /// What was committed by then.
     before: BTreeMap<String, usize>,
     /// The second run.
     ended: Ended,
 }
 
-/// Nothing if small disks cannot be had here.
+/// `None` if a small disk cannot be mounted here.
 #[track_caller]
 fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     fs::create_dir(job.path("files")).expect("our own folder can be written");
@@ -64,15 +64,15 @@ fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     assert_eq!(entries(&job.path("first/.mapmill/staging")), [""; 0], "left staged: {log}");
     let before = commits_in(&job.path("first"));
     let ended = Ended::new(job, run).check();
-    assert_goes_on(&before, &ended);
+    assert_resumed(&before, &ended);
     let verified = ended.job.command("verify").output().expect("the program starts");
     assert!(verified.status.success(), "{verified:?}");
     Some(Twice { log, before, ended })
 }
 
-/// What was committed `before` was not done again.
+/// The tasks that were committed `before` did not run again.
 #[track_caller]
-fn assert_goes_on(before: &BTreeMap<String, usize>, ended: &Ended) {
+fn assert_resumed(before: &BTreeMap<String, usize>, ended: &Ended) {
     assert!(ended.log.contains("going on with the job in"), "{}", ended.log);
     for task in before.keys() {
         let again = ended.log.contains(&format!(": start {task}."));
@@ -80,7 +80,7 @@ fn assert_goes_on(before: &BTreeMap<String, usize>, ended: &Ended) {
     }
 }
 
-/// The error names the file, and the way out names the folder and its room.
+/// The error names the file, and the advice names the folder and its free space.
 #[track_caller]
 fn assert_says(twice: &Twice, file: &str, size: &str) {
     let Twice { log, ended, .. } = twice;
@@ -95,7 +95,7 @@ fn assert_says(twice: &Twice, file: &str, size: &str) {
 }
 
 #[test]
-fn job_without_room_for_intermediates_goes_on_when_there_is_some() {
+fn job_without_room_for_intermediates_is_resumed_when_there_is_room() {
     let job = TestJob::new().sample().workers(2);
     let Some(twice) = run_twice(job, "400k") else { return };
 
@@ -108,7 +108,7 @@ fn job_without_room_for_intermediates_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn job_without_room_for_outputs_goes_on_when_there_is_some() {
+fn job_without_room_for_outputs_is_resumed_when_there_is_room() {
     let job = TestJob::new().input(letters(40_000)).map_tasks(2).reduce_tasks(2).workers(2);
     let Some(twice) = run_twice(job, "280k") else { return };
 
@@ -118,7 +118,7 @@ fn job_without_room_for_outputs_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn job_without_room_for_runs_goes_on_when_there_is_some() {
+fn job_without_room_for_runs_is_resumed_when_there_is_room() {
     // What is merged is there twice for a moment.
     let job = TestJob::new().input(letters(20_000)).map_tasks(2).reduce_tasks(2).workers(1);
     let job = job.variable(PLACES, "worker::memory=return(0)");
@@ -130,7 +130,7 @@ fn job_without_room_for_runs_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn job_without_room_for_its_journal_goes_on_when_there_is_some() {
+fn job_without_room_for_its_journal_is_resumed_when_there_is_room() {
     let job = many_records().workers(2);
     let Some(twice) = run_twice(job, "24k") else { return };
 
@@ -143,7 +143,7 @@ fn job_without_room_for_its_journal_goes_on_when_there_is_some() {
 
 /// A limit on the size of files is met by the journal, which is the largest.
 #[test]
-fn job_whose_journal_is_too_large_says_so_and_goes_on_without_the_limit() {
+fn job_whose_journal_hits_a_file_size_limit_is_resumed_without_the_limit() {
     let job = many_records().workers(2);
     let run = job.job_command("run", &[]);
     let mut command = Command::new("sh");
@@ -157,12 +157,12 @@ fn job_whose_journal_is_too_large_says_so_and_goes_on_without_the_limit() {
     let before = job.commits();
     assert!(before.len() > 10, "{before:?}");
     assert!(!job.records().iter().any(|record| record["kind"] == "end"));
-    assert_goes_on(&before, &job.run().check());
+    assert_resumed(&before, &job.run().check());
 }
 
-/// The disk has room again at once: whoever tried once more would write behind half a line.
+/// The disk has room again at once: a second attempt would write behind half a line.
 #[test]
-fn append_to_the_journal_that_failed_is_not_repeated() {
+fn failed_append_to_the_journal_is_not_repeated() {
     let journal = check_refusal(
         "driver::torn@map=2*off->1*return(28)",
         &["journal.jsonl: No space left on device (os error 28)", "make room in "],
@@ -172,7 +172,7 @@ fn append_to_the_journal_that_failed_is_not_repeated() {
 
 /// A second sync may succeed without the bytes of the first.
 #[test]
-fn sync_of_the_journal_that_failed_is_not_repeated() {
+fn failed_sync_of_the_journal_is_not_repeated() {
     let journal = check_refusal(
         "driver::appended@map=2*off->1*return(5)",
         &["journal.jsonl: Input/output error (os error 5)", "see to the disk of "],
@@ -180,8 +180,8 @@ fn sync_of_the_journal_that_failed_is_not_repeated() {
     assert!(!journal.contains(r#""kind":"end""#), "something was written after it: {journal}");
 }
 
-/// The journal is refused something once. The driver says the `parts` and ends; started again it
-/// goes on. Returns the journal as the first left it.
+/// A write to the journal is refused once. The driver logs the `parts` and ends; started again it
+/// resumes. Returns the journal as the first run left it.
 #[track_caller]
 fn check_refusal(place: &str, parts: &[&str]) -> String {
     let job = many_records().workers(1);
@@ -196,12 +196,12 @@ fn check_refusal(place: &str, parts: &[&str]) -> String {
     let journal = fs::read_to_string(job.result(".mapmill/journal.jsonl")).expect("it was begun");
     let before = job.commits();
     assert!(before.len() >= 2, "{before:?}");
-    assert_goes_on(&before, &job.run().check());
+    assert_resumed(&before, &job.run().check());
     journal
 }
 
 #[test]
-fn journal_that_cannot_begin_leaves_nothing_of_itself() {
+fn journal_that_cannot_be_created_leaves_nothing_behind() {
     let job = many_records().workers(1);
     let mut command = job.job_command("run", &[]);
     command.env(PLACES, "driver::begin-torn=return(28)");

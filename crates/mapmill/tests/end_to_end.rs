@@ -1,6 +1,6 @@
-//! Whole jobs, through the binary: the right files, whatever goes in and whoever works.
+//! Whole jobs, through the binary: the right files, whatever the input and the workers.
 //!
-//! What is right is said by an independent naive counter, see `util/oracle.rs`.
+//! The expected files come from an independent naive counter, see `util/oracle.rs`.
 
 mod util;
 
@@ -40,7 +40,7 @@ fn default_job_over_the_sample_leaves_the_committed_tree() {
 }
 
 #[test]
-fn committed_tree_is_what_the_naive_counter_says() {
+fn committed_tree_is_that_of_the_naive_counter() {
     let inputs = util::oracle::list(&repository(), &["inputs".into()]);
     let expected = Oracle::read(&inputs, LETTERS).expect(6, 4);
 
@@ -71,12 +71,12 @@ fn check_all_numbers_of_tasks(inputs: &TestJob, rules: &[Rules]) {
 }
 
 #[test]
-fn sample_is_counted_right_with_any_number_of_tasks() {
+fn sample_is_counted_correctly_with_any_number_of_tasks() {
     check_all_numbers_of_tasks(&TestJob::new().sample(), &[LETTERS]);
 }
 
 #[test]
-fn random_inputs_are_counted_right_with_any_number_of_tasks() {
+fn random_inputs_are_counted_correctly_with_any_number_of_tasks() {
     let mut random = Random::new();
     let mut job = TestJob::new();
     let names = ["a", "a-b", "b.txt", "b/a", "b/a.txt", "b/c/d/e", "empty", "z", "\u{e9}/\u{e8}"];
@@ -85,7 +85,7 @@ fn random_inputs_are_counted_right_with_any_number_of_tasks() {
         job = job.file(format!("inputs/{name}"), random.text(bytes));
     }
     let job = job.file("inputs/.hidden/a", "never").file("inputs/b/.hidden", "never");
-    // Which rule goes with which numbers is left to the seed as well.
+    // The seed also decides which rule is used with which numbers.
     let mut rules = [
         LETTERS,
         WHITESPACE,
@@ -94,13 +94,13 @@ fn random_inputs_are_counted_right_with_any_number_of_tasks() {
     ];
     rules.rotate_left(random.below(4));
 
-    // Five and not four, or each rule would meet one number of reduce tasks only.
+    // Five and not four, or each rule would be used with one number of reduce tasks only.
     let rules = [rules[0], rules[1], rules[2], rules[3], LETTERS];
     check_all_numbers_of_tasks(&job, &rules);
 }
 
 #[test]
-fn files_that_are_empty_count_nothing() {
+fn empty_files_have_no_words() {
     let ended = TestJob::new().input("").input("").run().check();
     assert_eq!(ended.report()["map"]["words"], 0);
 
@@ -122,7 +122,7 @@ fn input_of_one_byte_is_counted_by_any_number_of_tasks() {
 }
 
 #[test]
-fn there_may_be_more_tasks_than_bytes() {
+fn job_may_have_more_tasks_than_bytes() {
     let job = TestJob::new().input("a é b").input("cd").map_tasks(100).reduce_tasks(26);
     job.workers(3).run().check();
 }
@@ -173,7 +173,7 @@ fn word_of_64_mib_is_one_word() {
     let (word, rest) = output.split_at(LENGTH);
     assert!(word.iter().all(|&byte| byte == b'a'));
     assert_eq!(rest, b" 1\nb 1\nc 1\n");
-    // It belongs to the share in which it starts.
+    // It belongs to the share in which it begins.
     let intermediate = fs::metadata(ended.job.result("intermediate/mr-0-0")).unwrap();
     assert_eq!(intermediate.len(), (LENGTH + 3) as u64);
 }
@@ -199,7 +199,7 @@ fn links_are_followed_once_and_loops_end() {
     symlink(".", job.path("inputs/self")).unwrap();
     symlink("..", job.path("inputs/d/up")).unwrap();
     symlink("../inputs/d", job.path("elsewhere/back")).unwrap();
-    // Can be reached in two ways, and is met here first.
+    // It can be reached in two ways, and is found here first.
     symlink("y", job.path("inputs/d/link")).unwrap();
 
     let job = job.counting(&[
@@ -238,7 +238,7 @@ fn closed_pipe_on_stdout_is_no_failure() {
     assert!(line.contains("8,264"), "{line}");
     assert_eq!(top.wait().unwrap().code(), Some(0));
 
-    // Nobody reads at all.
+    // The other end is never read.
     let mut command = ended.job.job_command("run", &[]);
     let mut run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     drop(run.stdout.take());
@@ -246,16 +246,16 @@ fn closed_pipe_on_stdout_is_no_failure() {
 }
 
 #[test]
-fn three_terminals_workers_first() {
-    // They look for a driver now and then. The job is over before the last of them has looked, and
-    // that one has to end as well.
+fn workers_may_be_started_before_their_driver() {
+    // They try to reach a driver now and then. The job is over before the last of them has tried,
+    // and that one has to end as well.
     let cluster = TestJob::new().sample().drive_after_workers(4);
     let ended = cluster.finish();
     assert_eq!(ended.report()["workers"], 4);
 }
 
 #[test]
-fn three_terminals_driver_first() {
+fn driver_may_be_started_before_its_workers() {
     let mut cluster = TestJob::new().sample().drive();
     for _ in 0..2 {
         cluster.worker(&["--throttle", "1M"]);
@@ -265,7 +265,7 @@ fn three_terminals_driver_first() {
 }
 
 #[test]
-fn worker_that_joins_halfway_takes_its_part() {
+fn worker_that_joins_halfway_gets_tasks() {
     let mut cluster = TestJob::new().sample().map_tasks(12).drive();
     cluster.worker(&["--throttle", "1M"]);
     cluster.maps_committed(6);
@@ -286,7 +286,7 @@ fn second_run_over_the_same_folder_says_so_and_leaves_the_same() {
     assert!(second.log.contains("holds the results of an earlier job; they are replaced"));
     assert!(results(&second.job.result("")) == before);
 
-    // Of the larger job nothing is left: `check` knows every name.
+    // Nothing is left of the larger job: `check` knows every name.
     second.job.map_tasks(3).reduce_tasks(2).run().check();
 }
 
@@ -318,7 +318,7 @@ fn run_replaces_a_worker_process_that_is_killed() {
     let line = run.wait_for("register w1");
     let pid =
         line.rsplit_once(':').and_then(|(_, pid)| pid.trim_end_matches([')', '"']).parse().ok());
-    let pid = Pid::from_raw(pid.expect("a worker is called by its process")).unwrap();
+    let pid = Pid::from_raw(pid.expect("a worker is named after its process")).unwrap();
     run.wait_for(" on w1");
     kill_process(pid, Signal::KILL).unwrap();
 

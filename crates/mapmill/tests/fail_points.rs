@@ -1,6 +1,6 @@
-//! `kill -9` at every single step of a commit, of a job's start and of its end: the job goes on.
+//! `kill -9` at every single step of a commit, of a job's start and of its end: the job is resumed.
 //!
-//! The places stand in the code of driver and worker (`faults::reach`); tidy sees to it that none
+//! The places stand in the code of driver and worker (`faults::reach`); tidy checks that none
 //! is left out here. At each the process really dies of SIGKILL, and that is asserted first. Then a
 //! driver is started again with the same arguments, while the workers live on.
 
@@ -17,8 +17,8 @@ use rustix::process::Signal;
 use util::cluster::Cluster;
 use util::job::{Ended, TestJob};
 
-/// Steps of a commit, the phases that have them, and which times of getting there are tried: those
-/// of the first commit and of a later one.
+/// Steps of a commit, the phases that have them, and which of the times at which they are reached
+/// are tried: those of the first commit and of a later one.
 const COMMIT: [(&str, &[&str], &[u32]); 13] = [
     ("driver::reported", &["map", "reduce"], &[1, 2]),
     ("driver::decided", &["map", "reduce"], &[1, 2]),
@@ -39,7 +39,7 @@ const COMMIT: [(&str, &[&str], &[u32]); 13] = [
 /// The last step of all, for each task: a driver that dies between the answers.
 const ANSWER: [(&str, &[&str], &[u32]); 1] = [("driver::answer", &["map", "reduce"], &[1, 2, 3])];
 
-/// Before anything is handed out, whether the job is new or gone on with.
+/// Before any task is assigned, whether the job is new or resumed.
 const START: [(&str, &[&str], &[u32]); 7] = [
     ("driver::locked", &[""], &[1]),
     ("driver::swept", &[""], &[1]),
@@ -79,19 +79,19 @@ const RUNS: [(&str, &[&str], &[u32]); 3] = [
     ("worker::merge", &[""], &[1, 2]),
 ];
 
-/// The worker knows that it has won.
+/// The worker knows that its attempt has won.
 const ANSWERED: [(&str, &[&str], &[u32]); 1] = [("worker::answered", &["map", "reduce"], &[1, 2])];
 
-/// Clusters at once. They wait for each other and for disks, most of the time.
+/// Clusters at once. Most of the time their processes wait for each other and for disks.
 const AT_ONCE: usize = 8;
 
 #[test]
-fn driver_killed_at_any_step_of_a_commit_goes_on() {
+fn job_is_resumed_after_its_driver_is_killed_at_any_step_of_a_commit() {
     at_once(deaths(&COMMIT), |death| check(small(), &[&death]));
 }
 
 #[test]
-fn driver_killed_between_its_answers_goes_on() {
+fn job_is_resumed_after_its_driver_is_killed_between_its_answers() {
     at_once(deaths(&ANSWER), |death| check(small(), &[&death]));
 }
 
@@ -101,7 +101,7 @@ fn driver_killed_at_any_step_of_its_start_starts_again() {
 }
 
 #[test]
-fn driver_killed_while_it_goes_on_with_a_job_goes_on_again() {
+fn job_is_resumed_after_its_driver_is_killed_while_it_resumes() {
     let first = "driver::answer@map=1*off->return(kill)";
     at_once(deaths(&START), |death| check(small(), &[first, &death]));
 }
@@ -121,30 +121,30 @@ fn driver_killed_at_any_step_of_its_end_leaves_nothing_of_an_earlier_job() {
 }
 
 #[test]
-fn driver_killed_in_each_of_its_lives_goes_on() {
+fn job_is_resumed_though_its_driver_is_killed_in_each_epoch() {
     let deaths = ["driver::renamed@map", "driver::torn@map", "driver::answer", "driver::settled"];
     let deaths = deaths.map(|place| format!("{place}=return(kill)"));
     check(small(), &deaths.each_ref().map(String::as_str));
 }
 
 #[test]
-fn worker_killed_at_any_step_before_its_report_is_replaced() {
+fn task_of_a_worker_killed_at_any_step_before_its_report_is_reassigned() {
     at_once(deaths(&WORKER), |death| check_worker(&death, 1));
 }
 
 #[test]
-fn worker_killed_while_it_writes_runs_or_merges_them_is_replaced() {
+fn task_of_a_worker_killed_while_it_writes_or_merges_runs_is_reassigned() {
     let without_memory = |death| format!("worker::memory=return(0);{death}");
     at_once(deaths(&RUNS), |death| check_worker(&without_memory(death), 1));
 }
 
 #[test]
-fn worker_killed_after_the_answer_has_not_worked_in_vain() {
+fn attempt_of_a_worker_killed_after_the_answer_stays_committed() {
     at_once(deaths(&ANSWERED), |death| check_worker(&death, 0));
 }
 
 #[test]
-fn worker_killed_between_its_report_and_the_answer_has_not_worked_in_vain() {
+fn attempt_of_a_worker_killed_between_its_report_and_the_answer_is_committed() {
     at_once(vec!["map", "reduce"], |phase| {
         let hold = format!("driver::answer@{phase}=1*sleep(1500)");
         let mut cluster = small().drive_struck(0, &hold);
@@ -152,14 +152,14 @@ fn worker_killed_between_its_report_and_the_answer_has_not_worked_in_vain() {
         let done = format!(": done w0 {}", &phase[..1]);
         let line = cluster.driver.wait_for(&done);
         let attempt = line.split_once(": done w0 ").and_then(|(_, rest)| rest.split_once(':'));
-        let attempt = attempt.expect("that is how it is said").0.to_owned();
+        let attempt = attempt.expect("the log has that form").0.to_owned();
         cluster.workers[0].kill();
-        let said = format!(": published {attempt}\n");
-        assert!(!cluster.driver.log().contains(&said), "{attempt} was answered too soon");
+        let published = format!(": published {attempt}\n");
+        assert!(!cluster.driver.log().contains(&published), "{attempt} was answered too soon");
 
         cluster.worker(&[]);
         let ended = finish(cluster, &BTreeSet::new(), &attempt);
-        assert!(ended.log.contains(&said), "{}", ended.log);
+        assert!(ended.log.contains(&published), "{}", ended.log);
         assert_eq!(ended.attempts_lost(), 0);
     });
 }
@@ -170,14 +170,14 @@ fn small() -> TestJob {
     TestJob::new().input(text.repeat(50)).map_tasks(3).reduce_tasks(3)
 }
 
-/// What to tell the driver so that it dies at each place, each in turn.
+/// The settings that have a process die at each place, each in turn.
 fn deaths(table: &[(&str, &[&str], &[u32])]) -> Vec<String> {
     let mut deaths = Vec::new();
-    for (place, sakes, times) in table {
-        for sake in *sakes {
-            let at = if sake.is_empty() { "" } else { "@" };
+    for (place, phases, times) in table {
+        for phase in *phases {
+            let at = if phase.is_empty() { "" } else { "@" };
             for time in *times {
-                deaths.push(format!("{place}{at}{sake}={}*off->return(kill)", time - 1));
+                deaths.push(format!("{place}{at}{phase}={}*off->return(kill)", time - 1));
             }
         }
     }
@@ -199,8 +199,8 @@ fn at_once<Item: Send>(items: Vec<Item>, work: impl Fn(Item) + Sync) {
     });
 }
 
-/// A driver that dies as the first of `deaths` says, is started again to die as the next one says,
-/// and at last lives to the end of the job.
+/// A driver dies as the first of `deaths` says, is started again to die as the next one says, and
+/// at last runs to the end of the job.
 #[track_caller]
 fn check(job: TestJob, deaths: &[&str]) {
     let mut cluster = job.drive_struck(2, deaths[0]);
@@ -212,7 +212,8 @@ fn check(job: TestJob, deaths: &[&str]) {
         before = after;
     }
     if cluster.job.is_done() {
-        // All of it is there, and the workers may have been told. Started again it is another job.
+        // All results are there, and the workers may know of the end. Started again it is another
+        // job.
         verify(&cluster.job, deaths);
         let (ended, _) = cluster.end();
         ended.job.run().check();
@@ -222,7 +223,7 @@ fn check(job: TestJob, deaths: &[&str]) {
     finish(cluster, &before, deaths);
 }
 
-/// A worker dies as `death` says, and another comes; `lost` attempts are done again.
+/// A worker dies as `death` says, and another is started; `lost` tasks are attempted again.
 #[track_caller]
 fn check_worker(death: &str, lost: u64) {
     let mut cluster = small().flags(["--worker-timeout", "0.5", "--no-backup"]).drive();
@@ -234,7 +235,7 @@ fn check_worker(death: &str, lost: u64) {
     assert_eq!(ended.attempts_lost(), lost, "{death}: {}", ended.log);
 }
 
-/// The driver dies of what was meant for it. Returns what it had committed.
+/// The driver dies at the place that was meant for it. Returns what it had committed.
 #[track_caller]
 fn die(cluster: &mut Cluster, death: &str) -> BTreeSet<String> {
     let (status, _) = cluster.driver.wait();
@@ -242,7 +243,7 @@ fn die(cluster: &mut Cluster, death: &str) -> BTreeSet<String> {
     cluster.job.commits().into_keys().collect()
 }
 
-/// What was committed `before` this driver's life was not begun again in it.
+/// What was committed `before` this epoch was not attempted again in it.
 #[track_caller]
 fn assert_kept(cluster: &Cluster, before: &BTreeSet<String>, story: impl Debug) {
     let log = cluster.driver.log();
@@ -251,7 +252,7 @@ fn assert_kept(cluster: &Cluster, before: &BTreeSet<String>, story: impl Debug) 
     }
 }
 
-/// The job ends well, with the right bytes and nothing besides, and everybody with it.
+/// The job is done, with the right bytes and nothing besides, and all processes end with it.
 #[track_caller]
 fn finish(mut cluster: Cluster, before: &BTreeSet<String>, story: impl Debug) -> Ended {
     assert_eq!(cluster.driver.code(), 0, "{story:?}");

@@ -1,8 +1,8 @@
 //! Real processes, real signals: whatever dies, hangs or is damaged, the answer is right or there
 //! is none.
 //!
-//! Every test shows that its fault has struck: the attempt it was meant for was begun, and did not
-//! come to an end. Workers that are to be hit are slowed down, so that there is time to hit them.
+//! Every test shows that its fault has struck: the attempt it was meant for was started and did not
+//! report. Workers that are to be hit are slowed down, so that there is time to hit them.
 
 mod util;
 
@@ -17,19 +17,19 @@ use rustix::process::Signal;
 use util::cluster::{Cluster, Phase};
 use util::job::{TestJob, results};
 
-/// How long after its time an attempt may be given away: our machine is shared.
+/// How long after its deadline a task may be reassigned: our machine is shared.
 const SLACK: Duration = Duration::from_millis(1500);
 
-/// Times in which nothing happens, made short.
+/// Timeouts, made short.
 const QUICK: [&str; 2] = ["--worker-timeout", "2"];
 const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A job that gives nothing away but what a worker has lost: backups would often be faster.
+/// A job that reassigns only what a worker has lost: backups would often be faster.
 fn patient() -> TestJob {
     TestJob::new().flags(["--no-backup"])
 }
 
-/// A job of `bytes` bytes that gives up silent workers quickly.
+/// A job of `bytes` bytes that considers silent workers dead soon.
 fn job(bytes: usize) -> TestJob {
     patient().input(text(bytes)).flags(QUICK)
 }
@@ -51,14 +51,14 @@ fn text(bytes: usize) -> Vec<u8> {
 #[test]
 fn worker_killed_in_a_map_task_is_replaced() {
     let mut cluster = job(60_000).drive();
-    // Would take ten seconds for its share, and is never seen to stand still.
+    // It would take ten seconds for its share, and makes progress all the time.
     let victim = cluster.worker(&["--throttle", "1000"]);
     let attempt = cluster.running(Phase::Map, victim);
     let other = cluster.worker(&[]);
     cluster.maps_committed(5);
     let killed = cluster.workers[victim].kill();
 
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     assert!(killed.elapsed() < QUICK_TIMEOUT + SLACK, "{:?}", killed.elapsed());
     let ended = cluster.finish();
     ended.assert_lost(attempt);
@@ -73,7 +73,7 @@ fn worker_killed_in_a_reduce_task_is_replaced() {
     let killed = cluster.workers[victim].kill();
     let other = cluster.worker(&[]);
 
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     assert!(killed.elapsed() < QUICK_TIMEOUT + SLACK, "{:?}", killed.elapsed());
     let ended = cluster.finish();
     ended.assert_lost(attempt);
@@ -88,14 +88,14 @@ fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
     let lost = [cluster.running(Phase::Map, victim), cluster.running(Phase::Map, sleeper)];
     cluster.signal(sleeper, Signal::STOP);
     let struck = cluster.workers[victim].kill();
-    // Is at it until the sleeper wakes.
+    // It is busy until the sleeper wakes.
     let other = cluster.worker(&["--throttle", "150K"]);
     for attempt in lost {
         cluster.driver.wait_for(&format!(": discard {attempt}"));
     }
     assert!(struck.elapsed() < Duration::from_secs(10) + SLACK, "{:?}", struck.elapsed());
     for attempt in lost {
-        assert_eq!(cluster.heir(attempt), other);
+        assert_eq!(cluster.reassigned_to(attempt), other);
     }
     // The passing of time is the fault.
     thread::sleep(Duration::from_secs(15).saturating_sub(struck.elapsed()));
@@ -120,19 +120,19 @@ fn worker_that_is_told_to_stop_hands_its_task_back_at_once() {
         let other = cluster.worker(&["--throttle", "100K"]);
         cluster.signal(leaver, signal);
 
-        assert_eq!(cluster.heir(attempt), other);
+        assert_eq!(cluster.reassigned_to(attempt), other);
         let (status, left) = cluster.workers[leaver].wait();
         assert_eq!(status.code(), Some(130));
         cluster.workers[leaver].wait_for("what it was doing is given to another worker");
-        assert!(left.elapsed() < SLACK, "given away after {:?}", left.elapsed());
+        assert!(left.elapsed() < SLACK, "reassigned after {:?}", left.elapsed());
         let ended = cluster.finish();
         ended.assert_lost(attempt);
-        assert_eq!(ended.attempts_lost(), 0, "nobody is blamed");
+        assert_eq!(ended.attempts_lost(), 0, "no worker is blamed");
     }
 }
 
 #[test]
-fn workers_killed_one_after_the_other_do_not_end_the_job() {
+fn workers_killed_one_after_the_other_do_not_fail_the_job() {
     let job = job(20_000).map_tasks(2).flags(["--attempts", "1"]);
     let mut cluster = job.drive();
     let mut lost = Vec::new();
@@ -150,14 +150,14 @@ fn workers_killed_one_after_the_other_do_not_end_the_job() {
 }
 
 #[test]
-fn worker_that_sleeps_past_its_lease_is_told_and_works_on() {
+fn worker_that_sleeps_past_its_lease_registers_again_and_works_on() {
     let mut cluster = job(20_000).map_tasks(2).drive();
     let sleeper = cluster.worker(&["--throttle", "5K"]);
     let attempt = cluster.running(Phase::Map, sleeper);
     cluster.signal(sleeper, Signal::STOP);
     // Slow enough that the job still runs when the sleeper wakes.
     let other = cluster.worker(&["--throttle", "10K"]);
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
 
     cluster.workers[sleeper].wait_for("has given this worker up");
@@ -191,14 +191,14 @@ fn worker_that_sleeps_through_the_end_changes_nothing() {
 }
 
 #[test]
-fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
+fn task_without_progress_is_reassigned_and_its_worker_told() {
     let job = patient().input(text(20_000)).map_tasks(2).flags(["--task-timeout", "1"]);
     let mut cluster = job.drive();
     let sleeper = cluster.worker(&["--throttle", "5K"]);
     let attempt = cluster.running(Phase::Map, sleeper);
     cluster.signal(sleeper, Signal::STOP);
     let other = cluster.worker(&["--throttle", "10K"]);
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
 
     let told = format!("map task {}, attempt 0 is not wanted any more", attempt.task);
@@ -210,16 +210,16 @@ fn attempt_that_stands_still_is_given_away_and_its_worker_told() {
 }
 
 #[test]
-fn driver_without_workers_says_so_and_gives_up_when_it_is_told_to() {
+fn driver_without_workers_says_so_and_ends_after_worker_wait() {
     let mut cluster = job(20_000).map_tasks(2).flags(["--worker-wait", "12"]).drive();
     let worker = cluster.worker(&["--throttle", "1000"]);
     cluster.running(Phase::Map, worker);
     cluster.workers[worker].kill();
 
-    let call = format!("no worker is connected; start one with: mapmill worker --driver {}", {
+    let hint = format!("no worker is connected; start one with: mapmill worker --driver {}", {
         cluster.address()
     });
-    cluster.driver.wait_for(&call);
+    cluster.driver.wait_for(&hint);
     assert_eq!(cluster.driver.code(), 1);
     cluster.driver.wait_for("no worker was connected for 12 s (--worker-wait)");
 }
@@ -243,7 +243,7 @@ fn workers_leave_when_their_driver_is_killed() {
 }
 
 #[test]
-fn driver_that_sleeps_past_all_leases_takes_nothing_away() {
+fn driver_that_sleeps_past_all_leases_reassigns_nothing() {
     let mut cluster = job(20_000).map_tasks(2).drive();
     let worker = cluster.worker(&["--throttle", "5K"]);
     cluster.running(Phase::Map, worker);
@@ -273,12 +273,12 @@ fn idle_worker_and_then_all_workers_may_die() {
     cluster.worker(&[]);
     let ended = cluster.finish();
     ended.assert_lost(attempt);
-    // The other one was dead when the task was to be given to it: that was noticed at once.
+    // The other worker was dead when the task was assigned to it: that was noticed at once.
     assert_eq!(ended.attempts_lost(), 1);
     assert_eq!(ended.report()["workers"], 4);
 }
 
-/// The input of a running job is changed: the job fails and says what it was.
+/// The input of a running job is changed: the job fails and says how.
 #[track_caller]
 fn check_changed_input(change: impl FnOnce(&Path), parts: &[&str]) {
     let mut cluster = job(30_000).map_tasks(3).drive();
@@ -287,7 +287,7 @@ fn check_changed_input(change: impl FnOnce(&Path), parts: &[&str]) {
     let input = cluster.job.path("inputs/000.txt");
     change(&input);
 
-    assert_eq!(cluster.workers[worker].code(), 0, "the worker did nothing wrong");
+    assert_eq!(cluster.workers[worker].code(), 0, "the worker is not to blame");
     let (ended, oracle) = cluster.end();
     let name = fs::canonicalize(input.parent().expect("the inputs folder")).expect("it is there");
     let name = name.join("000.txt").display().to_string();
@@ -296,7 +296,7 @@ fn check_changed_input(change: impl FnOnce(&Path), parts: &[&str]) {
 }
 
 #[test]
-fn input_that_shrinks_ends_the_job() {
+fn input_that_shrinks_fails_the_job() {
     let shrink = |input: &Path| {
         OpenOptions::new().write(true).open(input).unwrap().set_len(10_000).unwrap();
     };
@@ -304,7 +304,7 @@ fn input_that_shrinks_ends_the_job() {
 }
 
 #[test]
-fn input_that_grows_ends_the_job() {
+fn input_that_grows_fails_the_job() {
     let grow = |input: &Path| {
         OpenOptions::new().append(true).open(input).unwrap().write_all(b" more").unwrap();
     };
@@ -312,7 +312,7 @@ fn input_that_grows_ends_the_job() {
 }
 
 #[test]
-fn input_that_is_modified_ends_the_job() {
+fn input_that_is_modified_fails_the_job() {
     let touch = |input: &Path| {
         let later = SystemTime::now() + Duration::from_secs(1);
         File::open(input).unwrap().set_modified(later).unwrap();
@@ -321,18 +321,19 @@ fn input_that_is_modified_ends_the_job() {
 }
 
 #[test]
-fn input_that_disappears_ends_the_job() {
+fn input_that_disappears_fails_the_job() {
     check_changed_input(|input| fs::remove_file(input).unwrap(), &["disappeared during the job"]);
 }
 
-/// An intermediate is damaged between the phases: the map task behind it runs again, it alone.
+/// An intermediate is damaged between the phases: the map task that made it runs again, and no
+/// other.
 #[track_caller]
 fn check_damaged_intermediate(damage: impl FnOnce(&Path), part: &str) {
     let mut cluster = job(60_000).map_tasks(3).drive();
     let mapper = cluster.worker(&["--throttle", "60K"]);
     cluster.maps_committed(3);
     cluster.workers[mapper].kill();
-    let bucket = bucket_to_come(&cluster);
+    let bucket = unread_bucket(&cluster);
     damage(&cluster.job.result(format!("intermediate/mr-1-{bucket}")));
     for _ in 0..2 {
         cluster.worker(&[]);
@@ -346,15 +347,15 @@ fn check_damaged_intermediate(damage: impl FnOnce(&Path), part: &str) {
     }
 }
 
-/// A bucket that no attempt has looked at.
-fn bucket_to_come(cluster: &Cluster) -> u32 {
+/// A bucket that no attempt has read.
+fn unread_bucket(cluster: &Cluster) -> u32 {
     let log = cluster.driver.log();
     let bucket = (0..4).find(|bucket| !log.contains(&format!(": start r{bucket}.")));
     bucket.expect("one worker does not do four tasks at once")
 }
 
 #[test]
-fn intermediate_with_a_wrong_bit_is_not_counted() {
+fn intermediate_with_a_flipped_bit_is_not_counted() {
     let flip = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
         let middle = bytes.len() / 2;
@@ -365,7 +366,7 @@ fn intermediate_with_a_wrong_bit_is_not_counted() {
 }
 
 #[test]
-fn intermediate_that_is_cut_is_not_counted() {
+fn truncated_intermediate_is_not_counted() {
     let cut = |path: &Path| {
         let file = OpenOptions::new().write(true).open(path).unwrap();
         // At the end of a line, so that what is left looks right.
@@ -375,7 +376,7 @@ fn intermediate_that_is_cut_is_not_counted() {
 }
 
 #[test]
-fn intermediate_that_is_gone_is_not_taken_for_empty() {
+fn missing_intermediate_is_not_read_as_an_empty_one() {
     let remove = |path: &Path| fs::remove_file(path).unwrap();
     check_damaged_intermediate(remove, "intermediate of map task 1 is missing");
 }

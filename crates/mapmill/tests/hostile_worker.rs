@@ -1,7 +1,7 @@
-//! Workers that lie, among workers that do not: what they say is refused for what is wrong with it,
-//! and changes nothing.
+//! Hostile workers among honest ones: what they send is refused with its reason, and changes
+//! nothing.
 //!
-//! The liars speak through `util/raw.rs`, which says what our own client never would.
+//! They speak through `util/raw.rs`, which sends what our own client never would.
 
 mod util;
 
@@ -21,7 +21,7 @@ const MAP_TASKS: u32 = 8;
 const REDUCE_TASKS: u32 = 6;
 const HONEST: usize = 2;
 
-/// A job that waits for a worker that does nothing, as long as this test may take.
+/// A job that waits for an idle worker for as long as this test may take.
 fn job() -> TestJob {
     TestJob::new()
         .input(SENTENCE.repeat(SENTENCES))
@@ -33,33 +33,33 @@ fn job() -> TestJob {
 const SENTENCE: &str = "what they say is refused and changes nothing at all ";
 const SENTENCES: usize = 1200;
 
-/// The honest have a share of the input in 1.3 seconds.
+/// An honest worker has its share of the input in 1.3 seconds.
 const SLOW: [&str; 2] = ["--throttle", "6K"];
 
-/// What escapes to the terminal, ends the line, and begins another.
+/// Sends an escape sequence to the terminal, ends the line, and begins another.
 const EVIL: &str = "\u{1b}[2J\u{9b}31m\rx\nmapmill: forged";
 
 #[test]
-fn liars_among_honest_workers_change_nothing() {
+fn protocol_violations_among_honest_workers_change_nothing() {
     let mut cluster = job().drive();
     for _ in 0..HONEST {
         cluster.worker(&SLOW);
     }
-    let living: Vec<_> = (0..HONEST).map(|worker| cluster.running(Phase::Map, worker)).collect();
+    let live: Vec<_> = (0..HONEST).map(|worker| cluster.running(Phase::Map, worker)).collect();
     let raw = Raw::connect(cluster.address());
 
-    speaks_for_others(&raw, &living);
-    lies_about_its_own(&raw);
-    fails_and_leaves(&raw);
-    // As long as it has that, the job is not over.
-    let idler = Liar::register(&raw, 9);
+    names_attempts_of_others(&raw, &live);
+    misreports_its_own_attempts(&raw);
+    fails_without_violations(&raw);
+    // While it holds its task, the job is not over.
+    let idler = HostileWorker::register(&raw, 9);
     idler.task();
-    calls_with_any_id(&raw, &living);
-    says_too_much(&raw);
-    comes_ten_thousand_times(&raw);
-    idler.leave().expect("who goes may go");
+    calls_with_unknown_ids(&raw, &live);
+    sends_too_much(&raw);
+    registers_ten_thousand_workers(&raw);
+    idler.leave().expect("any worker may leave");
     cluster.maps_committed(MAP_TASKS as usize);
-    reduces_to_something_else(&raw);
+    stages_another_checksum(&raw);
 
     let peak = peak_bytes(&cluster);
     for worker in 0..HONEST {
@@ -73,45 +73,45 @@ fn liars_among_honest_workers_change_nothing() {
     check_story(&ended);
 }
 
-/// Failures, progress and results of attempts that others hold, or nobody.
-fn speaks_for_others(raw: &Raw, living: &[Attempt]) {
-    let liar = Liar::register(raw, 1);
+/// Failures, progress and results of attempts that other workers hold, or no worker.
+fn names_attempts_of_others(raw: &Raw, live: &[Attempt]) {
+    let hostile = HostileWorker::register(raw, 1);
     let fatal = bytes(6, bytes(1, bytes(1, format!("../../etc/passwd{EVIL}"))));
-    let nobodys = Attempt { phase: Phase::Reduce, task: u32::MAX, number: u32::MAX };
+    let unknown = Attempt { phase: Phase::Reduce, task: u32::MAX, number: u32::MAX };
     let why = "was never assigned to this worker";
-    assert_denied(&liar.report(living[0], &fatal), why);
-    assert_denied(&liar.beat(Some(living[1])), why);
-    assert_denied(&liar.report(nobodys, &mapped(&[(4, 0, 2); REDUCE_TASKS as usize])), why);
+    assert_denied(&hostile.report(live[0], &fatal), why);
+    assert_denied(&hostile.beat(Some(live[1])), why);
+    assert_denied(&hostile.report(unknown, &mapped(&[(4, 0, 2); REDUCE_TASKS as usize])), why);
 
-    assert_shut_out(&liar);
-    // Nobody is kept from coming as another; but not as the same.
-    let again = raw.call("Register", registration(1, "liar"));
+    assert_shut_out(&hostile);
+    // It can come back as another worker, but not as the same.
+    let again = raw.call("Register", registration(1, "hostile"));
     assert_denied(&again, "shut out of this job");
 }
 
-/// Ids that nobody has, and the numbers that messages have for the others.
-fn calls_with_any_id(raw: &Raw, living: &[Attempt]) {
-    let liar = Liar::register(raw, 2);
-    let mut id = liar.id;
+/// Ids that no worker has, and the numbers by which messages call the others.
+fn calls_with_unknown_ids(raw: &Raw, live: &[Attempt]) {
+    let hostile = HostileWorker::register(raw, 2);
+    let mut id = hostile.id;
     for index in 0..1000 {
         id = id.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let guess = Liar { id: if index < 4 { index } else { id }, ..liar.clone() };
-        let read = |answer: Answer| answer.expect("who is not known is asked to register");
+        let guess = HostileWorker { id: if index < 4 { index } else { id }, ..hostile.clone() };
+        let read = |answer: Answer| answer.expect("an unknown worker is told to register");
         match index % 4 {
-            0 => assert_eq!(read(guess.beat(Some(living[0]))).number(1), ORDER_REGISTER),
+            0 => assert_eq!(read(guess.beat(Some(live[0]))).number(1), ORDER_REGISTER),
             1 => assert!(read(guess.next_task()).part(4).is_some(), "register again"),
             2 => assert_eq!(read(guess.leave()), Message::default()),
             _ => {
                 let failed = bytes(6, bytes(6, []));
-                assert_eq!(read(guess.report(living[1], &failed)).number(1), VERDICT_STALE);
+                assert_eq!(read(guess.report(live[1], &failed)).number(1), VERDICT_STALE);
             }
         }
     }
 }
 
 /// More than a message may hold, and more than a job can have.
-fn says_too_much(raw: &Raw) {
-    let liar = Liar::register(raw, 3);
+fn sends_too_much(raw: &Raw) {
+    let hostile = HostileWorker::register(raw, 3);
     let list = |entries| bytes(4, bytes(1, vec![0; entries]));
     let attempt = Attempt { phase: Phase::Map, task: 0, number: 0 };
     for (entries, code) in [
@@ -120,15 +120,17 @@ fn says_too_much(raw: &Raw) {
         (1_000_000, Code::InvalidArgument),
         (10_001, Code::InvalidArgument),
     ] {
-        let (found, sentence) = liar.report(attempt, &list(entries)).expect_err("it is too much");
+        let (found, sentence) =
+            hostile.report(attempt, &list(entries)).expect_err("it is too large");
         assert_eq!(found, code, "{entries} entries: {sentence}");
     }
-    let many: Vec<Vec<u8>> = (0..20).map(|_| liar.report_of(attempt, &list(1_000_000))).collect();
+    let many: Vec<Vec<u8>> =
+        (0..20).map(|_| hostile.report_of(attempt, &list(1_000_000))).collect();
     for answer in raw.call_all("Report", many) {
-        assert_eq!(answer.expect_err("it is too much").0, Code::InvalidArgument);
+        assert_eq!(answer.expect_err("it is too large").0, Code::InvalidArgument);
     }
 
-    let register = registration(4, "liar");
+    let register = registration(4, "hostile");
     for (what, more) in [
         ("half a million roots", bytes(5, []).repeat(500_000)),
         ("a long root", bytes(5, vec![b'/'; 5000])),
@@ -136,99 +138,100 @@ fn says_too_much(raw: &Raw) {
         let refusal = raw.call("Register", [register.clone(), more].concat()).expect_err(what);
         assert_eq!(refusal.0, Code::InvalidArgument, "{what}");
     }
-    // A name is cut, and a root is nothing that the driver opens.
+    // A long name is cut; a root is never opened by the driver.
     let name = format!("{EVIL}{}", "x".repeat(500_000));
     let named = [registration(5, &name), bytes(2, EVIL), bytes(5, "/../..")].concat();
-    let answer = raw.call("Register", named).expect("a name is taken as it is");
+    let answer = raw.call("Register", named).expect("any name is accepted");
     assert!(answer.part(3).is_some(), "the job's folders are outside of its root");
 }
 
-/// Reports about attempts that it was given: lists, lengths, links, folders.
-fn lies_about_its_own(raw: &Raw) {
-    let liar = Liar::register(raw, 6);
+/// Reports of attempts that were assigned to it: wrong lists and lengths, links.
+fn misreports_its_own_attempts(raw: &Raw) {
+    let hostile = HostileWorker::register(raw, 6);
     let whole = [(4, 0xDEAD_BEEF, 2); REDUCE_TASKS as usize];
 
-    let (attempt, _) = liar.task();
-    assert_stale(&liar.report(attempt, &mapped(&whole[1..])), "too few buckets");
-    assert_stale(&liar.report(attempt, &mapped(&whole[1..])), "the same once more");
+    let (attempt, _) = hostile.task();
+    assert_stale(&hostile.report(attempt, &mapped(&whole[1..])), "too few buckets");
+    assert_stale(&hostile.report(attempt, &mapped(&whole[1..])), "the same once more");
 
-    let (attempt, staging) = liar.task();
+    let (attempt, staging) = hostile.task();
     stage(&staging, attempt, |bucket, path| {
         fs::write(path, if bucket == 3 { "a\nb\nc\n" } else { "a\nb\n" })
     });
-    assert_stale(&liar.report(attempt, &mapped(&whole)), "a file that is too long");
+    assert_stale(&hostile.report(attempt, &mapped(&whole)), "a file that is too long");
 
-    let (attempt, staging) = liar.task();
+    let (attempt, staging) = hostile.task();
     let target = repository().join("Cargo.toml");
     stage(&staging, attempt, |_, path| symlink(&target, path));
-    assert_stale(&liar.report(attempt, &mapped(&whole)), "links in place of files");
+    assert_stale(&hostile.report(attempt, &mapped(&whole)), "links in place of files");
 
-    assert_shut_out(&liar);
+    assert_shut_out(&hostile);
 }
 
-/// What is no lie, or not yet: a folder in place of a file, nothing staged, and other files than
-/// those of its task.
-fn fails_and_leaves(raw: &Raw) {
-    let liar = Liar::register(raw, 7);
+/// Fewer than three violations: folders in place of files; then failures, which are none: other
+/// files than those of its task, an error with a long text.
+fn fails_without_violations(raw: &Raw) {
+    let hostile = HostileWorker::register(raw, 7);
     let whole = [(4, 0xDEAD_BEEF, 2); REDUCE_TASKS as usize];
 
-    let (attempt, staging) = liar.task();
+    let (attempt, staging) = hostile.task();
     stage(&staging, attempt, |_, path| fs::create_dir(path));
-    assert_stale(&liar.report(attempt, &mapped(&whole)), "folders in place of files");
+    assert_stale(&hostile.report(attempt, &mapped(&whole)), "folders in place of files");
 
-    let (attempt, staging) = liar.task();
+    let (attempt, staging) = hostile.task();
     fs::create_dir_all(&staging).expect("the results folder can be written");
     for foreign in ["mr-999-0", "out-0", "..x", "journal.jsonl"] {
         fs::write(staging.join(foreign), EVIL).expect("our own folder can be written");
     }
-    assert_stale(&liar.report(attempt, &mapped(&whole)), "other files than its own");
+    assert_stale(&hostile.report(attempt, &mapped(&whole)), "other files than its own");
 
-    let (attempt, _) = liar.task();
+    let (attempt, _) = hostile.task();
     let io = [bytes(1, EVIL), bytes(2, EVIL), number(3, 5), bytes(4, EVIL.repeat(20_000))].concat();
-    let failed = liar.report(attempt, &bytes(6, bytes(8, io)));
+    let failed = hostile.report(attempt, &bytes(6, bytes(8, io)));
     assert_eq!(failed.expect("a failure is noted").number(1), VERDICT_ACCEPTED);
-    liar.leave().expect("who goes may go");
+    hostile.leave().expect("any worker may leave");
 }
 
-fn comes_ten_thousand_times(raw: &Raw) {
+fn registers_ten_thousand_workers(raw: &Raw) {
     let crowd = (0..10_000).map(|number| registration(1000 + number, &"n".repeat(255)));
     for answer in raw.call_all("Register", crowd.collect()) {
-        assert!(answer.expect("a large fleet may come").part(1).is_some(), "registered");
+        assert!(answer.expect("a large fleet may register").part(1).is_some(), "registered");
     }
 }
 
-/// Another checksum: that may be the disk, so it is a failure and no more.
-fn reduces_to_something_else(raw: &Raw) {
-    let liar = Liar::register(raw, 8);
-    let (attempt, staging) = liar.task();
+/// Another checksum may be the disk's fault: a failure, no violation.
+fn stages_another_checksum(raw: &Raw) {
+    let hostile = HostileWorker::register(raw, 8);
+    let (attempt, staging) = hostile.task();
     assert_eq!(attempt.phase, Phase::Reduce);
     let words = words_in_bucket(attempt.task);
-    stage(&staging, attempt, |_, path| fs::write(path, "lie 1\n"));
+    stage(&staging, attempt, |_, path| fs::write(path, "odd 1\n"));
     let reduced = [bytes(1, [number(1, 6), fixed(2, 7)].concat()), number(2, words), number(3, 1)];
-    assert_stale(&liar.report(attempt, &bytes(5, reduced.concat())), "another checksum");
-    liar.leave().expect("who goes may go");
+    assert_stale(&hostile.report(attempt, &bytes(5, reduced.concat())), "another checksum");
+    hostile.leave().expect("any worker may leave");
 }
 
-/// How many words of the input the reduce task counts. Whoever says another number ends the job: it
-/// is not known then which of the two phases was wrong.
+/// How many words of the input the reduce task counts. A report with another number would fail the
+/// job: which of the two phases was wrong is not known then.
 fn words_in_bucket(bucket: u32) -> u64 {
     let words = SENTENCE.split_whitespace();
     let own = words.filter(|word| u32::from(word.as_bytes()[0]) % REDUCE_TASKS == bucket);
     (SENTENCES * own.count()) as u64
 }
 
-/// What a map task made has the reported length and another checksum. Whoever reads it finds that.
+/// A map task left files of the reported length and another checksum. The reduce task that reads
+/// them finds it.
 #[test]
 fn intermediates_with_another_checksum_are_made_again() {
     let mut cluster =
         TestJob::new().input("one two three ".repeat(500)).map_tasks(2).reduce_tasks(1).drive();
     let raw = Raw::connect(cluster.address());
-    let liar = Liar::register(&raw, 1);
-    let (attempt, staging) = liar.task();
-    stage(&staging, attempt, |_, path| fs::write(path, "lie\n"));
-    let report = liar.report(attempt, &bytes(4, mapped_bytes(&[(4, 1, 1)])));
+    let hostile = HostileWorker::register(&raw, 1);
+    let (attempt, staging) = hostile.task();
+    stage(&staging, attempt, |_, path| fs::write(path, "odd\n"));
+    let report = hostile.report(attempt, &bytes(4, mapped_bytes(&[(4, 1, 1)])));
     assert_eq!(report.expect("its length is right").number(1), VERDICT_ACCEPTED);
-    liar.leave().expect("who goes may go");
+    hostile.leave().expect("any worker may leave");
 
     cluster.worker_called(1, &[]);
     assert_eq!(cluster.workers[0].code(), 0);
@@ -237,8 +240,8 @@ fn intermediates_with_another_checksum_are_made_again() {
     assert!(ended.log.contains(&format!("lost w1 r0.a0 m{}", attempt.task)), "{}", ended.log);
 }
 
-/// All texts and bytes that a caller can send, and what becomes of each. There is no name of a file
-/// among them that the driver would open.
+/// All texts and bytes that a caller can send, and what the driver does with each. It opens none of
+/// them as a file.
 #[test]
 fn everything_that_could_be_a_path_is_known_and_never_opened() {
     let expected = BTreeMap::from([
@@ -282,22 +285,22 @@ fn everything_that_could_be_a_path_is_known_and_never_opened() {
         }
     }
     let expected: BTreeSet<String> = expected.into_keys().map(ToOwned::to_owned).collect();
-    assert_eq!(found, expected, "say here, and in the code, what becomes of it");
+    assert_eq!(found, expected, "describe here what the code does with it");
 }
 
-/// A worker that says what it likes.
+/// A worker that sends whatever a test wants.
 #[derive(Clone)]
-struct Liar<'raw> {
+struct HostileWorker<'raw> {
     raw: &'raw Raw,
     session: String,
     id: u64,
     files: PathBuf,
 }
 
-impl<'raw> Liar<'raw> {
+impl<'raw> HostileWorker<'raw> {
     #[track_caller]
     fn register(raw: &'raw Raw, instance: u64) -> Self {
-        let answer = raw.call("Register", registration(instance, "liar"));
+        let answer = raw.call("Register", registration(instance, "hostile"));
         let answer = answer.expect("anyone may register here");
         let registered = answer.part(1).expect("anyone may register here");
         let (session, files) = (registered.text(1), registered.text(4).into());
@@ -317,7 +320,7 @@ impl<'raw> Liar<'raw> {
     fn task(&self) -> (Attempt, PathBuf) {
         let task = poll(
             || self.next_task().expect("it is not shut out").part(1),
-            || "a task for a liar".to_owned(),
+            || "a task for the hostile worker".to_owned(),
         );
         let attempt = task.part(1).expect("a task is an attempt");
         let phase = if attempt.number(1) == 1 { Phase::Map } else { Phase::Reduce };
@@ -346,7 +349,7 @@ impl<'raw> Liar<'raw> {
 
 fn registration(instance: u64, name: &str) -> Vec<u8> {
     let instance = u128::from(instance).to_le_bytes();
-    [number(1, 1), bytes(2, "liar 1.0"), bytes(3, instance), bytes(4, name)].concat()
+    [number(1, 1), bytes(2, "hostile 1.0"), bytes(3, instance), bytes(4, name)].concat()
 }
 
 fn named(field: u64, attempt: Attempt) -> Vec<u8> {
@@ -401,31 +404,33 @@ fn assert_stale(answer: &Answer, what: &str) {
     assert_eq!(verdict, Ok(VERDICT_STALE), "{what}");
 }
 
-/// Whatever it asks.
+/// Whatever it calls.
 #[track_caller]
-fn assert_shut_out(liar: &Liar<'_>) {
+fn assert_shut_out(hostile: &HostileWorker<'_>) {
     let attempt = Attempt { phase: Phase::Map, task: 0, number: 0 };
     let failed = bytes(6, bytes(6, []));
-    for answer in [liar.next_task(), liar.beat(None), liar.report(attempt, &failed), liar.leave()] {
+    for answer in
+        [hostile.next_task(), hostile.beat(None), hostile.report(attempt, &failed), hostile.leave()]
+    {
         assert_denied(&answer, "shut out of this job");
     }
 }
 
-/// Nothing that an honest worker was given came to nothing.
+/// No attempt of an honest worker was lost.
 #[track_caller]
 fn check_unaffected(ended: &Ended) {
     assert_eq!(ended.attempts_lost(), 0);
     let honest = |line: &&str| (0..HONEST).any(|worker| line.ends_with(&format!(" on w{worker}")));
-    let mut given = 0;
+    let mut assigned = 0;
     for line in ended.log.lines().filter(|line| line.contains(": start ")).filter(honest) {
         let attempt = line.split(' ').rev().nth(2).expect("start m0.a0 on w0");
-        given += 1;
+        assigned += 1;
         assert!(!ended.log.contains(&format!(": discard {attempt}\n")), "{attempt} was lost");
     }
-    assert_eq!(given, MAP_TASKS + REDUCE_TASKS, "the honest do all the work");
+    assert_eq!(assigned, MAP_TASKS + REDUCE_TASKS, "the honest workers do all the work");
 }
 
-/// Each cause is in the log, and nothing in it speaks to a terminal or begins a line of its own.
+/// Each cause is in the log, and nothing in it steers a terminal or begins a line of its own.
 #[track_caller]
 fn check_log(ended: &Ended) {
     for cause in [
@@ -442,7 +447,7 @@ fn check_log(ended: &Ended) {
         "is not staged, or was discarded",
         "out-",
         "is corrupt: 6 bytes",
-        "shut out w2 (liar) after 3 protocol violations",
+        "shut out w2 (hostile) after 3 protocol violations",
         "refused a call of anyone at 127.0.0.1:",
         "which is shut out",
         "refused a worker without this root",
@@ -455,7 +460,7 @@ fn check_log(ended: &Ended) {
     assert!(!ended.log.lines().any(|line| line.starts_with("mapmill: forged")), "{}", ended.log);
 }
 
-/// The same of the story that the journal keeps.
+/// The same for the story in the journal.
 #[track_caller]
 fn check_story(ended: &Ended) {
     for task in (0..MAP_TASKS).map(|task| format!("m{task}")) {
@@ -466,14 +471,14 @@ fn check_story(ended: &Ended) {
     }
 }
 
-/// Of the driver, which lives.
+/// Of the driver, which is running.
 #[track_caller]
 fn peak_bytes(cluster: &Cluster) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", cluster.driver.pid()));
     let status = status.expect("the driver runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).map(str::parse);
-    kib.expect("Linux tells the peak").map(|kib: u64| kib << 10).expect("it is a number")
+    kib.expect("Linux reports the peak").map(|kib: u64| kib << 10).expect("it is a number")
 }
 
 /// As the `.proto` numbers them.

@@ -1,4 +1,4 @@
-//! `--memory` is kept, whatever is counted: how much a worker had at its peak is the kernel's word.
+//! `--memory` is kept, whatever is counted: the kernel reports each worker's peak.
 
 mod util;
 
@@ -9,25 +9,25 @@ use util::process::{Process, poll};
 
 const MIB: u64 = 1 << 20;
 
-/// More words than fit, and one that is longer than all the memory together.
+/// More words than fit, and one that is longer than all of the memory.
 #[test]
-fn worker_stays_under_its_memory_whatever_the_words() {
+fn worker_stays_within_its_memory_whatever_the_words() {
     let usual = peak_of_a_worker("256MiB", &wide_text());
     let least = peak_of_a_worker("40MiB", &wide_text());
     let longest = peak_of_a_worker("40MiB", &"x".repeat(41 << 20));
     let floor = floor();
 
-    // With room for all of them the table alone is larger.
+    // With room for all words the table alone is larger.
     assert!(usual > 48 * MIB, "the words would have fitted: {usual}");
-    // Of what it needs for itself, 10 MiB are in the budget. The program under test is not
-    // optimized, and larger.
+    // 10 MiB of the worker's own needs are in the budget. The program under test is not optimized,
+    // and larger.
     let most = 40 * MIB + floor.saturating_sub(10 * MIB);
     assert!(least < most, "{least} bytes with 40 MiB, {floor} of them before it began");
     assert!(longest < most, "{longest} bytes with 40 MiB, {floor} of them before it began");
 }
 
 #[test]
-fn memory_that_cannot_suffice_is_refused() {
+fn memory_below_the_minimum_is_refused() {
     for (flag, why) in [
         ("39MiB", "a worker needs 40.0 MiB at least"),
         ("0", "expected bytes, such as 1000000, 500K, or 20MiB"),
@@ -68,13 +68,13 @@ fn peak_of_a_worker(memory: &str, text: &str) -> u64 {
         },
         story,
     );
-    // Its driver reads the longest of words once more, to show how it begins.
+    // Its driver reads the longest word once more, to show how it begins.
     let (ended, oracle) = cluster.end();
     ended.check_against(&oracle);
     peak
 }
 
-/// What a worker takes that has done nothing yet.
+/// What a worker takes before it has done anything.
 #[track_caller]
 fn floor() -> u64 {
     let job = TestJob::new();

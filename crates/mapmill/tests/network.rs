@@ -1,5 +1,5 @@
-//! A network that loses, delays and cuts what driver and workers say: nobody waits for ever, and no
-//! task runs more often than it must.
+//! A network that loses, delays and cuts what driver and workers send: no process waits for ever,
+//! and no task runs more often than it must.
 //!
 //! The workers reach their driver through a proxy of ours, which does to their connections what a
 //! network does, see `util/proxy.rs`. Most of this is waiting, so cases are tried side by side.
@@ -22,8 +22,8 @@ use util::job::TestJob;
 use util::process::Process;
 use util::proxy::{Cut, Proxy, Way};
 
-/// Some words, and two tasks a phase, so that what follows a fault is seen too. With the timeouts
-/// that users have. Nothing is raced, so that attempts can be counted.
+/// Some words, and two tasks a phase, so that what follows a fault is seen too. The timeouts are
+/// the defaults. Nothing is raced, so that attempts can be counted.
 fn job() -> TestJob {
     TestJob::new()
         .input("over the network and back again ".repeat(625))
@@ -35,16 +35,16 @@ fn job() -> TestJob {
 /// A worker at this speed has its share in a second.
 const SLOW: [&str; 2] = ["--throttle", "10K"];
 
-/// What is done to the connections that are there.
+/// What is done to the open connections.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// What the worker says is lost; what the driver says arrives.
+    /// What the worker sends is lost; what the driver sends arrives.
     DriverDeaf,
-    /// The driver closes the connection, and the worker never hears of it.
+    /// The driver closes the connection, and the worker never sees it.
     DriverGone,
-    /// What the driver says is lost; what the worker says arrives.
+    /// What the driver sends is lost; what the worker sends arrives.
     WorkerDeaf,
-    /// The worker closes the connection, and the driver never hears of it.
+    /// The worker closes the connection, and the driver never sees it.
     WorkerGone,
 }
 
@@ -63,7 +63,7 @@ impl Fault {
     }
 }
 
-/// Tries all cases at once, for they do nothing but wait.
+/// Runs all cases at once, for they do nothing but wait.
 #[track_caller]
 fn side_by_side<T: Copy + fmt::Debug + Sync>(cases: &[T], check: impl Fn(T) + Sync) {
     thread::scope(|scope| {
@@ -83,10 +83,10 @@ enum Moment {
     Waiting,
 }
 
-/// The worker behind the network comes back by itself, and soon enough that nothing was taken from
-/// it: every task has run once.
+/// The worker behind the network reconnects by itself, and soon enough that it keeps its lease:
+/// every task runs once.
 #[test]
-fn half_open_connection_costs_time_alone_whenever_it_comes() {
+fn half_open_connection_costs_only_time() {
     let moments = [Moment::Map, Moment::Reduce, Moment::Waiting];
     let cases = moments.map(|moment| Fault::ALL.map(|fault| (moment, fault)));
     side_by_side(cases.as_flattened(), |(moment, fault)| match moment {
@@ -109,10 +109,10 @@ fn check_half_open_at_work(phase: Phase, fault: Fault) {
 
 #[track_caller]
 fn check_half_open_in_waiting(fault: Fault) {
-    // The flag once more: calls are told, too.
+    // The flag once more: calls are logged, too.
     let mut cluster = job().map_tasks(1).reduce_tasks(4).flags(["-v"]).drive();
     let proxy = Proxy::start(cluster.address());
-    // Alone it would need twelve seconds: there is work for both when the other is back.
+    // Alone it would need twelve seconds: there is work for both when the other reconnects.
     let busy = cluster.worker(&["--throttle", "3500"]);
     cluster.running(Phase::Map, busy);
     let idle = cluster.worker_by(proxy.address(), &[]);
@@ -123,7 +123,7 @@ fn check_half_open_in_waiting(fault: Fault) {
     finish_undisturbed(cluster, &proxy);
 }
 
-/// Waits until `worker` knows what it is to do: until then the network may still have the answer.
+/// Waits until `worker` has its task: until then the answer may still be in the network.
 #[track_caller]
 fn at_work(cluster: &mut Cluster, phase: Phase, worker: usize) -> Attempt {
     let attempt = cluster.running(phase, worker);
@@ -136,7 +136,7 @@ fn at_work(cluster: &mut Cluster, phase: Phase, worker: usize) -> Attempt {
     attempt
 }
 
-/// The job ends well, everybody ends with it, and it was as if nothing had happened.
+/// The job is done, all processes end with it, and no task was reassigned.
 #[track_caller]
 fn finish_undisturbed(mut cluster: Cluster, proxy: &Proxy) {
     cluster.driver.wait_for(": job ");
@@ -149,7 +149,7 @@ fn finish_undisturbed(mut cluster: Cluster, proxy: &Proxy) {
     ended.assert_ran(&[]);
 }
 
-/// The driver commits and says so, and the worker does not hear it.
+/// The driver commits and answers, and the answer is lost.
 #[track_caller]
 fn check_lost_answer(phase: Phase) {
     let mut cluster = job().drive();
@@ -162,7 +162,7 @@ fn check_lost_answer(phase: Phase) {
 
     cluster.driver.wait_for(&format!(": done w0 {attempt}: accepted"));
     let ended = cluster.finish();
-    assert!(proxy.lost() > 0, "every answer was heard");
+    assert!(proxy.lost() > 0, "every answer arrived");
     assert_eq!(ended.log.matches(&format!(": published {attempt}\n")).count(), 1);
     assert!(ended.job.commits().values().all(|&times| times == 1), "{:?}", ended.job.commits());
     assert_eq!(ended.report()["attempts"]["started"], 4);
@@ -170,8 +170,8 @@ fn check_lost_answer(phase: Phase) {
     ended.assert_ran(&[]);
 }
 
-/// What a worker has executed, as it says: a driver sees no difference between an attempt that is
-/// reported again and one that is executed again.
+/// What a worker has executed, by its own log: a driver cannot distinguish an attempt that is
+/// reported again from one that is executed again.
 fn executed(worker: &Process) -> Vec<String> {
     let log = worker.log();
     let said = log.lines().filter_map(|line| line.strip_prefix("mapmill: "));
@@ -187,13 +187,13 @@ fn commit_whose_answer_is_lost_counts_once_and_is_accepted_again() {
 }
 
 #[test]
-fn connections_cut_all_the_time_cost_time_alone() {
+fn connections_that_are_cut_again_and_again_cost_only_time() {
     side_by_side(&[Cut::Close, Cut::Reset], |cut| {
-        // Connections are made when there is something to say: heartbeats come each fifth of it.
+        // Connections are made for calls: heartbeats are sent every fifth of the timeout.
         let job = job().map_tasks(8).reduce_tasks(4).flags(["--worker-timeout", "3"]);
         let mut cluster = job.drive();
         let proxy = Proxy::start(cluster.address());
-        // So that a third of all calls are under way when it comes.
+        // So that a third of all calls are in flight when it strikes.
         proxy.delay(Duration::from_millis(30));
         for _ in 0..2 {
             cluster.worker_by(proxy.address(), &["--throttle", "5K"]);
@@ -204,22 +204,22 @@ fn connections_cut_all_the_time_cost_time_alone() {
             // The passing of time is the fault.
             thread::sleep(Duration::from_millis(200));
         }
-        assert!(cuts >= 10, "{cuts} cuts are not all the time");
+        assert!(cuts >= 10, "{cuts} cuts are too few");
 
         finish_undisturbed(cluster, &proxy);
     });
 }
 
 #[test]
-fn worker_behind_a_stalled_network_is_replaced_and_its_late_report_is_stale() {
+fn task_behind_a_stalled_network_is_reassigned_and_its_late_report_is_stale() {
     let mut cluster = job().flags(["--worker-timeout", "2"]).drive();
     let proxy = Proxy::start(cluster.address());
     let cut_off = cluster.worker_by(proxy.address(), &SLOW);
     let attempt = at_work(&mut cluster, Phase::Map, cut_off);
     proxy.stall();
-    // Still at it when the report comes that was under way all the time.
+    // Still busy when the report arrives that was in flight all the time.
     let other = cluster.worker(&["--throttle", "3K"]);
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     proxy.heal();
 
     cluster.driver.wait_for(&format!(": done w0 {attempt}: stale"));
@@ -231,9 +231,9 @@ fn worker_behind_a_stalled_network_is_replaced_and_its_late_report_is_stale() {
 }
 
 #[test]
-fn network_with_a_long_way_is_slow_and_nothing_else() {
+fn network_with_a_high_latency_costs_only_time() {
     const DELAY: Duration = Duration::from_millis(200);
-    // Heartbeats are sent each fifth of it, which is as long as an answer takes.
+    // Heartbeats are sent every fifth of the timeout, which is as long as an answer takes.
     let mut cluster = job().map_tasks(4).flags(["--worker-timeout", "2"]).drive();
     let proxy = Proxy::start(cluster.address());
     proxy.delay(DELAY);
@@ -249,10 +249,10 @@ fn network_with_a_long_way_is_slow_and_nothing_else() {
     ended.assert_ran(&[]);
 }
 
-/// Some say nothing, others half of what everybody begins with. The driver ends with its job, and
-/// waits for none of them.
+/// Some send nothing, others half of the preface. The driver ends with its job, and waits for none
+/// of them.
 #[test]
-fn connections_that_say_nothing_are_in_nobodys_way() {
+fn silent_connections_do_not_hold_up_a_job() {
     let mut cluster = job().drive();
     let mut silent: Vec<_> = (0..50)
         .map(|_| TcpStream::connect(cluster.address()).expect("the driver listens"))
@@ -267,21 +267,21 @@ fn connections_that_say_nothing_are_in_nobodys_way() {
 }
 
 /// Most of its time the job waits for its throttle, so that other work of this machine does not
-/// show. Its worker comes when the crowd is there, and has to be heard through it.
+/// show. Its worker connects when the crowd is there, and has to get through it.
 #[test]
-fn crowd_that_says_nothing_costs_a_job_less_than_a_fifth_of_its_time() {
+fn crowd_of_silent_connections_costs_a_job_less_than_a_fifth_of_its_time() {
     const CROWD: usize = 5_000;
     let (usual, _) = time_among(0);
 
     let (took, turned_away) = time_among(CROWD);
 
-    // As many as there is no place for, at the least; each comes again when it is sent away.
+    // At least as many as there is no room for; each connects again when it is turned away.
     assert!(turned_away > CROWD / 2, "{turned_away} were turned away");
     assert!(took < usual.mul_f64(1.2), "{took:?} in a crowd, {usual:?} alone");
 }
 
-/// How long a job takes while so many others connect and say nothing, and how many of them the
-/// driver sent away.
+/// How long a job takes among so many silent connections, and how many of them the driver turned
+/// away.
 fn time_among(strangers: usize) -> (Duration, usize) {
     let mut cluster = job().drive();
     let crowd = Crowd::gather(cluster.address(), strangers);
@@ -294,17 +294,17 @@ fn time_among(strangers: usize) -> (Duration, usize) {
     (took, turned_away)
 }
 
-/// Connections on which nothing is ever said. Whoever is sent away comes again.
+/// Connections on which nothing is ever sent. Each is made again when it is closed.
 struct Crowd {
     is_over: Arc<AtomicBool>,
     turned_away: JoinHandle<usize>,
 }
 
 impl Crowd {
-    /// Comes back when all of them have connected once.
+    /// Returns when all of them have connected once.
     fn gather(address: &str, strangers: usize) -> Self {
         raise_open_files_limit(strangers as u64 + 500);
-        let address: SocketAddr = address.parse().expect("the driver tells where it listens");
+        let address: SocketAddr = address.parse().expect("the driver says where it listens");
         let connect = move || {
             let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
             stream.set_nonblocking(true).ok()?;
@@ -331,28 +331,28 @@ impl Crowd {
 
     fn disperse(self) -> usize {
         self.is_over.store(true, Ordering::Relaxed);
-        self.turned_away.join().expect("who counts does not panic")
+        self.turned_away.join().expect("the counting thread does not panic")
     }
 }
 
-/// Whether the driver has closed a connection on which it says nothing.
+/// Whether the driver has closed a connection on which it sends nothing.
 fn is_closed(mut stream: &TcpStream) -> bool {
     let read = stream.read(&mut [0; 64]);
     !read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
         && !matches!(read, Ok(1..))
 }
 
-fn raise_open_files_limit(wanted: u64) {
+fn raise_open_files_limit(needed: u64) {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let current = limit.current.map(|current| current.max(wanted));
+    let current = limit.current.map(|current| current.max(needed));
     let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..limit });
     raised.expect("the machine allows so many open files");
 }
 
-/// As long as workers wait for an answer, see `--driver-timeout`; they count from the first call
-/// that brought none. One of them waits for a task meanwhile, one reports, one is busy throughout.
+/// For as long as workers wait for an answer, see `--driver-timeout`; they count from the first
+/// call without one. One of them waits for a task meanwhile, one reports, one is busy throughout.
 #[test]
-fn all_is_as_it_was_when_the_driver_has_stood_still_for_half_a_minute() {
+fn driver_that_was_stopped_for_half_a_minute_resumes_without_a_loss() {
     const PAUSE: Duration = Duration::from_secs(30);
     let mut cluster = job().drive();
     // Its share takes longer than the pause.

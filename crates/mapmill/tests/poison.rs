@@ -1,7 +1,8 @@
-//! A task that no worker survives, or gets done: it ends the job, by name, and costs nothing else.
+//! A poisoned task, which no worker survives or completes: it fails the job, by name, and costs
+//! nothing else.
 //!
-//! What the other tasks have done is kept. When the poison is gone, the same command finishes the
-//! job without doing it again.
+//! The other tasks stay committed. Without the poison, the same command resumes the job and runs
+//! none of them again.
 
 mod util;
 
@@ -14,31 +15,31 @@ use rustix::process::Signal;
 use util::cluster::{PLACES, Phase};
 use util::job::{TestJob, entries};
 
-/// What is wrong with one task, and how that ends the job.
+/// What is wrong with one task, and how that fails the job.
 struct Poison {
-    /// As the worker's places have it.
+    /// One of the worker's places.
     place: &'static str,
-    /// As the driver calls the task.
+    /// The driver's name of the task.
     task: &'static str,
     flags: &'static [&'static str],
-    /// How many times it is tried.
+    /// How many times it is attempted.
     attempts: usize,
-    /// What is said of it.
+    /// Parts of the messages.
     parts: &'static [&'static str],
     /// Address space of each process, in KiB.
     memory_max: Option<u32>,
 }
 
-/// As often as a task may fail; so often it may be lost with its worker.
+/// As often as a task may fail, and as often as it may be lost with its worker.
 const ATTEMPTS: usize = 4;
 const LOSSES: usize = 16;
 
-/// Losing a worker takes so long; sixteen of them may. Nothing is raced, so that attempts can be
-/// counted.
+/// A lost worker takes this long to notice; sixteen may be lost. Nothing is raced, so that attempts
+/// can be counted.
 const QUICK: &[&str] = &["--worker-timeout", "0.5", "--no-backup"];
 
 #[test]
-fn map_task_that_panics_ends_the_job_and_no_worker() {
+fn map_task_that_panics_fails_the_job_and_kills_no_worker() {
     let log = check(Poison {
         place: "worker::map@5=panic(no such letter)",
         task: "m5",
@@ -51,7 +52,7 @@ fn map_task_that_panics_ends_the_job_and_no_worker() {
 }
 
 #[test]
-fn reduce_task_that_panics_ends_the_job_and_no_worker() {
+fn reduce_task_that_panics_fails_the_job_and_kills_no_worker() {
     let log = check(Poison {
         place: "worker::reduce@3=panic",
         task: "r3",
@@ -64,7 +65,7 @@ fn reduce_task_that_panics_ends_the_job_and_no_worker() {
 }
 
 #[test]
-fn task_that_kills_its_workers_ends_the_job() {
+fn task_that_kills_its_workers_fails_the_job() {
     check(Poison {
         place: "worker::map@5=return(abort)",
         task: "m5",
@@ -79,7 +80,7 @@ fn task_that_kills_its_workers_ends_the_job() {
 }
 
 #[test]
-fn task_that_takes_all_memory_ends_the_job() {
+fn task_that_uses_all_memory_fails_the_job() {
     check(Poison {
         place: "worker::map@5=return(hoard)",
         task: "m5",
@@ -91,7 +92,7 @@ fn task_that_takes_all_memory_ends_the_job() {
 }
 
 #[test]
-fn task_that_never_ends_ends_the_job() {
+fn task_that_hangs_fails_the_job() {
     let log = check(Poison {
         place: "worker::map@5=return(hang)",
         task: "m5",
@@ -104,7 +105,7 @@ fn task_that_never_ends_ends_the_job() {
 }
 
 #[test]
-fn worker_that_hangs_can_be_told_to_stop() {
+fn worker_with_a_stuck_attempt_stops_when_it_is_told_to() {
     let mut cluster = TestJob::new().input("a b c d").map_tasks(1).drive();
     let worker = cluster.worker_struck("worker::map=return(hang)");
     let attempt = cluster.running(Phase::Map, worker);
@@ -112,12 +113,12 @@ fn worker_that_hangs_can_be_told_to_stop() {
 
     assert_eq!(cluster.workers[worker].code(), 130);
     let other = cluster.worker(&[]);
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.finish().assert_lost(attempt);
 }
 
 #[test]
-fn worker_in_which_too_much_hangs_leaves() {
+fn worker_with_four_stuck_attempts_leaves() {
     let job = TestJob::new().input("a b c d").map_tasks(2);
     let flags = ["--task-timeout", "0.5", "--worker-timeout", "2", "--attempts", "9"];
     let mut cluster = job.flags(flags).drive();
@@ -130,8 +131,8 @@ fn worker_in_which_too_much_hangs_leaves() {
     assert_eq!(ended.log.matches(": discard m").count(), 5, "{}", ended.log);
 }
 
-/// Runs the poisoned job to its end, and to its good end without the poison. Returns what the first
-/// run said.
+/// Runs the poisoned job until it fails, and again without the poison until it is done. Returns the
+/// log of the first run.
 #[track_caller]
 fn check(poison: Poison) -> String {
     let text = "Ask for me to-morrow, and you shall find me a grave man. ".repeat(60);

@@ -1,6 +1,6 @@
-//! Faults that last, faults that come together, and many jobs at once.
+//! Lasting faults, several faults at a time, and many jobs at once.
 //!
-//! What single faults do is in `faults.rs`.
+//! Single faults are in `faults.rs`.
 
 mod util;
 
@@ -23,8 +23,7 @@ fn job() -> TestJob {
     TestJob::new().input(TEXT.repeat(1000)).flags(["--worker-timeout", "2", "--no-backup"])
 }
 
-/// A folder stands where an intermediate of map task 1 belongs: it cannot be published, wherever
-/// it is made.
+/// A folder stands where an intermediate of map task 1 belongs: no attempt of it can be published.
 fn block(cluster: &Cluster) -> std::path::PathBuf {
     let blocked = cluster.job.result("intermediate/mr-1-0");
     fs::create_dir_all(blocked.join("in the way")).expect("the results folder can be written");
@@ -32,7 +31,7 @@ fn block(cluster: &Cluster) -> std::path::PathBuf {
 }
 
 #[test]
-fn fault_that_lasts_ends_the_job_and_the_next_one_goes_on_where_it_was() {
+fn lasting_fault_fails_the_job_which_is_resumed_without_it() {
     let mut cluster = job().map_tasks(3).drive();
     let blocked = block(&cluster);
     for _ in 0..2 {
@@ -40,7 +39,7 @@ fn fault_that_lasts_ends_the_job_and_the_next_one_goes_on_where_it_was() {
     }
     assert_eq!(cluster.driver.code(), 1);
     for worker in &mut cluster.workers {
-        assert_eq!(worker.code(), 0, "it did nothing wrong");
+        assert_eq!(worker.code(), 0, "it is not to blame");
     }
     let log = cluster.driver.log();
     assert!(log.contains("map task 1"), "{log}");
@@ -60,7 +59,7 @@ fn fault_that_lasts_ends_the_job_and_the_next_one_goes_on_where_it_was() {
 }
 
 #[test]
-fn fault_that_passes_costs_one_attempt() {
+fn transient_fault_costs_one_attempt() {
     let mut cluster = job().map_tasks(3).drive();
     let blocked = block(&cluster);
     for _ in 0..2 {
@@ -75,7 +74,7 @@ fn fault_that_passes_costs_one_attempt() {
 }
 
 #[test]
-fn all_workers_killed_at_once_are_replaced_at_the_cost_of_what_they_were_doing() {
+fn workers_that_are_all_killed_at_once_cost_only_their_running_attempts() {
     let mut cluster = job().map_tasks(4).drive();
     let mut lost = Vec::new();
     for _ in 0..3 {
@@ -97,9 +96,9 @@ fn all_workers_killed_at_once_are_replaced_at_the_cost_of_what_they_were_doing()
     ended.assert_ran(&again.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// Between the phases one intermediate is deleted, one is cut, and one has a wrong bit.
+/// Between the phases one intermediate is deleted, one is truncated, and one has a flipped bit.
 #[test]
-fn exactly_the_maps_behind_damaged_intermediates_run_again() {
+fn only_the_map_tasks_of_damaged_intermediates_run_again() {
     let mut cluster = job().map_tasks(6).reduce_tasks(4).drive();
     let mapper = cluster.worker(&["--throttle", "100K"]);
     cluster.maps_committed(6);
@@ -121,17 +120,17 @@ fn exactly_the_maps_behind_damaged_intermediates_run_again() {
     }
 
     let ended = cluster.finish();
-    for noticed in ["task 1 is missing", "task 3 is damaged", "task 4 is damaged"] {
-        assert!(ended.log.contains(&format!("intermediate of map {noticed}")), "{}", ended.log);
+    for found in ["task 1 is missing", "task 3 is damaged", "task 4 is damaged"] {
+        assert!(ended.log.contains(&format!("intermediate of map {found}")), "{}", ended.log);
     }
     let runs = runs(&ended.log);
     let maps: Vec<_> = (0..6).map(|map| runs[&format!("m{map}")]).collect();
     assert_eq!(maps, [1, 2, 1, 2, 2, 1], "{}", ended.log);
-    assert_eq!(ended.report()["attempts"]["failed"], 0, "nobody is blamed");
+    assert_eq!(ended.report()["attempts"]["failed"], 0, "no worker is blamed");
 }
 
 #[test]
-fn drivers_started_in_one_folder_at_once_are_one_driver() {
+fn of_drivers_started_at_once_in_one_folder_one_runs() {
     let job = job();
     let listen = ["--listen", "127.0.0.1:0"];
     let start = |index| job.start(&format!("d{index}"), job.job_command("driver", &listen));
@@ -154,7 +153,7 @@ fn drivers_started_in_one_folder_at_once_are_one_driver() {
 }
 
 #[test]
-fn jobs_that_begin_in_the_same_moment_have_different_ids() {
+fn jobs_that_begin_at_the_same_moment_have_different_ids() {
     let jobs: Vec<TestJob> = (0..50).map(|_| TestJob::new().input("a")).collect();
     let start = |job: &TestJob| {
         job.start("driver", job.job_command("driver", &["--listen", "127.0.0.1:0"]))
@@ -170,10 +169,10 @@ fn jobs_that_begin_in_the_same_moment_have_different_ids() {
     }
 }
 
-/// Twenty workers look for a driver that was killed: often, so that they find the next one at once,
-/// but not so often that they could do it harm.
+/// Twenty workers try to reach a driver that was killed: often, so that they find the next one at
+/// once, but not so often that they would overload it.
 #[test]
-fn workers_that_lost_their_driver_look_for_it_with_moderation() {
+fn workers_that_lost_their_driver_back_off() {
     const WORKERS: usize = 20;
     const SECONDS: usize = 3;
     let job = TestJob::new().input(TEXT.repeat(100)).map_tasks(1);
@@ -185,18 +184,18 @@ fn workers_that_lost_their_driver_look_for_it_with_moderation() {
     }
     cluster.kill_driver();
     let began = Instant::now();
-    let nobody = TcpListener::bind(cluster.address()).expect("the driver has left it");
-    nobody.set_nonblocking(true).expect("sockets can be asked");
+    let listener = TcpListener::bind(cluster.address()).expect("the driver has left it");
+    listener.set_nonblocking(true).expect("sockets can be asked");
     let mut calls = 0;
     while began.elapsed() < Duration::from_secs(SECONDS as u64) {
-        match nobody.accept() {
-            // And hung up at once.
+        match listener.accept() {
+            // The connection is closed at once.
             Ok(_) => calls += 1,
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }
     }
-    drop(nobody);
-    // Two or three a second once they have looked a few times, and a heartbeat.
+    drop(listener);
+    // Two or three a second after a few attempts, and a heartbeat.
     let most = WORKERS * (SECONDS * 6 + 6);
     assert!((WORKERS..most).contains(&calls), "{calls} calls");
 

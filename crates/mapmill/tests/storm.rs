@@ -1,9 +1,9 @@
 //! A storm: every worker is killed about every 300 ms and the driver every second, over the whole
-//! of a job. The bytes are the same, and nothing that was committed is done again.
+//! of a job. The bytes are the same, and no committed task runs again.
 //!
 //! A few megabytes and one run by default. `MAPMILL_STORM_MIB` and `MAPMILL_STORM_RUNS` make more
-//! of it, `MAPMILL_BIN` names a binary that is up to it; `.ci/run storm` does that. The moments are
-//! as random as `MAPMILL_SEED` says, and as the machine's scheduler has it.
+//! of it, `MAPMILL_BIN` names an optimized binary; `.ci/run storm` does that. The moments depend
+//! on `MAPMILL_SEED`, and on the machine's scheduler.
 
 mod util;
 
@@ -32,7 +32,7 @@ const REDUCE_TASKS: u32 = 26;
 const WORKER_KILLS_MIN: usize = 30;
 const DRIVER_KILLS_MIN: usize = 3;
 
-/// More than this, and the job does not get on.
+/// More than this, and the job makes no progress.
 const DRIVER_KILLS_MAX: usize = 100;
 
 #[test]
@@ -83,8 +83,8 @@ fn texts(random: &mut Random, bytes: usize) -> TestJob {
     (0..COPIES).fold(job, |job, _| job.input(&text))
 }
 
-/// What the undisturbed job left is what the naive counter says. That would take minutes over all
-/// of the input, so it counts one of the copies: the others have shares like it.
+/// The results of the undisturbed job are those of the naive counter. It would take minutes over
+/// all of the input, so it counts one of the copies: the others have equal shares.
 #[track_caller]
 fn check_calm(ended: &Ended) {
     assert_eq!(ended.code, 0, "{}", ended.log);
@@ -115,7 +115,7 @@ fn check_calm(ended: &Ended) {
     }
 }
 
-/// How often who was killed.
+/// How many processes were killed.
 #[derive(Default)]
 struct Storm {
     worker_kills: usize,
@@ -140,7 +140,7 @@ fn weather(calm: &TestJob, bytes: usize, random: &mut Random) -> Storm {
     }
     let storm = rage(&mut cluster, &flags, random);
 
-    // Those that came when all was over wait for another driver.
+    // Workers that were started after the end wait for another driver.
     for worker in &mut cluster.workers {
         worker.kill();
     }
@@ -165,31 +165,32 @@ fn rage(cluster: &mut Cluster, flags: &[&str], random: &mut Random) -> Storm {
     let mut storm = Storm::default();
     let mut before = Times::new();
     let mut workers_next = [0; WORKERS].map(|_| soon(300));
-    let (mut began, mut driver_next, mut spares_none) = (Instant::now(), soon(1000), false);
+    let (mut began, mut driver_next, mut strikes_early) = (Instant::now(), soon(1000), false);
     loop {
         thread::sleep(GLANCE);
         let has_ended = cluster.driver.ended().is_some();
-        let is_due = driver_next <= Instant::now() && (spares_none || has_come_far(cluster, began));
+        let is_due =
+            driver_next <= Instant::now() && (strikes_early || has_progressed(cluster, began));
         if has_ended || is_due {
             cluster.kill_driver();
-            check_life(&cluster.driver.log(), &before);
+            check_epoch(&cluster.driver.log(), &before);
             before = cluster.job.commits();
             if cluster.job.is_done() {
                 return storm;
             }
             assert!(!has_ended, "the job failed: {}", cluster.driver.log());
             storm.driver_kills += 1;
-            assert!(storm.driver_kills < DRIVER_KILLS_MAX, "the job does not get on: {before:?}");
+            assert!(storm.driver_kills < DRIVER_KILLS_MAX, "the job makes no progress: {before:?}");
             cluster.start_driver_again(&[]);
-            // Now and then while it reads what the one before has left.
-            spares_none = storm.driver_kills % 4 == 0;
-            (began, driver_next) = (Instant::now(), soon(if spares_none { 30 } else { 1000 }));
+            // Now and then while it reads what the epoch before has left.
+            strikes_early = storm.driver_kills % 4 == 0;
+            (began, driver_next) = (Instant::now(), soon(if strikes_early { 30 } else { 1000 }));
         }
         for (worker, next) in workers_next.iter_mut().enumerate() {
             if *next <= Instant::now() {
                 *next = soon(300);
                 if cluster.workers[worker].ended().is_some() {
-                    assert_eq!(cluster.workers[worker].code(), 0, "it has heard of the end");
+                    assert_eq!(cluster.workers[worker].code(), 0, "it knows of the end");
                     continue;
                 }
                 let name = format!("storm-{}", storm.worker_kills);
@@ -200,18 +201,18 @@ fn rage(cluster: &mut Cluster, flags: &[&str], random: &mut Random) -> Storm {
     }
 }
 
-/// Whether a driver that `began` then has committed something. On a machine with much else to do a
-/// second is not enough for that, and a job that is killed before it never ends.
-fn has_come_far(cluster: &Cluster, began: Instant) -> bool {
+/// Whether a driver that `began` then has committed something. On a busy machine a second is not
+/// enough for that, and a job whose driver is always killed before it never ends.
+fn has_progressed(cluster: &Cluster, began: Instant) -> bool {
     began.elapsed() > Duration::from_secs(4)
         || cluster.driver.log().matches(": published ").count() >= 2
 }
 
-/// A driver does not begin what was committed `before` its life, or in it, and takes nobody for a
-/// liar.
+/// A driver does not start tasks that were committed `before` its epoch, or in it, and counts no
+/// protocol violation.
 #[track_caller]
-fn check_life(log: &str, before: &Times) {
-    assert!(!log.contains("(lie "), "an honest worker was taken for a liar: {log}");
+fn check_epoch(log: &str, before: &Times) {
+    assert!(!log.contains("(violation "), "an honest worker violated the protocol: {log}");
     let mut committed: BTreeSet<_> = before.keys().map(String::as_str).collect();
     for line in log.lines() {
         let task = |verb| Some(line.split_once(verb)?.1.split_once(".a")?.0);
@@ -243,5 +244,5 @@ fn assert_same(calm: &Path, stormy: &Path) {
     }
 }
 
-/// How often it is looked who is to be killed.
+/// How often the next moments to kill are checked.
 const GLANCE: Duration = Duration::from_millis(5);

@@ -1,7 +1,7 @@
-//! Slow machines: they do not hold the job up, and nobody is taken for one who is not.
+//! Stragglers: they do not delay the job, and no healthy worker is raced as one.
 //!
 //! The workers are slowed down with `--throttle`, so that a fleet of eight has the machine nearly
-//! to itself: what is measured is who waits for whom.
+//! to itself: what is measured is which worker waits for which.
 
 mod util;
 
@@ -18,11 +18,11 @@ const WORKERS: u32 = 8;
 /// How much longer a job may take because one worker is slow. A fleet without it does 8/7 as long.
 const RATIO_MAX: f64 = 1.3;
 
-/// Bytes a second of a healthy worker. A straggler has the twentieth part.
+/// Bytes a second of a healthy worker. A straggler reads a twentieth of it.
 const RATE: u64 = 200_000;
 
 /// Eight healthy workers need five seconds, half of it for each phase, in five rounds of tasks. So
-/// do seven, and one of them is idle in the last.
+/// do seven, with one of them idle in the last round.
 const BYTES: usize = 3_500_000;
 const MAPS: u32 = 35;
 const REDUCES: u32 = 35;
@@ -74,7 +74,7 @@ fn starts(ended: &Ended) -> BTreeMap<&str, u32> {
 }
 
 #[test]
-fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
+fn worker_that_is_twenty_times_slower_does_not_delay_the_job() {
     let (pair, waited) = thread::scope(|scope| {
         let waited = scope.spawn(|| run(RATE / 20, &["--no-backup"]));
         let pair = || {
@@ -83,7 +83,7 @@ fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
             (healthy, raced.join().expect("the thread's own test has failed"))
         };
         let mut last = pair();
-        // Our machine is shared: whoever is slowed down by others is given another chance.
+        // Our machine is shared: a pair that other work has slowed down is run again.
         for _ in 0..2 {
             let (healthy, raced) = &last;
             let in_time = seconds(raced) < RATIO_MAX * seconds(healthy);
@@ -105,10 +105,10 @@ fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
 
     assert_eq!(attempts(&healthy, "backups"), 0);
     assert_eq!(attempts(&waited, "backups"), 0);
-    assert!(seconds(&waited) > 2.0 * base, "the straggler held nothing up");
+    assert!(seconds(&waited) > 2.0 * base, "the straggler delayed nothing");
     assert!(time < RATIO_MAX * base, "{time:.2} s, not {base:.2} s");
 
-    // The straggler was raced, and of each race the loser was thrown away.
+    // The straggler was raced, and the loser of each race was discarded.
     let (started, won) = (attempts(&raced, "backups"), attempts(&raced, "backups_won"));
     assert!((1..=started).contains(&won), "{won} of {started} backups won");
     let raced_tasks: Vec<&str> =
@@ -124,13 +124,17 @@ fn worker_that_is_twenty_times_slower_does_not_hold_the_job_up() {
     let log =
         fs::read_to_string(raced.job.path("logs/w0.stderr")).expect("its log is in the folder");
     assert!(log.contains(" is not wanted any more; leaving it"), "the straggler was not told");
-    assert_eq!((attempts(&raced, "failed"), attempts(&raced, "lost")), (0, 0), "nobody is blamed");
+    assert_eq!(
+        (attempts(&raced, "failed"), attempts(&raced, "lost")),
+        (0, 0),
+        "no worker is blamed"
+    );
 }
 
 #[test]
-fn on_a_healthy_fleet_every_task_runs_exactly_once() {
+fn every_task_runs_exactly_once_on_a_healthy_fleet() {
     for (bytes, workers, maps, reduces, throttle) in [
-        // Tasks of more than a second, of which the last ones are waited for by most of the fleet.
+        // Tasks of more than a second: most of the fleet waits for the last ones.
         (900_000, 4, 5, 5, Some("150K")),
         // More workers than tasks.
         (300_000, 6, 2, 1, Some("100K")),
@@ -153,7 +157,7 @@ fn on_a_healthy_fleet_every_task_runs_exactly_once() {
 }
 
 #[test]
-fn worker_that_is_killed_at_the_end_of_a_phase_is_not_waited_for_until_its_timeout() {
+fn task_of_a_worker_killed_at_the_end_of_a_phase_is_raced_before_its_timeout() {
     let mut cluster = TestJob::new().input(text(200_000)).map_tasks(2).reduce_tasks(2).drive();
     let victim = cluster.worker(&["--throttle", "10K"]);
     let attempt = cluster.running(util::cluster::Phase::Map, victim);
@@ -164,7 +168,11 @@ fn worker_that_is_killed_at_the_end_of_a_phase_is_not_waited_for_until_its_timeo
     let ended = cluster.finish();
     assert!(ended.log.contains(&format!(": start {} on w1 as backup\n", attempt.next())));
     assert!(Duration::from_secs_f64(seconds(&ended)) < Duration::from_secs(10));
-    assert_eq!(attempts(&ended, "lost"), 0, "it was superseded before anybody could miss it");
+    assert_eq!(
+        attempts(&ended, "lost"),
+        0,
+        "it was superseded before its worker was considered dead"
+    );
 }
 
 #[expect(clippy::print_stdout, reason = "the ratio is what the test is for")]

@@ -113,7 +113,7 @@ fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
     let attempt = cluster.running(Phase::Map, sleeper);
     cluster.signal(sleeper, Signal::STOP);
     let other = cluster.worker(&["--throttle", "40K"]);
-    assert_eq!(cluster.heir(attempt), other);
+    assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
     let ended = cluster.finish();
     let story = why(&ended.job, "m0");
@@ -199,7 +199,7 @@ fn job_that_fails_tells_the_story_itself_and_why_has_the_same_words() {
     cluster.workers[victim].kill();
     fs::remove_file(cluster.job.path("inputs/000.txt")).expect("the test's own file");
     let worker = cluster.worker(&[]);
-    assert_eq!(cluster.heir(lost), worker);
+    assert_eq!(cluster.reassigned_to(lost), worker);
     let (ended, _) = cluster.end();
 
     assert_eq!(ended.code, 1);

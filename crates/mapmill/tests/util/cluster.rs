@@ -1,4 +1,4 @@
-//! A driver and workers as a user starts them, one by one, to be hurt while they run.
+//! A driver and workers as a user starts them, one by one, to strike while they run.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -54,13 +54,13 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// A job's processes. The driver calls the workers by the order in which they were started.
+/// A job's processes. The driver numbers the workers in the order in which they were started.
 #[derive(Debug)]
 pub struct Cluster {
     pub driver: Process,
     pub workers: Vec<Process>,
-    /// How many drivers there were, this one included. Numbers the logs.
-    lives: usize,
+    /// How many drivers were started, this one included. Numbers the logs.
+    epochs: usize,
     address: String,
     /// Of the inputs as they were when the driver started.
     oracle: Oracle,
@@ -105,7 +105,7 @@ impl TestJob {
         let mut command = self.job_command("driver", &["--listen", &address]);
         command.env(PLACES, places);
         let driver = self.start("driver", command);
-        Cluster { driver, workers, lives: 1, address, oracle, job: self }
+        Cluster { driver, workers, epochs: 1, address, oracle, job: self }
     }
 
     #[track_caller]
@@ -115,7 +115,7 @@ impl TestJob {
             let (_, rest) = log.split_once("waiting for workers on ")?;
             Some(rest.split_once(';')?.0.to_owned())
         });
-        Cluster { driver, workers, lives: 1, address, oracle, job: self }
+        Cluster { driver, workers, epochs: 1, address, oracle, job: self }
     }
 }
 
@@ -136,7 +136,7 @@ impl Cluster {
         self.worker_called(self.workers.len(), flags)
     }
 
-    /// The same for one that the driver calls `number`, because others were taken away.
+    /// The same for a worker that the driver numbers otherwise, because a test has removed others.
     #[track_caller]
     pub fn worker_called(&mut self, number: usize, flags: &[&str]) -> usize {
         self.add_worker(&self.address.clone(), number, flags, "")
@@ -156,9 +156,9 @@ impl Cluster {
 
     #[track_caller]
     fn add_worker(&mut self, address: &str, number: usize, flags: &[&str], places: &str) -> usize {
-        let name = match self.lives {
+        let name = match self.epochs {
             1 => format!("w{number}"),
-            lives => format!("w{number}-{lives}"),
+            epochs => format!("w{number}-{epochs}"),
         };
         let mut worker = start_worker(&self.job, &name, address, flags, places);
         worker.wait_for(&format!("as w{number}"));
@@ -166,14 +166,14 @@ impl Cluster {
         number
     }
 
-    /// Kills the driver. Its job can be gone on with.
+    /// Kills the driver. Its job can be resumed.
     #[track_caller]
     pub fn kill_driver(&mut self) {
         self.driver.kill();
         self.driver.wait();
     }
 
-    /// Starts the driver again, with the same arguments, where its workers look for it.
+    /// Starts the driver again, with the same arguments, at the address that its workers know.
     #[track_caller]
     pub fn start_driver_again(&mut self, flags: &[&str]) {
         self.start_driver_struck(flags, "");
@@ -183,21 +183,21 @@ impl Cluster {
     #[track_caller]
     pub fn start_driver_struck(&mut self, flags: &[&str], places: &str) {
         let flags = [&["--listen", self.address.as_str()], flags].concat();
-        self.lives += 1;
-        let name = format!("driver-{}", self.lives);
+        self.epochs += 1;
+        let name = format!("driver-{}", self.epochs);
         let mut command = self.job.job_command("driver", &flags);
         command.env(PLACES, places);
         self.driver = self.job.start(&name, command);
     }
 
-    /// Kills a worker, wherever it is, and starts another in its place. Waits for nothing.
+    /// Kills a worker, whatever it does, and starts another in its place. Waits for nothing.
     #[track_caller]
     pub fn replace_worker(&mut self, worker: usize, name: &str, flags: &[&str]) {
         self.workers[worker].kill();
         self.workers[worker] = start_worker(&self.job, name, &self.address, flags, "");
     }
 
-    /// Waits until `worker` is at work in `phase`.
+    /// Waits until `worker` runs an attempt of `phase`.
     #[track_caller]
     pub fn running(&mut self, phase: Phase, worker: usize) -> Attempt {
         let what = format!("w{worker} in its {phase:?} phase");
@@ -212,9 +212,10 @@ impl Cluster {
         })
     }
 
-    /// Waits until `attempt` is given up and its task is given away. Returns to whom.
+    /// Waits until the task of `attempt` is attempted once more. Returns the worker of that
+    /// attempt.
     #[track_caller]
-    pub fn heir(&mut self, attempt: Attempt) -> usize {
+    pub fn reassigned_to(&mut self, attempt: Attempt) -> usize {
         let line = self.driver.wait_for(&format!(": start {} on w", attempt.next()));
         let line = line.strip_suffix(AS_BACKUP).unwrap_or(&line);
         let number = line.rsplit_once('w').map(|(_, number)| number.parse());
@@ -229,8 +230,7 @@ impl Cluster {
         });
     }
 
-    /// The job comes to its good end, with the right results; everybody who lives ends with exit
-    /// code 0, and soon.
+    /// The job is done, with the right results; every live process ends with exit code 0, and soon.
     #[track_caller]
     pub fn finish(mut self) -> Ended {
         self.driver.wait_for(": job ");
@@ -256,7 +256,7 @@ impl Cluster {
         ended.check_against(&oracle)
     }
 
-    /// Waits for the end of the driver, however it comes. The workers are killed.
+    /// Waits until the driver ends, well or badly. The workers are killed.
     #[track_caller]
     pub fn end(mut self) -> (Ended, Oracle) {
         self.driver.wait();
@@ -269,28 +269,32 @@ impl Cluster {
 }
 
 impl Ended {
-    /// The fault that was meant for `attempt` has struck: it was begun and did not come to report.
+    /// The fault that was meant for `attempt` has struck: the attempt was started and did not
+    /// report.
     #[track_caller]
     pub fn assert_lost(&self, attempt: Attempt) {
         assert!(self.log.contains(&format!(": start {attempt} on ")), "{attempt} did not start");
-        assert!(self.log.contains(&format!(": discard {attempt}\n")), "{attempt} was not given up");
+        assert!(
+            self.log.contains(&format!(": discard {attempt}\n")),
+            "{attempt} was not discarded"
+        );
         assert!(!self.log.contains(&format!(" {attempt}: publishing")), "{attempt} was reported");
     }
 }
 
-/// How the line of an attempt ends that races another.
+/// How the log line of a backup attempt ends.
 const AS_BACKUP: &str = " as backup";
 
-/// Whether the attempt was reported or given up.
+/// Whether the attempt was reported or discarded.
 fn is_over(log: &str, attempt: Attempt) -> bool {
     log.contains(&format!(" {attempt}: ")) || log.contains(&format!(": discard {attempt}\n"))
 }
 
-/// Where the processes are told at what places they are struck.
+/// The variable that tells processes at what places they are struck.
 pub const PLACES: &str = "FAILPOINTS";
 
-/// An address that nobody listens on. Below the ports that the system gives to others who ask for
-/// any, so that it stays free until it is used.
+/// An unused address. Below the ports that the system gives to programs that ask for any, so that
+/// it stays free until it is used.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = (std::process::id() % 100) as u16 * 100;

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-/// `mapmill`, with nothing of the tester's environment that could change what it does: the one that
-/// was built for this test, or `MAPMILL_BIN`.
+/// `mapmill`, without the variables of the tester's environment that could change what it does: the
+/// program that was built for this test, or `MAPMILL_BIN`.
 pub fn mapmill() -> Command {
     let other = std::env::var_os("MAPMILL_BIN");
     let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_mapmill").into()));
@@ -13,7 +13,7 @@ pub fn mapmill() -> Command {
     command
 }
 
-/// All that the program looks at.
+/// All variables that the program reads.
 pub const VARIABLES: [&str; 8] = [
     "FAILPOINTS",
     "MAPMILL_TLS",

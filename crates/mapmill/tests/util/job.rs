@@ -1,4 +1,4 @@
-//! A job under test: what goes in, and whether what comes out is right.
+//! A job under test: its inputs, and whether its results are right.
 //!
 //! ```ignore
 //! TestJob::new().input("a b a").workers(3).run().check();
@@ -35,7 +35,7 @@ pub struct TestJob {
     variables: Vec<(String, String)>,
 }
 
-/// What to put in and how to run it.
+/// The inputs, and how to run the job.
 impl TestJob {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("there is room for a temporary folder");
@@ -154,7 +154,7 @@ impl TestJob {
         command
     }
 
-    /// `mapmill VERB` with all flags of the job, and those by which a test sees what happens.
+    /// `mapmill VERB` with all flags of the job, and those that show a test what happens.
     pub fn job_command(&self, verb: &str, flags: &[&str]) -> Command {
         let mut command = self.command(verb);
         command.args(["--json", "-v"]).args(flags).args(&self.flags);
@@ -183,7 +183,7 @@ impl TestJob {
         Process::start(name, command, &self.path(LOGS))
     }
 
-    /// `mapmill run` under way.
+    /// A running `mapmill run`.
     #[track_caller]
     pub fn start_run(&self) -> Process {
         let earlier = fs::read_dir(self.path(LOGS)).expect("our own folder").count();
@@ -242,7 +242,7 @@ impl Ended {
         self.report()["attempts"]["lost"].as_u64().expect("the report counts lost attempts")
     }
 
-    /// The job is done, and everything it left is what the oracle says.
+    /// The job is done, and all its results are those of the oracle.
     #[track_caller]
     pub fn check(self) -> Self {
         let oracle = self.job.oracle();
@@ -268,8 +268,8 @@ impl Ended {
         self
     }
 
-    /// The job has failed with a message that holds all of `parts`; what it completed until then is
-    /// right, and the outputs of `missing` were not completed.
+    /// The job has failed with a message that contains all of `parts`; what it had committed by
+    /// then is right, and the outputs of `missing` were not committed.
     #[track_caller]
     pub fn check_failed(self, oracle: &Oracle, missing: &[u32], parts: &[&str]) -> Self {
         assert_eq!(self.code, 1, "{}", self.log);
@@ -280,7 +280,7 @@ impl Ended {
         let found = results(&self.job.result(""));
         for bucket in missing {
             let name = PathBuf::from(format!("out/out-{bucket}"));
-            assert!(!found.contains_key(&name), "{} was completed", name.display());
+            assert!(!found.contains_key(&name), "{} was committed", name.display());
         }
         let outputs = found.into_iter().filter(|(name, _)| name.starts_with("out")).collect();
         check_contents(&outputs, &self.job.expect(oracle));
@@ -289,7 +289,7 @@ impl Ended {
     }
 }
 
-/// Everything visible in a results folder, by path.
+/// Every visible file in a results folder, by path.
 #[track_caller]
 pub fn results(files: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let visible = |name: &OsStr| !name.as_encoded_bytes().starts_with(b".");

@@ -1,4 +1,4 @@
-//! The independent naive counter: what DESIGN section 1 says, in the dumbest way.
+//! The independent naive counter: the rules of counting, in the dumbest way.
 //!
 //! Whole files in memory, one character at a time, a map from words to counts. It shares no line
 //! with the program under test: neither its tokenizer nor its plan.
@@ -27,7 +27,7 @@ pub struct Oracle {
 
 #[derive(Debug)]
 struct Word {
-    /// Where its first byte lies when the files are laid end to end.
+    /// The offset of its first byte when the files are laid end to end.
     start: u64,
     text: Vec<u8>,
 }
@@ -41,7 +41,7 @@ pub struct Expected {
     pub distinct_words: u64,
 }
 
-/// All visible files below `arguments`, sorted by path, bytewise. Knows no links.
+/// All visible files below `arguments`, sorted by path, bytewise. Does not follow links.
 pub fn list(folder: &Path, arguments: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for argument in arguments {

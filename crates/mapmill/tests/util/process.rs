@@ -1,4 +1,4 @@
-//! A process under test: what it says, when it ends, and that it does not outlive its test.
+//! A process under test: its output, its end, and that it does not outlive its test.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Waiting longer than this for anything is a failure. No test needs a quarter of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// Looks until `condition` gives something, or panics with what `story` tells.
+/// Checks until `condition` returns something, or panics with the text of `story`.
 #[track_caller]
 pub fn poll<T>(mut condition: impl FnMut() -> Option<T>, story: impl Fn() -> String) -> T {
     let began = Instant::now();
@@ -27,8 +27,7 @@ pub fn poll<T>(mut condition: impl FnMut() -> Option<T>, story: impl Fn() -> Str
     }
 }
 
-/// Killed when dropped, its children first. If that is because its test fails, what it said last is
-/// printed.
+/// Killed when dropped, its children first. If its test fails, the end of its log is printed.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -39,7 +38,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it says goes to files in `folder`, where `name` is not yet taken.
+    /// Starts `command`; its output goes to files in `folder`, where `name` is not yet taken.
     #[track_caller]
     pub fn start(name: &str, mut command: Command, folder: &Path) -> Self {
         let (stdout, stderr) =
@@ -58,12 +57,12 @@ impl Process {
         self.child.id()
     }
 
-    /// The processes that it has started, where the system tells.
+    /// The processes that it has started, where the system lists them.
     pub fn children(&self) -> Vec<Pid> {
         children(self.child.id())
     }
 
-    /// All it said on stderr until now.
+    /// Its stderr so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.stderr).expect("the log was created at the start");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -86,7 +85,7 @@ impl Process {
     pub fn wait_until<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            // In this order: what is said before the end is in the log after the end.
+            // In this order: what was written before the end is in the log after the end.
             let ended = self.ended();
             // A line is whole when its end is there.
             let log = self.log();
@@ -122,9 +121,9 @@ impl Process {
         self.wait().0.code().unwrap_or(-1)
     }
 
-    /// Nothing if it has ended.
+    /// Does nothing if it has ended.
     pub fn signal(&mut self, signal: Signal) {
-        // A process that was not waited for keeps its id, so nobody else is hit.
+        // A process that was not waited for keeps its id, so no other is hit.
         if self.ended().is_none() {
             kill_process(pid_of(&self.child), signal).expect("our own child takes signals");
         }
@@ -154,8 +153,8 @@ impl Drop for Process {
         if self.ended().is_some() {
             return;
         }
-        // Stopped, it starts no more children and does not wait for those it has, so that no id is
-        // used twice while we look.
+        // A stopped process starts no more children and does not wait for those it has, so that no
+        // id is reused meanwhile.
         self.signal(Signal::STOP);
         for child in children(self.child.id()) {
             let _ = kill_process(child, Signal::KILL);
@@ -169,7 +168,7 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(pid).expect("no process has the id 0")
 }
 
-/// The children of `parent`, where the system tells.
+/// The children of `parent`, where the system lists them.
 fn children(parent: u32) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let mut children = Vec::new();
@@ -186,5 +185,5 @@ fn children(parent: u32) -> Vec<Pid> {
     children
 }
 
-/// Enough for everything that a small job says.
+/// Enough for the log of a small job.
 const TAIL_LINES: usize = 60;

@@ -1,9 +1,9 @@
-//! A network that can be hurt: carries TCP connections between workers and a driver.
+//! A network with faults: carries TCP connections between workers and a driver.
 //!
-//! It does to connections what networks do, as their two ends see it: bytes come late, or not at
-//! all while both ends believe in the connection; one end goes away and the other never hears of
-//! it; the connection breaks. Nothing here knows what the bytes mean. Every fault leaves a number
-//! behind, by which a test can see that it struck.
+//! It does to connections what networks do, as their two ends see it: bytes arrive late, or not at
+//! all while both ends consider the connection open; one end closes it and the other never sees
+//! that; the connection breaks. Nothing here knows what the bytes mean. Every fault is counted, so
+//! that a test can see that it struck.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -48,7 +48,7 @@ struct Network {
     accepted: AtomicUsize,
     /// Bytes that were sent and never arrived.
     lost: AtomicUsize,
-    /// Connections that at least one end believes in.
+    /// Connections that at least one end considers open.
     links: Mutex<Vec<Arc<Link>>>,
 }
 
@@ -56,11 +56,11 @@ struct Network {
 struct Link {
     to_worker: TcpStream,
     to_driver: TcpStream,
-    /// Whether what goes to the driver is lost, and what goes to the worker.
+    /// Whether bytes for the driver are lost, and bytes for the worker.
     driver_deaf: AtomicBool,
     worker_deaf: AtomicBool,
     cut: AtomicBool,
-    /// Directions that have come to their end.
+    /// Directions that have ended.
     ended: AtomicUsize,
 }
 
@@ -82,12 +82,12 @@ impl Proxy {
         Self { address, network }
     }
 
-    /// Where workers find the driver.
+    /// The driver's address for workers.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// How many connections were made until now.
+    /// How many connections were made so far.
     pub fn accepted(&self) -> usize {
         self.network.accepted.load(SeqCst)
     }
@@ -103,18 +103,18 @@ impl Proxy {
         self.network.delay_ms.store(delay_ms, SeqCst);
     }
 
-    /// Nothing moves, in connections old and new, and nobody hears of it.
+    /// Nothing moves, in connections old and new, and neither end sees it.
     pub fn stall(&self) {
         self.network.stalled.store(true, SeqCst);
     }
 
-    /// What was stalled goes on where it was.
+    /// What was stalled moves again.
     pub fn heal(&self) {
         self.network.stalled.store(false, SeqCst);
     }
 
-    /// What goes this way in the connections there are is lost, their end as well. New ones are
-    /// not concerned. Returns how many connections were hit.
+    /// Bytes in this direction are lost in the open connections, and so is their end. New
+    /// connections are not affected. Returns how many were hit.
     pub fn lose(&self, way: Way) -> usize {
         let links = self.network.links();
         for link in links.iter() {
@@ -123,28 +123,28 @@ impl Proxy {
         links.len()
     }
 
-    /// One end of the connections there are goes away, the one to which this way leads, and the
-    /// other never hears of it. Returns how many connections were hit.
+    /// Closes one end of the open connections, the one to which this direction leads, unseen by the
+    /// other. Returns how many were hit.
     pub fn close_unheard(&self, way: Way) -> usize {
         self.lose(Way::ToDriver);
         self.lose(Way::ToWorker);
         let links = self.network.links();
         for link in links.iter() {
-            // It may have gone by itself.
+            // It may be closed already.
             let _ = link.ends(way).1.shutdown(Shutdown::Both);
         }
         links.len()
     }
 
-    /// Ends the connections there are. Returns how many that were.
+    /// Ends the open connections. Returns how many.
     pub fn cut(&self, how: Cut) -> usize {
         let links = std::mem::take(&mut *self.network.links());
         for link in &links {
             for end in [&link.to_worker, &link.to_driver] {
-                // Either may have gone by itself.
+                // Either may be closed already.
                 let _ = match how {
                     Cut::Close => end.shutdown(Shutdown::Both),
-                    // Takes effect when the last who uses it lets go.
+                    // Takes effect when the last user of the socket drops it.
                     Cut::Reset => {
                         set_socket_linger(end, Some(Duration::ZERO)).map_err(io::Error::from)
                     }
@@ -160,7 +160,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.network.over.store(true, SeqCst);
         self.cut(Cut::Close);
-        // Wakes who accepts; if that does not work the process is ending anyway.
+        // Wakes the accepting thread; if that fails the process is ending anyway.
         let _ = TcpStream::connect(&self.address);
     }
 }
@@ -180,7 +180,7 @@ impl Link {
         }
     }
 
-    /// Where what goes `way` comes from, and where it goes.
+    /// The source and the destination of this direction.
     fn ends(&self, way: Way) -> (&TcpStream, &TcpStream) {
         match way {
             Way::ToDriver => (&self.to_worker, &self.to_driver),
@@ -194,7 +194,7 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         if network.over.load(SeqCst) {
             return;
         }
-        // A worker that went again, or a driver that is not there: the worker hears an end.
+        // The worker has disconnected, or the driver is not there: the worker sees an end.
         let Ok(link) = worker.and_then(|worker| connect(worker, &network.driver)) else { continue };
         network.accepted.fetch_add(1, SeqCst);
         let link = Arc::new(link);
@@ -202,7 +202,7 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         for way in [Way::ToDriver, Way::ToWorker] {
             let (network, link) = (Arc::clone(network), Arc::clone(&link));
             thread::spawn(move || {
-                // An error: one end is gone, which the other direction finds out by itself.
+                // An error: one end is closed, which the other direction finds by itself.
                 let _ = carry(&network, &link, way);
                 let deaf = link.driver_deaf.load(SeqCst) || link.worker_deaf.load(SeqCst);
                 if link.ended.fetch_add(1, SeqCst) == 1 && !deaf {
@@ -232,11 +232,11 @@ fn connect(to_worker: TcpStream, driver: &str) -> io::Result<Link> {
 /// One direction of a connection, to its end.
 fn carry(network: &Network, link: &Link, way: Way) -> io::Result<()> {
     let (mut from, mut to) = link.ends(way);
-    // What was read and has not arrived; no bytes are the end.
-    let mut under_way = VecDeque::<(Instant, Vec<u8>)>::new();
+    // What was read and has not arrived; an empty block is the end.
+    let mut in_flight = VecDeque::<(Instant, Vec<u8>)>::new();
     let mut block = vec![0; 64 << 10];
     let mut is_open = true;
-    while !link.cut.load(SeqCst) && (is_open || !under_way.is_empty()) {
+    while !link.cut.load(SeqCst) && (is_open || !in_flight.is_empty()) {
         if network.stalled.load(SeqCst) || !is_open {
             thread::sleep(GLANCE);
         } else {
@@ -248,11 +248,11 @@ fn carry(network: &Network, link: &Link, way: Way) -> io::Result<()> {
             if let Some(length) = length {
                 is_open = length > 0;
                 let delay = Duration::from_millis(network.delay_ms.load(SeqCst));
-                under_way.push_back((Instant::now() + delay, block[..length].to_vec()));
+                in_flight.push_back((Instant::now() + delay, block[..length].to_vec()));
             }
         }
         while !network.stalled.load(SeqCst)
-            && let Some((_, bytes)) = under_way.pop_front_if(|(due, _)| *due <= Instant::now())
+            && let Some((_, bytes)) = in_flight.pop_front_if(|(due, _)| *due <= Instant::now())
         {
             if link.deaf(way).load(SeqCst) {
                 network.lost.fetch_add(bytes.len(), SeqCst);
@@ -266,5 +266,5 @@ fn carry(network: &Network, link: &Link, way: Way) -> io::Result<()> {
     Ok(())
 }
 
-/// How often each direction looks what has become of its connection.
+/// How often each direction checks its connection.
 const GLANCE: Duration = Duration::from_millis(10);

@@ -1,13 +1,13 @@
-//! Random inputs that can be made again: the seed is printed, and taken back from `MAPMILL_SEED`.
+//! Reproducible random inputs: the seed is printed, and read from `MAPMILL_SEED`.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// SplitMix64: a number to begin with, and the same numbers follow.
+/// SplitMix64: the same numbers follow from the same seed.
 #[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Begins with `MAPMILL_SEED` if that is set, otherwise anywhere. Prints where.
+    /// Begins with `MAPMILL_SEED` if that is set, otherwise with a random seed. Prints it.
     pub fn new() -> Self {
         let given = std::env::var("MAPMILL_SEED").ok();
         let seed = match given {
@@ -33,7 +33,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// About `bytes` bytes of everything that texts are made of, and of what they are not.
+    /// About `bytes` bytes of all that texts are made of, and of bytes that are no text.
     pub fn text(&mut self, bytes: usize) -> Vec<u8> {
         let mut text = Vec::new();
         while text.len() < bytes {

@@ -1,5 +1,5 @@
-//! A client that says whatever a test wants: messages are bytes here, as the `.proto` numbers their
-//! fields, and nothing is checked.
+//! A client that sends whatever a test wants: messages are bytes here, with fields as the `.proto`
+//! numbers them, and nothing is checked.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
-/// A connection to a driver, and the means to wait for its answers.
+/// A connection to a driver, and a runtime to wait for its answers.
 pub struct Raw {
     runtime: Runtime,
     channel: Channel,
 }
 
-/// What a call brought: a message, or a code and a sentence.
+/// The answer to a call: a message, or a code and a sentence.
 pub type Answer = Result<Message, (Code, String)>;
 
 impl Raw {
@@ -59,13 +59,13 @@ impl Raw {
 
 async fn call(channel: Channel, method: &str, message: Vec<u8>) -> Answer {
     let mut grpc = Grpc::new(channel);
-    let told = |status: tonic::Status| (status.code(), status.message().to_owned());
+    let refused = |status: tonic::Status| (status.code(), status.message().to_owned());
     let gone = |error: tonic::transport::Error| (Code::Unavailable, error.to_string());
     grpc.ready().await.map_err(gone)?;
     let path: PathAndQuery =
         format!("/mapmill.v1.Driver/{method}").parse().expect("a method has a name");
     let answer = grpc.unary(Request::new(message), path, AsItIs).await;
-    answer.map(|answer| Message(answer.into_inner())).map_err(told)
+    answer.map(|answer| Message(answer.into_inner())).map_err(refused)
 }
 
 /// Bytes in, bytes out.
