@@ -23,19 +23,19 @@ impl KeySimd for Neon {
     #[inline(always)]
     fn load_masked(self, bytes: &ShortKey, mask: &ShortKey) -> uint8x16_t {
         // SAFETY: the token says that the CPU has NEON and AES. The same goes for the next three.
-        unsafe { key(bytes, mask) }
+        unsafe { load_masked(bytes, mask) }
     }
 
     #[inline(always)]
     fn store(self, key: uint8x16_t) -> ShortKey {
         // SAFETY: as above.
-        unsafe { bytes(key) }
+        unsafe { store(key) }
     }
 
     #[inline(always)]
     fn equals(self, key: uint8x16_t, bytes: &ShortKey) -> bool {
         // SAFETY: as above.
-        unsafe { is(key, bytes) }
+        unsafe { equals(key, bytes) }
     }
 
     #[inline(always)]
@@ -72,13 +72,13 @@ impl KeySimd for Neon {
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn key(bytes: &ShortKey, mask: &ShortKey) -> uint8x16_t {
+fn load_masked(bytes: &ShortKey, mask: &ShortKey) -> uint8x16_t {
     vandq_u8(load(bytes), load(mask))
 }
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn bytes(key: uint8x16_t) -> ShortKey {
+fn store(key: uint8x16_t) -> ShortKey {
     let mut bytes = [0; _];
     // SAFETY: these are 16 bytes, and this store asks for no alignment.
     unsafe { vst1q_u8(bytes.as_mut_ptr(), key) };
