@@ -4,7 +4,7 @@ use std::path::Path;
 
 use journal::{DiskFault, Ending, FailureKind, JournalError};
 use rpc::message::{Failure, sentence};
-use store::StoreError;
+use store::{Loss, StoreError};
 
 /// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
 #[derive(Debug, thiserror::Error)]
@@ -49,19 +49,14 @@ impl Cause {
     pub(crate) fn is_violation(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {
-                StoreError::Linked { .. }
-                | StoreError::NotAFile { .. }
-                | StoreError::WrongLength { .. } => true,
-                StoreError::AlreadyStaged { .. }
-                | StoreError::Corrupt { .. }
+                StoreError::Lost { loss: Loss::WrongLength { .. }, .. }
+                | StoreError::Tampered { .. } => true,
+                StoreError::Lost { loss: Loss::Corrupt { .. } | Loss::Missing, .. }
+                | StoreError::Begun { .. }
                 | StoreError::Full { .. }
-                | StoreError::Io { .. }
-                | StoreError::Missing { .. }
-                | StoreError::NotAFolder { .. }
-                | StoreError::NotOurs { .. }
-                | StoreError::NotStaged { .. }
-                | StoreError::OpenToAll { .. }
-                | StoreError::OutsideRoots { .. } => false,
+                | StoreError::Gone { .. }
+                | StoreError::OutsideRoots { .. }
+                | StoreError::Refused { .. } => false,
             },
             Self::Abandoned
             | Self::Conservation { .. }

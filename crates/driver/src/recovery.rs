@@ -6,7 +6,7 @@
 
 use journal::{DONE, Plan, Record, Recovered};
 use rpc::message::{WordRule, WordRules};
-use store::{Digest, Input, Name, Store, StoreError, layout};
+use store::{Digest, Input, Loss, Name, Store, StoreError, layout};
 
 /// The id of the job that `records` tell of, if it is the one that is asked for now, and is not
 /// done. Its committed tasks can be kept.
@@ -110,7 +110,7 @@ fn are_there(
     for (name, digest) in objects {
         match store.open(&name) {
             Ok(object) if object.bytes() == digest.bytes => {}
-            Ok(_) | Err(StoreError::Missing { .. }) => return Ok(false),
+            Ok(_) | Err(StoreError::Lost { loss: Loss::Missing, .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
     }

@@ -19,7 +19,9 @@ use journal::{
 use rpc::message::{Session, WordRules};
 use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
-use store::{FolderLock, Input, InputError, Local, LockError, Store, StoreError, layout};
+use store::{
+    FolderLock, Input, InputError, Local, LockError, OwnerError, Store, StoreError, layout,
+};
 use tokio::sync::mpsc;
 
 use crate::driver::Shutdown;
@@ -93,7 +95,7 @@ pub enum StartError {
     },
     /// The results folder, or one in it, can be changed by somebody who is not us.
     #[error("{0}; {hint}, or choose another folder with --files", hint = owner_hint(.0))]
-    FilesNotOurs(StoreError),
+    FilesNotOurs(OwnerError),
     /// An input is not there or cannot be read.
     #[error(transparent)]
     Input(UnusableInput),
@@ -206,10 +208,10 @@ fn lock_hint(error: &LockError) -> &'static str {
     }
 }
 
-fn owner_hint(error: &StoreError) -> &'static str {
-    match matches!(error, StoreError::OpenToAll { .. }) {
-        true => "close it with `chmod o-w`",
-        false => "run the driver as that user",
+fn owner_hint(error: &OwnerError) -> &'static str {
+    match error {
+        OwnerError::WorldWritable { .. } => "close it with `chmod o-w`",
+        OwnerError::Foreign { .. } | OwnerError::Unreadable(_) => "run the driver as that user",
     }
 }
 
@@ -420,7 +422,7 @@ fn absolute(files: &Path) -> Result<PathBuf, StartError> {
     let unusable = |source| {
         let path = files.to_owned();
         let error =
-            StoreError::Io { operation: store::Operation::Open, path: path.clone(), source };
+            StoreError::Refused { operation: store::Operation::Open, place: path.clone(), source };
         StartError::Files { path, source: error }
     };
     let mut real = std::path::absolute(files).map_err(unusable)?;
@@ -454,11 +456,10 @@ fn inspect_files(files: &Path, inputs: &[Input]) -> Result<store::Survey, StartE
         let (input, files) = (input.path.clone(), files.to_owned());
         return Err(StartError::InputInFiles { input, files });
     }
-    store::require_own(files).map_err(|source| {
-        if let StoreError::NotOurs { .. } | StoreError::OpenToAll { .. } = source {
-            StartError::FilesNotOurs(source)
-        } else {
-            StartError::Files { path: files.to_owned(), source }
+    store::require_ownership(files).map_err(|error| match error {
+        OwnerError::Unreadable(source) => StartError::Files { path: files.to_owned(), source },
+        OwnerError::Foreign { .. } | OwnerError::WorldWritable { .. } => {
+            StartError::FilesNotOurs(error)
         }
     })?;
     let survey = store::survey(files)

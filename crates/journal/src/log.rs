@@ -47,14 +47,9 @@ pub enum JournalError {
 impl JournalError {
     /// What was wrong with the disk, if it was that.
     pub fn disk(&self) -> Option<DiskFault> {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match self {
             Self::Damaged { .. } | Self::GivenUp { .. } => None,
-            Self::Io { source, .. }
-                if [FileTooLarge, QuotaExceeded, StorageFull].contains(&source.kind()) =>
-            {
-                Some(DiskFault::Full)
-            }
+            Self::Io { source, .. } if store::is_full(source) => Some(DiskFault::Full),
             Self::Io { .. } => Some(DiskFault::Refused),
         }
     }

@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use proptest::prelude::*;
 
 use crate::layout::{self, Folder, Name, Phase, Staging};
-use crate::{Check, Digest, Durability, Local, Object, Store, StoreError, VerifiedReader};
+use crate::{Check, Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader};
 
 fn staged_bytes_are_invisible_until_they_are_published(store: &dyn Store) {
     let (attempt, name) = (begin(store, "m0.a0"), layout::intermediate(0, 1));
     let digest = stage_object(store, &attempt, &name, b"word\n");
-    assert!(matches!(store.open(&name), Err(StoreError::Missing { .. })));
+    assert!(matches!(store.open(&name), Err(StoreError::Lost { loss: Loss::Missing, .. })));
     assert!(store.list(Folder::Intermediate).unwrap().is_empty());
 
     store.publish(&attempt, &name, digest).unwrap();
@@ -28,7 +28,7 @@ fn a_published_object_is_staged_no_more(store: &dyn Store) {
     store.publish(&attempt, &name, digest).unwrap();
 
     let again = store.verify_staged(&attempt, &name, digest, Check::Length);
-    assert!(matches!(again, Err(StoreError::NotStaged { .. })), "{again:?}");
+    assert!(matches!(again, Err(StoreError::Gone { .. })), "{again:?}");
 }
 
 fn publishing_twice_is_publishing_once(store: &dyn Store) {
@@ -52,7 +52,7 @@ fn publishing_nothing_over_other_bytes_is_refused(store: &dyn Store) {
         [(&name, &b"words 1\n"[..]), (&name, b"word 2\n"), (&layout::output(1), b"word 1\n")]
     {
         let answer = store.publish(&attempt, name, Digest::of(reported));
-        assert!(matches!(answer, Err(StoreError::NotStaged { .. })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
     }
     check_content(store, &name, b"word 1\n");
 }
@@ -82,8 +82,11 @@ fn a_staged_object_of_the_wrong_length_is_not_published(store: &dyn Store) {
     let (attempt, name) = (begin(store, "r0.a0"), layout::output(0));
     stage_object(store, &attempt, &name, b"word 1\n");
     let answer = store.publish(&attempt, &name, Digest::of(b"word 10\n"));
-    assert!(matches!(answer, Err(StoreError::WrongLength { .. })), "{answer:?}");
-    assert!(matches!(store.open(&name), Err(StoreError::Missing { .. })));
+    assert!(
+        matches!(answer, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
+        "{answer:?}"
+    );
+    assert!(matches!(store.open(&name), Err(StoreError::Lost { loss: Loss::Missing, .. })));
 }
 
 fn an_attempt_is_staged_once(store: &dyn Store) {
@@ -92,9 +95,9 @@ fn an_attempt_is_staged_once(store: &dyn Store) {
     let digest = stage_object(store, &attempt, &name, b"word\n");
 
     let again = store.stage(&attempt);
-    assert!(matches!(again, Err(StoreError::AlreadyStaged { .. })), "{again:?}");
+    assert!(matches!(again, Err(StoreError::Begun { .. })), "{again:?}");
     let again = store.create(&attempt, &name, Durability::Verified).err();
-    assert!(matches!(again, Some(StoreError::AlreadyStaged { .. })), "{again:?}");
+    assert!(matches!(again, Some(StoreError::Begun { .. })), "{again:?}");
     // What was reported is still what is there.
     store.verify_staged(&attempt, &name, digest, Check::Checksum).unwrap();
     store.stage(&staging(JOB, "m0.a1")).unwrap();
@@ -104,7 +107,7 @@ fn an_attempt_is_staged_once(store: &dyn Store) {
 fn nothing_is_created_in_an_attempt_that_was_not_staged(store: &dyn Store) {
     let attempt = staging(JOB, "m0.a0");
     let refusal = store.create(&attempt, &layout::output(0), Durability::Verified).err();
-    assert!(matches!(refusal, Some(StoreError::NotStaged { .. })), "{refusal:?}");
+    assert!(matches!(refusal, Some(StoreError::Gone { .. })), "{refusal:?}");
 }
 
 fn a_discarded_attempt_leaves_nothing(store: &dyn Store) {
@@ -114,7 +117,7 @@ fn a_discarded_attempt_leaves_nothing(store: &dyn Store) {
     store.discard(&attempt).unwrap();
 
     let answer = store.publish(&attempt, &name, digest);
-    assert!(matches!(answer, Err(StoreError::NotStaged { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
     assert!(store.list(Folder::Output).unwrap().is_empty());
     assert_eq!(store.sweep().unwrap(), 0);
 }
@@ -127,7 +130,7 @@ fn discarding_keeps_what_was_published(store: &dyn Store) {
     store.publish(&attempt, &kept, digest).unwrap();
     store.discard(&attempt).unwrap();
     check_content(store, &kept, b"kept\n");
-    assert!(matches!(store.open(&lost), Err(StoreError::Missing { .. })));
+    assert!(matches!(store.open(&lost), Err(StoreError::Lost { loss: Loss::Missing, .. })));
 }
 
 fn an_attempt_can_be_discarded_while_its_worker_writes(store: &dyn Store) {
@@ -144,9 +147,9 @@ fn an_attempt_can_be_discarded_while_its_worker_writes(store: &dyn Store) {
         let _ = open.finish();
     }
     let late = released.append(b"late\n");
-    assert!(matches!(late, Err(StoreError::NotStaged { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Gone { .. })), "{late:?}");
     let answer = store.publish(&attempt, &name, Digest::of(b"word\nlate\n"));
-    assert!(matches!(answer, Err(StoreError::NotStaged { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
     assert!(store.list(Folder::Intermediate).unwrap().is_empty());
 }
 
@@ -160,9 +163,9 @@ fn an_attempt_reads_again_what_it_has_finished(store: &dyn Store) {
     let another = begin(store, "r0.a1");
     for (attempt, name) in [(&attempt, &other), (&another, &one)] {
         let missing = store.open_staged(attempt, name).err();
-        assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+        assert!(matches!(missing, Some(StoreError::Gone { .. })), "{missing:?}");
     }
-    assert!(matches!(store.open(&one), Err(StoreError::Missing { .. })));
+    assert!(matches!(store.open(&one), Err(StoreError::Lost { loss: Loss::Missing, .. })));
 }
 
 fn an_object_that_was_unstaged_is_staged_no_more(store: &dyn Store) {
@@ -175,13 +178,13 @@ fn an_object_that_was_unstaged_is_staged_no_more(store: &dyn Store) {
     store.unstage(&attempt, &gone).unwrap();
 
     let missing = store.open_staged(&attempt, &gone).err();
-    assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+    assert!(matches!(missing, Some(StoreError::Gone { .. })), "{missing:?}");
     check_read(opened, digest, b"sorted\n");
     check_read(store.open_staged(&attempt, &kept).unwrap(), Digest::of(b"other\n"), b"other\n");
     store.discard(&attempt).unwrap();
     store.unstage(&attempt, &kept).unwrap();
     let missing = store.open_staged(&attempt, &kept).err();
-    assert!(matches!(missing, Some(StoreError::NotStaged { .. })), "{missing:?}");
+    assert!(matches!(missing, Some(StoreError::Gone { .. })), "{missing:?}");
 }
 
 fn the_digest_is_that_of_what_was_appended(store: &dyn Store) {
@@ -235,13 +238,16 @@ fn a_check_is_as_close_as_asked_for(store: &dyn Store) {
     check(right, Check::Checksum).unwrap();
     check(other_bytes, Check::Length).unwrap();
     let found = check(other_bytes, Check::Checksum);
-    assert!(matches!(found, Err(StoreError::Corrupt { .. })), "{found:?}");
+    assert!(matches!(found, Err(StoreError::Lost { loss: Loss::Corrupt { .. }, .. })), "{found:?}");
     for how in [Check::Length, Check::Checksum] {
         let found = check(other_length, how);
-        assert!(matches!(found, Err(StoreError::WrongLength { .. })), "{found:?}");
+        assert!(
+            matches!(found, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
+            "{found:?}"
+        );
     }
     let found = store.verify_staged(&attempt, &layout::output(1), Digest::default(), Check::Length);
-    assert!(matches!(found, Err(StoreError::NotStaged { .. })), "{found:?}");
+    assert!(matches!(found, Err(StoreError::Gone { .. })), "{found:?}");
 }
 
 fn damage_to_any_byte_is_noticed_by_the_reader(store: &dyn Store) {
@@ -256,9 +262,9 @@ fn damage_to_any_byte_is_noticed_by_the_reader(store: &dyn Store) {
             damaged[index] ^= flip;
             put(store, &format!("r{}.a{flip}", index + 2), &name, &damaged);
             match read(store, &name, expected) {
-                Err(StoreError::Corrupt { name: named, expected: named_digest, found }) => {
-                    assert_eq!((named, named_digest), (name.clone(), expected));
-                    assert_eq!(found, Digest::of(&damaged));
+                Err(StoreError::Lost { name: named, loss }) => {
+                    assert_eq!(named, name);
+                    assert_eq!(loss, Loss::Corrupt { expected, found: Digest::of(&damaged) });
                 }
                 other => panic!("byte {index} ^ {flip:#x} went unnoticed: {other:?}"),
             }
@@ -273,11 +279,17 @@ fn an_object_cut_short_or_grown_is_noticed_by_the_reader(store: &dyn Store) {
     for length in 0..written.len() {
         put(store, &format!("r0.a{length}"), &name, &written[..length]);
         let answer = read(store, &name, expected);
-        assert!(matches!(answer, Err(StoreError::WrongLength { .. })), "{length}: {answer:?}");
+        assert!(
+            matches!(answer, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
+            "{length}: {answer:?}"
+        );
     }
     put(store, "r1.a0", &name, b"word 17\nwords 3\n\n");
     let answer = read(store, &name, expected);
-    assert!(matches!(answer, Err(StoreError::WrongLength { .. })), "{answer:?}");
+    assert!(
+        matches!(answer, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
+        "{answer:?}"
+    );
 }
 
 fn a_reader_may_stop_before_the_end(store: &dyn Store) {
@@ -294,7 +306,7 @@ fn an_object_that_was_removed_is_missing(store: &dyn Store) {
     store.remove(&name).unwrap();
     store.remove(&name).unwrap();
     match store.open(&name) {
-        Err(StoreError::Missing { name: missing }) => assert_eq!(missing, name),
+        Err(StoreError::Lost { name: missing, loss: Loss::Missing }) => assert_eq!(missing, name),
         Err(other) => panic!("missing expected, not {other:?}"),
         Ok(_) => panic!("removed and still there"),
     }
@@ -316,7 +328,7 @@ fn a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else(store: &dyn Store
 
     for (job, attempt) in [("job-1", "m0.a0"), ("job-1", "m1.a0"), ("job-2", "m0.a0")] {
         let answer = store.publish(&staging(job, attempt), &name, digest);
-        assert!(matches!(answer, Err(StoreError::NotStaged { .. })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
     }
     check_content(store, &kept, b"word 1\n");
     // The store is as usable as before.

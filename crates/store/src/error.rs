@@ -1,11 +1,14 @@
 //! What can go wrong with an object, told apart by what the caller does next.
 //!
-//! * [`Missing`](StoreError::Missing), [`WrongLength`](StoreError::WrongLength) and
-//!   [`Corrupt`](StoreError::Corrupt): the object is lost, whoever made it makes it again.
-//! * [`AlreadyStaged`](StoreError::AlreadyStaged), [`NotStaged`](StoreError::NotStaged): the
-//!   attempt was begun before, or was given up meanwhile; leave it.
-//! * [`Full`](StoreError::Full): another machine may have room.
-//! * The rest need a person.
+//! * [`Begun`](StoreError::Begun), [`Gone`](StoreError::Gone): the attempt was begun before, or was
+//!   given up meanwhile. Leave it.
+//! * [`Full`](StoreError::Full): another machine may have space.
+//! * [`Lost`](StoreError::Lost): make the object again.
+//! * [`OutsideRoots`](StoreError::OutsideRoots), [`Refused`](StoreError::Refused),
+//!   [`Tampered`](StoreError::Tampered): a person has to look.
+//!
+//! None of them says how a store works: one without folders returns the same, with its own address
+//! for a place and its own error for a source.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -15,145 +18,120 @@ use crate::anchor::is_met_link;
 use crate::digest::Digest;
 use crate::layout::Name;
 
-/// Something in the store could not be done.
+/// An operation of the store failed.
 #[derive(Debug)]
 pub enum StoreError {
     /// The attempt, or an object of it, was begun before. It is not begun twice.
-    AlreadyStaged {
+    Begun {
         /// The staging folder or the staged object.
         name: Name,
     },
-    /// The bytes are not those that were written.
-    Corrupt {
+    /// There is no space: the device is full, a quota is used up, or the file is too large for its
+    /// file system.
+    Full {
+        /// The operation that needed space.
+        operation: Operation,
+        /// Where: a path, or the address that the store has for it.
+        place: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// What should be staged is not: it was discarded, or it was never created.
+    Gone {
+        /// The staging folder or the staged object.
+        name: Name,
+    },
+    /// The object is not there, or is not what was written.
+    Lost {
         /// The object.
         name: Name,
+        /// What is wrong with it.
+        loss: Loss,
+    },
+    /// The store is below none of the roots.
+    OutsideRoots {
+        /// Where.
+        place: PathBuf,
+    },
+    /// The system refused.
+    Refused {
+        /// The operation that it refused.
+        operation: Operation,
+        /// Where: a path, or the address that the store has for it.
+        place: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Where the store has its own there is something else.
+    Tampered {
+        /// Where: a path, or the address that the store has for it.
+        place: PathBuf,
+        /// What is there, as the end of a sentence that begins with the place.
+        found: &'static str,
+    },
+}
+
+/// What is wrong with an object that is [lost](StoreError::Lost).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loss {
+    /// It has as many bytes as were written, and others.
+    Corrupt {
         /// What was written.
         expected: Digest,
         /// What was read.
         found: Digest,
     },
-    /// No room: the device is full, a quota is used up, or the file is too large for its file
-    /// system.
-    Full {
-        /// What needed room.
-        operation: Operation,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system refused.
-    Io {
-        /// What was tried.
-        operation: Operation,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is a symbolic link on the way, and links are not followed here.
-    Linked {
-        /// The way.
-        path: PathBuf,
-    },
     /// There is no object of this name.
-    Missing {
-        /// The name.
-        name: Name,
-    },
-    /// Where an object should be there is a folder, a link or a device.
-    NotAFile {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Where a folder of the store should be there is something else, or a link to a folder.
-    NotAFolder {
-        /// Where.
-        path: PathBuf,
-    },
-    /// The folder is somebody else's, who can put anything in the place of what is in it.
-    NotOurs {
-        /// The folder.
-        path: PathBuf,
-        /// Whose it is: a user's number.
-        owner: u32,
-    },
-    /// What should be staged is not: it was discarded, or it was never created.
-    NotStaged {
-        /// The staging folder or the staged object.
-        name: Name,
-    },
-    /// Everybody may put anything in the place of what is in the folder.
-    OpenToAll {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The folder lies below none of the roots.
-    OutsideRoots {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The object has been cut short, or it has grown.
+    Missing,
+    /// It was cut short, or it has grown.
     WrongLength {
-        /// The object.
-        name: Name,
         /// Its length when it was written.
         expected_bytes: u64,
-        /// Its length now, or as much of it as was seen.
+        /// Its length now, or as much of it as was read.
         found_bytes: u64,
     },
 }
 
 impl StoreError {
-    /// Sort a refusal of the system: no room is a different thing from all others.
-    pub(crate) fn refused(operation: Operation, path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
+    /// Sort a refusal of the system.
+    pub(crate) fn refused(operation: Operation, place: &Path, source: io::Error) -> Self {
+        let place = place.to_owned();
         if is_full(&source) {
-            Self::Full { operation, path, source }
+            Self::Full { operation, place, source }
         } else if is_met_link(&source) {
-            Self::Linked { path }
+            Self::Tampered { place, found: BEHIND_A_LINK }
         } else {
-            Self::Io { operation, path, source }
+            Self::Refused { operation, place, source }
         }
+    }
+
+    pub(crate) fn missing(name: &Name) -> Self {
+        Self::Lost { name: name.clone(), loss: Loss::Missing }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyStaged { name } => write!(f, "{name} is staged already"),
-            Self::Corrupt { name, expected, found } => {
+            Self::Begun { name } => write!(f, "{name} is staged already"),
+            Self::Full { operation, place, .. } => {
+                write!(f, "no room to {operation} {}", place.display())
+            }
+            Self::Gone { name } => write!(f, "{name} is not staged, or was discarded"),
+            Self::Lost { name, loss: Loss::Corrupt { expected, found } } => {
                 write!(f, "{name} is corrupt: {found}, expected {expected}")
             }
-            Self::Full { operation, path, .. } => {
-                write!(f, "no room to {operation} {}", path.display())
-            }
-            Self::Io { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
-            Self::Linked { path } => {
-                write!(
-                    f,
-                    "{} is behind a symbolic link (they are not followed here)",
-                    path.display()
-                )
-            }
-            Self::Missing { name } => write!(f, "{name} is missing"),
-            Self::NotAFile { path } => write!(f, "{} is not a regular file", path.display()),
-            Self::NotAFolder { path } => {
-                write!(f, "{} is not a folder (links are not followed here)", path.display())
-            }
-            Self::NotOurs { path, owner } => {
-                write!(f, "{} belongs to another user (number {owner})", path.display())
-            }
-            Self::NotStaged { name } => write!(f, "{name} is not staged, or was discarded"),
-            Self::OpenToAll { path } => {
-                write!(f, "everybody may write in {}", path.display())
-            }
-            Self::OutsideRoots { path } => {
-                write!(f, "{} lies outside of the roots", path.display())
-            }
-            Self::WrongLength { name, expected_bytes, found_bytes } => {
+            Self::Lost { name, loss: Loss::Missing } => write!(f, "{name} is missing"),
+            Self::Lost { name, loss: Loss::WrongLength { expected_bytes, found_bytes } } => {
                 write!(f, "{name} has {found_bytes} bytes, expected {expected_bytes}")
             }
+            Self::OutsideRoots { place } => {
+                write!(f, "{} is outside of the roots", place.display())
+            }
+            Self::Refused { operation, place, .. } => {
+                write!(f, "cannot {operation} {}", place.display())
+            }
+            Self::Tampered { place, found } => write!(f, "{} {found}", place.display()),
         }
     }
 }
@@ -161,18 +139,12 @@ impl fmt::Display for StoreError {
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Full { source, .. } | Self::Io { source, .. } => Some(source),
-            Self::AlreadyStaged { .. }
-            | Self::Corrupt { .. }
-            | Self::Linked { .. }
-            | Self::Missing { .. }
-            | Self::NotAFile { .. }
-            | Self::NotAFolder { .. }
-            | Self::NotOurs { .. }
-            | Self::NotStaged { .. }
-            | Self::OpenToAll { .. }
+            Self::Full { source, .. } | Self::Refused { source, .. } => Some(source),
+            Self::Begun { .. }
+            | Self::Gone { .. }
+            | Self::Lost { .. }
             | Self::OutsideRoots { .. }
-            | Self::WrongLength { .. } => None,
+            | Self::Tampered { .. } => None,
         }
     }
 }
@@ -186,7 +158,7 @@ pub enum Operation {
     Create,
     /// Removing what was staged.
     Discard,
-    /// Reading a folder.
+    /// Reading the names in a folder.
     List,
     /// Opening a folder or an object.
     Open,
@@ -216,11 +188,21 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A quota and a limit on file sizes are as final as a full device, and as local.
-fn is_full(source: &io::Error) -> bool {
+/// Whether the system has no space. A used-up quota and a limit on file sizes are as final as a
+/// full device, and as local.
+pub fn is_full(source: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     [FileTooLarge, QuotaExceeded, StorageFull].contains(&source.kind())
 }
+
+/// There is a symbolic link on the way to it.
+pub(crate) const BEHIND_A_LINK: &str = "is behind a symbolic link (they are not followed here)";
+
+/// There is a folder, a link or a device.
+pub(crate) const NOT_A_FILE: &str = "is not a regular file";
+
+/// There is a file, or a link to a folder.
+pub(crate) const NOT_A_FOLDER: &str = "is not a folder (links are not followed here)";
 
 #[cfg(test)]
 mod tests {
@@ -238,7 +220,7 @@ mod tests {
         {
             let source = io::Error::from_raw_os_error(code);
             let error = StoreError::refused(Operation::Append, Path::new("a"), source);
-            assert_eq!(matches!(error, StoreError::Full { .. }), full, "{error:?}");
+            assert_eq!(matches!(error, StoreError::Full { .. }), full, "{code}: {error:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::digest::Digest;
-use crate::error::StoreError;
+use crate::error::{Loss, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
 use crate::store::Object;
 use crate::verified::VerifiedReader;
@@ -37,7 +37,7 @@ pub fn verified(data: &[u8]) {
     let mut block = vec![0; 1 + usize::from(block)];
     match read_through(object, expected, &mut block) {
         Ok(read) => assert!(is_right && read == written, "accepted what was not written"),
-        Err(StoreError::Corrupt { .. } | StoreError::WrongLength { .. }) => {
+        Err(StoreError::Lost { loss: Loss::Corrupt { .. } | Loss::WrongLength { .. }, .. }) => {
             assert!(!is_right, "refused what was written");
         }
         Err(error) => panic!("{error}"),

@@ -40,12 +40,12 @@ pub mod fuzz;
 mod watchdog;
 
 pub use digest::{Digest, Digester};
-pub use error::{Operation, StoreError};
+pub use error::{Loss, Operation, StoreError, is_full};
 pub use input::{Input, InputError, InputFile, Modified};
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};
-pub use owner::require_own;
+pub use owner::{OwnerError, require_ownership};
 pub use roots::{Roots, below};
 pub use store::{Check, Durability, Object, StagedObject, Store};
 pub use survey::{Survey, survey};

@@ -24,7 +24,7 @@ use rustix::fs::{FileType, Stat};
 
 use crate::anchor::{Anchor, Entry, is_met_link, kind};
 use crate::digest::Digest;
-use crate::error::{Operation, StoreError};
+use crate::error::{BEHIND_A_LINK, Loss, NOT_A_FILE, NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
 use crate::store::{Check, Durability, Object, StagedObject, Store};
 use crate::verified::VerifiedReader;
@@ -131,13 +131,15 @@ impl Local {
             Err(error) if is_met_link(&error) => {
                 // A link in its own place, or on the way there.
                 let seen = self.look(&self.entry(Operation::Open, below)?, below);
-                return Err(seen.err().unwrap_or(StoreError::Linked { path: path() }));
+                return Err(seen
+                    .err()
+                    .unwrap_or(StoreError::Tampered { place: path(), found: BEHIND_A_LINK }));
             }
             Err(source) => return Err(StoreError::refused(Operation::Open, &path(), source)),
         };
         let opened = file.metadata().map_err(self.refused(Operation::Open, below))?;
         if !opened.is_file() {
-            return Err(StoreError::NotAFile { path: path() });
+            return Err(StoreError::Tampered { place: path(), found: NOT_A_FILE });
         }
         Ok(Some((file, opened)))
     }
@@ -147,7 +149,9 @@ impl Local {
         let seen = entry.look().map_err(self.refused(Operation::Open, below))?;
         match seen.as_ref().map(kind) {
             Some(FileType::RegularFile) | None => Ok(seen),
-            Some(_) => Err(StoreError::NotAFile { path: self.root.join(below) }),
+            Some(_) => {
+                Err(StoreError::Tampered { place: self.root.join(below), found: NOT_A_FILE })
+            }
         }
     }
 
@@ -168,7 +172,7 @@ impl Local {
         let refused = self.refused(Operation::Open, below);
         match self.folder.folder(below) {
             Err(error) if is_met_link(&error) || error.kind() == io::ErrorKind::NotADirectory => {
-                Err(StoreError::NotAFolder { path: self.root.join(below) })
+                Err(StoreError::Tampered { place: self.root.join(below), found: NOT_A_FOLDER })
             }
             answer => answer.map(drop).map_err(refused),
         }
@@ -193,11 +197,7 @@ impl Local {
         expected: Digest,
     ) -> Result<(), StoreError> {
         match self.verify(name, expected, Check::Checksum) {
-            Err(
-                StoreError::Corrupt { .. }
-                | StoreError::Missing { .. }
-                | StoreError::WrongLength { .. },
-            ) => Err(StoreError::NotStaged { name: staged }),
+            Err(StoreError::Lost { .. }) => Err(StoreError::Gone { name: staged }),
             answer => answer,
         }
     }
@@ -243,7 +243,7 @@ impl Store for Local {
                 self.open_file(below)?
             }
         };
-        let (file, metadata) = opened.ok_or_else(|| StoreError::Missing { name: name.clone() })?;
+        let (file, metadata) = opened.ok_or_else(|| StoreError::missing(name))?;
         let path = self.path(name);
         Ok(Box::new(LocalObject { name: name.clone(), path, bytes: metadata.len(), file }))
     }
@@ -256,7 +256,7 @@ impl Store for Local {
         }
         match self.entry(Operation::Create, below)?.create_folder(PRIVATE) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(StoreError::AlreadyStaged { name: staging.name().clone() })
+                Err(StoreError::Begun { name: staging.name().clone() })
             }
             answer => answer.map_err(self.refused(Operation::Create, below)),
         }
@@ -275,7 +275,7 @@ impl Store for Local {
 
     fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
         match self.open(&layout::staged(staging, name)) {
-            Err(StoreError::Missing { name }) => Err(StoreError::NotStaged { name }),
+            Err(StoreError::Lost { name, loss: Loss::Missing }) => Err(StoreError::Gone { name }),
             answer => answer,
         }
     }
@@ -292,7 +292,7 @@ impl Store for Local {
         check: Check,
     ) -> Result<(), StoreError> {
         match self.verify(&layout::staged(staging, name), expected, check) {
-            Err(StoreError::Missing { name }) => Err(StoreError::NotStaged { name }),
+            Err(StoreError::Lost { name, loss: Loss::Missing }) => Err(StoreError::Gone { name }),
             answer => answer,
         }
     }
@@ -308,8 +308,8 @@ impl Store for Local {
         };
         let found_bytes = bytes(&seen);
         if found_bytes != expected.bytes {
-            let expected_bytes = expected.bytes;
-            return Err(StoreError::WrongLength { name: staged, expected_bytes, found_bytes });
+            let loss = Loss::WrongLength { expected_bytes: expected.bytes, found_bytes };
+            return Err(StoreError::Lost { name: staged, loss });
         }
         match entry.rename(&self.entry(Operation::Publish, to)?) {
             Ok(()) => Ok(()),

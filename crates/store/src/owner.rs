@@ -1,52 +1,98 @@
-//! Whose folders a driver writes its results and its journal in.
+//! Whether only we can write in the folders in which a driver keeps its results and its journal.
 //!
-//! Who owns a folder, or may write in it, can put anything in the place of what is in it: a result,
-//! or a journal that says what is committed. So each folder of a store must be ours, and must not
-//! be open to everybody, as `ssh` wants it of the folder of its keys. What is root's is as good as
-//! ours, for root needs no folder to deceive us. And root itself may work in everybody's folder: it
-//! often does, in a container, on a folder of the user outside; nothing that the owner plants there
-//! leads root out of it (`beneath.rs`). A group that may write is somebody's decision.
+//! A user who owns a folder, or may write in it, can replace what is in it: a result, or the
+//! journal that says what is committed. So each folder of a store must be ours and must not be
+//! world-writable, as `ssh` requires of the folder of its keys. A folder of root is as good as
+//! ours, because root needs no folder to deceive us. And root itself may work in the folder of any
+//! user: in a container it often does, and nothing that the owner plants there leads root out of it
+//! (`anchor.rs`). A folder that its group may write in is a decision of the user.
 //!
-//! Some file systems say of every file that it belongs to somebody else (NFS that squashes owners),
-//! or that everybody may write it (those without modes). So before anybody is refused, a file is
-//! created: if it, too, is somebody else's, or open although it was created for us alone, then that
-//! says nothing.
+//! Some file systems report another owner for every file (NFS that squashes owners), or that every
+//! file is world-writable (those without modes). So before a folder is refused, a file is created
+//! in it: if that too has another owner, or is open although it was created for us alone, the
+//! report means nothing.
 
-use std::io;
+use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use rustix::fs::{FileType, Stat, fstat};
 
 use crate::anchor::{Anchor, is_met_link, kind};
-use crate::error::{Operation, StoreError};
+use crate::error::{NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder};
 
-/// Look whether the folders of the store at `root`, if there are any, are ours alone to write.
+/// A folder of a store is not ours alone to write.
+#[derive(Debug)]
+pub enum OwnerError {
+    /// It belongs to another user, who can replace what is in it.
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The id of its owner.
+        owner: u32,
+    },
+    /// It cannot be looked at.
+    Unreadable(StoreError),
+    /// All users can replace what is in it.
+    WorldWritable {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for OwnerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { path, owner } => {
+                write!(f, "{} belongs to another user (uid {owner})", path.display())
+            }
+            Self::Unreadable(error) => error.fmt(f),
+            Self::WorldWritable { path } => write!(f, "{} is world-writable", path.display()),
+        }
+    }
+}
+
+impl Error for OwnerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreadable(error) => error.source(),
+            Self::Foreign { .. } | Self::WorldWritable { .. } => None,
+        }
+    }
+}
+
+/// Check that the folders of the store at `root`, if there are any, are ours alone to write.
 ///
 /// # Errors
 ///
 /// When one of them is not; when one is a link or a file.
-pub fn require_own(root: &Path) -> Result<(), StoreError> {
+pub fn require_ownership(root: &Path) -> Result<(), OwnerError> {
+    let refused = |path: &Path, source| {
+        OwnerError::Unreadable(StoreError::refused(Operation::Open, path, source))
+    };
     let top = match Anchor::open(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        top => top.map_err(|source| StoreError::refused(Operation::Open, root, source))?,
+        top => top.map_err(|source| refused(root, source))?,
     };
     for below in
         ["", Folder::Hidden.as_str(), Folder::Intermediate.as_str(), Folder::Output.as_str()]
     {
         let path = if below.is_empty() { root.to_owned() } else { root.join(below) };
-        let refused = |source| StoreError::refused(Operation::Open, &path, source);
         let folder = match top.folder(below) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) if is_met_link(&error) || error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(StoreError::NotAFolder { path });
+                let tampered = StoreError::Tampered { place: path, found: NOT_A_FOLDER };
+                return Err(OwnerError::Unreadable(tampered));
             }
-            folder => folder.map_err(refused)?,
+            folder => folder.map_err(|source| refused(&path, source))?,
         };
-        let seen = folder.stat().map_err(refused)?;
+        let stat = folder.stat().map_err(|source| refused(&path, source))?;
         let us = rustix::process::geteuid().as_raw();
-        if let Some(fault) = fault(us, &seen, || probe(&folder)) {
-            return Err(fault.of(path));
+        match fault(us, &stat, || probe(&folder)) {
+            None => {}
+            Some(Fault::Foreign { owner }) => return Err(OwnerError::Foreign { path, owner }),
+            Some(Fault::WorldWritable) => return Err(OwnerError::WorldWritable { path }),
         }
     }
     Ok(())
@@ -54,35 +100,26 @@ pub fn require_own(root: &Path) -> Result<(), StoreError> {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
-    NotOurs { owner: u32 },
-    Open,
+    Foreign { owner: u32 },
+    WorldWritable,
 }
 
-impl Fault {
-    fn of(self, path: PathBuf) -> StoreError {
-        match self {
-            Self::NotOurs { owner } => StoreError::NotOurs { path, owner },
-            Self::Open => StoreError::OpenToAll { path },
-        }
-    }
-}
-
-/// What is wrong with a folder, for `us`. `probe` is what the system says of a file that we create
-/// in it for us alone, if we can.
+/// What is wrong with a folder, for `us`. `probe` is a file that we create in it for us alone, if
+/// we can.
 fn fault(us: u32, folder: &Stat, probe: impl FnOnce() -> Option<Stat>) -> Option<Fault> {
     let owner = folder.st_uid;
     let is_foreign = us != ROOT && ![us, ROOT].contains(&owner);
-    // In a sticky folder nobody can put anything in the place of what is ours.
+    // In a sticky folder other users cannot replace what is ours.
     let is_open = folder.st_mode & 0o1002 == 0o002;
     if !is_foreign && !is_open {
         return None;
     }
     let probe = probe();
     if is_foreign && probe.as_ref().is_none_or(|file| file.st_uid != owner) {
-        return Some(Fault::NotOurs { owner });
+        return Some(Fault::Foreign { owner });
     }
     if is_open && probe.is_none_or(|file| file.st_mode & 0o077 == 0) {
-        return Some(Fault::Open);
+        return Some(Fault::WorldWritable);
     }
     None
 }
@@ -91,7 +128,7 @@ fn fault(us: u32, folder: &Stat, probe: impl FnOnce() -> Option<Stat>) -> Option
 /// removes it.
 fn probe(folder: &Anchor) -> Option<Stat> {
     let name = Path::new(layout::PROBE);
-    // Left by a driver that was killed in between, or planted: created anew all the same.
+    // A driver that was killed in between has left it, or it was planted: it is created new.
     let entry = folder.entry(name).ok()?;
     let _ = entry.remove_file();
     let file = folder.create_private_file(name).ok()?;

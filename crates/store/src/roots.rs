@@ -43,7 +43,7 @@ impl Roots {
     /// The store that a driver has created in the folder at `files`.
     pub fn open_store(&self, files: &Path) -> Result<Local, StoreError> {
         let refused = |source| StoreError::refused(Operation::Open, files, source);
-        let outside = || StoreError::OutsideRoots { path: files.to_owned() };
+        let outside = || StoreError::OutsideRoots { place: files.to_owned() };
         let (root, below) = self.find(files).ok_or_else(outside)?;
         require_name(files).map_err(refused)?;
         let folder = root.anchor().and_then(|root| root.folder(below)).map_err(refused)?;

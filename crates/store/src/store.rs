@@ -29,7 +29,7 @@ pub trait Store: Send + Sync {
     /// published in its place meanwhile.
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError>;
 
-    /// Begin an attempt. Fails with [`StoreError::AlreadyStaged`] if it was begun before.
+    /// Begin an attempt. Fails with [`StoreError::Begun`] if it was begun before.
     fn stage(&self, staging: &Staging) -> Result<(), StoreError>;
 
     /// Begin the object that will be `name`. Nobody sees it until it is published.

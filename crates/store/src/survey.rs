@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use crate::anchor::{Anchor, is_met_link, kind};
-use crate::error::{Operation, StoreError};
+use crate::error::{NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name};
 use crate::local::{list_folder, refused};
 
@@ -77,7 +77,7 @@ pub fn survey(root: &Path) -> Result<Survey, StoreError> {
 /// For `map_err`: it could not be listed, perhaps because it is a link or a file.
 fn no_folder(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<'_> {
     move |source| match is_met_link(&source) || source.kind() == io::ErrorKind::NotADirectory {
-        true => StoreError::NotAFolder { path: path.to_owned() },
+        true => StoreError::Tampered { place: path.to_owned(), found: NOT_A_FOLDER },
         false => StoreError::refused(Operation::List, path, source),
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         symlink("/tmp", root.path().join(Folder::Output.as_str())).unwrap();
         let refusal = survey(root.path()).unwrap_err();
-        assert!(matches!(refusal, StoreError::NotAFolder { .. }), "{refusal}");
+        assert!(matches!(refusal, StoreError::Tampered { found: NOT_A_FOLDER, .. }), "{refusal}");
     }
 
     fn new_store() -> (tempfile::TempDir, Local) {

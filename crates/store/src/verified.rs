@@ -6,7 +6,7 @@
 //! may leave the attempt.
 
 use crate::digest::{Digest, Digester};
-use crate::error::StoreError;
+use crate::error::{Loss, StoreError};
 use crate::store::Object;
 
 /// One object that is read through, into whatever room its reader has.
@@ -55,15 +55,15 @@ impl VerifiedObject {
         }
         let found = self.digester.digest();
         if found != self.expected {
-            let name = self.object.name().clone();
-            return Err(StoreError::Corrupt { name, expected: self.expected, found });
+            let loss = Loss::Corrupt { expected: self.expected, found };
+            return Err(StoreError::Lost { name: self.object.name().clone(), loss });
         }
         Ok(())
     }
 
     fn wrong_length(&self, found_bytes: u64) -> StoreError {
-        let name = self.object.name().clone();
-        StoreError::WrongLength { name, expected_bytes: self.expected.bytes, found_bytes }
+        let loss = Loss::WrongLength { expected_bytes: self.expected.bytes, found_bytes };
+        StoreError::Lost { name: self.object.name().clone(), loss }
     }
 }
 
@@ -152,8 +152,9 @@ mod tests {
     #[track_caller]
     fn assert_wrong_length(result: Result<(), StoreError>, expected: u64, found: u64) {
         match result {
-            Err(StoreError::WrongLength { expected_bytes, found_bytes, .. }) => {
-                assert_eq!((expected_bytes, found_bytes), (expected, found));
+            Err(StoreError::Lost { loss, .. }) => {
+                let expected = Loss::WrongLength { expected_bytes: expected, found_bytes: found };
+                assert_eq!(loss, expected);
             }
             other => panic!("wrong length expected, not {other:?}"),
         }

@@ -25,7 +25,7 @@ pub(crate) fn execute(
     let staging = own_staging(job, task)?;
     match job.store.stage(&staging) {
         Ok(()) => {}
-        Err(StoreError::AlreadyStaged { .. }) => return Err(Failure::StagingExists.into()),
+        Err(StoreError::Begun { .. }) => return Err(Failure::StagingExists.into()),
         Err(error) => return Err(store_failure(error).into()),
     }
     faults::reach("worker::staged", task.attempt.phase);

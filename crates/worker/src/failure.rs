@@ -60,33 +60,27 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
 /// What went wrong with an object of our own, for the wire.
 pub(crate) fn store_failure(error: StoreError) -> Failure {
     match error {
-        StoreError::Full { path, source, .. } => Failure::DiskFull {
-            path,
+        StoreError::Full { place, source, .. } => Failure::DiskFull {
+            path: place,
             os_error: source.raw_os_error().unwrap_or(0),
             detail: source.to_string(),
         },
-        StoreError::Io { operation, path, source } => Failure::Io {
-            path,
+        StoreError::Refused { operation, place, source } => Failure::Io {
+            path: place,
             operation: operation.to_string(),
             os_error: source.raw_os_error().unwrap_or(0),
             detail: source.to_string(),
         },
-        StoreError::AlreadyStaged { ref name }
-        | StoreError::Corrupt { ref name, .. }
-        | StoreError::Missing { ref name }
-        | StoreError::NotStaged { ref name }
-        | StoreError::WrongLength { ref name, .. } => Failure::StagingDamaged {
+        StoreError::Begun { ref name }
+        | StoreError::Gone { ref name }
+        | StoreError::Lost { ref name, .. } => Failure::StagingDamaged {
             path: PathBuf::from(name.as_str()),
             detail: error.to_string(),
         },
-        StoreError::Linked { ref path }
-        | StoreError::NotAFile { ref path }
-        | StoreError::NotAFolder { ref path }
-        | StoreError::NotOurs { ref path, .. }
-        | StoreError::OpenToAll { ref path } => {
-            Failure::Tampered { path: path.clone(), detail: error.to_string() }
+        StoreError::Tampered { ref place, .. } => {
+            Failure::Tampered { path: place.clone(), detail: error.to_string() }
         }
-        StoreError::OutsideRoots { path } => Failure::OutsideRoots { folder: path },
+        StoreError::OutsideRoots { place } => Failure::OutsideRoots { folder: place },
     }
 }
 

@@ -1,7 +1,7 @@
 //! A reduce attempt: the intermediates of one bucket in, one sorted output out.
 
 use rpc::message::{Digest, Failure, Outcome};
-use store::{Durability, StoreError, VerifiedReader, layout};
+use store::{Durability, Loss, StoreError, VerifiedReader, layout};
 
 use crate::budget::{BLOCK_BYTES, Budget};
 use crate::digest;
@@ -88,25 +88,21 @@ impl ReduceAttempt<'_> {
 
 fn intermediate_failure(error: StoreError, map: u32, expected: Digest) -> Failure {
     match error {
-        StoreError::Corrupt { found, .. } => {
+        StoreError::Lost { loss: Loss::Corrupt { found, .. }, .. } => {
             Failure::IntermediateCorrupt { map, expected, found: digest::to_wire(found) }
         }
-        StoreError::Missing { .. } => Failure::IntermediateMissing { map },
-        StoreError::WrongLength { found_bytes, .. } => {
+        StoreError::Lost { loss: Loss::Missing, .. } => Failure::IntermediateMissing { map },
+        StoreError::Lost { loss: Loss::WrongLength { found_bytes, .. }, .. } => {
             // Its checksum is not looked at when the length is wrong.
             let found = Digest { bytes: found_bytes, crc32: 0 };
             Failure::IntermediateCorrupt { map, expected, found }
         }
-        error @ (StoreError::AlreadyStaged { .. }
+        error @ (StoreError::Begun { .. }
         | StoreError::Full { .. }
-        | StoreError::Io { .. }
-        | StoreError::Linked { .. }
-        | StoreError::NotAFile { .. }
-        | StoreError::NotAFolder { .. }
-        | StoreError::NotOurs { .. }
-        | StoreError::NotStaged { .. }
-        | StoreError::OpenToAll { .. }
-        | StoreError::OutsideRoots { .. }) => store_failure(error),
+        | StoreError::Gone { .. }
+        | StoreError::OutsideRoots { .. }
+        | StoreError::Refused { .. }
+        | StoreError::Tampered { .. }) => store_failure(error),
     }
 }
 

@@ -462,7 +462,7 @@ impl Faulty {
         assert!(!self.faults.contains("panic"), "a defect of the store");
         if self.faults.contains(call) {
             let source = std::io::Error::other("injected");
-            return Err(StoreError::Io { operation, path: "injected".into(), source });
+            return Err(StoreError::Refused { operation, place: "injected".into(), source });
         }
         let line = if operation == Operation::Read {
             call.to_owned()

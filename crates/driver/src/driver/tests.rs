@@ -15,7 +15,7 @@ use rpc::message::{
     WordRules, Work,
 };
 use scheduler::{Limits, Outcome as JobOutcome, Reason};
-use store::{Input, Modified, StoreError};
+use store::{Input, Loss, Modified, StoreError};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
@@ -259,7 +259,7 @@ async fn commit_that_cannot_be_recorded_or_made_durable_fails_the_job() {
     let path = PathBuf::from("journal");
     for cause in [
         Cause::NotJournaled(JournalError::GivenUp { path }),
-        Cause::NotDurable(StoreError::Missing { name: store::layout::output(0) }),
+        Cause::NotDurable(StoreError::Lost { name: store::layout::output(0), loss: Loss::Missing }),
     ] {
         let bench = Bench::new(1, 1);
         let caller = bench.register(1).await;
@@ -284,7 +284,7 @@ async fn task_is_attempted_again_when_its_objects_cannot_be_published() {
     let task = bench.task(&caller).await;
     let verdict = bench.report(&caller, task.attempt, mapped(3)).await;
     let commit = bench.commit().await;
-    let error = StoreError::NotStaged { name: commit.objects[0].0.clone() };
+    let error = StoreError::Gone { name: commit.objects[0].0.clone() };
 
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
 

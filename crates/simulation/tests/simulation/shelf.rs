@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::{
-    Check, Digest, Digester, Durability, Folder, Name, Object, Operation, StagedObject, Staging,
-    Store, StoreError, VerifiedReader, layout,
+    Check, Digest, Digester, Durability, Folder, Loss, Name, Object, Operation, StagedObject,
+    Staging, Store, StoreError, VerifiedReader, layout,
 };
 
 use crate::lockstep;
@@ -312,16 +312,16 @@ impl Shelf {
         if !weather.slow.is_zero() {
             state.strikes.count(Fault::SlowStore);
         }
-        let path = PathBuf::from("/simulated");
+        let place = PathBuf::from("/simulated");
         if state.random.percent(weather.failing_percent) {
             state.strikes.count(Fault::FailingStore);
             let source = io::Error::from_raw_os_error(EIO);
-            return Err(StoreError::Io { operation, path, source });
+            return Err(StoreError::Refused { operation, place, source });
         }
         if weather.full && matches!(operation, Operation::Append | Operation::Create) {
             state.strikes.count(Fault::FullStore);
             let source = io::Error::from_raw_os_error(ENOSPC);
-            return Err(StoreError::Full { operation, path, source });
+            return Err(StoreError::Full { operation, place, source });
         }
         Ok(state)
     }
@@ -337,7 +337,7 @@ impl State {
 
     fn staged(&self, staging: &Staging, name: &Name) -> Result<Bytes, StoreError> {
         let inode = self.staged.get(staging).and_then(|files| files.get(name.file()));
-        let missing = || StoreError::NotStaged { name: layout::staged(staging, name) };
+        let missing = || StoreError::Gone { name: layout::staged(staging, name) };
         inode.map(Arc::clone).ok_or_else(missing)
     }
 }
@@ -359,7 +359,8 @@ impl Store for Hand {
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
         let state = self.begin(Operation::Open)?;
         let shelved = state.objects.get(name);
-        let shelved = shelved.ok_or_else(|| StoreError::Missing { name: name.clone() })?;
+        let shelved =
+            shelved.ok_or_else(|| StoreError::Lost { name: name.clone(), loss: Loss::Missing })?;
         Ok(self.shelf.opened(name.clone(), &shelved.inode))
     }
 
@@ -369,7 +370,7 @@ impl Store for Hand {
             return Ok(());
         }
         if state.staged.contains_key(staging) {
-            return Err(StoreError::AlreadyStaged { name: staging.name().clone() });
+            return Err(StoreError::Begun { name: staging.name().clone() });
         }
         if !state.begun.insert(staging.clone()) {
             state.findings.push(format!("{staging} was begun twice"));
@@ -388,10 +389,10 @@ impl Store for Hand {
         let staged = layout::staged(staging, name);
         let overwrites = state.mistakes.overwrites;
         let Some(files) = state.staged.get_mut(staging) else {
-            return Err(StoreError::NotStaged { name: staged });
+            return Err(StoreError::Gone { name: staged });
         };
         let inode = match files.get(name.file()) {
-            Some(_) if !overwrites => return Err(StoreError::AlreadyStaged { name: staged }),
+            Some(_) if !overwrites => return Err(StoreError::Begun { name: staged }),
             Some(inode) => Arc::clone(inode),
             None => Bytes::default(),
         };
@@ -457,20 +458,20 @@ impl Store for Hand {
             state.findings.push(format!("{name} was to be published after {staging} was given up"));
         }
         let Ok(inode) = state.staged(staging, name) else {
-            let missing = StoreError::NotStaged { name: layout::staged(staging, name) };
+            let missing = StoreError::Gone { name: layout::staged(staging, name) };
             let Some(shelved) = state.objects.get(name) else { return Err(missing) };
             let object = self.shelf.opened(name.clone(), &shelved.inode);
             drop(state);
             return match self.verify(object, expected) {
-                Err(StoreError::Corrupt { .. } | StoreError::WrongLength { .. }) => Err(missing),
+                Err(StoreError::Lost { .. }) => Err(missing),
                 answer => answer,
             };
         };
         state.require_finished(&inode, name);
         let found_bytes = lock(&inode).bytes.len() as u64;
         if found_bytes != expected.bytes {
-            let (name, expected_bytes) = (layout::staged(staging, name), expected.bytes);
-            return Err(StoreError::WrongLength { name, expected_bytes, found_bytes });
+            let loss = Loss::WrongLength { expected_bytes: expected.bytes, found_bytes };
+            return Err(StoreError::Lost { name: layout::staged(staging, name), loss });
         }
         if let Some(files) = state.staged.get_mut(staging) {
             files.remove(name.file());
@@ -569,7 +570,7 @@ impl StagedObject for StagedBytes {
             let inode = state.staged(&self.staging, &self.name)?;
             if !Arc::ptr_eq(&inode, &self.inode) {
                 let name = layout::staged(&self.staging, &self.name);
-                return Err(StoreError::NotStaged { name });
+                return Err(StoreError::Gone { name });
             }
         }
         self.released = false;

@@ -46,10 +46,10 @@ impl StagedFile {
         let file = match folder.create_file(name.as_str()) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::AlreadyStaged { name });
+                return Err(StoreError::Begun { name });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::NotStaged { name });
+                return Err(StoreError::Gone { name });
             }
             Err(source) => return Err(StoreError::refused(Operation::Create, &path, source)),
         };
@@ -77,7 +77,7 @@ impl StagedFile {
     }
 
     fn reopen(&self) -> Result<File, StoreError> {
-        let not_staged = || StoreError::NotStaged { name: self.name.clone() };
+        let not_staged = || StoreError::Gone { name: self.name.clone() };
         let file = match self.folder.reopen_file(self.name.as_str()) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_staged()),

@@ -29,7 +29,7 @@ fn creating_twice_is_harmless_and_bookkeeping_is_private() {
 fn a_folder_that_is_no_store_is_not_opened() {
     let parent = tempfile::tempdir().unwrap();
     let refusal = Local::open(&parent.path().join("files")).unwrap_err();
-    assert!(matches!(refusal, StoreError::Io { operation: Operation::Open, .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Refused { operation: Operation::Open, .. }), "{refusal}");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn links_in_place_of_folders_are_refused() {
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), root.path().join(Folder::Output.as_str())).unwrap();
     let refusal = Local::create(root.path()).unwrap_err();
-    assert!(matches!(refusal, StoreError::NotAFolder { .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Tampered { found: NOT_A_FOLDER, .. }), "{refusal}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_planted_link_is_not_written_through() {
     symlink(&victim, store.path(&layout::staged(&staging, &name))).unwrap();
 
     let refusal = store.create(&staging, &name, Durability::Verified).err();
-    assert!(matches!(refusal, Some(StoreError::AlreadyStaged { .. })), "{refusal:?}");
+    assert!(matches!(refusal, Some(StoreError::Begun { .. })), "{refusal:?}");
     assert!(!victim.exists());
 }
 
@@ -122,7 +122,7 @@ fn a_staged_file_that_was_replaced_is_not_appended_to() {
     fs::rename(&path, path.with_extension("old")).unwrap();
     fs::write(&path, "").unwrap();
     let refusal = staged.append(b"a").unwrap_err();
-    assert!(matches!(refusal, StoreError::NotStaged { .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Gone { .. }), "{refusal}");
     assert_eq!(fs::read(&path).unwrap(), b"");
 }
 
@@ -169,7 +169,7 @@ fn discarding_ends_while_a_worker_keeps_writing() {
             }
             store.discard(&staging).unwrap();
             for end in writers.map(|writer| writer.join().unwrap()) {
-                assert!(matches!(end, StoreError::NotStaged { .. }), "{end}");
+                assert!(matches!(end, StoreError::Gone { .. }), "{end}");
             }
         });
     }
@@ -200,7 +200,10 @@ fn a_folder_that_vanished_is_not_mistaken_for_a_lost_attempt() {
     fs::remove_dir(root.path().join(Folder::Output.as_str())).unwrap();
 
     let refusal = store.publish(&staging, &name, digest).unwrap_err();
-    assert!(matches!(refusal, StoreError::Io { operation: Operation::Publish, .. }), "{refusal}");
+    assert!(
+        matches!(refusal, StoreError::Refused { operation: Operation::Publish, .. }),
+        "{refusal}"
+    );
 }
 
 fn new_store() -> (tempfile::TempDir, Local) {
@@ -226,5 +229,5 @@ fn handles_below(root: &Path) -> usize {
 
 #[track_caller]
 fn assert_not_a_file(result: Result<(), StoreError>) {
-    assert!(matches!(result, Err(StoreError::NotAFile { .. })), "{result:?}");
+    assert!(matches!(result, Err(StoreError::Tampered { found: NOT_A_FILE, .. })), "{result:?}");
 }

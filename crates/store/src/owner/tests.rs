@@ -1,4 +1,4 @@
-//! Whose folders are taken, and whose are not.
+//! Folders of which owners and modes are accepted.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -10,7 +10,7 @@ const US: u32 = 1000;
 const ANOTHER: u32 = 1001;
 
 #[test]
-fn a_folder_of_our_own_is_ours_and_one_of_roots_too() {
+fn our_own_folder_and_one_of_root_are_ours() {
     for (us, owner) in [(US, US), (US, ROOT), (ROOT, ROOT), (ROOT, ANOTHER)] {
         for mode in [0o755, 0o700, 0o775, 0o1777] {
             let looks = fault(us, &stat(owner, mode), || unreachable!("nothing is suspicious"));
@@ -21,55 +21,55 @@ fn a_folder_of_our_own_is_ours_and_one_of_roots_too() {
 
 #[test]
 fn a_folder_of_another_is_not_ours_whatever_its_mode() {
-    let not_ours = Some(Fault::NotOurs { owner: ANOTHER });
+    let foreign = Some(Fault::Foreign { owner: ANOTHER });
     for mode in [0o755, 0o775, 0o777, 0o1777] {
         let folder = stat(ANOTHER, mode);
-        assert_eq!(fault(US, &folder, || None), not_ours, "{mode:o}");
-        assert_eq!(fault(US, &folder, || Some(stat(US, 0o600))), not_ours, "{mode:o}");
+        assert_eq!(fault(US, &folder, || None), foreign, "{mode:o}");
+        assert_eq!(fault(US, &folder, || Some(stat(US, 0o600))), foreign, "{mode:o}");
     }
 }
 
 #[test]
-fn a_folder_that_everybody_may_write_is_open_unless_it_is_sticky() {
+fn world_writable_folder_is_refused_unless_it_is_sticky() {
     for us in [US, ROOT] {
         for (mode, open) in [(0o777, true), (0o757, true), (0o703, true), (0o1777, false)] {
             let looks = fault(us, &stat(us, mode), || Some(stat(us, 0o600)));
-            assert_eq!(looks == Some(Fault::Open), open, "{mode:o}");
+            assert_eq!(looks == Some(Fault::WorldWritable), open, "{mode:o}");
         }
-        assert_eq!(fault(us, &stat(us, 0o777), || None), Some(Fault::Open));
+        assert_eq!(fault(us, &stat(us, 0o777), || None), Some(Fault::WorldWritable));
     }
 }
 
 /// NFS with `all_squash`; and a file system without modes.
 #[test]
-fn what_a_file_system_says_of_every_file_says_nothing() {
+fn what_a_file_system_reports_of_every_file_means_nothing() {
     const NOBODY: u32 = 65_534;
     assert_eq!(fault(US, &stat(NOBODY, 0o755), || Some(stat(NOBODY, 0o600))), None);
     assert_eq!(fault(US, &stat(US, 0o777), || Some(stat(US, 0o777))), None);
     assert_eq!(fault(US, &stat(NOBODY, 0o777), || Some(stat(NOBODY, 0o777))), None);
-    // One of both is no excuse for the other.
+    // One of both does not excuse the other.
     let open = fault(US, &stat(NOBODY, 0o777), || Some(stat(NOBODY, 0o600)));
-    assert_eq!(open, Some(Fault::Open));
-    let not_ours = fault(US, &stat(NOBODY, 0o777), || Some(stat(US, 0o777)));
-    assert_eq!(not_ours, Some(Fault::NotOurs { owner: NOBODY }));
+    assert_eq!(open, Some(Fault::WorldWritable));
+    let foreign = fault(US, &stat(NOBODY, 0o777), || Some(stat(US, 0o777)));
+    assert_eq!(foreign, Some(Fault::Foreign { owner: NOBODY }));
 }
 
 #[test]
 fn each_folder_of_a_store_is_looked_at() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("files");
-    require_own(&root).unwrap();
+    require_ownership(&root).unwrap();
     Local::create(&root).unwrap();
-    require_own(&root).unwrap();
+    require_ownership(&root).unwrap();
 
     for below in ["", ".mapmill", "intermediate", "out"] {
         let path = if below.is_empty() { root.clone() } else { root.join(below) };
         let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
-        let refusal = require_own(&root).unwrap_err();
-        assert_eq!(refusal.to_string(), format!("everybody may write in {}", path.display()));
+        let refusal = require_ownership(&root).unwrap_err();
+        assert_eq!(refusal.to_string(), format!("{} is world-writable", path.display()));
         mode(0o1777);
-        require_own(&root).unwrap();
+        require_ownership(&root).unwrap();
         mode(0o755);
         assert!(
             fs::read_dir(&path)
@@ -79,21 +79,23 @@ fn each_folder_of_a_store_is_looked_at() {
     }
     fs::remove_dir(root.join("out")).unwrap();
     symlink(parent.path(), root.join("out")).unwrap();
-    let refusal = require_own(&root).unwrap_err();
-    assert!(matches!(refusal, StoreError::NotAFolder { .. }), "{refusal}");
+    let refusal = require_ownership(&root).unwrap_err();
+    let is_refused =
+        matches!(refusal, OwnerError::Unreadable(StoreError::Tampered { found: NOT_A_FOLDER, .. }));
+    assert!(is_refused, "{refusal}");
 }
 
-/// Only root can give a folder away; and then it is root who looks.
+/// Only root can change the owner of a folder; and then root is the user of this test.
 #[test]
 fn root_may_work_in_the_folder_of_another() {
     let root = tempfile::tempdir().unwrap();
     if chown(root.path(), Some(ANOTHER), None).is_ok() {
-        require_own(root.path()).unwrap();
+        require_ownership(root.path()).unwrap();
     }
 }
 
 #[test]
-fn what_was_planted_for_the_probe_is_not_believed() {
+fn link_planted_in_the_place_of_the_probe_is_replaced() {
     let root = tempfile::tempdir().unwrap();
     let victim = root.path().join("victim");
     symlink(&victim, root.path().join(layout::PROBE)).unwrap();

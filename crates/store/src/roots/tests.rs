@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::*;
+use crate::error::BEHIND_A_LINK;
 use crate::watchdog::in_time;
 use crate::{Folder, Store, layout};
 
@@ -86,7 +87,7 @@ fn a_name_with_a_zero_byte_is_refused_in_words() {
         if source.to_string() == "its name has a zero byte");
     assert!(is_told, "{refusal:?}");
     let refusal = bench.roots().open_store(&path).unwrap_err();
-    assert!(matches!(refusal, StoreError::Io { .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Refused { .. }), "{refusal}");
 }
 
 /// A root stays the folder that it was, whatever is put in its place.
@@ -135,13 +136,13 @@ fn a_store_is_opened_below_the_roots_and_nowhere_else() {
     assert_eq!(store.root(), bench.path("data/files"));
     assert!(store.list(Folder::Output).unwrap().is_empty());
     let refusal = roots.open_store(&bench.path("data/link")).unwrap_err();
-    assert!(matches!(refusal, StoreError::Linked { .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Tampered { found: BEHIND_A_LINK, .. }), "{refusal}");
     for path in ["outside", "data/../outside", "data/files/../../outside"] {
         let refusal = roots.open_store(&bench.path(path)).unwrap_err();
         assert!(matches!(refusal, StoreError::OutsideRoots { .. }), "{path}: {refusal}");
     }
     let refusal = roots.open_store(&bench.path("data/folder")).unwrap_err();
-    assert!(matches!(refusal, StoreError::Io { .. }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Refused { .. }), "{refusal}");
     // The store itself may be a root.
     let roots = Roots::new(&[bench.path("data/files")]);
     let store = roots.open_store(&bench.path("data/files")).unwrap();

@@ -29,7 +29,7 @@ async fn worker_that_asks_in_its_report_does_not_wait_for_the_record() {
     let next = soon(next).await.unwrap();
     let TaskAnswer::Task(Task { attempt: third, .. }) = next else { panic!("{next:?}") };
     let commit = bench.commit().await;
-    let error = StoreError::NotStaged { name: commit.objects[0].0.clone() };
+    let error = StoreError::Gone { name: commit.objects[0].0.clone() };
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     assert_eq!(bench.discard().await, commit.staging.to_string());
     let (verdict, next) = bench.report_and_ask(&caller, third, mapped(3)).await;

@@ -141,7 +141,7 @@ async fn ending_is_the_cause_that_was_reported() {
     let task = bench.task(&caller).await;
     bench.report(&caller, task.attempt, mapped(3)).await;
     let commit = bench.commit().await;
-    let error = StoreError::Missing { name: store::layout::intermediate(0, 0) };
+    let error = StoreError::Lost { name: store::layout::intermediate(0, 0), loss: Loss::Missing };
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     bench.discard().await;
     let expected = "m0.a2: not published: intermediate/mr-0-0 is missing";

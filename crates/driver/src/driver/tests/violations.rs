@@ -169,9 +169,15 @@ async fn worker_that_stages_other_files_than_it_reports_is_shut_out_alone() {
     let other = bench.register_as(peer(), called("fleet:b:1", 2)).await;
     let name = store::layout::intermediate(0, 0);
     for error in [
-        StoreError::WrongLength { name: name.clone(), expected_bytes: 8, found_bytes: 7 },
-        StoreError::WrongLength { name, expected_bytes: 0, found_bytes: u64::MAX },
-        StoreError::NotAFile { path: "/data/files/x".into() },
+        StoreError::Lost {
+            name: name.clone(),
+            loss: Loss::WrongLength { expected_bytes: 8, found_bytes: 7 },
+        },
+        StoreError::Lost {
+            name,
+            loss: Loss::WrongLength { expected_bytes: 0, found_bytes: u64::MAX },
+        },
+        StoreError::Tampered { place: "/data/files/x".into(), found: "is not a regular file" },
     ] {
         let request = |reply| Request::NextTask { reply };
         let answer = soon(bench.call(peer(), caller.clone(), request).await).await;
@@ -206,7 +212,7 @@ async fn late_repeated_and_reordered_messages_are_no_violations() {
     let commit = bench.commit().await;
     // It was told to stop, and has discarded what it had just reported.
     let name = commit.objects[0].0.clone();
-    let error = StoreError::NotStaged { name: name.clone() };
+    let error = StoreError::Gone { name: name.clone() };
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
     bench.discard().await;
@@ -215,7 +221,7 @@ async fn late_repeated_and_reordered_messages_are_no_violations() {
     let verdict = bench.report(&other, flipped.attempt, mapped(3)).await;
     let commit = bench.commit().await;
     let (expected, found) = (commit.objects[0].1, store::Digest { bytes: 6, crc32: 1 });
-    let error = StoreError::Corrupt { name, expected, found };
+    let error = StoreError::Lost { name, loss: Loss::Corrupt { expected, found } };
     bench.published(&commit, Err(Cause::NotPublished(error))).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
 
