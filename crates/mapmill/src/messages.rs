@@ -16,12 +16,12 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use indicatif::MultiProgress;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Registry};
 use worker::Notice;
 
 use crate::certs::Finding;
@@ -36,7 +36,8 @@ const NOT_STARTED: u8 = 2;
 /// The user ended the job: 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// What is logged instead of what we say ourselves, in the language of tracing's `EnvFilter`.
+/// What is logged instead of our own messages: targets with their levels, as tracing's `Targets`
+/// reads them.
 const LOG_VARIABLE: &str = "RUST_LOG";
 
 /// Why the program ends with an exit code other than 0.
@@ -141,10 +142,9 @@ impl Display for Warning {
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
             ),
-            Self::LogFilter => write!(
-                f,
-                "{LOG_VARIABLE} is not understood; it wants such as rustls=debug,rpc=trace"
-            ),
+            Self::LogFilter => {
+                write!(f, "cannot parse {LOG_VARIABLE}; expected for example h2=debug,rpc=trace")
+            }
             Self::ReplacesResults { files } => write!(
                 f,
                 "{} holds the results of an earlier job; they are replaced, file by file",
@@ -171,8 +171,8 @@ pub(crate) fn begin(verbosity: Verbosity) {
 
 fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
     if let Some(wanted) = std::env::var_os(LOG_VARIABLE).filter(|wanted| !wanted.is_empty()) {
-        match EnvFilter::try_new(wanted.to_string_lossy()) {
-            Ok(filter) => return Box::new(filter),
+        match wanted.to_string_lossy().parse::<Targets>() {
+            Ok(targets) => return Box::new(targets),
             Err(_) => warn(&Warning::LogFilter, verbosity),
         }
     }

@@ -6,6 +6,14 @@
 pub(crate) mod client;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated; the .proto has the comments"
+)]
+#[rustfmt::skip]
+mod pb;
 pub(crate) mod server;
 mod socket;
 
@@ -21,17 +29,8 @@ use crate::message::{
     Verdict, WordRule, WordRules, Work, escaped,
 };
 
-mod pb {
-    #![allow(
-        missing_docs,
-        clippy::all,
-        clippy::pedantic,
-        reason = "generated; the .proto has the comments"
-    )]
-    tonic::include_proto!("mapmill.v1");
-
-    pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mapmill.bin"));
-}
+/// The `.proto` as the reflection service shows it. Generated, as [`pb`] is.
+const DESCRIPTORS: &[u8] = include_bytes!("wire/pb.bin");
 
 /// A message breaks a rule of the `.proto` file.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, thiserror::Error)]

@@ -6,6 +6,7 @@ mod guard;
 mod incoming;
 mod message;
 mod refusals;
+mod services;
 
 use std::future::Future;
 use std::io;
@@ -16,15 +17,16 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::codegen::tokio_stream::StreamExt;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-use tonic::service::Routes;
 use tonic::{Request, Response};
+use tonic_health::ServingStatus;
 
 use self::elsewhere::Elsewhere;
 use self::guard::Guard;
 use self::incoming::Reception;
 use self::refusals::{Cause, Refusals};
-use super::pb::driver_server::DriverServer;
-use super::{Malformed, caller, outcome, pb, register, report_response, running};
+use self::services::Services;
+use super::pb::driver_server::{self, DriverServer};
+use super::{DESCRIPTORS, Malformed, caller, outcome, pb, register, report_response, running};
 use crate::credentials::Credentials;
 use crate::limits;
 use crate::message::{
@@ -170,15 +172,15 @@ async fn guarded_services(
         .max_encoding_message_size(limits::RESPONSE_BYTES_MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
     };
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<DriverServer<Adapter<NoDriver>>>().await;
-    let services = Routes::new(service)
-        .add_service(health_service)
-        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
-        .prepare();
+    health.set_service_status(driver_server::SERVICE_NAME, ServingStatus::Serving).await;
+    let services = Services::default()
+        .with(service)
+        .with(health_service)
+        .with(reflection().build_v1().map_err(ServeError::Reflection)?)
+        .with(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
     Ok(Guard::new(services, Arc::new(credentials), refusals))
 }
 
@@ -299,34 +301,5 @@ impl<D: Driver> pb::driver_server::Driver for Adapter<D> {
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, tonic::Status> {
         Ok(Response::new(self.driver.status(peer(&request)).await?.into()))
-    }
-}
-
-/// Names the service for the health reporter, which wants a type and never calls it.
-enum NoDriver {}
-
-impl Driver for NoDriver {
-    async fn register(&self, _: Peer, _: Register) -> Result<RegisterAnswer, Refusal> {
-        match *self {}
-    }
-
-    async fn next_task(&self, _: Peer, _: Caller) -> Result<TaskAnswer, Refusal> {
-        match *self {}
-    }
-
-    async fn heartbeat(&self, _: Peer, _: Caller, _: Option<Running>) -> Result<Order, Refusal> {
-        match *self {}
-    }
-
-    async fn report(&self, _: Peer, _: Caller, _: Attempt, _: Outcome) -> Result<Verdict, Refusal> {
-        match *self {}
-    }
-
-    async fn leave(&self, _: Peer, _: Caller) -> Result<(), Refusal> {
-        match *self {}
-    }
-
-    async fn status(&self, _: Peer) -> Result<Status, Refusal> {
-        match *self {}
     }
 }

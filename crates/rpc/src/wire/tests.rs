@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use tokio::net::TcpListener;
+use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response};
 
@@ -285,9 +286,9 @@ fn a_split_outside_its_file_is_malformed() {
 async fn malformed_answers_are_not_asked_for_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = tonic::transport::Server::builder()
-        .add_service(pb::driver_server::DriverServer::new(Hollow))
-        .serve_with_incoming(TcpIncoming::from(listener));
+    let hollow = pb::driver_server::DriverServer::new(Hollow);
+    let incoming = TcpIncoming::from(listener);
+    let server = tonic::transport::Server::builder().serve_with_incoming(hollow, incoming);
     tokio::spawn(server);
     let mut client = client::Client::new(&address, &Credentials::default()).unwrap();
     let caller = caller("s".to_owned(), 0);
@@ -317,8 +318,8 @@ async fn malformed_and_oversized_requests_are_refused_with_a_code() {
         Credentials::default(),
         std::future::pending(),
     ));
-    let address = format!("http://{address}");
-    let mut raw = pb::driver_client::DriverClient::connect(address).await.unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut raw = pb::driver_client::DriverClient::new(endpoint.connect().await.unwrap());
 
     let codes = [
         raw.register(pb::RegisterRequest::default()).await.unwrap_err().code(),

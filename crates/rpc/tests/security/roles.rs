@@ -54,7 +54,7 @@ fn table() -> BTreeMap<String, Vec<Who>> {
 /// As the services describe themselves.
 fn methods() -> BTreeSet<String> {
     let descriptors = [
-        &include_bytes!(concat!(env!("OUT_DIR"), "/mapmill.bin"))[..],
+        &include_bytes!("../../src/wire/pb.bin")[..],
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,

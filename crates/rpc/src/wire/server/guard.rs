@@ -4,8 +4,6 @@
 //! paths are compared byte by byte with those of the table, before anything else looks at them.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,11 +11,11 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::codegen::http::{HeaderValue, Request, Response};
-use tonic::service::Routes;
 
 use super::connection::Connection;
 use super::message::InTime;
 use super::refusals::{Cause, Refusals};
+use super::services::{Answered, Services};
 use crate::auth::Token;
 use crate::credentials::Credentials;
 use crate::peer::{Identity, Peer, Role};
@@ -65,7 +63,7 @@ const fn stream(path: &'static str, roles: &'static [Role]) -> Call {
 /// Lets nothing through to the services but what their callers may call.
 #[derive(Clone)]
 pub(super) struct Guard {
-    services: Routes,
+    services: Services,
     credentials: Arc<Credentials>,
     refusals: Arc<Refusals>,
 }
@@ -78,7 +76,7 @@ struct Refused {
 
 impl Guard {
     pub(super) fn new(
-        services: Routes,
+        services: Services,
         credentials: Arc<Credentials>,
         refusals: Arc<Refusals>,
     ) -> Self {
@@ -190,18 +188,18 @@ fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
 impl Service<Request<Body>> for Guard {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answered;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<Body>>::poll_ready(&mut self.services, context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Answered {
         match self.admit(&mut request) {
             Ok(Messages::One) => {
-                Box::pin(self.services.call(request.map(|body| Body::new(InTime::new(body)))))
+                self.services.answer(request.map(|body| Body::new(InTime::new(body))))
             }
-            Ok(Messages::Stream) => Box::pin(self.services.call(request)),
+            Ok(Messages::Stream) => self.services.answer(request),
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
     }
