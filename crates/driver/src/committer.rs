@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use journal::{Journal, Record};
+use journal::{Log, Outcome, Record};
 use rpc::message::sentence;
 use scheduler::AttemptId;
 use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
@@ -35,7 +35,7 @@ pub(crate) enum Errand {
     /// The job is over: record that, and leave nothing in the folder that does not belong there.
     Finish {
         /// For the last record.
-        outcome: &'static str,
+        outcome: Outcome,
         /// Objects of an earlier job that this one does not replace. Only removed after success.
         leftovers: Vec<Name>,
     },
@@ -57,7 +57,7 @@ pub(crate) struct Commit {
 
 pub(crate) struct Committer {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Box<dyn Log>,
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
     pub(crate) events: mpsc::Sender<Event>,
@@ -211,7 +211,7 @@ impl Committer {
         if !notes.is_empty()
             && let Err(error) = self.journal.note(notes)
         {
-            tracing::debug!(error = sentence(&error), "a part of the story is not in the journal");
+            tracing::debug!(error = sentence(&error), "notes are not in the journal");
         }
     }
 
@@ -289,7 +289,7 @@ impl Committer {
         }
     }
 
-    fn finish(&mut self, outcome: &'static str, leftovers: &[Name]) {
+    fn finish(&mut self, outcome: Outcome, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
         // It is swept with everything else.
         self.litter.clear();
@@ -300,7 +300,7 @@ impl Committer {
             );
         }
         faults::reach("driver::tidied", outcome);
-        let result = self.journal.append(&[Record::End { outcome: outcome.to_owned() }]);
+        let result = self.journal.append(&[Record::End { outcome }]);
         if let Err(error) = &result {
             tracing::error!(error = sentence(error), "the journal has no end");
         }

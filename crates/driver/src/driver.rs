@@ -13,7 +13,7 @@
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use journal::{Death, JournalError, Recovered};
+use journal::{Commits, Death, JournalError};
 use rpc::message::{
     self, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
@@ -101,7 +101,7 @@ impl Driver {
     }
 
     /// Resumes the job where an earlier epoch was cut off. Before anything else happens.
-    pub(crate) fn restore(mut self, recovered: Recovered) -> Self {
+    pub(crate) fn restore(mut self, recovered: Commits) -> Self {
         for (map, times) in recovered.recalls {
             self.sched.restore_recalls(map, times);
         }

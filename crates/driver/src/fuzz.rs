@@ -1,7 +1,7 @@
 //! What the fuzz target `recovery` checks: a job can be resumed from any valid records. Compiled
 //! for it and for tests only.
 
-use journal::{Record, Recovered};
+use journal::{Commits, Record};
 use scheduler::{Job, Limits, Scheduler};
 
 use crate::reports::Reports;
@@ -17,7 +17,7 @@ pub fn check(records: &[Record]) {
     if journal::validate(records).is_err() || files > FILES_MAX {
         return;
     }
-    let Recovered { maps, reduces, recalls } = journal::commits(records);
+    let Commits { maps, reduces, recalls } = Commits::of(records);
     let map_bytes = vec![1; map_tasks as usize];
     let mut sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
     let mut reports = Reports::new(map_tasks, reduce_tasks);

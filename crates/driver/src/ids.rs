@@ -3,6 +3,7 @@
 //!
 //! The leaf crates do not know each other, so the crate that knows all of them converts.
 
+use journal::{BucketMade, MapCommit};
 use rpc::message;
 use scheduler::{AttemptId, Phase, TaskId};
 use store::Digest;
@@ -29,6 +30,14 @@ pub(crate) fn digest(digest: message::Digest) -> Digest {
 
 pub(crate) fn wire_digest(digest: Digest) -> message::Digest {
     message::Digest { bytes: digest.bytes, crc32: digest.crc32 }
+}
+
+pub(crate) fn map_commit(buckets: &[message::Bucket], invalid_bytes: u64) -> MapCommit {
+    let made = |bucket: &message::Bucket| BucketMade {
+        digest: digest(bucket.digest),
+        words: bucket.words,
+    };
+    MapCommit { buckets: buckets.iter().map(made).collect(), invalid_bytes }
 }
 
 pub(crate) fn recorded_phase(phase: Phase) -> journal::Phase {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use journal::{AttemptStory, Death, DiskFault, Journal, JournalError, Plan, Recovered};
+use journal::{AttemptHistory, Commits, Death, DiskFault, JournalError, Log, Plan};
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
 use store::{FolderLock, Store, layout};
@@ -43,9 +43,9 @@ pub(crate) struct BegunJob {
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Box<dyn Log>,
     /// What an earlier life of the same job has committed.
-    pub(crate) recovered: Option<Recovered>,
+    pub(crate) recovered: Option<Commits>,
     /// Where the loop will hear of what happens.
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) inbox: mpsc::Receiver<Event>,
@@ -254,7 +254,7 @@ pub enum JobError {
         /// What the task was to do.
         work: String,
         /// Every attempt at it in this life.
-        attempts: Vec<AttemptStory>,
+        attempts: Vec<AttemptHistory>,
         /// The folder with the job's journal.
         files: PathBuf,
     },
@@ -287,25 +287,31 @@ impl JobError {
     /// What was wrong with the disk, if that ended the job. When it is mended the job goes on.
     pub fn disk(&self) -> Option<DiskFault> {
         match self {
-            Self::Failed { attempts, .. } => attempts.iter().find_map(|story| story.fate.disk()),
+            Self::Failed { attempts, .. } => {
+                attempts.iter().find_map(|attempt| attempt.fate.disk())
+            }
             Self::Journal(error) => error.disk(),
             Self::Cancelled | Self::NoWorkers { .. } | Self::Serve(_) | Self::System { .. } => None,
         }
     }
 }
 
-struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptStory], &'a Path);
+struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptHistory], &'a Path);
 
 impl fmt::Display for FailureText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(failure, work, attempts, files) = self;
         let JobFailure { task, .. } = failure;
         write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
-        for story in *attempts {
-            let AttemptStory { number, worker, fate, .. } = story;
+        for one in *attempts {
+            let AttemptHistory { number, worker, fate, .. } = one;
             let attempt = AttemptId { task: *task, number: *number };
-            let started = story.started.unwrap_or_default().as_secs_f64();
-            write!(f, "\n  {attempt} on {worker}, started at {started:.1} s: {fate}")?;
+            let started = one.started.unwrap_or_default().as_secs_f64();
+            write!(
+                f,
+                "
+  {attempt} on {worker}, started at {started:.1} s: {fate}"
+            )?;
         }
         write!(f, "\n  the whole story: mapmill why {} {task}", files.display())
     }
@@ -335,7 +341,7 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         }
         Outcome::Failed(failure) => {
             let work = plan.describe(ids::recorded_task(failure.task));
-            let attempts = ended.stories(failure.task);
+            let attempts = ended.attempts(failure.task);
             return Err(JobError::Failed { failure, work, attempts, files });
         }
         Outcome::Done => ended.finished.map_err(JobError::Journal)?,

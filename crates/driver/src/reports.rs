@@ -11,7 +11,7 @@ use scheduler::{AttemptId, Phase, TaskId, Time, WorkerId};
 use store::Digest;
 
 use crate::cause::Cause;
-use crate::ids::digest;
+use crate::ids;
 
 /// The counts that are summed over committed tasks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -120,9 +120,8 @@ impl Reports {
     /// The intermediates that a reduce task reads: of map task `i`, at index `i`.
     pub(crate) fn intermediates(&self, bucket: u32) -> Vec<Digest> {
         let digest = |map: &Option<MapCommit>| {
-            map.as_ref().expect("reduce tasks start when all maps are committed").buckets
-                [bucket as usize]
-                .0
+            let map = map.as_ref().expect("reduce tasks start when all maps are committed");
+            map.buckets[bucket as usize].digest
         };
         self.maps.iter().map(digest).collect()
     }
@@ -212,12 +211,10 @@ impl Reports {
         let index = attempt.task.index;
         match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
-                let buckets = buckets.iter().map(|made| (digest(made.digest), made.words));
-                let commit = MapCommit { buckets: buckets.collect(), invalid_bytes };
-                self.enter_map(index, commit, task_bytes)
+                self.enter_map(index, ids::map_commit(&buckets, invalid_bytes), task_bytes)
             }
             Outcome::Reduced { output, words, distinct_words } => {
-                let output = digest(output);
+                let output = ids::digest(output);
                 self.enter_reduce(index, ReduceCommit { output, words, distinct_words });
                 Vec::new()
             }
@@ -232,23 +229,23 @@ impl Reports {
             self.totals.input_bytes -= task_bytes;
             self.totals.invalid_bytes =
                 self.totals.invalid_bytes.saturating_sub(lost.invalid_bytes);
-            for (bucket, (digest, words)) in lost.buckets.iter().enumerate() {
-                self.emitted[bucket] -= words;
-                self.bucket_bytes[bucket] -= digest.bytes;
-                self.totals.words_emitted -= words;
-                self.totals.intermediate_bytes -= digest.bytes;
+            for (bucket, made) in lost.buckets.iter().enumerate() {
+                self.emitted[bucket] -= made.words;
+                self.bucket_bytes[bucket] -= made.digest.bytes;
+                self.totals.words_emitted -= made.words;
+                self.totals.intermediate_bytes -= made.digest.bytes;
             }
         }
-        for (bucket, (digest, words)) in commit.buckets.iter().enumerate() {
-            self.emitted[bucket] += words;
-            self.bucket_bytes[bucket] += digest.bytes;
-            self.totals.words_emitted += words;
-            self.totals.intermediate_bytes += digest.bytes;
+        for (bucket, made) in commit.buckets.iter().enumerate() {
+            self.emitted[bucket] += made.words;
+            self.bucket_bytes[bucket] += made.digest.bytes;
+            self.totals.words_emitted += made.words;
+            self.totals.intermediate_bytes += made.digest.bytes;
         }
         // Nothing depends on it, and nothing checks it.
         self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(commit.invalid_bytes);
         self.totals.input_bytes += task_bytes;
-        let bucket_bytes = commit.buckets.iter().map(|(digest, _)| digest.bytes).collect();
+        let bucket_bytes = commit.buckets.iter().map(|made| made.digest.bytes).collect();
         self.maps[map as usize] = Some(commit);
         bucket_bytes
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
+use journal::FileLog;
 pub use journal::{Disk, DiskFile};
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -72,7 +73,8 @@ where
     let plan = plan(inputs, config.map_tasks);
     let begin = {
         let (store, config, plan) = (Arc::clone(&store), config.clone(), plan.clone());
-        move || start::begin(&*disk, &*store, &config, &plan, &config.files, || Ok(job_id))
+        let log = Box::new(FileLog::on(disk, &config.files));
+        move || start::begin(log, &*store, &config, &plan, &config.files, || Ok(job_id))
     };
     let Beginning { session, journal, recovered } = done(&elsewhere, begin).await?;
     let ids = ids(&session.0);

@@ -13,21 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use journal::{
-    Disk, DiskFault, Journal, JournalError, Plan, Record, Recorded, Recovered, ThisMachine,
-};
+use journal::{Commits, DiskFault, FileLog, JournalError, Log, Opening, Plan, Record, Recorded};
 use rpc::message::{Session, WordRules};
 use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
-use store::{
-    FolderLock, Input, InputError, Local, LockError, OwnerError, Store, StoreError, layout,
-};
+use store::{FolderLock, Input, InputError, Local, LockError, OwnerError, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan::{self, largest_description};
-use crate::recovery;
+use crate::recovery::{self, AskedJob};
 use crate::spec::JobSpec;
 
 /// What the user asked for.
@@ -284,7 +280,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     let survey = inspect_files(&files, plan.inputs())?;
 
     let Beginning { session, journal, recovered } =
-        begin(&ThisMachine, &store, &config, &plan, &files, random_id)?;
+        begin(Box::new(FileLog::in_folder(&files)), &store, &config, &plan, &files, random_id)?;
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
     let leftovers = survey.outside(map_tasks, reduce_tasks);
@@ -310,56 +306,50 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     })
 }
 
-/// What the journal says of earlier lives, and this life's place in it.
+/// What earlier epochs have committed, and the log that is open for this one.
 pub(crate) struct Beginning {
     pub(crate) session: Session,
-    pub(crate) journal: Journal,
-    pub(crate) recovered: Option<Recovered>,
+    pub(crate) journal: Box<dyn Log>,
+    pub(crate) recovered: Option<Commits>,
 }
 
-/// Goes on with the job that the journal tells of, if it is this one, or begins a new one.
+/// Resumes the job that the log describes, if it is this one, or begins a new one.
 pub(crate) fn begin(
-    disk: &dyn Disk,
+    mut log: Box<dyn Log>,
     store: &dyn Store,
     config: &Config,
     plan: &Plan,
     files: &Path,
     random_id: impl FnOnce() -> Result<String, StartError>,
 ) -> Result<Beginning, StartError> {
-    let (path, reduce_tasks, rules) =
-        (journal_path(files), config.reduce_tasks.get(), config.rules);
-    let history = match journal::read_job_on(disk, &path) {
+    let recorded = match log.read_valid() {
         // The new job's random id alone keeps its attempts apart from whatever there was.
         Err(JournalError::Damaged { .. }) if config.fresh => Recorded::default(),
-        history => history.map_err(StartError::Journal)?,
+        recorded => recorded.map_err(StartError::Journal)?,
     };
     let in_files = |source| StartError::Files { path: files.to_owned(), source };
     store.sweep().map_err(in_files)?;
     faults::reach("driver::swept", "");
-    let epoch = journal::last_epoch(&history.records) + 1;
-    let unfinished = recovery::unfinished_job(&history.records, plan, reduce_tasks, rules);
-    let (job, journal, recovered) = match unfinished.filter(|_| !config.fresh) {
+    let epoch = recorded.last_epoch() + 1;
+    let asked = AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules };
+    let unfinished = asked.find_unfinished(&recorded.records).filter(|_| !config.fresh);
+    let (job, recovered, opened) = match unfinished {
         Some(job) => {
-            let recovered = recovery::recover(&history.records, store).map_err(in_files)?;
+            let recovered = recovery::recover(&recorded.records, store).map_err(in_files)?;
             let build = rpc::BUILD.to_owned();
             let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
-            let journal = Journal::resume_on(disk, &path, &history, &resume);
-            (job.to_owned(), journal, Some(recovered))
+            let opened = log.open(Opening::Resume { recorded: &recorded, resume: &resume });
+            (job.to_owned(), Some(recovered), opened)
         }
         None => {
             let job = random_id()?;
-            let records =
-                recovery::describe(plan, reduce_tasks, rules, epoch, &job, unix_seconds());
-            let journal = Journal::create_on(disk, &path, &records);
-            (job, journal, None)
+            let opened = log.open(Opening::Begin(&asked.describe(epoch, &job, unix_seconds())));
+            (job, None, opened)
         }
     };
-    let journal = journal.map_err(StartError::Journal)?;
-    Ok(Beginning { session: Session(format!("{job}-e{epoch}")), journal, recovered })
-}
-
-pub(crate) fn journal_path(files: &Path) -> PathBuf {
-    files.join(layout::journal().as_str())
+    opened.map_err(StartError::Journal)?;
+    let session = Session(format!("{job}-e{epoch}"));
+    Ok(Beginning { session, journal: log, recovered })
 }
 
 pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session) -> JobSpec {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driver::{Config, JobError, Limits, Snapshot, Summary, prepare};
-use journal::Record;
+use journal::{FileLog, Log, Record};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
     TaskAnswer, Verdict, Work,
@@ -317,7 +317,7 @@ impl Folder {
     }
 
     fn recorded(&self) -> String {
-        let records = journal::read(&self.files().join(".mapmill/journal.jsonl")).unwrap().records;
+        let records = FileLog::in_folder(&self.files()).read().unwrap().records;
         let describe = |record: Record| match record {
             Record::Begin { .. } => Some("begin".to_owned()),
             Record::End { outcome } => Some(format!("end({outcome})")),

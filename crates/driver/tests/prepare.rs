@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use driver::{Config, Limits, Prepared, StartError, prepare};
-use journal::Record;
+use journal::{FileLog, JournalError, Log, Opening, Record};
 use rpc::message::{WordRule, WordRules};
 
 #[test]
@@ -137,7 +137,7 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
     fs::create_dir_all(&staged).unwrap();
 
     match prepare(folder.config()) {
-        Err(StartError::Journal(journal::JournalError::Damaged { line: 1, .. })) => {}
+        Err(StartError::Journal(JournalError::Damaged { line: 1, .. })) => {}
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("a damaged journal was taken"),
     }
@@ -150,7 +150,8 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
 fn line_that_no_driver_wrote_stops_the_driver() {
     let map = |task, buckets: &[(u64, u32, u64)]| {
         let (attempt, worker, invalid_bytes) = (0, "w0".to_owned(), 0);
-        Record::Map { task, attempt, worker, span: None, buckets: buckets.to_vec(), invalid_bytes }
+        let buckets = buckets.iter().map(|&made| made.into()).collect();
+        Record::Map { task, attempt, worker, span: None, buckets, invalid_bytes }
     };
     let reduce = |task, words| {
         let (attempt, worker, bytes, crc32) = (0, "w0".to_owned(), 0, 0);
@@ -169,12 +170,12 @@ fn line_that_no_driver_wrote_stops_the_driver() {
     ] {
         let folder = Folder::new();
         drop(prepare(folder.config()).unwrap());
-        let path = folder.path().join("files/.mapmill/journal.jsonl");
-        let history = journal::read(&path).unwrap();
-        drop(journal::Journal::resume(&path, &history, &record).unwrap());
+        let mut log = folder.log();
+        let recorded = log.read().unwrap();
+        log.open(Opening::Resume { recorded: &recorded, resume: &record }).unwrap();
 
         match prepare(folder.config()) {
-            Err(StartError::Journal(journal::JournalError::Damaged { line: 3, .. })) => {}
+            Err(StartError::Journal(JournalError::Damaged { line: 3, .. })) => {}
             Err(error) => panic!("{record:?}: {error}"),
             Ok(_) => panic!("{record:?} was taken"),
         }
@@ -328,8 +329,12 @@ impl Folder {
         }
     }
 
+    fn log(&self) -> FileLog {
+        FileLog::in_folder(&self.path().join("files"))
+    }
+
     fn journal(&self) -> Vec<Record> {
-        journal::read(&self.path().join("files/.mapmill/journal.jsonl")).unwrap().records
+        self.log().read().unwrap().records
     }
 }
 

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use store::Digest;
+use store::{Digest, Name, layout};
 
-use crate::record::{FAILED, Record};
+use crate::record::{BucketMade, Outcome, Record};
 
-/// The committed tasks of a job, as its journal has them.
+/// Which tasks are committed, and what they made.
 #[derive(Debug, Default)]
-pub struct Recovered {
+pub struct Commits {
     /// By index.
     pub maps: BTreeMap<u32, MapCommit>,
     /// By index.
     pub reduces: BTreeMap<u32, ReduceCommit>,
-    /// How often what a map task had made was lost, by index, since the job last failed.
+    /// How often each map task was recalled, by index, since the job last failed.
     pub recalls: BTreeMap<u32, u32>,
 }
 
 /// What a committed map task made.
 #[derive(Clone, Debug)]
 pub struct MapCommit {
-    /// The file of bucket `b` and its words, at index `b`.
-    pub buckets: Vec<(Digest, u64)>,
+    /// The file of each bucket, by index.
+    pub buckets: Vec<BucketMade>,
     /// Bytes that were not UTF-8.
     pub invalid_bytes: u64,
 }
@@ -37,76 +37,77 @@ pub struct ReduceCommit {
     pub distinct_words: u64,
 }
 
-/// The highest epoch of all lives that `records` tell of; 0 if there is none.
-pub fn last_epoch(records: &[Record]) -> u64 {
-    let epoch = |record: &Record| match record {
-        Record::Begin { epoch, .. } | Record::Resume { epoch, .. } => Some(*epoch),
-        Record::End { .. }
-        | Record::Ended { .. }
-        | Record::Input { .. }
-        | Record::Map { .. }
-        | Record::Recalled { .. }
-        | Record::Reduce { .. }
-        | Record::Started { .. } => None,
-    };
-    records.iter().filter_map(epoch).max().unwrap_or(0)
+impl MapCommit {
+    /// The files of map task `map`, by bucket.
+    pub fn objects(&self, map: u32) -> impl Iterator<Item = (Name, Digest)> {
+        let files = (0..).zip(&self.buckets);
+        files.map(move |(bucket, made)| (layout::intermediate(map, bucket), made.digest))
+    }
 }
 
-/// The committed tasks. One that was recorded twice, because what it had made was lost, is as the
-/// last record says; one that was recalled and not recorded again is not committed.
-pub fn commits(records: &[Record]) -> Recovered {
-    let mut recovered = Recovered::default();
-    for record in records {
+impl ReduceCommit {
+    /// The file of reduce task `reduce`.
+    pub fn object(&self, reduce: u32) -> (Name, Digest) {
+        (layout::output(reduce), self.output)
+    }
+}
+
+impl Commits {
+    /// A task that was recorded twice, because its files were lost, is as the last record says; a
+    /// map task that was recalled and not recorded again is not committed.
+    pub fn of(records: &[Record]) -> Self {
+        let mut commits = Self::default();
+        for record in records {
+            commits.add(record);
+        }
+        commits
+    }
+
+    fn add(&mut self, record: &Record) {
         match record {
             Record::Map { task, buckets, invalid_bytes, .. } => {
-                let digest = |&(bytes, crc32, words)| (Digest { bytes, crc32 }, words);
-                let buckets = buckets.iter().map(digest).collect();
-                let commit = MapCommit { buckets, invalid_bytes: *invalid_bytes };
-                recovered.maps.insert(*task, commit);
+                let (buckets, invalid_bytes) = (buckets.clone(), *invalid_bytes);
+                self.maps.insert(*task, MapCommit { buckets, invalid_bytes });
             }
             Record::Reduce { task, bytes, crc32, words, distinct_words, .. } => {
                 let output = Digest { bytes: *bytes, crc32: *crc32 };
                 let (words, distinct_words) = (*words, *distinct_words);
-                recovered.reduces.insert(*task, ReduceCommit { output, words, distinct_words });
+                self.reduces.insert(*task, ReduceCommit { output, words, distinct_words });
             }
             Record::Recalled { map, .. } => {
-                recovered.maps.remove(map);
-                *recovered.recalls.entry(*map).or_default() += 1;
+                self.maps.remove(map);
+                *self.recalls.entry(*map).or_default() += 1;
             }
-            // It said so itself, and was started again by somebody who had read it.
-            Record::End { outcome } if outcome == FAILED => recovered.recalls.clear(),
+            // A user who has read why it failed, and resumes it, gives every task its recalls anew.
+            Record::End { outcome: Outcome::Failed } => self.recalls.clear(),
             Record::Begin { .. }
-            | Record::End { .. }
+            | Record::End { outcome: Outcome::Cancelled | Outcome::Done | Outcome::Unknown }
             | Record::Ended { .. }
             | Record::Input { .. }
             | Record::Resume { .. }
             | Record::Started { .. } => {}
         }
     }
-    recovered
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::CANCELLED;
+    use crate::record::Winner;
 
     fn map(task: u32) -> Record {
-        Record::map(task, 0, "w0 (host:1)", None, &[], 0)
+        let winner = Winner { task, attempt: 0, worker: "w0 (host:1)".to_owned(), span: None };
+        Record::map(winner, MapCommit { buckets: Vec::new(), invalid_bytes: 0 })
     }
 
     fn recalled(map: u32) -> Record {
         Record::Recalled { map, reduce: 0, attempt: 0, sentence: "gone".to_owned() }
     }
 
-    fn end(outcome: &str) -> Record {
-        Record::End { outcome: outcome.to_owned() }
-    }
-
     /// The indexes of the committed map tasks, and how often which one was recalled.
     fn maps(records: &[Record]) -> (Vec<u32>, Vec<(u32, u32)>) {
-        let recovered = commits(records);
-        (recovered.maps.into_keys().collect(), recovered.recalls.into_iter().collect())
+        let commits = Commits::of(records);
+        (commits.maps.into_keys().collect(), commits.recalls.into_iter().collect())
     }
 
     #[test]
@@ -118,13 +119,14 @@ mod tests {
         assert_eq!(maps(&records), (vec![0, 1], vec![(1, 1)]));
     }
 
-    /// Whoever starts a job again that failed for it wants it to be tried again.
+    /// Starting a failed job again is a wish that its tasks be tried again.
     #[test]
-    fn recalls_count_through_all_lives_until_the_job_fails() {
-        let mut records = vec![map(0), recalled(0), end(CANCELLED), map(0), recalled(0)];
+    fn recalls_count_through_all_epochs_until_the_job_fails() {
+        let cancelled = Record::End { outcome: Outcome::Cancelled };
+        let mut records = vec![map(0), recalled(0), cancelled, map(0), recalled(0)];
         assert_eq!(maps(&records), (vec![], vec![(0, 2)]));
 
-        records.push(end(FAILED));
+        records.push(Record::End { outcome: Outcome::Failed });
         assert_eq!(maps(&records), (vec![], vec![]));
     }
 }

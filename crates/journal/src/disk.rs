@@ -21,6 +21,12 @@ pub enum DiskFault {
     Refused,
 }
 
+impl DiskFault {
+    pub(crate) fn of(error: &io::Error) -> Self {
+        if store::is_full(error) { Self::Full } else { Self::Refused }
+    }
+}
+
 /// Files by their paths.
 pub trait Disk: Debug + Send + Sync {
     /// All that is in a file.

@@ -1,13 +1,13 @@
 //! How attempts end: the words for it, in the journal and for people.
 //!
-//! Whatever tells of an attempt - the job that fails, `mapmill why`, a program that reads the
-//! journal - tells it from here, so that nobody has two words for one thing. These are twins of
-//! what the scheduler and the wire say: theirs carry errors and change with the code, these have to
-//! be read again years later.
+//! A job that fails, `mapmill why` and programs that read the journal describe an attempt from
+//! here, so that each end has one name. The types are twins of those of the scheduler and of the
+//! wire: theirs carry errors and change with the code, these are read again years later.
 
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::DiskFault;
@@ -21,7 +21,7 @@ pub enum Ending {
     /// Another attempt at its task was the first to report.
     #[serde(alias = "beaten")]
     Superseded {
-        /// Whether that had been started to race it; if not, it was started to race that.
+        /// Whether the other one is its backup; if not, this one was the backup.
         by_backup: bool,
     },
     /// It counted another number of words than the map tasks had emitted.
@@ -35,7 +35,7 @@ pub enum Ending {
     },
     /// The process that had started the worker saw it die.
     Died(Death),
-    /// The worker said so.
+    /// The worker reported a failure.
     Failed {
         /// What kind of failure.
         failure: FailureKind,
@@ -47,7 +47,7 @@ pub enum Ending {
     },
     /// The worker was told to stop, and handed the task back.
     Left,
-    /// Nothing was heard of the worker for too long.
+    /// The worker was silent for too long.
     Lost {
         /// For so long.
         silent_ms: u64,
@@ -68,21 +68,21 @@ pub enum Ending {
         /// For people.
         sentence: String,
     },
-    /// What a map task should have left for it was missing or damaged.
+    /// An intermediate that it reads was missing or damaged.
     Starved {
-        /// The map task.
+        /// The map task that wrote it.
         map: u32,
         /// For people.
         sentence: String,
     },
-    /// The worker was heard from, but the attempt stood still for too long.
+    /// The worker sent heartbeats, but the attempt made no progress for too long.
     Stuck {
         /// For so long.
         still_ms: u64,
     },
-    /// The worker was gone when it was to be told of it.
+    /// The worker disconnected before it could be assigned.
     Undelivered,
-    /// What the worker reported does not fit the task.
+    /// The worker's report does not fit the task.
     #[serde(alias = "unfit")]
     Violation,
 }
@@ -93,7 +93,7 @@ pub enum Ending {
 pub enum Death {
     /// By itself.
     Exited {
-        /// What it said.
+        /// What it returned.
         exit_code: i32,
     },
     /// By a signal.
@@ -103,8 +103,10 @@ pub enum Death {
     },
 }
 
-/// The kinds of failures that a worker reports.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+/// The kinds of failures that a worker reports, by their names on the wire.
+///
+/// A kind that is not listed needs nothing here: [`FailureKind::text`] makes do with its name.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// No space, quota or file size left.
@@ -123,7 +125,7 @@ pub enum FailureKind {
     IntermediateMissing,
     /// Another operation on a file failed.
     Io,
-    /// A path lies outside the worker's roots.
+    /// A path is outside the worker's roots.
     OutsideRoots,
     /// The worker's code gave up.
     Panicked,
@@ -131,87 +133,49 @@ pub enum FailureKind {
     StagingDamaged,
     /// The attempt had been executed before.
     StagingExists,
-    /// Another user may have put something else in the place of a file or folder of the job.
+    /// Another user may have replaced a file or folder of the job.
     Tampered,
     /// So many words were too long to be held in memory that even their list was.
     TooManyLongWords,
+    /// Of any other name.
+    #[serde(untagged)]
+    Other(String),
 }
 
-/// What became of an attempt.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fate {
-    /// It was the winner, and is.
-    Committed,
-    /// Its driver was killed, or ended, before it was over.
-    CutOff,
-    /// It did not win.
-    Ended(Ending),
-    /// It was the winner, and what it had made was gone when the driver was started again.
-    Gone,
-    /// It was the winner, until what it had made was found to be lost.
-    Recalled {
-        /// The reduce attempt that found it: `r0.a0`.
-        by: String,
-        /// What was wrong.
-        sentence: String,
-    },
-    /// It is not over.
-    Running,
-}
-
-/// One execution of a task.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AttemptStory {
-    /// In which life of the driver, from 1. Each counts its attempts anew.
-    pub life: usize,
-    /// Which attempt at its task, in that life, from 0.
-    pub number: u32,
-    /// Who executed it: `w3 (host:pid)`.
-    pub worker: String,
-    /// Since the beginning of its life, when it was given to its worker; `None` where that was not
-    /// recorded.
-    pub started: Option<Duration>,
-    /// When it was over.
-    pub ended: Option<Duration>,
-    /// How much it had read when it was last heard of, as far as that is known.
-    pub bytes: Option<u64>,
-    /// What became of it.
-    pub fate: Fate,
-}
-
-impl AttemptStory {
-    /// How long it took, if it is over.
-    pub fn took(&self) -> Option<Duration> {
-        Some(self.ended?.saturating_sub(self.started?))
+impl From<&str> for FailureKind {
+    fn from(name: &str) -> Self {
+        let kind = Self::deserialize(name.into_deserializer());
+        kind.unwrap_or_else(|_: serde::de::value::Error| Self::Other(name.to_owned()))
     }
 }
 
-impl Fate {
-    /// Why it does not count, in a word or two; `None` if it does, or still may.
-    pub fn cause(&self) -> Option<&'static str> {
-        match self {
-            Self::Committed | Self::Running => None,
-            Self::CutOff => Some("cut off with the driver"),
-            Self::Ended(ending) => Some(ending.cause()),
-            Self::Gone => Some("output gone"),
-            Self::Recalled { .. } => Some("recalled"),
-        }
-    }
-
-    /// What was wrong with the disk, if it did not win because of that.
-    pub fn disk(&self) -> Option<DiskFault> {
-        match self {
-            Self::Ended(ending) => ending.disk(),
-            Self::Committed | Self::CutOff | Self::Gone | Self::Recalled { .. } | Self::Running => {
-                None
-            }
-        }
+impl FailureKind {
+    /// In a word or two.
+    pub fn text(&self) -> String {
+        let text = match self {
+            Self::DiskFull => "disk full",
+            Self::ForeignStaging => "foreign staging folder",
+            Self::InputChanged => "input changed",
+            Self::InputMissing => "input missing",
+            Self::InputUnreadable => "input unreadable",
+            Self::IntermediateCorrupt => "intermediate damaged",
+            Self::IntermediateMissing => "intermediate missing",
+            Self::Io => "file error",
+            Self::OutsideRoots => "outside the worker's roots",
+            Self::Panicked => "worker panicked",
+            Self::StagingDamaged => "staged file damaged",
+            Self::StagingExists => "executed twice",
+            Self::Tampered => "not trusted",
+            Self::TooManyLongWords => "too many long words",
+            Self::Other(name) => return name.replace('_', " "),
+        };
+        text.to_owned()
     }
 }
 
 impl Ending {
     /// What was wrong with the disk, if that ended it.
-    fn disk(&self) -> Option<DiskFault> {
+    pub(crate) fn disk(&self) -> Option<DiskFault> {
         match self {
             Self::Failed { failure: FailureKind::DiskFull, .. } => Some(DiskFault::Full),
             Self::NotCommitted { disk, .. } | Self::Rejected { disk, .. } => *disk,
@@ -230,13 +194,13 @@ impl Ending {
     }
 
     /// In a word or two.
-    pub fn cause(&self) -> &'static str {
-        match self {
-            Self::Abandoned => "not needed any more",
+    pub fn cause(&self) -> String {
+        let cause = match self {
+            Self::Abandoned => "no longer needed",
             Self::Superseded { .. } => "superseded",
             Self::Conservation { .. } => "words lost",
             Self::Died(_) => "worker died",
-            Self::Failed { failure, .. } => failure.name(),
+            Self::Failed { failure, .. } => return failure.text(),
             Self::Left => "handed back",
             Self::Lost { .. } => "worker lost",
             Self::NotCommitted { .. } => "not committed",
@@ -245,45 +209,8 @@ impl Ending {
             Self::Stuck { .. } => "stuck",
             Self::Undelivered => "not delivered",
             Self::Violation => "protocol violation",
-        }
-    }
-}
-
-impl FailureKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::DiskFull => "disk full",
-            Self::ForeignStaging => "foreign staging folder",
-            Self::InputChanged => "input changed",
-            Self::InputMissing => "input missing",
-            Self::InputUnreadable => "input unreadable",
-            Self::IntermediateCorrupt => "intermediate damaged",
-            Self::IntermediateMissing => "intermediate missing",
-            Self::Io => "file error",
-            Self::OutsideRoots => "outside the worker's roots",
-            Self::Panicked => "worker panicked",
-            Self::StagingDamaged => "staged file damaged",
-            Self::StagingExists => "executed twice",
-            Self::Tampered => "not trusted",
-            Self::TooManyLongWords => "too many long words",
-        }
-    }
-}
-
-impl fmt::Display for Fate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Committed => f.write_str("committed: this is the one that counts"),
-            Self::CutOff => f.write_str("cut off: its driver ended before it did"),
-            Self::Ended(ending) => ending.fmt(f),
-            Self::Gone => f.write_str(
-                "committed, but what it had made was gone when the driver was started again",
-            ),
-            Self::Recalled { by, sentence } => {
-                write!(f, "committed, and recalled when {by} found: {sentence}")
-            }
-            Self::Running => f.write_str("still running"),
-        }
+        };
+        cause.to_owned()
     }
 }
 
@@ -291,38 +218,34 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
         match self {
-            Self::Abandoned => f.write_str("not needed any more: the job ended first"),
+            Self::Abandoned => f.write_str("no longer needed: the job ended first"),
             Self::Superseded { by_backup: true } => f.write_str("superseded by its backup"),
             Self::Superseded { by_backup: false } => {
-                f.write_str("superseded by the attempt it was to race")
+                f.write_str("superseded by the attempt that it was the backup of")
             }
-            &Self::Conservation { bucket, emitted, counted } => {
-                write!(
-                    f,
-                    "the map tasks emitted {emitted} words into bucket {bucket}, the reduce task \
+            Self::Conservation { bucket, emitted, counted } => write!(
+                f,
+                "the map tasks emitted {emitted} words into bucket {bucket}, the reduce task \
                  counted {counted}; a defect, or damaged memory: the output is not published"
-                )
-            }
+            ),
             Self::Died(death) => write!(f, "the worker process died: {death}"),
             Self::Failed { sentence, .. }
             | Self::NotCommitted { sentence, .. }
             | Self::Rejected { sentence, .. } => f.write_str(sentence),
             Self::Left => f.write_str("handed back: the worker was told to stop"),
             Self::Lost { silent_ms } => {
-                write!(f, "lost: nothing was heard of the worker for {:.1} s", seconds(*silent_ms))
+                write!(f, "lost: the worker was silent for {:.1} s", seconds(*silent_ms))
             }
             Self::Starved { map, sentence } => write!(f, "{sentence}; m{map} runs again first"),
             Self::Stuck { still_ms } => write!(
                 f,
-                "stuck: the worker was heard of, but the attempt made no progress for {:.1} s",
+                "stuck: heartbeats arrived, but the attempt made no progress for {:.1} s",
                 seconds(*still_ms)
             ),
-            Self::Undelivered => {
-                f.write_str("not delivered: the worker was gone when it was to be told")
-            }
-            Self::Violation => {
-                f.write_str("the worker reported something else than the task asks for")
-            }
+            Self::Undelivered => f.write_str(
+                "not delivered: the worker disconnected before the attempt could be assigned",
+            ),
+            Self::Violation => f.write_str("the worker's report does not fit its task"),
         }
     }
 }
@@ -357,4 +280,25 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         (25, "SIGXFSZ"),
     ];
     NAMES.iter().find(|(number, _)| *number == signal).map(|&(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_kept_by_their_names_on_the_wire_known_or_not() {
+        for (name, kind, text) in [
+            ("disk_full", FailureKind::DiskFull, "disk full"),
+            ("io", FailureKind::Io, "file error"),
+            ("clock_stopped", FailureKind::Other("clock_stopped".to_owned()), "clock stopped"),
+        ] {
+            assert_eq!(FailureKind::from(name), kind);
+            assert_eq!(kind.text(), text);
+            let ending = Ending::Failed { failure: kind, path: None, sentence: "no".to_owned() };
+            let json = format!(r#"{{"outcome":"failed","failure":"{name}","sentence":"no"}}"#);
+            assert_eq!(serde_json::to_string(&ending).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Ending>(&json).unwrap(), ending);
+        }
+    }
 }

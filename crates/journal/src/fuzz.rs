@@ -1,31 +1,32 @@
-//! What the fuzz target `journal` checks: whatever a journal holds, what is read of it is a part
-//! of what was written. Compiled for it and for tests only.
+//! What the fuzz target `journal` checks: what is read of a journal is a part of what was written.
+//! Compiled for it and for tests only.
 //!
-//! Guessing a checksum is not what fuzzing is for. So `data` is read twice: as it is, and with a
-//! checksum put around each of its lines. The checksums themselves stay as they are.
+//! Fuzzing does not guess checksums. So `data` is read twice: as it is, and with a checksum put
+//! around each of its lines. The checksums themselves stay as they are.
 
 use std::io::Write;
 
 use store::Digest;
 
-use crate::commits::{commits, last_epoch};
-use crate::log::{Recorded, parse, write_record};
+use crate::commits::Commits;
+use crate::lines::{encode, parse};
+use crate::log::Recorded;
 use crate::record::Record;
 use crate::validate::validate;
 
 /// Reads `data` as a journal, as it is and with each line as a record; tears it, damages it, and
-/// goes on behind it.
+/// appends to it.
 ///
 /// # Panics
 ///
-/// When something is read that was not written, or nobody can go on.
+/// When something is read that was not written, or nothing can be appended.
 pub fn check(data: &[u8]) {
     look_at(data);
     let sealed = sealed(data);
     look_at(&sealed);
-    if let Ok(history) = parse(&sealed) {
-        damage(&history.records);
-        assert_valid(&history.records);
+    if let Ok(recorded) = parse(&sealed) {
+        damage(&recorded.records);
+        assert_resumable(&recorded);
     }
 }
 
@@ -54,16 +55,16 @@ fn look_at(bytes: &[u8]) {
     let length = |lines: &[&[u8]]| lines.iter().map(|line| line.len()).sum::<usize>();
     let whole = parse(bytes);
     match &whole {
-        Ok(history) => {
-            assert!(lines.len() - history.records.len() <= 1, "more than a torn line is left out");
-            let length = length(&lines[..history.records.len()]);
-            assert_eq!(history.whole_bytes, length as u64);
-            go_on(&bytes[..length], &history.records);
+        Ok(recorded) => {
+            assert!(lines.len() - recorded.records.len() <= 1, "more than a torn line is left out");
+            let length = length(&lines[..recorded.records.len()]);
+            assert_eq!(recorded.end, length as u64);
+            append(&bytes[..length], &recorded.records);
         }
         Err(number) => {
             assert!((1..lines.len()).contains(number), "line {number} is not before the last");
             let before = parse(&bytes[..length(&lines[..number - 1])]);
-            assert_eq!(before.map(|history| history.records.len()), Ok(number - 1));
+            assert_eq!(before.map(|recorded| recorded.records.len()), Ok(number - 1));
             let alone = parse(lines[number - 1]);
             assert_eq!(alone, Ok(Recorded::default()), "line {number} is not damaged");
         }
@@ -78,22 +79,18 @@ fn look_at(bytes: &[u8]) {
 }
 
 /// What is appended behind the last whole line is read with what was there.
-fn go_on(whole: &[u8], records: &[Record]) {
+fn append(whole: &[u8], records: &[Record]) {
     let resume = Record::Resume { epoch: 2, build: String::new(), started_unix_seconds: 0 };
-    let mut lines = whole.to_vec();
-    write_record(&mut lines, &resume);
+    let lines = [whole, &encode(std::slice::from_ref(&resume))].concat();
     let expected = [records, &[resume]].concat();
-    assert_eq!(parse(&lines).map(|history| history.records), Ok(expected));
+    assert_eq!(parse(&lines).map(|recorded| recorded.records), Ok(expected));
 }
 
 /// What is read is written as it is read again; with any bit of it flipped, it is refused, or left
 /// out at the end: one line, or two that have lost the line feed between them.
 fn damage(records: &[Record]) {
-    let mut lines = Vec::new();
-    for record in records {
-        write_record(&mut lines, record);
-    }
-    assert_eq!(parse(&lines).map(|history| history.records).as_deref(), Ok(records));
+    let mut lines = encode(records);
+    assert_eq!(parse(&lines).map(|recorded| recorded.records).as_deref(), Ok(records));
     let bit = somewhere(&lines, 8 * lines.len());
     if let Some(byte) = lines.get_mut(bit / 8) {
         *byte ^= 1 << (bit % 8);
@@ -103,19 +100,19 @@ fn damage(records: &[Record]) {
 
 fn look_at_damaged(lines: &[u8], written: &[Record]) {
     match parse(lines) {
-        Ok(history) => {
-            assert!(written.starts_with(&history.records), "something else was written");
-            assert!((1..=2).contains(&(written.len() - history.records.len())));
+        Ok(recorded) => {
+            assert!(written.starts_with(&recorded.records), "something else was written");
+            assert!((1..=2).contains(&(written.len() - recorded.records.len())));
         }
         Err(number) => assert!((1..written.len()).contains(&number), "line {number}"),
     }
 }
 
-/// Whatever is valid leaves room for another life, and its commits can be read.
-fn assert_valid(records: &[Record]) {
-    if validate(records).is_ok() {
-        assert!(last_epoch(records) < u64::MAX, "no later life of a driver has a number");
-        commits(records);
+/// Valid records leave room for another epoch, and their commits can be read.
+fn assert_resumable(recorded: &Recorded) {
+    if validate(&recorded.records).is_ok() {
+        assert!(recorded.last_epoch() < u64::MAX, "no later epoch has a number");
+        Commits::of(&recorded.records);
     }
 }
 
@@ -129,13 +126,13 @@ fn somewhere(bytes: &[u8], below: usize) -> usize {
 mod replay;
 
 #[test]
-fn every_cut_and_every_flipped_bit_costs_the_last_records_or_is_told() {
+fn every_cut_and_every_flipped_bit_costs_the_last_records_or_is_reported() {
     let lines = sealed(include_bytes!("../../../fuzz/seeds/journal/records"));
     let Recorded { records, .. } = parse(&lines).expect("the seed is whole");
     for cut in 0..lines.len() {
         look_at(&lines[..cut]);
         let whole = lines[..cut].iter().filter(|&&byte| byte == b'\n').count();
-        assert_eq!(parse(&lines[..cut]).map(|history| history.records.len()), Ok(whole));
+        assert_eq!(parse(&lines[..cut]).map(|recorded| recorded.records.len()), Ok(whole));
     }
     for bit in 0..8 * lines.len() {
         let mut lines = lines.clone();

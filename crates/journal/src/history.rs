@@ -1,21 +1,24 @@
 //! The history of a job, read from its journal: while it runs, and afterwards.
 //!
-//! What recovery asks of a journal is what is committed; here it is what happened. The two read the
-//! same records and share nothing else: whatever is told here decides nothing.
+//! Recovery asks a journal what is committed; a history is what happened. Both read the same
+//! records and share nothing else: nothing is decided by a history.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use store::{FolderLock, Input, Modified, layout};
+use store::{FolderLock, Input, Modified};
 
-use crate::ending::{AttemptStory, Fate};
-use crate::log::{self, JournalError};
+use crate::disk::DiskFault;
+use crate::ending::Ending;
+use crate::file_log::FileLog;
+use crate::log::{JournalError, Log};
 use crate::plan::Plan;
-use crate::record::{CANCELLED, DONE, FAILED, Phase, Record, Span, TaskId, unescape};
+use crate::record::{Outcome, Phase, Record, Span, TaskId, unescape};
 
-/// What a journal tells.
+/// What happened to a job.
 #[derive(Clone, Debug)]
 pub struct History {
     /// Its id.
@@ -24,71 +27,174 @@ pub struct History {
     pub build: String,
     /// How it stands.
     pub state: State,
-    /// Every life of a driver of it, in order. At least one.
-    pub lives: Vec<Life>,
+    /// One for each driver that ran it, in order. At least one.
+    pub epochs: Vec<Epoch>,
     plan: Plan,
     reduce_tasks: u32,
-    attempts: BTreeMap<TaskId, Vec<AttemptStory>>,
+    attempts: BTreeMap<TaskId, Vec<AttemptHistory>>,
     /// Sizes of the bucket files of each map task, as it was last committed.
-    left: BTreeMap<u32, Vec<u64>>,
+    bucket_bytes: BTreeMap<u32, Vec<u64>>,
 }
 
-/// One life of a driver.
+/// One driver runs the job, from its start to its end.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Life {
+pub struct Epoch {
     /// The number that its attempts carry in their names.
-    pub epoch: u64,
+    pub number: u64,
     /// Seconds since 1970.
     pub began_unix_seconds: u64,
     /// Until something was last recorded.
     pub lasted: Duration,
-    /// How it ended, if it could say so.
+    /// How it ended, if the driver could record that.
     pub ended: Option<State>,
 }
 
-/// How a job, or a life of its driver, stands.
+/// How a job, or one epoch of it, stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
-    /// The user ended it, or nobody worked for it. It can be gone on with.
+    /// The user ended it, or no worker came. It can be resumed.
     Cancelled,
-    /// Its driver was killed. It can be gone on with.
+    /// Its driver was killed. It can be resumed.
     CutOff,
     /// Every task is committed.
     Done,
     /// A task could not be done. It can be tried again.
     Failed,
-    /// A driver is at it.
+    /// A driver runs it.
     Running,
 }
 
-/// There is no history that could be told.
+impl State {
+    fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Cancelled => Some(Self::Cancelled),
+            Outcome::Done => Some(Self::Done),
+            Outcome::Failed => Some(Self::Failed),
+            Outcome::Unknown => None,
+        }
+    }
+}
+
+/// One execution of a task.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AttemptHistory {
+    /// Which of the job's epochs, counted from 1. Each numbers its attempts from 0.
+    pub epoch: usize,
+    /// Which attempt at its task, in that epoch.
+    pub number: u32,
+    /// The worker that executed it: `w3 (host:pid)`.
+    pub worker: String,
+    /// When it was assigned, since the beginning of its epoch; `None` where that was not recorded.
+    pub started: Option<Duration>,
+    /// When it was over.
+    pub ended: Option<Duration>,
+    /// How much it had read at its last heartbeat, if that is known.
+    pub bytes: Option<u64>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl AttemptHistory {
+    /// How long it took, if it is over.
+    pub fn took(&self) -> Option<Duration> {
+        Some(self.ended?.saturating_sub(self.started?))
+    }
+
+    fn set_span(&mut self, span: Span) {
+        self.started = Some(Duration::from_millis(span.started_ms));
+        self.ended = Some(Duration::from_millis(span.ended_ms));
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It won, and its files count.
+    Committed,
+    /// Its driver was killed, or ended, before it was over.
+    CutOff,
+    /// It did not win.
+    Ended(Ending),
+    /// It won, and its files were gone when the job was resumed.
+    Gone,
+    /// It won, until its files were found to be lost.
+    Recalled {
+        /// The reduce attempt that found it: `r0.a0`.
+        by: String,
+        /// What was wrong.
+        sentence: String,
+    },
+    /// It is not over.
+    Running,
+}
+
+impl Fate {
+    /// Why it does not count, in a word or two; `None` if it does, or still may.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Committed | Self::Running => None,
+            Self::CutOff => Some("cut off with the driver".to_owned()),
+            Self::Ended(ending) => Some(ending.cause()),
+            Self::Gone => Some("output gone".to_owned()),
+            Self::Recalled { .. } => Some("recalled".to_owned()),
+        }
+    }
+
+    /// What was wrong with the disk, if it did not win because of that.
+    pub fn disk(&self) -> Option<DiskFault> {
+        match self {
+            Self::Ended(ending) => ending.disk(),
+            Self::Committed | Self::CutOff | Self::Gone | Self::Recalled { .. } | Self::Running => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Committed => f.write_str("committed: this is the one that counts"),
+            Self::CutOff => f.write_str("cut off: its driver ended before it did"),
+            Self::Ended(ending) => ending.fmt(f),
+            Self::Gone => {
+                f.write_str("committed, but its files were gone when the job was resumed")
+            }
+            Self::Recalled { by, sentence } => {
+                write!(f, "committed, and recalled when {by} found: {sentence}")
+            }
+            Self::Running => f.write_str("still running"),
+        }
+    }
+}
+
+/// There is no history.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The journal cannot be read.
-    #[error("cannot tell what happened")]
+    #[error("cannot read the history of the job")]
     Journal(#[source] JournalError),
     /// There is no journal.
-    #[error("{} holds no journal of a job; name the folder given to --files", path.display())]
+    #[error("{} holds no journal of a job", path.display())]
     NoJob {
         /// The folder.
         path: PathBuf,
     },
 }
 
-/// The history of the job in `files`. A driver may be writing at it.
+/// The history of the job in `files`. A driver may be running it.
 ///
 /// # Errors
 ///
 /// When there is no journal, or it cannot be read.
 pub fn history(files: &Path) -> Result<History, HistoryError> {
-    let path = files.join(layout::journal().as_str());
-    // Asked first: a job that ends in between has said so in its journal.
-    let driven = FolderLock::is_held(files);
-    let read = || log::read(&path);
-    // A driver that cuts off what did not fit may do so between two looks of ours: once more then.
-    let records = read().or_else(|_| read()).or_else(|_| read());
-    let records = records.map_err(HistoryError::Journal)?.records;
-    History::of(&records, driven).ok_or_else(|| HistoryError::NoJob { path: files.to_owned() })
+    let log = FileLog::in_folder(files);
+    // Asked first: a job that ends in between has recorded its end.
+    let is_driven = FolderLock::is_held(files);
+    // A driver that cuts off what did not fit may do so between two reads of ours: then once more.
+    let recorded = log.read().or_else(|_| log.read()).or_else(|_| log.read());
+    let records = recorded.map_err(HistoryError::Journal)?.records;
+    History::of(&records, is_driven).ok_or_else(|| HistoryError::NoJob { path: files.to_owned() })
 }
 
 impl History {
@@ -133,7 +239,7 @@ impl History {
     }
 
     /// Every attempt at a task, in order.
-    pub fn attempts(&self, task: TaskId) -> &[AttemptStory] {
+    pub fn attempts(&self, task: TaskId) -> &[AttemptHistory] {
         self.attempts.get(&task).map_or(&[], Vec::as_slice)
     }
 
@@ -143,16 +249,16 @@ impl History {
     }
 
     /// Every task that was attempted, with its attempts.
-    pub fn attempted(&self, phase: Phase) -> impl Iterator<Item = (TaskId, &[AttemptStory])> {
+    pub fn attempted(&self, phase: Phase) -> impl Iterator<Item = (TaskId, &[AttemptHistory])> {
         let of_phase = move |(task, attempts): (&TaskId, _)| {
             (task.phase == phase).then_some((*task, Vec::as_slice(attempts)))
         };
         self.attempts.iter().filter_map(of_phase)
     }
 
-    /// What `records` tell; nothing if they do not begin a job. `driven` says that a driver is at
-    /// work in their folder.
-    fn of(records: &[Record], driven: bool) -> Option<Self> {
+    /// From `records`; `None` if they do not begin a job. `is_driven` says that a driver is at work
+    /// in their folder.
+    fn of(records: &[Record], is_driven: bool) -> Option<Self> {
         let Some(Record::Begin { job, build, map_tasks, reduce_tasks, .. }) = records.first()
         else {
             return None;
@@ -178,19 +284,19 @@ impl History {
             job: job.clone(),
             build: build.clone(),
             state: State::Running,
-            lives: Vec::new(),
+            epochs: Vec::new(),
             plan: Plan::new(inputs, map_tasks),
             reduce_tasks: *reduce_tasks,
             attempts: BTreeMap::new(),
-            left: BTreeMap::new(),
+            bucket_bytes: BTreeMap::new(),
         };
         for record in records {
             history.add(record);
         }
-        let last = history.lives.last()?;
+        let last = history.epochs.last()?;
         history.state = match last.ended {
             Some(state) => state,
-            None if driven => State::Running,
+            None if is_driven => State::Running,
             None => State::CutOff,
         };
         if history.state != State::Running {
@@ -204,8 +310,8 @@ impl History {
             Record::Begin { epoch, started_unix_seconds, .. }
             | Record::Resume { epoch, started_unix_seconds, .. } => {
                 self.cut_off();
-                self.lives.push(Life {
-                    epoch: *epoch,
+                self.epochs.push(Epoch {
+                    number: *epoch,
                     began_unix_seconds: *started_unix_seconds,
                     lasted: Duration::ZERO,
                     ended: None,
@@ -215,81 +321,63 @@ impl History {
             Record::Map { task, attempt, worker, span, buckets, .. } => {
                 let id = TaskId::map(*task);
                 let bytes = self.share_bytes(*task);
-                self.left.insert(*task, buckets.iter().map(|&(bytes, ..)| bytes).collect());
+                let sizes = buckets.iter().map(|made| made.digest.bytes).collect();
+                self.bucket_bytes.insert(*task, sizes);
                 self.commit(id, *attempt, worker, *span, bytes);
             }
             Record::Reduce { task, attempt, worker, span, .. } => {
-                let bucket = |left: &Vec<u64>| left.get(*task as usize).copied();
-                let bytes = self.left.values().filter_map(bucket).sum();
+                let bucket = |sizes: &Vec<u64>| sizes.get(*task as usize).copied();
+                let bytes = self.bucket_bytes.values().filter_map(bucket).sum();
                 self.commit(TaskId::reduce(*task), *attempt, worker, *span, bytes);
             }
             Record::Started { phase, task, attempt, worker, at_ms } => {
                 let started = Duration::from_millis(*at_ms);
                 self.lasted(started);
                 let id = TaskId { phase: *phase, index: *task };
-                let story = self.attempt(id, *attempt, worker);
-                story.started = Some(started);
+                self.attempt(id, *attempt, worker).started = Some(started);
             }
             Record::Ended { phase, task, attempt, worker, span, bytes, ending } => {
                 let id = TaskId { phase: *phase, index: *task };
-                self.end(id, *attempt, worker, *span, *bytes, Fate::Ended(ending.clone()));
+                let attempt = self.attempt(id, *attempt, worker);
+                attempt.set_span(*span);
+                attempt.bytes = *bytes;
+                attempt.fate = Fate::Ended(ending.clone());
+                self.lasted(Duration::from_millis(span.ended_ms));
             }
             Record::Recalled { map, reduce, attempt, sentence } => {
                 let by = format!("{}.a{attempt}", TaskId::reduce(*reduce));
                 let fate = Fate::Recalled { by, sentence: sentence.clone() };
-                self.supersede(TaskId::map(*map), &fate);
+                self.discount(TaskId::map(*map), &fate);
             }
             Record::End { outcome } => {
-                let states =
-                    [(CANCELLED, State::Cancelled), (DONE, State::Done), (FAILED, State::Failed)];
-                let state = states.into_iter().find(|(name, _)| name == outcome);
-                if let Some(life) = self.lives.last_mut() {
-                    life.ended = state.map(|(_, state)| state);
+                if let Some(epoch) = self.epochs.last_mut() {
+                    epoch.ended = State::of(*outcome);
                 }
             }
         }
     }
 
     fn commit(&mut self, task: TaskId, number: u32, worker: &str, span: Option<Span>, bytes: u64) {
-        // Whoever committed before without being recalled has left nothing that could be found.
-        self.supersede(task, &Fate::Gone);
-        match span {
-            Some(span) => self.end(task, number, worker, span, Some(bytes), Fate::Committed),
-            None => {
-                let story = self.attempt(task, number, worker);
-                story.bytes = Some(bytes);
-                story.fate = Fate::Committed;
-            }
+        // An attempt that committed before, and was not recalled, had left no files to be found.
+        self.discount(task, &Fate::Gone);
+        let attempt = self.attempt(task, number, worker);
+        attempt.bytes = Some(bytes);
+        attempt.fate = Fate::Committed;
+        if let Some(span) = span {
+            attempt.set_span(span);
+            self.lasted(Duration::from_millis(span.ended_ms));
         }
     }
 
-    fn end(
-        &mut self,
-        task: TaskId,
-        number: u32,
-        worker: &str,
-        span: Span,
-        bytes: Option<u64>,
-        fate: Fate,
-    ) {
-        let ended = Duration::from_millis(span.ended_ms);
-        self.lasted(ended);
-        let story = self.attempt(task, number, worker);
-        story.started = Some(Duration::from_millis(span.started_ms));
-        story.ended = Some(ended);
-        story.bytes = bytes;
-        story.fate = fate;
-    }
-
-    /// The attempt of the present life; a new one if it was not heard of before.
-    fn attempt(&mut self, task: TaskId, number: u32, worker: &str) -> &mut AttemptStory {
-        let life = self.lives.len();
+    /// The attempt of this epoch; a new one if it was not recorded before.
+    fn attempt(&mut self, task: TaskId, number: u32, worker: &str) -> &mut AttemptHistory {
+        let epoch = self.epochs.len();
         let attempts = self.attempts.entry(task).or_default();
         let known =
-            attempts.iter().rposition(|attempt| attempt.life == life && attempt.number == number);
+            attempts.iter().rposition(|attempt| attempt.epoch == epoch && attempt.number == number);
         let index = known.unwrap_or_else(|| {
-            attempts.push(AttemptStory {
-                life,
+            attempts.push(AttemptHistory {
+                epoch,
                 number,
                 worker: worker.to_owned(),
                 started: None,
@@ -302,8 +390,8 @@ impl History {
         &mut attempts[index]
     }
 
-    /// Whoever committed `task` does not count any more.
-    fn supersede(&mut self, task: TaskId, fate: &Fate) {
+    /// The attempt that committed `task` does not count any more.
+    fn discount(&mut self, task: TaskId, fate: &Fate) {
         for attempt in self.attempts.entry(task).or_default() {
             if attempt.fate == Fate::Committed {
                 attempt.fate = fate.clone();
@@ -311,7 +399,7 @@ impl History {
         }
     }
 
-    /// The present life is over: what was running is not any more.
+    /// This epoch is over: what was running is not any more.
     fn cut_off(&mut self) {
         for attempt in self.attempts.values_mut().flatten() {
             if attempt.fate == Fate::Running {
@@ -321,8 +409,8 @@ impl History {
     }
 
     fn lasted(&mut self, until: Duration) {
-        if let Some(life) = self.lives.last_mut() {
-            life.lasted = life.lasted.max(until);
+        if let Some(epoch) = self.epochs.last_mut() {
+            epoch.lasted = epoch.lasted.max(until);
         }
     }
 }

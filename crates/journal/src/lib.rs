@@ -1,41 +1,47 @@
-//! Remembers: the records of a job, written and read back. A task is committed when, and only when,
-//! its record is here.
+//! Remembers: the records of a job, written and read back.
 //!
-//! One record a line: `{"crc32":"9f0c21aa","record":{...}}`, where the checksum is taken over the
-//! record's own bytes as they stand in the line. Records are appended and synced before anyone is
-//! told of them, and the folder is synced when the journal is created, so that neither a crash nor
-//! a power failure takes back what was said.
+//! A task is committed when, and only when, its [`Record`] is durable in the [`Log`]. Records are
+//! appended before any process hears of a commit, so that neither a crash nor a power failure makes
+//! an answer untrue.
 //!
-//! Between the commits stands the story of every attempt: [`Record::Started`], [`Record::Ended`]
-//! and [`Record::Recalled`]. These are *notes*: nobody is told anything because of them, so they
-//! are appended without a sync of their own, the next commit's sync is theirs as well, and where
-//! there is no room for one the job goes on without it. A power failure may take back the latest.
-//! Whatever is said "since the life began" counts from the last [`Record::Begin`] or
-//! [`Record::Resume`] before it.
+//! Between the commits are *notes* on every attempt: [`Record::Started`], [`Record::Ended`] and
+//! [`Record::Recalled`]. No answer depends on them, so they have no sync of their own; the next
+//! commit's sync is theirs as well, and a note that finds no room is left out. A power failure may
+//! cost the latest.
 //!
-//! A new job begins with a new journal, put in place of the old one in one step. A job that was cut
-//! off goes on in a copy of the journal it has, put in place in the same way. Either way the epoch
-//! of this life is above all earlier ones, and on disk before the first task is handed out: no two
-//! attempts in a folder's history share a name.
+//! An *epoch* is one driver's run of the job; it begins with [`Record::Begin`] or
+//! [`Record::Resume`]. Its number is above all earlier ones, and durable before the first task is
+//! assigned: no two attempts in the history of a folder share a name. Times count from the
+//! beginning of their epoch.
+//!
+//! What a job is, and what happened to it, can be read without a driver: its [`Plan`], its
+//! [`Commits`], its [`History`], and whether its files are as recorded ([`verify`]).
+//!
+//! Deliberately absent: decisions. The scheduler and the wire have types of their own for tasks,
+//! attempts and failures; the driver converts them.
 
 mod commits;
 mod disk;
 mod ending;
+mod file_log;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
 mod history;
+mod lines;
 mod log;
 mod plan;
 mod record;
 mod validate;
 mod verify;
 
-pub use commits::{MapCommit, Recovered, ReduceCommit, commits, last_epoch};
+pub use commits::{Commits, MapCommit, ReduceCommit};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
-pub use ending::{AttemptStory, Death, Ending, FailureKind, Fate};
-pub use history::{History, HistoryError, Life, State, history};
-pub use log::{Journal, JournalError, Recorded, read, read_job, read_job_on};
+pub use ending::{Death, Ending, FailureKind};
+pub use file_log::FileLog;
+pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, State, history};
+pub use lines::{encode, parse};
+pub use log::{JournalError, Log, Opening, Recorded};
 pub use plan::{Plan, PlannedSplit};
-pub use record::{CANCELLED, DONE, FAILED, Phase, Record, Span, TaskId, escape};
+pub use record::{BucketMade, Outcome, Phase, Record, Span, TaskId, Winner, WordRule, escape};
 pub use validate::validate;
 pub use verify::{Finding, Verified, VerifyError, verify};

@@ -1,4 +1,4 @@
-//! The inputs, laid end to end, cut into equal shares.
+//! The inputs of a job, laid end to end, cut into equal shares.
 //!
 //! A plan is made once, before anything starts, and never changes: which bytes a map task reads,
 //! and what size and modification time every file has, are fixed here, so that a second attempt
@@ -72,8 +72,7 @@ impl Plan {
     /// What `task` reads, in order.
     pub fn splits(&self, task: u32) -> impl Iterator<Item = PlannedSplit<'_>> {
         let (from, to) = (self.cut(task), self.cut(task + 1));
-        // The last input that begins at or before `from`; those of no bytes in front of it are
-        // passed over.
+        // The last input that begins at or before `from`; empty ones in front of it are skipped.
         let first = self.offsets.partition_point(|&offset| offset <= from).saturating_sub(1);
         let inputs = self.inputs.iter().zip(&self.offsets).skip(first);
         inputs.take_while(move |&(_, &offset)| offset < to).filter_map(move |(input, &offset)| {
@@ -86,7 +85,7 @@ impl Plan {
     /// Where task `task` begins in the inputs laid end to end: `total * task / N`, rounded down.
     fn cut(&self, task: u32) -> u64 {
         let cut = u128::from(self.bytes()) * u128::from(task) / u128::from(self.map_tasks.get());
-        u64::try_from(cut).expect("a cut lies within the total, which is a u64")
+        u64::try_from(cut).expect("a cut is within the total, which is a u64")
     }
 
     /// What a task was to do, for people.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use store::Digest;
 
+use crate::commits::{MapCommit, ReduceCommit};
 use crate::ending::Ending;
 
 /// One line of the journal.
@@ -16,7 +17,7 @@ use crate::ending::Ending;
 pub enum Record {
     /// A job begins. Always the first record.
     Begin {
-        /// Grows with every life of a driver in this folder, from 1.
+        /// Grows with every driver that runs a job in this folder, from 1.
         epoch: u64,
         /// Chosen at random for this job.
         job: String,
@@ -28,8 +29,8 @@ pub enum Record {
         map_tasks: u32,
         /// `M`.
         reduce_tasks: u32,
-        /// The rule that says what a word is.
-        words: String,
+        /// What a word is.
+        words: WordRule,
         /// Whether case is ignored.
         ignore_case: bool,
     },
@@ -50,13 +51,13 @@ pub enum Record {
         task: u32,
         /// The number of the attempt that won.
         attempt: u32,
-        /// Who executed it.
+        /// The worker that executed it.
         worker: String,
         /// When; older journals do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         span: Option<Span>,
-        /// Length, checksum and number of words of each bucket file.
-        buckets: Vec<(u64, u32, u64)>,
+        /// The file of each bucket, by index.
+        buckets: Vec<BucketMade>,
         /// Bytes that were not UTF-8.
         invalid_bytes: u64,
     },
@@ -66,7 +67,7 @@ pub enum Record {
         task: u32,
         /// The number of the attempt that won.
         attempt: u32,
-        /// Who executed it.
+        /// The worker that executed it.
         worker: String,
         /// When; older journals do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,7 @@ pub enum Record {
         /// Its lines.
         distinct_words: u64,
     },
-    /// Another life of a driver goes on with the job.
+    /// Another driver resumes the job.
     Resume {
         /// Above all earlier ones.
         epoch: u64,
@@ -89,22 +90,22 @@ pub enum Record {
         /// Seconds since 1970, for people.
         started_unix_seconds: u64,
     },
-    /// This life is over. Nothing follows a job that is done; the others may be resumed.
+    /// This epoch is over. Nothing follows a job that is done; the others may be resumed.
     End {
-        /// [`DONE`], [`FAILED`] or [`CANCELLED`].
-        outcome: String,
+        /// How the job ended.
+        outcome: Outcome,
     },
-    /// A note: an attempt is given to a worker.
+    /// A note: an attempt was assigned to a worker.
     Started {
         /// Whether it maps or reduces.
         phase: Phase,
         /// The task's index.
         task: u32,
-        /// The attempt's number, in this life.
+        /// The attempt's number, in this epoch.
         attempt: u32,
-        /// Who executes it.
+        /// The worker that executes it.
         worker: String,
-        /// Milliseconds since this life began.
+        /// Milliseconds since this epoch began.
         at_ms: u64,
     },
     /// A note: an attempt is over that did not commit.
@@ -113,29 +114,90 @@ pub enum Record {
         phase: Phase,
         /// The task's index.
         task: u32,
-        /// The attempt's number, in this life.
+        /// The attempt's number, in this epoch.
         attempt: u32,
-        /// Who executed it.
+        /// The worker that executed it.
         worker: String,
         /// When.
         span: Span,
-        /// How much it had read when the worker was last heard of, if it said so.
+        /// How much it had read at its last heartbeat, if there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes: Option<u64>,
         /// Why.
         ending: Ending,
     },
-    /// A note: what a committed map task made is lost. It is not committed any more.
+    /// A note: an intermediate of a committed map task is lost. The task is not committed any more.
     Recalled {
         /// The map task's index.
         map: u32,
         /// The reduce task that found it.
         reduce: u32,
-        /// The number of its attempt, in this life.
+        /// The number of its attempt, in this epoch.
         attempt: u32,
         /// What was wrong, for people.
         sentence: String,
     },
+}
+
+/// What a word is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WordRule {
+    /// A run of letters.
+    Letters,
+    /// A run of anything but white space.
+    Whitespace,
+    /// A rule that this version does not have.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a job ended, as far as one driver ran it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The user ended it, or no worker came.
+    Cancelled,
+    /// Every task is committed.
+    Done,
+    /// A task could not be done.
+    Failed,
+    /// In a way that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "cancelled",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// One bucket file of a map task.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "(u64, u32, u64)", into = "(u64, u32, u64)")]
+pub struct BucketMade {
+    /// Its length and checksum.
+    pub digest: Digest,
+    /// Its words.
+    pub words: u64,
+}
+
+impl From<(u64, u32, u64)> for BucketMade {
+    fn from((bytes, crc32, words): (u64, u32, u64)) -> Self {
+        Self { digest: Digest { bytes, crc32 }, words }
+    }
+}
+
+impl From<BucketMade> for (u64, u32, u64) {
+    fn from(made: BucketMade) -> Self {
+        (made.digest.bytes, made.digest.crc32, made.words)
+    }
 }
 
 /// Map or reduce, as it is written.
@@ -188,18 +250,44 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// From when to when an attempt ran, counted from the beginning of the driver's life. That is the
-/// driver's clock: it stands still while the process does. One that committed ended with its
-/// report.
+/// From when to when an attempt ran, counted from the beginning of its epoch by the driver's clock,
+/// which stands still while the process is stopped. One that committed ended with its report.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Span {
-    /// Milliseconds until it was given to its worker.
+    /// Milliseconds until it was assigned to its worker.
     pub started_ms: u64,
     /// Milliseconds until it was over.
     pub ended_ms: u64,
 }
 
+/// The attempt whose output counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Winner {
+    /// The index of its task.
+    pub task: u32,
+    /// Its number.
+    pub attempt: u32,
+    /// The worker that executed it.
+    pub worker: String,
+    /// When.
+    pub span: Option<Span>,
+}
+
 impl Record {
+    /// `winner` commits its map task.
+    pub fn map(winner: Winner, commit: MapCommit) -> Self {
+        let Winner { task, attempt, worker, span } = winner;
+        let MapCommit { buckets, invalid_bytes } = commit;
+        Self::Map { task, attempt, worker, span, buckets, invalid_bytes }
+    }
+
+    /// `winner` commits its reduce task.
+    pub fn reduce(winner: Winner, commit: ReduceCommit) -> Self {
+        let Winner { task, attempt, worker, span } = winner;
+        let ReduceCommit { output: Digest { bytes, crc32 }, words, distinct_words } = commit;
+        Self::Reduce { task, attempt, worker, span, bytes, crc32, words, distinct_words }
+    }
+
     /// As the journal spells it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -214,30 +302,7 @@ impl Record {
             Self::Started { .. } => "started",
         }
     }
-
-    /// The record of a map task's commit.
-    pub fn map(
-        task: u32,
-        attempt: u32,
-        worker: &str,
-        span: Option<Span>,
-        buckets: &[(Digest, u64)],
-        invalid_bytes: u64,
-    ) -> Self {
-        let buckets =
-            buckets.iter().map(|(digest, words)| (digest.bytes, digest.crc32, *words)).collect();
-        Self::Map { task, attempt, worker: worker.to_owned(), span, buckets, invalid_bytes }
-    }
 }
-
-/// How a job ended that nothing is left to do of.
-pub const DONE: &str = "done";
-
-/// How a job ended in which a task could not be done.
-pub const FAILED: &str = "failed";
-
-/// How a job ended that the user ended, or that nobody worked for.
-pub const CANCELLED: &str = "cancelled";
 
 /// A path as text: bytes that are not UTF-8 become `\xHH`, and a backslash `\\`, so that no two
 /// paths look the same.
@@ -252,7 +317,7 @@ pub fn escape(path: &Path) -> String {
     text
 }
 
-/// The path that [`escape`] has written so. What it cannot have written is taken as it is.
+/// The path that [`escape`] has written so. Text that it cannot have written is kept as it is.
 pub(crate) fn unescape(text: &str) -> PathBuf {
     let (mut bytes, mut rest) = (Vec::new(), text);
     while let Some((plain, escaped)) = rest.split_once('\\') {

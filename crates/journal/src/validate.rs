@@ -1,7 +1,7 @@
-//! Whether records tell of a job that can have been.
+//! Whether records are those of a job that can have been.
 //!
-//! A checksum says that a line is what somebody wrote. It does not say that a driver did, or that
-//! the line is of this job: and whoever goes on with a job uses its indices and adds its numbers.
+//! A checksum says that a line is as it was written. It does not say that a driver wrote it, or
+//! that it is of this job; and a driver that resumes the job uses its indices and adds its numbers.
 
 use crate::record::{Phase, Record};
 
@@ -22,8 +22,8 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
             (Record::Map { task, buckets, .. }, Some((map_tasks, reduce_tasks))) => {
                 *task < map_tasks
                     && buckets.len() == reduce_tasks as usize
-                    && buckets.iter().all(|&(bytes, _, words)| words <= bytes / LINE_BYTES_MIN)
-                    && buckets.iter().all(|&(bytes, ..)| adds(&mut total, bytes))
+                    && buckets.iter().all(|made| made.words <= made.digest.bytes / LINE_BYTES_MIN)
+                    && buckets.iter().all(|made| adds(&mut total, made.digest.bytes))
             }
             (
                 Record::Reduce { task, bytes, words, distinct_words, .. },
@@ -70,7 +70,7 @@ fn exists(phase: Phase, task: u32, (map_tasks, reduce_tasks): (u32, u32)) -> boo
     }
 }
 
-/// Whether `epoch` is above `last`, which it replaces, and leaves room for another life above it.
+/// Whether `epoch` is above `last`, which it replaces, and leaves room for another above it.
 fn grows(last: &mut u64, epoch: u64) -> bool {
     let grows = (*last + 1..u64::MAX).contains(&epoch);
     *last = epoch.min(u64::MAX - 1);

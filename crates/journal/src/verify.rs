@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use store::{Digest, Local, Name, Store, StoreError, Survey, VerifiedReader, layout};
+use store::{Digest, Local, Name, Store, StoreError, Survey, VerifiedReader};
 
-use crate::commits::{Recovered, commits};
-use crate::log::{self, JournalError};
-use crate::record::{DONE, Record};
+use crate::commits::Commits;
+use crate::file_log::FileLog;
+use crate::log::{JournalError, Log};
+use crate::record::{Outcome, Record};
 
 /// A job whose files are all as they were recorded.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -37,7 +38,7 @@ pub enum VerifyError {
     #[error("cannot check the job")]
     Journal(#[source] JournalError),
     /// There is no journal.
-    #[error("{} holds no journal of a job; name the folder given to --files", path.display())]
+    #[error("{} holds no journal of a job", path.display())]
     NoJob {
         /// The folder.
         path: PathBuf,
@@ -45,7 +46,7 @@ pub enum VerifyError {
     /// The job is running, or was cut off.
     #[error(
         "the job in {} is not done: {maps} of {map_tasks} map tasks and {reduces} of {reduce_tasks} \
-         reduce tasks are; start it again with the same arguments",
+         reduce tasks are",
         path.display()
     )]
     NotDone {
@@ -94,15 +95,15 @@ pub enum Finding {
 /// When there is no finished job, or the folder cannot be read.
 pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyError> {
     let unreadable = |source| VerifyError::Files { path: files.to_owned(), source };
-    let history = log::read_job(&files.join(layout::journal().as_str()));
-    let records = history.map_err(VerifyError::Journal)?.records;
+    let recorded = FileLog::in_folder(files).read_valid();
+    let records = recorded.map_err(VerifyError::Journal)?.records;
     let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else {
         return Err(VerifyError::NoJob { path: files.to_owned() });
     };
-    let commits = commits(&records);
+    let commits = Commits::of(&records);
     let (maps, reduces) = (commits.maps.len(), commits.reduces.len());
-    let done = matches!(records.last(), Some(Record::End { outcome }) if outcome == DONE);
-    if !done || maps != map_tasks as usize || reduces != reduce_tasks as usize {
+    let is_done = matches!(records.last(), Some(Record::End { outcome: Outcome::Done }));
+    if !is_done || maps != map_tasks as usize || reduces != reduce_tasks as usize {
         let path = files.to_owned();
         return Err(VerifyError::NotDone { path, maps, map_tasks, reduces, reduce_tasks });
     }
@@ -126,15 +127,16 @@ struct Check {
 }
 
 impl Check {
-    fn objects(&mut self, commits: &Recovered) {
+    fn objects(&mut self, commits: &Commits) {
         for (&map, commit) in &commits.maps {
-            for (bucket, (digest, _)) in (0..).zip(&commit.buckets) {
-                self.object(&layout::intermediate(map, bucket), *digest);
+            for (name, digest) in commit.objects(map) {
+                self.object(&name, digest);
                 self.seen.intermediates += 1;
             }
         }
         for (&reduce, commit) in &commits.reduces {
-            self.object(&layout::output(reduce), commit.output);
+            let (name, digest) = commit.object(reduce);
+            self.object(&name, digest);
             self.seen.outputs += 1;
         }
     }
@@ -149,11 +151,10 @@ impl Check {
         }
     }
 
-    fn words(&mut self, commits: &Recovered) {
+    fn words(&mut self, commits: &Commits) {
         for (&bucket, reduce) in &commits.reduces {
-            let of_bucket = |(_, words): &(Digest, u64)| *words;
             let buckets = commits.maps.values().filter_map(|map| map.buckets.get(bucket as usize));
-            let (emitted, counted) = (buckets.map(of_bucket).sum(), reduce.words);
+            let (emitted, counted) = (buckets.map(|made| made.words).sum(), reduce.words);
             self.seen.words += counted;
             if emitted != counted {
                 self.findings.push(Finding::Conservation { bucket, emitted, counted });

@@ -16,6 +16,7 @@ mod report;
 mod status;
 mod top;
 mod verify;
+mod way_out;
 mod why;
 
 use std::process::ExitCode;
@@ -126,7 +127,8 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
         } else {
             error.disk().map(|fault| disk_advice::advice(&files, fault))
         };
-        Failure::start(error).advise(advice)
+        let way_out = way_out::of_start(&error);
+        Failure::start(error).hint(way_out).advise(advice)
     })?;
     if prepared.replaces_results() {
         let files = prepared.files().to_owned();

@@ -45,6 +45,8 @@ const LOG_VARIABLE: &str = "RUST_LOG";
 pub(crate) struct Failure {
     error: Box<dyn Error + Send + Sync>,
     code: u8,
+    /// The way out in a few words, behind the sentence.
+    hint: Option<&'static str>,
     /// The way out, where it is longer than a few words: lines below the error.
     advice: Option<String>,
 }
@@ -52,7 +54,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Nothing was done.
     pub(crate) fn start(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error: error.into(), code: NOT_STARTED, advice: None }
+        Self { error: error.into(), code: NOT_STARTED, hint: None, advice: None }
     }
 
     /// The job ran.
@@ -65,12 +67,17 @@ impl Failure {
             | driver::JobError::Serve(_)
             | driver::JobError::System { .. } => FAILED,
         };
-        Self { error: error.into(), code, advice: None }
+        Self { error: error.into(), code, hint: None, advice: None }
     }
 
     /// What was done cannot be shown.
     pub(crate) fn output(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error: error.into(), code: FAILED, advice: None }
+        Self { error: error.into(), code: FAILED, hint: None, advice: None }
+    }
+
+    /// With a way out in a few words.
+    pub(crate) fn hint(self, hint: Option<&'static str>) -> Self {
+        Self { hint, ..self }
     }
 
     /// With a way out.
@@ -87,7 +94,7 @@ impl Failure {
         } else {
             FAILED
         };
-        Self { error: error.into(), code, advice: None }
+        Self { error: error.into(), code, hint: None, advice: None }
     }
 }
 
@@ -285,6 +292,10 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         // Writing to a string cannot fail.
         let _ = write!(text, ": {error}");
         source = error.source();
+    }
+    if let Some(hint) = failure.hint {
+        text.push_str("; ");
+        text.push_str(hint);
     }
     if failure.code == FAILED {
         // Below the sentence is a table of attempts.

@@ -6,10 +6,15 @@ use std::fmt;
 use crate::flags::VerifyFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
+use crate::way_out;
 
 /// `mapmill verify`
 pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
-    match journal::verify(&flags.files).map_err(Failure::start)? {
+    let verified = journal::verify(&flags.files).map_err(|error| {
+        let way_out = way_out::of_verify(&error);
+        Failure::start(error).hint(way_out)
+    })?;
+    match verified {
         Ok(journal::Verified { intermediates, outputs, bytes: read, words }) => {
             let line = format!(
                 "{}: {} and {} are as recorded ({}); {} emitted, and as many counted\n",

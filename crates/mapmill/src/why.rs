@@ -5,17 +5,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use journal::{AttemptStory, Ending, Fate, History, Phase, State, TaskId};
+use journal::{AttemptHistory, Ending, Fate, History, Phase, State, TaskId};
 use serde::Serialize;
 
 use crate::flags::{DEFAULT_FILES, WhyFlags};
 use crate::messages::{self, Failure, printable};
 use crate::numbers::{bytes, plural, seconds, utc};
+use crate::way_out;
 
 /// `mapmill why`
 pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
     let (files, asked) = what_is_meant(flags).map_err(Failure::start)?;
-    let history = journal::history(&files).map_err(Failure::start)?;
+    let history = journal::history(&files).map_err(|error| {
+        let way_out = way_out::of_history(&error);
+        Failure::start(error).hint(way_out)
+    })?;
     let Some(asked) = asked else {
         let overview = Overview::of(&files, &history);
         return if flags.json {
@@ -24,8 +28,8 @@ pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
             messages::data(overview.text(&history).as_bytes())
         };
     };
-    let story = Story::of(&files, &history, &asked).map_err(Failure::start)?;
-    if flags.json { messages::json(&story) } else { messages::data(story.text().as_bytes()) }
+    let report = TaskReport::of(&files, &history, &asked).map_err(Failure::start)?;
+    if flags.json { messages::json(&report) } else { messages::data(report.text().as_bytes()) }
 }
 
 /// A task, or one attempt at it.
@@ -108,13 +112,14 @@ struct Overview {
     build: String,
     input_files: usize,
     input_bytes: u64,
-    lives: Vec<LifeReport>,
+    #[serde(rename = "lives")]
+    epochs: Vec<EpochReport>,
     map: PhaseReport,
     reduce: PhaseReport,
 }
 
 #[derive(Serialize)]
-struct LifeReport {
+struct EpochReport {
     epoch: u64,
     began_unix_seconds: u64,
     seconds: f64,
@@ -128,7 +133,7 @@ struct PhaseReport {
     running: usize,
     attempts: usize,
     /// Names of attempts, by cause.
-    did_not_count: BTreeMap<&'static str, Vec<String>>,
+    did_not_count: BTreeMap<String, Vec<String>>,
     slowest: Vec<Slow>,
     /// Tasks with more than one attempt, and how many they had.
     attempted_again: Vec<(String, usize)>,
@@ -142,13 +147,13 @@ struct Slow {
 
 impl Overview {
     fn of(files: &Path, history: &History) -> Self {
-        let lives = history.lives.iter().enumerate().map(|(index, life)| LifeReport {
-            epoch: life.epoch,
-            began_unix_seconds: life.began_unix_seconds,
-            seconds: life.lasted.as_secs_f64(),
-            state: match life.ended {
+        let epochs = history.epochs.iter().enumerate().map(|(index, epoch)| EpochReport {
+            epoch: epoch.number,
+            began_unix_seconds: epoch.began_unix_seconds,
+            seconds: epoch.lasted.as_secs_f64(),
+            state: match epoch.ended {
                 Some(state) => code(state),
-                None if index + 1 == history.lives.len() => code(history.state),
+                None if index + 1 == history.epochs.len() => code(history.state),
                 None => code(State::CutOff),
             },
         });
@@ -159,7 +164,7 @@ impl Overview {
             build: history.build.clone(),
             input_files: history.input_files(),
             input_bytes: history.input_bytes(),
-            lives: lives.collect(),
+            epochs: epochs.collect(),
             map: PhaseReport::of(Phase::Map, history),
             reduce: PhaseReport::of(Phase::Reduce, history),
         }
@@ -170,24 +175,24 @@ impl Overview {
         let mut line = |name: &str, rest: &str| text.push_str(&format!("  {name:<8} {rest}\n"));
         let input = plural(self.input_files as u64, "file", "files");
         line("input", &format!("{input}, {}", bytes(self.input_bytes)));
-        for (index, life) in self.lives.iter().enumerate() {
-            let name = match self.lives.len() {
+        for (index, epoch) in self.epochs.iter().enumerate() {
+            let name = match self.epochs.len() {
                 1 => "driver".to_owned(),
                 _ => format!("driver {}", index + 1),
             };
-            let lasted = seconds(Duration::from_secs_f64(life.seconds));
-            let how = match life.state {
+            let lasted = seconds(Duration::from_secs_f64(epoch.seconds));
+            let how = match epoch.state {
                 "running" => format!("running; last note after {lasted}"),
                 "cut_off" => format!("cut off; last note after {lasted}"),
                 state => format!("{state} after {lasted}"),
             };
-            line(&name, &format!("{}, {how}", utc(life.began_unix_seconds)));
+            line(&name, &format!("{}, {how}", utc(epoch.began_unix_seconds)));
         }
         for (name, phase) in [("map", &self.map), ("reduce", &self.reduce)] {
             text.push_str(&phase.text(name));
         }
         let files = printable(&self.files);
-        text.push_str(&format!("\nthe story of a task: mapmill why {files} TASK\n"));
+        text.push_str(&format!("\nthe attempts at a task: mapmill why {files} TASK\n"));
         text
     }
 }
@@ -212,7 +217,7 @@ impl PhaseReport {
             for attempt in attempts {
                 match attempt.fate.cause() {
                     Some(cause) => {
-                        let name = name(task, attempt, history.lives.len());
+                        let name = name(task, attempt, history.epochs.len());
                         report.did_not_count.entry(cause).or_default().push(name);
                     }
                     None if attempt.fate == Fate::Running => report.running += 1,
@@ -266,9 +271,9 @@ impl PhaseReport {
     }
 }
 
-/// The story of a task. Times are seconds since the beginning of the driver's life.
+/// The attempts at a task. Times are seconds since the beginning of their epoch.
 #[derive(Serialize)]
-struct Story {
+struct TaskReport {
     task: String,
     work: String,
     /// For a map task: files with the first byte and the one behind the last.
@@ -277,9 +282,9 @@ struct Story {
     attempts: Vec<AttemptReport>,
     #[serde(skip)]
     title: String,
-    /// When each life began, if there were several: seconds since 1970.
+    /// When each epoch began: seconds since 1970.
     #[serde(skip)]
-    lives: Vec<u64>,
+    epochs: Vec<u64>,
     #[serde(skip)]
     last_word: Option<&'static str>,
 }
@@ -287,20 +292,21 @@ struct Story {
 #[derive(Serialize)]
 struct AttemptReport {
     attempt: String,
-    life: usize,
+    #[serde(rename = "life")]
+    epoch: usize,
     worker: String,
     started: Option<f64>,
     seconds: Option<f64>,
     bytes: Option<u64>,
     counts: bool,
-    cause: Option<&'static str>,
+    cause: Option<String>,
     /// As the journal has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
     sentence: String,
 }
 
-impl Story {
+impl TaskReport {
     fn of(files: &Path, history: &History, asked: &Asked) -> Result<Self, WhyError> {
         let Asked { task, attempt } = *asked;
         let tasks = history.tasks(task.phase);
@@ -308,9 +314,9 @@ impl Story {
             return Err(WhyError::Task { asked: task, tasks });
         }
         let attempts = history.attempts(task);
-        let asked_for = |story: &&AttemptStory| attempt.is_none_or(|number| story.number == number);
+        let asked_for = |one: &&AttemptHistory| attempt.is_none_or(|number| one.number == number);
         let reports: Vec<_> =
-            attempts.iter().filter(asked_for).map(|story| AttemptReport::of(task, story)).collect();
+            attempts.iter().filter(asked_for).map(|one| AttemptReport::of(task, one)).collect();
         if let (Some(number), []) = (attempt, reports.as_slice()) {
             return Err(WhyError::Attempt { asked: task, number, attempts: attempts.len() });
         }
@@ -334,19 +340,19 @@ impl Story {
             splits: splits.collect(),
             committed,
             attempts: reports,
-            lives: history.lives.iter().map(|life| life.began_unix_seconds).collect(),
+            epochs: history.epochs.iter().map(|epoch| epoch.began_unix_seconds).collect(),
             last_word,
         })
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}\n", printable(&self.title));
-        let mut life = 0;
+        let mut epoch = 0;
         for attempt in &self.attempts {
-            if self.lives.len() > 1 && attempt.life != life {
-                life = attempt.life;
-                let began = self.lives.get(life.saturating_sub(1)).copied().unwrap_or_default();
-                text.push_str(&format!("driver {life}, {}\n", utc(began)));
+            if self.epochs.len() > 1 && attempt.epoch != epoch {
+                epoch = attempt.epoch;
+                let began = self.epochs.get(epoch.saturating_sub(1)).copied().unwrap_or_default();
+                text.push_str(&format!("driver {epoch}, {}\n", utc(began)));
             }
             text.push_str(&attempt.text());
         }
@@ -358,17 +364,17 @@ impl Story {
 }
 
 impl AttemptReport {
-    fn of(task: TaskId, story: &AttemptStory) -> Self {
+    fn of(task: TaskId, history: &AttemptHistory) -> Self {
         Self {
-            attempt: format!("{task}.a{}", story.number),
-            life: story.life,
-            worker: story.worker.clone(),
-            started: story.started.map(|time| time.as_secs_f64()),
-            seconds: story.took().map(|time| time.as_secs_f64()),
-            bytes: story.bytes,
-            counts: story.fate == Fate::Committed,
-            cause: story.fate.cause(),
-            ending: match &story.fate {
+            attempt: format!("{task}.a{}", history.number),
+            epoch: history.epoch,
+            worker: history.worker.clone(),
+            started: history.started.map(|time| time.as_secs_f64()),
+            seconds: history.took().map(|time| time.as_secs_f64()),
+            bytes: history.bytes,
+            counts: history.fate == Fate::Committed,
+            cause: history.fate.cause(),
+            ending: match &history.fate {
                 Fate::Ended(ending) => Some(ending.clone()),
                 Fate::Committed
                 | Fate::CutOff
@@ -376,7 +382,7 @@ impl AttemptReport {
                 | Fate::Recalled { .. }
                 | Fate::Running => None,
             },
-            sentence: story.fate.to_string(),
+            sentence: history.fate.to_string(),
         }
     }
 
@@ -395,11 +401,11 @@ impl AttemptReport {
 
 /// What an attempt is called; where a job had several drivers, each with attempts of that name,
 /// also of which it is.
-fn name(task: TaskId, attempt: &AttemptStory, lives: usize) -> String {
-    let AttemptStory { life, number, .. } = attempt;
-    match lives {
+fn name(task: TaskId, attempt: &AttemptHistory, epochs: usize) -> String {
+    let AttemptHistory { epoch, number, .. } = attempt;
+    match epochs {
         1 => format!("{task}.a{number}"),
-        _ => format!("{task}.a{number} (driver {life})"),
+        _ => format!("{task}.a{number} (driver {epoch})"),
     }
 }
 
@@ -424,15 +430,15 @@ fn code(state: State) -> &'static str {
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Cancelled => "was interrupted; it goes on when it is started again",
-        State::CutOff => "was cut off; it goes on when it is started again",
+        State::Cancelled => "was interrupted; start it again to resume",
+        State::CutOff => "was cut off; start it again to resume",
         State::Done => "is done",
         State::Failed => "has failed",
         State::Running => "is running",
     }
 }
 
-/// How many names are enough to see what is going on.
+/// How many names are enough to see a pattern.
 const SHOWN: usize = 5;
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn task_that_hangs_fails_the_job() {
         task: "m5",
         flags: &["--task-timeout", "1", "--no-backup"],
         attempts: ATTEMPTS,
-        parts: &["m5 failed too often", "stuck: the worker was heard of, but the attempt made no"],
+        parts: &["m5 failed too often", "stuck: heartbeats arrived, but the attempt made no"],
         memory_max: None,
     });
     assert!(!log.contains("starting another"), "a worker died: {log}");

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use util::cluster::{Cluster, Phase};
 use util::job::TestJob;
 use util::random::Random;
-use util::story::Times;
+use util::runs::Times;
 
 /// A job with some megabytes of time to be killed in.
 fn job() -> TestJob {

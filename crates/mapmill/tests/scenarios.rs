@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use util::cluster::{Cluster, Phase};
 use util::job::{TestJob, entries};
 use util::process::{Process, poll};
-use util::story::runs;
+use util::runs::runs;
 
 /// Words of every bucket.
 const TEXT: &str = "every word goes into a bucket by the first of its letters\n";

@@ -17,7 +17,7 @@ use util::cluster::Cluster;
 use util::job::{Ended, TestJob, check_hidden, entries};
 use util::oracle::{Oracle, Rules};
 use util::random::Random;
-use util::story::Times;
+use util::runs::Times;
 
 /// The input is a text and copies of it, in a file each.
 const COPIES: usize = 8;

@@ -103,7 +103,7 @@ fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
         ended.assert_lost(attempt);
         let task = attempt.to_string();
         let told = fate(&why(&ended.job, task.split('.').next().expect("m0")), attempt, worker);
-        assert!(told.starts_with("lost: nothing was heard of the worker for "), "{told}");
+        assert!(told.starts_with("lost: the worker was silent for "), "{told}");
     }
 
     // Stopped for less than its worker's time, and more than its own.
@@ -118,7 +118,7 @@ fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
     let ended = cluster.finish();
     let story = why(&ended.job, "m0");
     let told = fate(&story, attempt, sleeper);
-    assert!(told.starts_with("stuck: the worker was heard of, but the attempt made"), "{told}");
+    assert!(told.starts_with("stuck: heartbeats arrived, but the attempt made no"), "{told}");
     let told = fate(&story, attempt.next(), other);
     assert_eq!(told, "committed: this is the one that counts");
 }

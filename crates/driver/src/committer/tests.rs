@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 
-use journal::{Disk, DiskFile, ThisMachine};
+use journal::{BucketMade, Disk, DiskFile, FileLog, MapCommit, Opening, ThisMachine, Winner};
 use scheduler::TaskId;
 use store::{Durability, Local, Object, Operation, StagedObject, layout};
 
@@ -173,11 +173,11 @@ fn after_a_record_that_failed_no_other_is_written() {
     let mut bench = Bench::new();
     bench.journal = Some(on_full_disk());
     let first = Errand::Commit(bench.stage_map(0, "one\n"));
-    let finish = Errand::Finish { outcome: "failed", leftovers: Vec::new() };
+    let finish = Errand::Finish { outcome: Outcome::Failed, leftovers: Vec::new() };
 
     let told = bench.run([first, finish]);
 
-    assert!(told[1].contains("/dev/full is not written any more"), "{told:?}");
+    assert!(told[1].contains(" is closed for writing because an earlier write failed"), "{told:?}");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn end_leaves_only_what_belongs_there() {
     fs::write(bench.local.path(&layout::output(9)), "of an earlier job").unwrap();
 
     let leftovers = vec![layout::output(9), layout::output(10)];
-    let told = bench.run([kept, Errand::Finish { outcome: "done", leftovers }]);
+    let told = bench.run([kept, Errand::Finish { outcome: Outcome::Done, leftovers }]);
 
     assert_eq!(told, ["m0.a0 published", "finished"]);
     assert_eq!(bench.recorded(), ["m0.a0", "end done"]);
@@ -260,7 +260,7 @@ fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
     let committer = bench.committer(events);
     let thread = std::thread::spawn(move || committer.run(&orders));
 
-    errands.send(Errand::Finish { outcome: "cancelled", leftovers: Vec::new() }).unwrap();
+    errands.send(Errand::Finish { outcome: Outcome::Cancelled, leftovers: Vec::new() }).unwrap();
     assert!(matches!(inbox.blocking_recv(), Some(Event::Finished(Ok(())))));
     bench.stage_map(0, "late\n");
     drop(errands);
@@ -291,14 +291,14 @@ struct Bench {
     faults: BTreeSet<&'static str>,
     log: Arc<Mutex<Vec<String>>>,
     /// Instead of the real one.
-    journal: Option<Journal>,
+    journal: Option<Box<dyn Log>>,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let local = Local::create(folder.path()).unwrap();
-        Journal::create(&local.path(&layout::journal()), &[]).unwrap();
+        begun(FileLog::in_folder(folder.path()));
         let (faults, log) = (BTreeSet::new(), Arc::default());
         Self { _folder: folder, local, faults, log, journal: None }
     }
@@ -306,21 +306,20 @@ impl Bench {
     /// How often the journal will be synced.
     fn count_syncs(&mut self) -> Arc<AtomicUsize> {
         let syncs = Arc::default();
-        let path = self.local.path(&layout::journal());
-        self.journal = Some(Journal::create_on(&Counting(Arc::clone(&syncs)), &path, &[]).unwrap());
+        let disk = Arc::new(Counting(Arc::clone(&syncs)));
+        self.journal = Some(begun(FileLog::on(disk, self._folder.path())));
         syncs.store(0, Ordering::Relaxed);
         syncs
     }
 
     fn committer(&mut self, events: mpsc::Sender<Event>) -> Committer {
-        let path = self.local.path(&layout::journal());
         let store = Faulty {
             local: self.local.clone(),
             faults: self.faults.clone(),
             log: Arc::clone(&self.log),
         };
         let journal = self.journal.take();
-        let journal = journal.unwrap_or_else(|| Journal::create(&path, &[]).unwrap());
+        let journal = journal.unwrap_or_else(|| begun(FileLog::in_folder(self._folder.path())));
         Committer {
             store: Arc::new(store),
             journal,
@@ -345,7 +344,11 @@ impl Bench {
         let (attempt, staging) = self.attempt(TaskId::map(task));
         let name = layout::intermediate(task, 0);
         let digest = self.write(&staging, &name, text);
-        let record = Record::map(task, 0, "w0", None, &[(digest, 1)], 0);
+        let record = {
+            let winner = Winner { task, attempt: 0, worker: "w0".to_owned(), span: None };
+            let buckets = vec![BucketMade { digest, words: 1 }];
+            Record::map(winner, MapCommit { buckets, invalid_bytes: 0 })
+        };
         Commit {
             attempt,
             staging,
@@ -422,7 +425,9 @@ impl Bench {
 }
 
 fn recorded(local: &Local) -> Vec<String> {
-    let records = journal::read(&local.path(&layout::journal())).unwrap().records;
+    let journal = local.path(&layout::journal());
+    let files = journal.ancestors().nth(2).expect("the journal is in a folder of its own");
+    let records = FileLog::in_folder(files).read().unwrap().records;
     let describe = |record| match record {
         Record::Begin { .. } | Record::Input { .. } | Record::Resume { .. } => "other".to_owned(),
         Record::End { outcome } => format!("end {outcome}"),
@@ -542,8 +547,14 @@ impl Store for Faulty {
 }
 
 /// A journal that finds no room.
-fn on_full_disk() -> Journal {
-    Journal::create_on(&Full, Path::new("/dev/full"), &[]).unwrap()
+fn on_full_disk() -> Box<dyn Log> {
+    begun(FileLog::on(Arc::new(Full), Path::new("/dev/full")))
+}
+
+/// With no record in it.
+fn begun(mut log: FileLog) -> Box<dyn Log> {
+    log.open(Opening::Begin(&[])).unwrap();
+    Box::new(log)
 }
 
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! The scheduler's actions become answers to workers and errands of the committer.
 
-use journal::Record;
-use rpc::message::{Digest, Outcome, TaskAnswer};
+use journal::{Record, ReduceCommit, Winner};
+use rpc::message::{Outcome, TaskAnswer};
 use scheduler::{Action, AttemptId, Phase, Time, WorkerId};
-use store::{Check, layout};
+use store::Check;
 
 use super::{Driver, notes};
 use crate::cause::Cause;
@@ -81,32 +81,17 @@ impl Driver {
         let (task, number) = (attempt.task.index, attempt.number);
         let worker = self.members.roster.describe(*worker);
         let span = Some(notes::span(&notes::record_of(&self.sched, attempt), now));
+        let winner = Winner { task, attempt: number, worker, span };
         let (objects, check, record) = match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
-                let buckets = buckets.iter().map(|made| (ids::digest(made.digest), made.words));
-                let buckets: Vec<_> = buckets.collect();
-                let objects = (0..).zip(&buckets);
-                let objects = objects
-                    .map(|(bucket, (digest, _))| (layout::intermediate(task, bucket), *digest));
-                let objects = objects.collect();
-                let record = Record::map(task, number, &worker, span, &buckets, *invalid_bytes);
-                (objects, Check::Length, record)
+                let commit = ids::map_commit(buckets, *invalid_bytes);
+                let objects = commit.objects(task).collect();
+                (objects, Check::Length, Record::map(winner, commit))
             }
             &Outcome::Reduced { output, words, distinct_words } => {
                 self.reports.check_conservation(task, words)?;
-                let Digest { bytes, crc32 } = output;
-                let attempt = number;
-                let record = Record::Reduce {
-                    task,
-                    attempt,
-                    worker,
-                    span,
-                    bytes,
-                    crc32,
-                    words,
-                    distinct_words,
-                };
-                (vec![(layout::output(task), ids::digest(output))], Check::Checksum, record)
+                let commit = ReduceCommit { output: ids::digest(output), words, distinct_words };
+                (vec![commit.object(task)], Check::Checksum, Record::reduce(winner, commit))
             }
             Outcome::Failed(_) => unreachable!("a failure is never accepted for publication"),
         };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use journal::{AttemptStory, Ending, Fate, Record, Span};
+use journal::{AttemptHistory, Ending, Fate, Record, Span};
 use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
 
 use crate::cause::Cause;
@@ -137,17 +137,17 @@ fn ending(
 
 impl super::Ended {
     /// Every attempt at `task` in this epoch, in order.
-    pub(crate) fn stories(&self, task: TaskId) -> Vec<AttemptStory> {
+    pub(crate) fn attempts(&self, task: TaskId) -> Vec<AttemptHistory> {
         let records = (0..).zip(self.sched.attempts(task));
-        let stories = records.map(|(number, record)| {
+        let attempts = records.map(|(number, record)| {
             let concluded = self.reports.conclusion(AttemptId { task, number });
             let (fate, bytes) = match (concluded, record.ended) {
                 (Some((ending, bytes)), _) => (Fate::Ended(ending.clone()), *bytes),
                 (None, Some(_)) => (Fate::Committed, None),
                 (None, None) => (Fate::Running, None),
             };
-            AttemptStory {
-                life: 1,
+            AttemptHistory {
+                epoch: 1,
                 number,
                 worker: self.roster.describe(record.worker),
                 started: Some(record.started.0),
@@ -156,7 +156,7 @@ impl super::Ended {
                 fate,
             }
         });
-        stories.collect()
+        attempts.collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journal::{CANCELLED, DONE, FAILED, JournalError};
+use journal::JournalError;
 use scheduler::{Outcome, Time};
 use store::Name;
 
@@ -93,9 +93,9 @@ impl Shutdown {
         tracing::info!("job {outcome}");
         self.stage = Stage::CleaningUp;
         let (outcome, leftovers) = match outcome {
-            Outcome::Cancelled => (CANCELLED, Vec::new()),
-            Outcome::Done => (DONE, std::mem::take(&mut self.leftovers)),
-            Outcome::Failed(_) => (FAILED, Vec::new()),
+            Outcome::Cancelled => (journal::Outcome::Cancelled, Vec::new()),
+            Outcome::Done => (journal::Outcome::Done, std::mem::take(&mut self.leftovers)),
+            Outcome::Failed(_) => (journal::Outcome::Failed, Vec::new()),
         };
         Some(Errand::Finish { outcome, leftovers })
     }
@@ -162,16 +162,15 @@ mod tests {
     #[test]
     fn leftovers_are_removed_once_and_after_success_alone() {
         let leftover = || vec![store::layout::output(7)];
-        for (outcome, word, removed) in
-            [(Outcome::Done, DONE, leftover()), (Outcome::Cancelled, CANCELLED, Vec::new())]
-        {
+        for (decided, recorded, removed) in [
+            (Outcome::Done, journal::Outcome::Done, leftover()),
+            (Outcome::Cancelled, journal::Outcome::Cancelled, Vec::new()),
+        ] {
             let mut shutdown = Shutdown::new(leftover(), None, Duration::ZERO);
-            let errand = shutdown.begin(&outcome);
-            let Some(Errand::Finish { outcome: recorded, leftovers }) = errand else {
-                panic!("{errand:?}")
-            };
-            assert_eq!((recorded, leftovers), (word, removed));
-            assert!(shutdown.begin(&outcome).is_none());
+            let errand = shutdown.begin(&decided);
+            let Some(Errand::Finish { outcome, leftovers }) = errand else { panic!("{errand:?}") };
+            assert_eq!((outcome, leftovers), (recorded, removed));
+            assert!(shutdown.begin(&decided).is_none());
         }
     }
 

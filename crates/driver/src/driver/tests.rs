@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use journal::{Ending, Plan, Record};
+use journal::{Ending, Outcome as Recorded, Plan, Record};
 use rpc::Identity;
 use rpc::message::{
     Attempt, Bucket, Caller, Digest, Failure, JobState, Registered, Session, Task, WordRule,
@@ -184,7 +184,7 @@ async fn loop_ends_as_soon_as_all_workers_know_of_the_end() {
 
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     assert!(matches!(soon(waiting).await, Ok(TaskAnswer::Exit)));
-    assert_eq!(bench.finish().await, "done");
+    assert_eq!(bench.finish().await, Recorded::Done);
     assert_eq!(bench.status().await.state, JobState::Done);
     // One worker is left; its next call tells it.
     assert!(matches!(soon(bench.next_task(&worker).await).await, Ok(TaskAnswer::Exit)));
@@ -202,7 +202,7 @@ async fn worker_that_never_calls_again_delays_the_end_for_a_moment_only() {
     let mut bench = Bench::new(1, 1);
     let _silent = bench.register(1).await;
     bench.cancel();
-    assert_eq!(bench.finish().await, "cancelled");
+    assert_eq!(bench.finish().await, Recorded::Cancelled);
 
     let began = Instant::now();
     bench.ended().await;
@@ -230,7 +230,7 @@ async fn cancel_ends_what_waits_and_runs_and_keeps_what_is_being_published() {
     assert_eq!(verdict.try_recv(), Err(TryRecvError::Empty));
     bench.published(&commit, Ok(())).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
-    assert_eq!(bench.finish().await, "cancelled");
+    assert_eq!(bench.finish().await, Recorded::Cancelled);
     assert!(matches!(soon(bench.next_task(&publishing).await).await, Ok(TaskAnswer::Exit)));
     assert_eq!(bench.ended().await.sched.outcome(), Some(&JobOutcome::Cancelled));
 }
@@ -246,7 +246,7 @@ async fn word_lost_between_the_phases_fails_the_job() {
 
     assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
     assert_eq!(bench.discard().await, task.staging);
-    assert_eq!(bench.finish().await, "failed");
+    assert_eq!(bench.finish().await, Recorded::Failed);
     assert_eq!(bench.beat(&caller, None).await, Order::Exit);
     let ended = bench.ended().await;
     assert_failed(&ended, "r0", Reason::Fatal);
@@ -258,7 +258,7 @@ async fn word_lost_between_the_phases_fails_the_job() {
 async fn commit_that_cannot_be_recorded_or_made_durable_fails_the_job() {
     let path = PathBuf::from("journal");
     for cause in [
-        Cause::NotJournaled(JournalError::GivenUp { path }),
+        Cause::NotJournaled(JournalError::Closed { path }),
         Cause::NotDurable(StoreError::Lost { name: store::layout::output(0), loss: Loss::Missing }),
     ] {
         let bench = Bench::new(1, 1);
@@ -271,7 +271,7 @@ async fn commit_that_cannot_be_recorded_or_made_durable_fails_the_job() {
 
         assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
         assert_eq!(bench.discard().await, task.staging);
-        assert_eq!(bench.finish().await, "failed");
+        assert_eq!(bench.finish().await, Recorded::Failed);
         assert!(matches!(soon(bench.next_task(&caller).await).await, Ok(TaskAnswer::Exit)));
         assert_failed(&bench.ended().await, "m0", Reason::Fatal);
     }
@@ -364,7 +364,7 @@ async fn worker_that_registers_after_the_end_is_told_to_exit() {
     let mut bench = Bench::new(1, 1);
     let silent = bench.register(1).await;
     bench.cancel();
-    assert_eq!(bench.finish().await, "cancelled");
+    assert_eq!(bench.finish().await, Recorded::Cancelled);
 
     assert_eq!(bench.present(presentation(2)).await, RegisterAnswer::Exit);
     assert_eq!(bench.beat(&silent, None).await, Order::Exit);
@@ -403,7 +403,7 @@ async fn lost_intermediate_is_made_again_before_its_reduce_task_runs() {
     let commit = bench.commit().await;
     bench.published(&commit, Ok(())).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
-    assert_eq!(bench.finish().await, "done");
+    assert_eq!(bench.finish().await, Recorded::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -416,7 +416,7 @@ async fn job_without_workers_is_cancelled_after_its_wait_and_not_before() {
     }
     bench.leave(&caller).await.unwrap();
 
-    assert_eq!(bench.finish_in_time().await, "cancelled");
+    assert_eq!(bench.finish_in_time().await, Recorded::Cancelled);
     assert_eq!(bench.ended().await.deserted, Some(3 * SECOND));
 }
 
@@ -696,7 +696,7 @@ impl Bench {
     }
 
     /// The committer has cleaned up.
-    async fn finish(&self) -> &'static str {
+    async fn finish(&self) -> Recorded {
         let outcome = match self.errand().await {
             Errand::Finish { outcome, .. } => outcome,
             errand @ (Errand::Commit(_) | Errand::Discard(_) | Errand::Note(_)) => {
@@ -708,7 +708,7 @@ impl Bench {
     }
 
     /// The same, for a job that ends later.
-    async fn finish_in_time(&self) -> &'static str {
+    async fn finish_in_time(&self) -> Recorded {
         for _ in 0..600 {
             if let Some(Errand::Finish { outcome, .. }) = self.try_errand() {
                 assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "ended early");

@@ -1,7 +1,10 @@
-//! Journals of jobs that things have happened to, and what is told of them.
+//! Journals of eventful jobs, and their histories.
 
 use super::*;
-use crate::ending::{Ending, FailureKind};
+use store::Digest;
+
+use crate::ending::FailureKind;
+use crate::record::{BucketMade, WordRule};
 
 const FULL: &str = "no room for /data/a";
 
@@ -14,7 +17,7 @@ fn begin() -> [Record; 2] {
         started_unix_seconds: 1000,
         map_tasks: 2,
         reduce_tasks: 1,
-        words: "letters".to_owned(),
+        words: WordRule::Letters,
         ignore_case: false,
     };
     let path = "/data/a".to_owned();
@@ -37,7 +40,9 @@ fn ended(phase: Phase, task: u32, attempt: u32, ending: Ending) -> Record {
 
 fn map(task: u32, attempt: u32) -> Record {
     let (worker, span) = ("w0 (host:1)".to_owned(), Some(Span { started_ms: 3, ended_ms: 7 }));
-    Record::Map { task, attempt, worker, span, buckets: vec![(6, 7, 2)], invalid_bytes: 0 }
+    let digest = Digest { bytes: 6, crc32: 7 };
+    let buckets = vec![BucketMade { digest, words: 2 }];
+    Record::Map { task, attempt, worker, span, buckets, invalid_bytes: 0 }
 }
 
 fn reduce(span: Option<Span>) -> Record {
@@ -46,20 +51,22 @@ fn reduce(span: Option<Span>) -> Record {
     Record::Reduce { task: 0, attempt: 0, worker, span, bytes, crc32, words, distinct_words }
 }
 
-fn end(outcome: &str) -> Record {
-    Record::End { outcome: outcome.to_owned() }
+fn end(outcome: Outcome) -> Record {
+    Record::End { outcome }
 }
 
 #[track_caller]
-fn tell(records: impl IntoIterator<Item = Record>, driven: bool) -> History {
+fn tell(records: impl IntoIterator<Item = Record>, is_driven: bool) -> History {
     let records: Vec<Record> = begin().into_iter().chain(records).collect();
-    History::of(&records, driven).expect("it begins with its beginning")
+    History::of(&records, is_driven).expect("a job begins")
 }
 
-/// `life.number: fate` of every attempt.
+/// `epoch.number: fate` of every attempt.
 fn fates(history: &History, task: TaskId) -> Vec<String> {
     let attempts = history.attempts(task).iter();
-    attempts.map(|story| format!("{}.{}: {}", story.life, story.number, story.fate)).collect()
+    attempts
+        .map(|attempt| format!("{}.{}: {}", attempt.epoch, attempt.number, attempt.fate))
+        .collect()
 }
 
 #[test]
@@ -101,7 +108,7 @@ fn attempts_that_run_are_running_as_long_as_a_driver_is_there() {
 }
 
 #[test]
-fn every_life_counts_its_attempts_anew() {
+fn every_epoch_counts_its_attempts_anew() {
     let history = tell(
         [started(Phase::Map, 0, 0, 5), resume(), started(Phase::Map, 0, 0, 9), map(0, 0)],
         true,
@@ -112,9 +119,9 @@ fn every_life_counts_its_attempts_anew() {
         "2.0: committed: this is the one that counts",
     ];
     assert_eq!(fates(&history, TaskId::map(0)), expected);
-    assert_eq!(history.lives.len(), 2);
-    assert_eq!(history.lives[1].began_unix_seconds, 2000);
-    assert_eq!(history.lives[0].lasted, Duration::from_millis(5));
+    assert_eq!(history.epochs.len(), 2);
+    assert_eq!(history.epochs[1].began_unix_seconds, 2000);
+    assert_eq!(history.epochs[0].lasted, Duration::from_millis(5));
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn task_whose_output_is_lost_is_won_again() {
     let history = tell([map(0, 0), recalled, map(0, 1), resume(), map(0, 0)], true);
     let expected = [
         "1.0: committed, and recalled when r0.a2 found: it is missing",
-        "1.1: committed, but what it had made was gone when the driver was started again",
+        "1.1: committed, but its files were gone when the job was resumed",
         "2.0: committed: this is the one that counts",
     ];
     assert_eq!(fates(&history, TaskId::map(0)), expected);
@@ -140,7 +147,7 @@ fn journal_without_notes_is_told_as_far_as_it_goes() {
     let line = r#"{"kind":"map","task":0,"attempt":1,"worker":"w0 (host:1)",
                    "buckets":[[6,7,2]],"invalid_bytes":0}"#;
     let map: Record = serde_json::from_str(line).expect("a line of an older version");
-    let history = tell([map, reduce(None), end(DONE)], false);
+    let history = tell([map, reduce(None), end(Outcome::Done)], false);
 
     assert_eq!(history.state, State::Done);
     assert_eq!(fates(&history, TaskId::map(0)), ["1.1: committed: this is the one that counts"]);
@@ -152,7 +159,7 @@ fn journal_without_notes_is_told_as_far_as_it_goes() {
 #[test]
 fn note_behind_the_end_changes_no_outcome() {
     let rejected = Ending::Rejected { disk: None, sentence: "not published".to_owned() };
-    let history = tell([end(FAILED), ended(Phase::Map, 0, 0, rejected)], false);
+    let history = tell([end(Outcome::Failed), ended(Phase::Map, 0, 0, rejected)], false);
 
     assert_eq!(history.state, State::Failed);
     assert_eq!(fates(&history, TaskId::map(0)), ["1.0: not published"]);
@@ -161,8 +168,29 @@ fn note_behind_the_end_changes_no_outcome() {
 #[test]
 fn what_is_no_journal_of_a_job_has_no_history() {
     assert!(History::of(&[], true).is_none());
-    assert!(History::of(&[end(DONE)], true).is_none());
+    assert!(History::of(&[end(Outcome::Done)], true).is_none());
     // Tasks that the job does not have.
     let history = tell([map(u32::MAX, 0), map(7, 0), reduce(None)], false);
     assert_eq!(history.attempts(TaskId::map(7))[0].bytes, Some(0));
+}
+
+#[test]
+fn journal_of_version_0_1_0_has_its_history() {
+    let lines = include_bytes!("../../tests/journal-0.1.0.jsonl");
+    let records = crate::lines::parse(lines).unwrap().records;
+    let history = History::of(&records, false).unwrap();
+
+    assert_eq!(history.state, State::Done);
+    let ended: Vec<_> = history.epochs.iter().map(|epoch| (epoch.number, epoch.ended)).collect();
+    assert_eq!(ended, [(1, None), (2, Some(State::Done))]);
+    let expected = [
+        "1.0: stuck: heartbeats arrived, but the attempt made no progress for 2.0 s",
+        "1.1: no room for /data/files/a: No space left on device (os error 28)",
+        "1.2: the worker process died: killed by signal 9 (SIGKILL)",
+        "1.3: not committed: cannot append to files/.mapmill/journal.jsonl: No space left on \
+         device (os error 28)",
+        "2.0: committed: this is the one that counts",
+    ];
+    assert_eq!(fates(&history, TaskId::map(1)), expected);
+    assert_eq!(fates(&history, TaskId::reduce(0))[0], "1.1: no longer needed: the job ended first");
 }

@@ -3,12 +3,15 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
-use journal::{Death, Ending, FailureKind, Journal, Phase, Record, Span};
+use journal::{
+    BucketMade, Death, Ending, FailureKind, FileLog, Log, Opening, Outcome, Phase, Record, Span,
+    WordRule,
+};
 use serde_json::{Value, json};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-/// A job of two map tasks and one reduce task to which much has happened, in three lives.
+/// A job of two map tasks and one reduce task to which much has happened, in three epochs.
 fn eventful() -> Scratch {
     let failed = Ending::Failed {
         failure: FailureKind::DiskFull,
@@ -46,16 +49,16 @@ fn eventful() -> Scratch {
             Ending::Starved { map: 0, sentence: sentence.clone() },
         ),
         Record::Recalled { map: 0, reduce: 0, attempt: 0, sentence },
-        end("cancelled"),
+        end(Outcome::Cancelled),
         resume(3, 1_795_303_600),
         map(0, 0, "w0 (host:7)", (5, 105)),
         reduce("w1 (host:8)", (110, 160)),
-        end("done"),
+        end(Outcome::Done),
     ])
 }
 
 #[test]
-fn overview_tells_what_happened_in_short() {
+fn overview_says_what_happened_in_short() {
     let expected = "\
 the job in files is done
   input    1 file, 195.3 KiB
@@ -78,7 +81,7 @@ reduce: 1 of 1 task committed, 2 attempts
   more than one attempt: r0 (2)
   slowest: r0 0.05 s
 
-the story of a task: mapmill why files TASK
+the attempts at a task: mapmill why files TASK
 ";
     let scratch = eventful();
     assert_eq!(scratch.run(&["why"]).silent(), expected);
@@ -86,7 +89,7 @@ the story of a task: mapmill why files TASK
 }
 
 #[test]
-fn story_of_a_task_tells_every_attempt_in_order() {
+fn attempts_at_a_task_are_shown_in_order() {
     let expected = "\
 map task 0 of the job in files: bytes 0 to 100000 of /data/a.txt
 driver 1, 2026-11-21 23:24:35 UTC
@@ -122,8 +125,8 @@ driver 2, 2026-11-21 23:24:45 UTC
   r0.a0 on w1 (host:8): started at 12.90 s, took 0.10 s, read 6 B
     intermediate of map task 0 is missing; m0 runs again first
 ";
-    let story = scratch.run(&["why", "files", "r0"]).silent();
-    assert!(story.starts_with(expected), "{story}");
+    let report = scratch.run(&["why", "files", "r0"]).silent();
+    assert!(report.starts_with(expected), "{report}");
 }
 
 #[test]
@@ -163,9 +166,9 @@ fn programs_get_json() {
     let cut_off = ["m0.a1 (driver 1)", "m1.a0 (driver 1)"];
     assert_eq!(overview["map"]["did_not_count"]["cut off with the driver"], json!(cut_off));
 
-    let story = parse(&scratch.run(&["why", "files", "m0", "--json"]).silent());
-    assert_eq!(story["splits"], json!([["/data/a.txt", 0, 100_000]]));
-    assert_eq!(story["committed"], true);
+    let report = parse(&scratch.run(&["why", "files", "m0", "--json"]).silent());
+    assert_eq!(report["splits"], json!([["/data/a.txt", 0, 100_000]]));
+    assert_eq!(report["committed"], true);
     let first = json!({
         "attempt": "m0.a0", "life": 1, "worker": "w0 (host:7)", "started": 0.02, "seconds": 1.35,
         "bytes": 40_960, "counts": false, "cause": "disk full",
@@ -175,9 +178,9 @@ fn programs_get_json() {
         },
         "sentence": "no room for /data/files/x: No space left on device",
     });
-    assert_eq!(story["attempts"][0], first);
-    assert_eq!(story["attempts"][2]["ending"], json!({ "outcome": "died", "signal": 9 }));
-    assert_eq!(story["attempts"][4]["counts"], true);
+    assert_eq!(report["attempts"][0], first);
+    assert_eq!(report["attempts"][2]["ending"], json!({ "outcome": "died", "signal": 9 }));
+    assert_eq!(report["attempts"][4]["counts"], true);
 }
 
 #[test]
@@ -197,12 +200,12 @@ fn what_is_not_there_is_refused_with_the_way_out() {
     let mut bytes = fs::read(&journal).unwrap();
     bytes[20] ^= 1;
     fs::write(&journal, bytes).unwrap();
-    let sentence = "cannot tell what happened: files/.mapmill/journal.jsonl is damaged in line 1; \
+    let sentence = "cannot read the history of the job: files/.mapmill/journal.jsonl is damaged in line 1; \
                     move the folder away, or start the job over with --fresh";
     scratch.refuses(scratch.command(&["why"]), sentence);
 }
 
-/// Whoever reads while a driver writes sees any part of the last line.
+/// A reader may see any part of the line that a driver is writing.
 #[test]
 fn line_that_is_being_written_is_left_out() {
     let scratch = scratch_with(&[]);
@@ -218,12 +221,12 @@ fn line_that_is_being_written_is_left_out() {
 #[test]
 fn names_of_workers_do_not_speak_to_the_terminal() {
     let scratch = scratch_with(&[started(Phase::Map, 0, 0, "w0 (\u{1b}[2J\n)", 20)]);
-    let story = scratch.run(&["why", "m0"]).silent();
-    assert!(story.contains("m0.a0 on w0 (\\u{1b}[2J\\n): started"), "{story}");
+    let report = scratch.run(&["why", "m0"]).silent();
+    assert!(report.contains("m0.a0 on w0 (\\u{1b}[2J\\n): started"), "{report}");
     assert_eq!(into_closed_pipe(scratch.command(&["why", "m0"])), Some(0));
 }
 
-/// The folder `files`, with a journal of a job that `records` happened to.
+/// The folder `files`, with a journal that continues with `records`.
 fn scratch_with(records: &[Record]) -> Scratch {
     let scratch = Scratch::new();
     scratch.create("files/.mapmill");
@@ -234,14 +237,14 @@ fn scratch_with(records: &[Record]) -> Scratch {
         started_unix_seconds: 1_795_303_475,
         map_tasks: 2,
         reduce_tasks: 1,
-        words: "letters".to_owned(),
+        words: WordRule::Letters,
         ignore_case: false,
     };
     let path = "/data/a.txt".to_owned();
     let input = Record::Input { path, bytes: 200_000, modified_seconds: 0, modified_nanos: 0 };
     let records = [&[begin, input], records].concat();
-    let journal = scratch.path("files/.mapmill/journal.jsonl");
-    Journal::create(&journal, &records).expect("the test's own folder can be written");
+    let mut log = FileLog::in_folder(&scratch.path("files"));
+    log.open(Opening::Begin(&records)).expect("the test's own folder can be written");
     scratch
 }
 
@@ -272,7 +275,8 @@ fn ended(
 
 fn map(task: u32, attempt: u32, worker: &str, times: (u64, u64)) -> Record {
     let (worker, span) = (worker.to_owned(), Some(span(times)));
-    Record::Map { task, attempt, worker, span, buckets: vec![(6, 7, 2)], invalid_bytes: 0 }
+    let buckets = vec![BucketMade::from((6, 7, 2))];
+    Record::Map { task, attempt, worker, span, buckets, invalid_bytes: 0 }
 }
 
 fn reduce(worker: &str, times: (u64, u64)) -> Record {
@@ -281,8 +285,8 @@ fn reduce(worker: &str, times: (u64, u64)) -> Record {
     Record::Reduce { task: 0, attempt: 0, worker, span, bytes, crc32, words, distinct_words }
 }
 
-fn end(outcome: &str) -> Record {
-    Record::End { outcome: outcome.to_owned() }
+fn end(outcome: Outcome) -> Record {
+    Record::End { outcome }
 }
 
 fn parse(line: &str) -> Value {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::job::TestJob;
-use super::story::Times;
+use super::runs::Times;
 
 impl TestJob {
     /// The whole records of the journal; none if there is no journal yet.

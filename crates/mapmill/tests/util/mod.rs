@@ -10,4 +10,4 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod raw;
-pub mod story;
+pub mod runs;

@@ -62,9 +62,8 @@ async fn silence_and_lack_of_progress_are_distinguished_and_measured() {
     bench.discard().await;
 
     let expected = [
-        "m0.a0 after 7 bytes: lost: nothing was heard of the worker for 10.0 s",
-        "m1.a0 after 5 bytes: stuck: the worker was heard of, but the attempt made no progress \
-         for 10.0 s",
+        "m0.a0 after 7 bytes: lost: the worker was silent for 10.0 s",
+        "m1.a0 after 5 bytes: stuck: heartbeats arrived, but the attempt made no progress for 10.0 s",
     ];
     assert_eq!(sentences(bench.endings()), expected);
 }
@@ -130,7 +129,7 @@ async fn ending_is_the_cause_that_was_reported() {
     let caller = bench.register(1).await;
     for (outcome, sentence) in [
         (failed(), "the attempt's staging folder was there already"),
-        (reduced(1), "the worker reported something else than the task asks for"),
+        (reduced(1), "the worker's report does not fit its task"),
     ] {
         let task = bench.task(&caller).await;
         bench.report(&caller, task.attempt, outcome).await;

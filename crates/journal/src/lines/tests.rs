@@ -1,13 +1,14 @@
 //! Lines that are torn, damaged or lost, and records that are read as they were written.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::commits::MapCommit;
+use crate::disk::DiskFault;
 use crate::ending::{Death, Ending, FailureKind};
-use crate::record::{Phase, Span, escape, unescape};
+use crate::record::{BucketMade, Outcome, Phase, Span, Winner, WordRule, escape, unescape};
 
 fn begin(epoch: u64) -> Record {
     Record::Begin {
@@ -17,7 +18,7 @@ fn begin(epoch: u64) -> Record {
         started_unix_seconds: 1,
         map_tasks: 6,
         reduce_tasks: 4,
-        words: "letters".to_owned(),
+        words: WordRule::Letters,
         ignore_case: false,
     }
 }
@@ -25,126 +26,17 @@ fn begin(epoch: u64) -> Record {
 fn map(task: u32) -> Record {
     let digest = Digest { bytes: 5, crc32: u32::MAX };
     let span = Some(Span { started_ms: 3, ended_ms: 7 });
-    Record::map(task, 0, "w1 (host:7)", span, &[(digest, 2), (digest, 0)], 3)
-}
-
-#[test]
-fn what_was_written_is_read_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    assert_eq!(read(&path).unwrap().records, []);
-
-    let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-    journal.append(&[map(0), map(1)]).unwrap();
-    journal.append(&[Record::End { outcome: "done".to_owned() }]).unwrap();
-
-    let end = Record::End { outcome: "done".to_owned() };
-    assert_eq!(read(&path).unwrap().records, [begin(1), map(0), map(1), end]);
-}
-
-/// Whatever the last line has lost, the next record does not become part of it.
-#[test]
-fn journal_is_resumed_behind_its_last_whole_record() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let mut whole = Vec::new();
-    write_record(&mut whole, &begin(1));
-    let mut lines = whole.clone();
-    write_record(&mut lines, &map(0));
-    let resume =
-        Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 };
-    for length in whole.len()..lines.len() {
-        fs::write(&path, &lines[..length]).unwrap();
-        let history = read(&path).unwrap();
-        let inode = || fs::metadata(&path).unwrap().ino();
-        let before = inode();
-
-        let mut journal = Journal::resume(&path, &history, &resume).unwrap();
-        journal.append(&[map(1)]).unwrap();
-        assert_ne!(inode(), before, "what may not be on the disk is not written anew");
-
-        let expected = [begin(1), resume.clone(), map(1)];
-        assert_eq!(read(&path).unwrap().records, expected, "{length} bytes");
-    }
-}
-
-#[test]
-fn new_journal_replaces_the_old_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    Journal::create(&path, &[begin(1), map(0)]).unwrap();
-
-    Journal::create(&path, &[begin(2)]).unwrap();
-
-    assert_eq!(read(&path).unwrap().records, [begin(2)]);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
-/// Half a record may be in the file: what is written behind it is lost with it, although its
-/// sync went well. So nothing is, even if there is room again.
-#[test]
-fn after_an_error_nothing_more_is_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-
-    let file = std::mem::replace(&mut journal.file, Journal::on_full_disk().file);
-    let error = journal.append(&[map(0)]).unwrap_err();
-    assert!(matches!(error, JournalError::Io { operation: "append to", .. }), "{error}");
-
-    journal.file = file;
-    let error = journal.append(&[map(1)]).unwrap_err();
-    assert!(matches!(error, JournalError::GivenUp { .. }), "{error}");
-    assert_eq!(read(&path).unwrap().records, [begin(1)]);
-}
-
-/// For the disk may be full, which is what the note is about; and there may be room again.
-#[test]
-fn note_that_finds_no_room_is_left_out_and_the_next_commit_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let note = Record::Recalled { map: 1, reduce: 2, attempt: 0, sentence: "gone".to_owned() };
-    let resume =
-        Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 };
-    let mut journal = Journal::create(&path, &[begin(1)]).unwrap();
-    let mut expected = vec![begin(1)];
-    // A file that is new, and one that is appended to.
-    for task in 0..2 {
-        journal.note(std::slice::from_ref(&note)).unwrap();
-        // A part of another one was written, and the rest did not fit.
-        journal.file.write(&[b'x'; 4096]).unwrap();
-        journal.file.cut(journal.whole_bytes).unwrap();
-        journal.append(&[map(task)]).unwrap();
-
-        expected.extend([note.clone(), map(task)]);
-        let history = read(&path).unwrap();
-        assert_eq!(history.records, expected);
-        journal = Journal::resume(&path, &history, &resume).unwrap();
-        expected.push(resume.clone());
-    }
-}
-
-/// Half a note that stays would swallow the next record.
-#[test]
-fn after_a_note_that_cannot_be_cut_off_nothing_more_is_written() {
-    let mut journal = Journal::on_full_disk();
-    let note = Record::Recalled { map: 1, reduce: 2, attempt: 0, sentence: "gone".to_owned() };
-
-    let error = journal.note(&[note]).unwrap_err();
-    assert!(matches!(error, JournalError::Io { operation: "append a note to", .. }), "{error}");
-    let error = journal.append(&[map(1)]).unwrap_err();
-    assert!(matches!(error, JournalError::GivenUp { .. }), "{error}");
+    let winner = Winner { task, attempt: 0, worker: "w1 (host:7)".to_owned(), span };
+    let buckets = [2, 0].map(|words| BucketMade { digest, words }).to_vec();
+    Record::map(winner, MapCommit { buckets, invalid_bytes: 3 })
 }
 
 proptest! {
     #[test]
     fn any_records_are_read_again(records in prop::collection::vec(any_record(), 0..20)) {
-        let mut lines = Vec::new();
-        for record in &records {
-            write_record(&mut lines, record);
-        }
-        let whole_bytes = lines.len() as u64;
-        prop_assert_eq!(parse(&lines), Ok(Recorded { records, whole_bytes }));
+        let lines = encode(&records);
+        let end = lines.len() as u64;
+        prop_assert_eq!(parse(&lines), Ok(Recorded { records, end }));
     }
 
     /// Nothing that happens to a file makes reading it panic, or a record that was not written.
@@ -154,10 +46,7 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut: prop::sample::Index,
     ) {
-        let mut lines = Vec::new();
-        for record in &records {
-            write_record(&mut lines, record);
-        }
+        let mut lines = encode(&records);
         for (index, byte) in damage {
             let index = index.index(lines.len());
             lines[index] = byte;
@@ -181,13 +70,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_taken_for_a_path(text: String) {
+    fn any_text_is_read_as_a_path(text: String) {
         unescape(&text);
     }
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let buckets = prop::collection::vec(any::<(u64, u32, u64)>(), 0..5);
+    let bucket = any::<(u64, u32, u64)>().prop_map(BucketMade::from);
+    let buckets = prop::collection::vec(bucket, 0..5);
     prop_oneof![
         any::<u64>().prop_map(begin),
         (any::<u32>(), any::<u32>(), any::<String>(), buckets, any::<u64>(), span()).prop_map(
@@ -218,9 +108,14 @@ fn any_record() -> impl Strategy<Value = Record> {
                 }
             }
         ),
-        any::<String>().prop_map(|outcome| Record::End { outcome }),
+        any_outcome().prop_map(|outcome| Record::End { outcome }),
         any_note(),
     ]
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    use Outcome::{Cancelled, Done, Failed, Unknown};
+    prop::sample::select(vec![Cancelled, Done, Failed, Unknown])
 }
 
 fn span() -> impl Strategy<Value = Span> {
@@ -273,6 +168,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         FailureKind::StagingExists,
         FailureKind::Tampered,
         FailureKind::TooManyLongWords,
+        FailureKind::Other("clock_stopped".to_owned()),
     ]);
     let plain = vec![Ending::Abandoned, Ending::Left, Ending::Undelivered, Ending::Violation];
     let disk = prop::sample::select(vec![None, Some(DiskFault::Full), Some(DiskFault::Refused)]);
@@ -305,29 +201,24 @@ fn path() -> impl Strategy<Value = PathBuf> {
 /// Cut the journal at every byte: the whole lines in front are read, the torn one is left out.
 #[test]
 fn torn_last_line_is_left_out() {
-    let mut lines = Vec::new();
-    write_record(&mut lines, &begin(1));
-    let first = lines.len();
-    write_record(&mut lines, &map(0));
+    let lines = encode(&[begin(1), map(0)]);
+    let first = encode(&[begin(1)]).len();
 
     for length in 0..lines.len() {
         let expected = if length < first { (vec![], 0) } else { (vec![begin(1)], first) };
-        let (records, whole_bytes) = (expected.0, expected.1 as u64);
-        let history = Ok(Recorded { records, whole_bytes });
-        assert_eq!(parse(&lines[..length]), history, "{length} bytes");
+        let (records, end) = (expected.0, expected.1 as u64);
+        assert_eq!(parse(&lines[..length]), Ok(Recorded { records, end }), "{length} bytes");
     }
-    let whole_bytes = lines.len() as u64;
-    assert_eq!(parse(&lines), Ok(Recorded { records: vec![begin(1), map(0)], whole_bytes }));
+    let end = lines.len() as u64;
+    assert_eq!(parse(&lines), Ok(Recorded { records: vec![begin(1), map(0)], end }));
 }
 
-/// Flip every bit of the first of two lines: its number is told, and nothing is read as
+/// Flip every bit of the first of two lines: its number is reported, and nothing is read as
 /// something else.
 #[test]
-fn damaged_line_in_the_middle_is_told() {
-    let mut lines = Vec::new();
-    write_record(&mut lines, &begin(1));
-    let first = lines.len();
-    write_record(&mut lines, &map(0));
+fn damaged_line_in_the_middle_is_reported() {
+    let lines = encode(&[begin(1), map(0)]);
+    let first = encode(&[begin(1)]).len();
 
     for index in 0..first - 1 {
         for bit in 0..8 {
@@ -337,4 +228,35 @@ fn damaged_line_in_the_middle_is_told() {
             assert_eq!(parse(&damaged), Err(1), "byte {index}, bit {bit}");
         }
     }
+}
+
+/// Lines of a journal that version 0.1.0 wrote, with the names that it had for some ends.
+#[test]
+fn journal_of_version_0_1_0_is_read_unchanged() {
+    let lines = include_bytes!("../../tests/journal-0.1.0.jsonl");
+    let read = parse(lines).expect("no line is damaged");
+    assert_eq!(read.end, lines.len() as u64);
+    assert_eq!(encode(&read.records), include_bytes!("../../tests/journal-0.1.0.jsonl"));
+}
+
+#[test]
+fn ends_that_had_other_names_are_read() {
+    let superseded = Ending::Superseded { by_backup: true };
+    for (json, ending) in [
+        (concat!(r#"{"outcome":"bea"#, r#"ten","by_backup":true}"#), superseded),
+        (r#"{"outcome":"unfit"}"#, Ending::Violation),
+    ] {
+        assert_eq!(serde_json::from_str::<Ending>(json).unwrap(), ending);
+    }
+}
+
+/// A later version may have rules and outcomes that this one lacks.
+#[test]
+fn outcomes_and_rules_that_are_not_known_are_read_as_unknown() {
+    let read = |json| serde_json::from_str::<Record>(json).unwrap();
+    assert_eq!(
+        read(r#"{"kind":"end","outcome":"postponed"}"#),
+        Record::End { outcome: Outcome::Unknown }
+    );
+    assert_eq!(serde_json::from_str::<WordRule>(r#""sentences""#).unwrap(), WordRule::Unknown);
 }
