@@ -1,38 +1,38 @@
-//! The commit protocol as a model, of which every run is looked at: whoever dies when.
+//! The commit protocol as a model, of which every run is checked: any process may die at any step.
 //!
-//! The model is not the code: it is what `committer.rs`, `driver.rs`, `journal.rs`, `recovery.rs`
-//! and the worker's `attempt.rs` and `worker.rs` say to each other and do to the folder, in steps
-//! between which anything else can happen. When one of them changes its order, change it here
-//! first.
+//! The model is not the code: it is what `committer.rs`, `driver.rs`, `recovery.rs`, the crate
+//! `journal`, and the worker's `attempt.rs` and `worker.rs` send to each other and do to the
+//! folder, in steps between which anything else can happen. When one of them changes its order,
+//! change it here first.
 //!
-//! Modelled: a driver that grants attempts, takes leases away whenever it likes, takes reports, and
-//! commits (look at a file, rename it, the next, sync the folder, write the record, sync it,
-//! answer; two tasks in one batch); that dies between any two of these steps, or with the power,
-//! which takes what was not synced or not; that comes back, sweeps, raises its epoch, and believes
-//! the records whose names are there. Workers that create their staging, write, report until they
-//! are answered, hear that they are not wanted, die. A network in which reports and assignments
-//! stay after they have arrived: whatever comes late, twice or in another order has come so. Only
-//! the answer to a report goes with its call, as gRPC has it.
+//! Modelled: a driver that grants attempts, revokes leases at any time, accepts reports, and
+//! commits (check a file, rename it, the next, sync the folder, write the record, sync it, answer;
+//! two tasks in one batch); that dies between any two of these steps, or with the power, which may
+//! or may not keep what was not synced; that restarts, sweeps, raises its epoch, and believes the
+//! records whose names are there. Workers that create their staging, write, report until they are
+//! answered, learn that they are no longer needed, die. A network in which reports and assignments
+//! stay after they have arrived, so that each may arrive late, twice, or in another order. Only the
+//! answer to a report belongs to its call, as in gRPC.
 //!
-//! Not modelled, because nothing new can come of it:
+//! Not modelled, because it adds nothing new:
 //!
 //! * Loss: a message that is never delivered is lost. (As an action of its own it made the worlds
 //!   20 times as many.)
-//! * A worker that is stopped and goes on later, the zombie: it is one that takes no step for as
-//!   long. Nor heartbeats: what they would tell, driver and worker may find out at any time.
-//! * Staging that the driver has not yet come to remove after an attempt has ended. Its name is
-//!   never used again, so only its own late worker could notice.
+//! * A worker that is stopped and resumes later, the zombie: it is one that takes no step for as
+//!   long. Nor heartbeats: what they would report, driver and worker may find out at any time.
+//! * Staging that the driver has not removed yet after an attempt has ended. Its name is never used
+//!   again, so only its own late worker could notice.
 //! * What workers do after the end: they have nothing but their staging.
 //!
-//! Not modelled, because others look at it: disks that are full or fail (`committer/tests.rs`),
-//! torn and damaged records (`journal.rs`), intermediates that are lost, and their map task's
-//! second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), jobs that failed
-//! and are resumed; and which of two attempts wins that race each other (the scheduler's
-//! `backup_*.txt`): the one that is superseded is as one whose lease was taken away.
+//! Not modelled, because other tests check it: disks that are full or fail (`committer/tests.rs`),
+//! torn and damaged records (the crate `journal`), intermediates that are lost, and their map
+//! task's second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), jobs that
+//! failed and are resumed; and which of two racing attempts wins (the scheduler's `backup_*.txt`):
+//! a superseded attempt is as one whose lease was revoked.
 //!
-//! Bounds: two workers, two lives of the driver, and what stands at the tests. A run that has
-//! become too large ends at a number of worlds: the checker looks at its time limit only when it
-//! shares work between threads.
+//! Bounds: two workers, two epochs of the driver, and those of each test. A run that has become too
+//! large ends at a number of worlds: the checker reads its time limit only when it shares work
+//! between threads.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -52,14 +52,14 @@ mod model {
 
 /// One task deep: it may be attempted four times.
 #[test]
-fn one_task_is_committed_once_whoever_crashes() {
+fn one_task_is_committed_once_despite_crashes() {
     let luck = Luck { driver_crashes: 1, worker_crashes: 1, repeats: 0 };
     check(&Protocol { attempts: 2, luck, shows: claims::shows_crashes, ..job(&[Kind::Reduce]) });
 }
 
-/// Two tasks, one of which reads what the other leaves.
+/// Two tasks, one of which reads the files of the other.
 #[test]
-fn a_reduce_reads_what_its_map_has_on_record_whoever_crashes() {
+fn reduce_reads_what_its_map_has_on_record_despite_crashes() {
     let luck = Luck { driver_crashes: 1, worker_crashes: 1, repeats: 1 };
     let shows = claims::shows_crashes_of_maps;
     check(&Protocol { luck, shows, ..job(&[Kind::Map, Kind::Reduce]) });
@@ -73,16 +73,16 @@ fn two_tasks_are_committed_with_one_sync_or_not_at_all() {
 }
 
 #[test]
-fn an_assignment_that_comes_again_does_no_harm() {
+fn repeated_assignment_does_no_harm() {
     let luck = Luck { driver_crashes: 0, worker_crashes: 0, repeats: 1 };
     let tasks = &[Kind::Map, Kind::Reduce];
     check(&Protocol { attempts: 2, luck, shows: claims::shows_repeats, ..job(tasks) });
 }
 
-/// Without any one of the rules the results are wrong: that is what it is for, and the model sees
-/// it. Next to each stands the claim that breaks, and how little it takes.
+/// Without any one of the rules the results are wrong, and the model finds it. Next to each rule
+/// stands the claim that breaks, and the smallest bounds in which it does.
 #[test]
-fn every_rule_is_missed_when_it_is_left_out() {
+fn every_rule_breaks_a_claim_when_it_is_left_out() {
     let none = Luck { driver_crashes: 0, worker_crashes: 0, repeats: 0 };
     let crash = Luck { driver_crashes: 1, ..none };
     let repeats = |repeats| Luck { repeats, ..none };
@@ -96,7 +96,7 @@ fn every_rule_is_missed_when_it_is_left_out() {
         (Fault::NewStaging, claims::HALF, reduce, 1, repeats(1)),
         (Fault::RecordBeforeAnswer, claims::ACCEPTED, reduce, 1, crash),
         (Fault::Settle, claims::HALF, reduce, 1, crash),
-        (Fault::TakenIsNotOurs, claims::HALF, reduce, 1, repeats(2)),
+        (Fault::ExistingIsForeign, claims::HALF, reduce, 1, repeats(2)),
     ] {
         let sound = Protocol { attempts, luck, ..job(tasks) };
         check(&sound);
@@ -113,7 +113,7 @@ fn job(tasks: &'static [Kind]) -> Protocol {
     Protocol { tasks, attempts: 1, luck, fault: None, shows: Vec::new }
 }
 
-/// Looks at every world that can come about.
+/// Checks every reachable world.
 #[track_caller]
 fn check(protocol: &Protocol) {
     let started = Instant::now();
@@ -135,7 +135,7 @@ fn check(protocol: &Protocol) {
             Expectation::Sometimes => assert!(found.is_some(), "never \"{name}\""),
         }
     }
-    // Also a checker that has given up says that it is done.
+    // A checker that has given up says that it is done, too.
     assert!(generated < WORLDS_MAX && elapsed < TIMEOUT, "it has become too large");
 }
 
@@ -145,8 +145,8 @@ fn shortest(protocol: &Protocol, claim: &'static str) -> Vec<Action> {
     let mut shortest = None;
     let mut depth = DEPTH_MAX;
     loop {
-        // What the checker gives is not always the first that it has found: ask for less until
-        // there is nothing.
+        // The checker does not always return the shortest that it has found: ask for less until
+        // there is none.
         let checker = protocol.clone().checker().target_max_depth(depth);
         let checker = checker.finish_when(HasDiscoveries::AnyOf(BTreeSet::from([claim])));
         let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_bfs().join();
@@ -159,7 +159,7 @@ fn shortest(protocol: &Protocol, claim: &'static str) -> Vec<Action> {
     shortest.unwrap_or_else(|| panic!("without {:?} \"{claim}\" holds", protocol.fault))
 }
 
-#[expect(clippy::print_stdout, reason = "how much was looked at is part of the result")]
+#[expect(clippy::print_stdout, reason = "how much was checked is part of the result")]
 fn print(line: &str) {
     println!("{line}");
 }

@@ -1,4 +1,4 @@
-//! What must hold in every world, where every run must lead, and what must happen in some.
+//! What must hold in every world, what every run must reach, and what must happen in some.
 
 use stateright::Property;
 
@@ -9,12 +9,12 @@ pub type Claim = Property<Protocol>;
 
 pub const HALF: &str = "no recorded name holds half a file";
 pub const WINNER: &str = "recorded names hold what their winner staged";
-pub const ACCEPTED: &str = "whatever was accepted is on record";
+pub const ACCEPTED: &str = "an accepted attempt is on record";
 pub const ONCE: &str = "a task is recorded once";
-pub const READ: &str = "nobody reads anything but what was recorded";
+pub const READ: &str = "a reader finds what was recorded";
 pub const EXECUTED: &str = "an attempt that counts is executed once";
 pub const FOREIGN: &str = "only the driver creates a final name";
-pub const END: &str = "the job comes to an end";
+pub const END: &str = "the job ends";
 
 /// What must hold at every moment, and in the end.
 pub fn always() -> Vec<Claim> {
@@ -29,76 +29,79 @@ pub fn always() -> Vec<Claim> {
             every_reporting(world, |attempt| {
                 let is_accepted = world.network.has(Message::Accepted(attempt))
                     || world.network.has(Message::AcceptedAgain(attempt));
-                !is_accepted || world.records[attempt.task()] == Some(attempt)
+                !is_accepted || world.journal.records[attempt.task()] == Some(attempt)
             })
         }),
         Claim::always("a job that is done has a record of every task", |protocol, world| {
-            !world.is_done || protocol.recorded(world).count() == protocol.tasks.len()
+            !world.journal.is_done || protocol.recorded(world).count() == protocol.tasks.len()
         }),
         Claim::always(ONCE, |_, world| !world.harm.recorded_twice),
         Claim::always(READ, |_, world| !world.harm.misread),
         Claim::always(EXECUTED, |_, world| !world.harm.executed_twice),
         Claim::always(FOREIGN, |_, world| !world.harm.foreign_name),
-        // In a graph without cycles (see `World::age`) and of something that stays, this is exact:
-        // no run can end anywhere else.
+        // In a graph without cycles (see `World::age`), and for a state that is never left, this is
+        // exact: no run can end anywhere else.
         Claim::eventually(END, |_, world| world.is_over()),
     ]
 }
 
-/// What must happen in some run when everybody may crash, or the model would prove less than it
+/// What must happen in some run when all processes may crash, or the model would prove less than it
 /// seems to.
 pub fn shows_crashes() -> Vec<Claim> {
     vec![
         Claim::sometimes("a late report is refused", |_, world| {
             some_reporting(world, |attempt| {
-                attempt.epoch() == world.epoch && world.network.has(Message::Stale(attempt))
+                attempt.epoch() == world.journal.epoch && world.network.has(Message::Stale(attempt))
             })
         }),
-        Claim::sometimes("a report to an earlier life is refused", |_, world| {
+        Claim::sometimes("a report of an earlier epoch is refused", |_, world| {
             some_reporting(world, |attempt| {
-                attempt.epoch() < world.epoch && world.network.has(Message::Stale(attempt))
+                attempt.epoch() < world.journal.epoch && world.network.has(Message::Stale(attempt))
             })
         }),
         Claim::sometimes("a repeated report is accepted again", |_, world| {
             some_reporting(world, |attempt| world.network.has(Message::AcceptedAgain(attempt)))
         }),
-        Claim::sometimes("what a crash left without a record is done again", |_, world| {
-            let is_left = |task: usize, attempt: Attempt| {
-                let found = world.finals[task][0];
-                found.is_some_and(|file| file.by.epoch() < attempt.epoch())
-            };
-            (0..world.tasks.len()).any(|task| match world.tasks[task].standing {
-                Standing::Publishing(attempt) => {
-                    world.records[task].is_none() && is_left(task, attempt)
-                }
-                Standing::Committed(_) | Standing::Running(_) | Standing::Waiting => false,
-            })
-        }),
-        Claim::sometimes("a crash leaves a record that nobody was told of", |_, world| {
+        Claim::sometimes(
+            "a task whose names a crash left without a record is attempted again",
+            |_, world| {
+                let is_left = |task: usize, attempt: Attempt| {
+                    let found = world.folder.finals[task][0];
+                    found.is_some_and(|file| file.by.epoch() < attempt.epoch())
+                };
+                (0..world.tasks.len()).any(|task| match world.tasks[task].standing {
+                    Standing::Publishing(attempt) => {
+                        world.journal.records[task].is_none() && is_left(task, attempt)
+                    }
+                    Standing::Committed(_) | Standing::Running(_) | Standing::Waiting => false,
+                })
+            },
+        ),
+        Claim::sometimes("a crash leaves a record that was not answered", |_, world| {
             world.driver == Driver::Down
                 && some_reporting(world, |attempt| {
-                    world.records[attempt.task()] == Some(attempt)
+                    world.journal.records[attempt.task()] == Some(attempt)
                         && !world.network.has(Message::Accepted(attempt))
                 })
         }),
-        Claim::sometimes("a restart goes on with what is recorded", |_, world| {
-            world.records.iter().flatten().any(|&winner| {
-                winner.epoch() < world.epoch && world.stands(Standing::Committed(winner))
+        Claim::sometimes("a restart resumes from the records", |_, world| {
+            world.journal.records.iter().flatten().any(|&winner| {
+                winner.epoch() < world.journal.epoch && world.stands(Standing::Committed(winner))
             })
         }),
-        Claim::sometimes("an attempt of an earlier life is executed", |_, world| {
+        Claim::sometimes("an attempt of an earlier epoch is executed", |_, world| {
             world.workers.iter().any(|worker| {
-                matches!(worker, Worker::Executing(attempt) if attempt.epoch() < world.epoch)
+                matches!(worker, Worker::Executing(attempt) if attempt.epoch() < world.journal.epoch)
             })
         }),
         Claim::sometimes("the job is done, whatever went wrong", |_, world| {
             let Luck { driver_crashes, worker_crashes, repeats } = world.luck;
             world.driver == Driver::Over
-                && world.is_done
+                && world.journal.is_done
                 && (driver_crashes, worker_crashes, repeats) == (0, 0, 0)
         }),
         Claim::sometimes("the job is given up", |_, world| {
-            world.driver == Driver::Over && !world.is_done
+            world.driver == Driver::Over && !world.journal.is_done
         }),
     ]
 }
@@ -107,16 +110,16 @@ pub fn shows_crashes() -> Vec<Claim> {
 pub fn shows_crashes_of_maps() -> Vec<Claim> {
     let mut claims = shows_crashes();
     claims.push(Claim::sometimes("a crash leaves some names of a map", |_, world| {
-        let [first, last] = world.finals[0];
+        let [first, last] = world.folder.finals[0];
         world.driver == Driver::Down && first.is_some() && last.is_none()
     }));
     claims
 }
 
-/// When assignments come again.
+/// When assignments are repeated.
 pub fn shows_repeats() -> Vec<Claim> {
     vec![
-        Claim::sometimes("staging that is there is left alone", |_, world| {
+        Claim::sometimes("existing staging is left alone", |_, world| {
             world.network.iter().any(|message| matches!(message, Message::Failed(_)))
         }),
         Claim::sometimes("an attempt that is over is executed again", |_, world| {
@@ -132,13 +135,13 @@ pub fn shows_repeats() -> Vec<Claim> {
 pub fn shows_batches() -> Vec<Claim> {
     vec![
         Claim::sometimes(
-            "one sync is for two records",
+            "one sync covers two records",
             |_, world| matches!(world.commit, Commit::Sync(batch) if batch.len() == 2),
         ),
         Claim::sometimes("a crash leaves names of two tasks and no record", |_, world| {
             world.driver == Driver::Down
-                && world.records == [None; 2]
-                && world.finals.iter().all(|files| files[0].is_some())
+                && world.journal.records == [None; 2]
+                && world.folder.finals.iter().all(|files| files[0].is_some())
         }),
     ]
 }
@@ -149,7 +152,7 @@ fn every_recorded(
     holds: impl Fn(Option<File>, Attempt) -> bool,
 ) -> bool {
     protocol.recorded(world).all(|(task, winner)| {
-        world.finals[task][..protocol.files(task)].iter().all(|&file| holds(file, winner))
+        world.folder.finals[task][..protocol.files(task)].iter().all(|&file| holds(file, winner))
     })
 }
 

@@ -1,4 +1,4 @@
-//! What the driver does: grant, take reports, commit, die and come back.
+//! What the driver does: grant, accept reports, commit, die and restart.
 
 use super::protocol::{Action, Fault, Kind, Protocol};
 use super::world::{
@@ -15,7 +15,8 @@ impl Protocol {
         if world.luck.driver_crashes > 0 && world.driver == Driver::Up {
             actions.push(Action::CrashDriver);
             let mut outputs = self.outputs();
-            let names = outputs.any(|task| world.finals[task][0] != world.beneath[task]);
+            let names =
+                outputs.any(|task| world.folder.finals[task][0] != world.folder.beneath[task]);
             let records = matches!(world.commit, Commit::Sync(_));
             for (names_lost, records_lost) in [(false, true), (true, false), (true, true)] {
                 if (names || !names_lost) && (records || !records_lost) {
@@ -54,7 +55,7 @@ impl Protocol {
         self.tasks[task] == Kind::Map || self.maps().all(is_committed)
     }
 
-    /// What arrives at the driver is dropped while it does not serve.
+    /// A message for a driver that does not serve is dropped.
     pub fn handle_done(&self, world: &mut World, attempt: Attempt) -> bool {
         if world.driver != Driver::Up {
             return false;
@@ -62,7 +63,9 @@ impl Protocol {
         let standing = &mut world.tasks[attempt.task()].standing;
         match *standing {
             Standing::Publishing(winner) if winner == attempt => return false,
-            Standing::Committed(winner) if winner == attempt && winner.epoch() == world.epoch => {
+            Standing::Committed(winner)
+                if winner == attempt && winner.epoch() == world.journal.epoch =>
+            {
                 return world.answer(Message::AcceptedAgain(attempt), attempt);
             }
             Standing::Running(running) if running == attempt => {
@@ -74,7 +77,7 @@ impl Protocol {
             | Standing::Running(_)
             | Standing::Waiting => {}
         }
-        if self.is_without(Fault::Fence) && world.records[attempt.task()] != Some(attempt) {
+        if self.is_without(Fault::Fence) && world.journal.records[attempt.task()] != Some(attempt) {
             *standing = Standing::Publishing(attempt);
             return true;
         }
@@ -89,7 +92,7 @@ impl Protocol {
             world.end(attempt);
             return true;
         }
-        if self.is_without(Fault::TakenIsNotOurs) {
+        if self.is_without(Fault::ExistingIsForeign) {
             world.network.send(Message::FailedStale(attempt));
             return true;
         }
@@ -99,15 +102,15 @@ impl Protocol {
     pub fn restart(&self, world: &mut World) -> bool {
         world.sweep();
         if !self.is_without(Fault::NewEpoch) {
-            world.epoch += 1;
+            world.journal.epoch += 1;
         }
         world.driver = Driver::Up;
         for (index, task) in world.tasks.iter_mut().enumerate() {
-            // A record is believed as far as its names are there.
-            let record = world.records[index].filter(|_| {
+            // A record is believed if its names are there.
+            let record = world.journal.records[index].filter(|_| {
                 let is_there = |file: &Option<File>| file.is_some_and(|file| file.is_whole);
                 self.is_without(Fault::NamesBeforeRecord)
-                    || world.finals[index][..self.files(index)].iter().all(is_there)
+                    || world.folder.finals[index][..self.files(index)].iter().all(is_there)
             });
             task.standing = record.map_or(Standing::Waiting, Standing::Committed);
         }
@@ -116,7 +119,8 @@ impl Protocol {
 
     pub fn crash_power(&self, world: &mut World, names_lost: bool, records_lost: bool) -> bool {
         for task in self.outputs() {
-            let (name, beneath) = (&mut world.finals[task][0], &mut world.beneath[task]);
+            let (name, beneath) =
+                (&mut world.folder.finals[task][0], &mut world.folder.beneath[task]);
             if names_lost {
                 *name = *beneath;
             } else {
@@ -127,7 +131,7 @@ impl Protocol {
             && records_lost
         {
             for attempt in batch.iter() {
-                world.records[attempt.task()] = None;
+                world.journal.records[attempt.task()] = None;
             }
         }
         world.crash_driver()
@@ -154,13 +158,13 @@ impl Protocol {
             }
             Commit::Settle(batch) => {
                 for task in self.outputs() {
-                    world.beneath[task] = world.finals[task][0];
+                    world.folder.beneath[task] = world.folder.finals[task][0];
                 }
                 self.after_names(batch)
             }
             Commit::Append(batch) => {
                 for attempt in batch.iter() {
-                    let record = world.records[attempt.task()].replace(attempt);
+                    let record = world.journal.records[attempt.task()].replace(attempt);
                     world.harm.recorded_twice |= record.is_some();
                     if self.is_without(Fault::RecordBeforeAnswer) {
                         world.answer(Message::Accepted(attempt), attempt);
@@ -174,7 +178,7 @@ impl Protocol {
             }
             Commit::Sync(batch) => Commit::Answer(batch),
             Commit::Answer(mut batch) => {
-                let attempt = batch.first().expect("a batch is over when everybody is told");
+                let attempt = batch.first().expect("a batch is over when every report is answered");
                 world.discard(attempt);
                 let standing = &mut world.tasks[attempt.task()].standing;
                 if *standing == Standing::Publishing(attempt) {
@@ -193,10 +197,10 @@ impl Protocol {
         true
     }
 
-    /// One step of a publication: look at a file, or rename it.
+    /// One step of a publication: check a file, or rename it.
     ///
-    /// In between anything can happen to it. The driver looks at outputs in full and at
-    /// intermediates for their length, which an unfinished file does not have: it is the same here.
+    /// In between anything can happen to it. The driver checks the checksum of outputs and the
+    /// length of intermediates, which an unfinished file does not have: here they are the same.
     fn publish(
         &self,
         world: &mut World,
@@ -207,11 +211,12 @@ impl Protocol {
     ) -> bool {
         let attempt = left.first().expect("a publication is over when nothing is left");
         let task = attempt.task();
-        let staged = &mut world.staged[attempt.index()];
+        let staged = &mut world.folder.staged[attempt.index()];
         let next = if !is_checked {
             let is_staged = staged.is_some_and(|staged| staged.moved == file && staged.is_whole);
             // As after a rename whose answer was lost.
-            let is_there = world.finals[task][file] == Some(File { by: attempt, is_whole: true });
+            let is_there =
+                world.folder.finals[task][file] == Some(File { by: attempt, is_whole: true });
             if !is_staged && !is_there {
                 return self.reject(world, left, published);
             }
@@ -221,11 +226,11 @@ impl Protocol {
                 Some(staged) if staged.moved == file => {
                     staged.moved += 1;
                     let is_whole = staged.is_whole;
-                    world.finals[task][file] = Some(File { by: attempt, is_whole });
+                    world.folder.finals[task][file] = Some(File { by: attempt, is_whole });
                 }
                 Some(_) | None => {
                     let there = Some(File { by: attempt, is_whole: true });
-                    if world.finals[task][file] != there {
+                    if world.folder.finals[task][file] != there {
                         return self.reject(world, left, published);
                     }
                 }
@@ -256,7 +261,7 @@ impl Protocol {
         }
     }
 
-    /// What was reported is not there: the attempt has failed.
+    /// The reported files are not there: the attempt has failed.
     fn reject(&self, world: &mut World, mut left: Attempts, published: Attempts) -> bool {
         let attempt = left.first().expect("an attempt is being published");
         left.remove(attempt);
@@ -293,20 +298,20 @@ impl Protocol {
         if !world.tasks[..self.tasks.len()].iter().all(is_committed) {
             return false;
         }
-        world.is_done = true;
+        world.journal.is_done = true;
         world.commit = Commit::Sweep;
         true
     }
 }
 
 impl World {
-    /// A call for a task of this worker may be with the driver.
+    /// A call of this worker for a task may be waiting at the driver.
     fn may_ask(&self, worker: usize) -> bool {
         let holds = |task: &Task| match task.standing {
             Standing::Running(attempt) => self.network.has(Message::Assign { attempt, worker }),
             Standing::Committed(_) | Standing::Publishing(_) | Standing::Waiting => false,
         };
-        // Workers that have never been given anything are all alike.
+        // Workers that were never assigned a task are all alike.
         let is_next = |other: usize| other >= worker || self.network.has_assigned(other);
         self.workers[worker] == Worker::Idle
             && !self.tasks.iter().any(holds)
@@ -315,11 +320,11 @@ impl World {
 
     pub fn grant(&mut self, task: usize, worker: usize) -> bool {
         let Task { standing, granted } = &mut self.tasks[task];
-        let attempt = Attempt::new(self.epoch, task, *granted);
+        let attempt = Attempt::new(self.journal.epoch, task, *granted);
         *standing = Standing::Running(attempt);
         *granted += 1;
         self.network.send(Message::Assign { attempt, worker });
-        self.taken[worker].remove(attempt);
+        self.past.taken[worker].remove(attempt);
         true
     }
 
@@ -329,7 +334,7 @@ impl World {
         true
     }
 
-    /// An attempt ends without having won. Its task waits again.
+    /// An attempt ends without a commit. Its task waits again.
     fn end(&mut self, attempt: Attempt) {
         self.tasks[attempt.task()].standing = Standing::Waiting;
         self.discard(attempt);
@@ -341,7 +346,7 @@ impl World {
         true
     }
 
-    /// Reports that were taken and that the committer has not begun with.
+    /// Accepted reports that the committer has not begun to publish.
     fn queue(&self) -> Attempts {
         let mut queue = Attempts::default();
         for task in &self.tasks {

@@ -1,19 +1,19 @@
-//! The commit protocol as a model: what can happen in a world, and what must hold in all of them.
+//! The protocol: what can happen in a world, and what must hold in all of them.
 
 use stateright::Model;
 
 use super::claims::{self, Claim};
 use super::world::{
-    ATTEMPTS_MAX, Attempt, Attempts, Commit, Driver, FILES_MAX, Harm, Luck, Message, Network,
-    Standing, TASKS_MAX, Task, WORKERS, Worker, World,
+    ATTEMPTS_MAX, Attempt, Attempts, Commit, Driver, FILES_MAX, Folder, Harm, Journal, Luck,
+    Message, Network, Past, Standing, TASKS_MAX, Task, WORKERS, Worker, World,
 };
 
 /// The protocol within bounds, and perhaps without one of its rules.
 #[derive(Clone, Debug)]
 pub struct Protocol {
-    /// The tasks of the job, each of which waits for the maps before it if it reduces.
+    /// The tasks of the job. A reduce task waits for the maps before it.
     pub tasks: &'static [Kind],
-    /// Attempts of a task in one life. When they are used up the job is given up.
+    /// Attempts of a task in one epoch. When they are used up the job fails.
     pub attempts: u8,
     pub luck: Luck,
     pub fault: Option<Fault>,
@@ -21,7 +21,7 @@ pub struct Protocol {
     pub shows: fn() -> Vec<Claim>,
 }
 
-/// What a task leaves, and how well it is kept.
+/// The files of a task, and how durable they are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// [`FILES_MAX`] intermediates: verified whenever they are read, not durable.
@@ -35,11 +35,11 @@ pub enum Kind {
 pub enum Fault {
     /// Only the driver gives files their final names; without it, workers do.
     DriverPublishes,
-    /// The driver takes reports of attempts that hold a lease only; without it, of all, of this
-    /// life and others.
+    /// The driver accepts reports of attempts that hold a lease only; without it, of all attempts,
+    /// of this epoch and others.
     Fence,
     /// Names come before their record; without it the record comes first, and a restart believes it
-    /// without a look at the names.
+    /// without a check of the names.
     NamesBeforeRecord,
     /// A driver raises the epoch when it starts.
     NewEpoch,
@@ -49,20 +49,20 @@ pub enum Fault {
     RecordBeforeAnswer,
     /// The folder of outputs is synced before the record is written.
     Settle,
-    /// Staging that was there before is somebody else's; without it, a worker that finds it there
-    /// removes it when it hears that its report of that is stale.
-    TakenIsNotOurs,
+    /// Staging that exists already belongs to another execution; without it, a worker that finds it
+    /// removes it when its report of that is stale.
+    ExistingIsForeign,
 }
 
 /// What can happen next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// A worker that has asked is given a task.
+    /// A worker that has called is assigned a task.
     Grant {
         task: usize,
         worker: usize,
     },
-    /// The lease of the task's attempt runs out.
+    /// The lease of the task's attempt expires.
     Expire {
         task: usize,
     },
@@ -72,7 +72,7 @@ pub enum Action {
     GiveUp,
     /// The driver's process dies; what it has written stays.
     CrashDriver,
-    /// The power fails: what was not synced is on disk, or not.
+    /// The power fails: what was not synced may be on disk or not.
     CrashPower {
         names_lost: bool,
         records_lost: bool,
@@ -85,7 +85,7 @@ pub enum Action {
     Finish {
         worker: usize,
     },
-    /// A worker hears that its attempt has ended, or that the driver does not know it.
+    /// A worker learns that its attempt has ended, or that the driver does not know it.
     Abandon {
         worker: usize,
     },
@@ -119,7 +119,7 @@ impl Protocol {
     }
 
     pub fn recorded(&self, world: &World) -> impl Iterator<Item = (usize, Attempt)> {
-        let records = world.records;
+        let records = world.journal.records;
         (0..self.tasks.len()).filter_map(move |task| Some((task, records[task]?)))
     }
 }
@@ -128,22 +128,21 @@ impl Model for Protocol {
     type State = World;
     type Action = Action;
 
-    /// A driver in its first life, and workers that wait for it.
+    /// A driver in its first epoch, and workers that wait for it.
     fn init_states(&self) -> Vec<World> {
         vec![World {
             driver: Driver::Up,
-            epoch: 1,
-            records: [None; TASKS_MAX],
-            is_done: false,
+            journal: Journal { epoch: 1, records: [None; TASKS_MAX], is_done: false },
             tasks: [Task { standing: Standing::Waiting, granted: 0 }; TASKS_MAX],
             commit: Commit::Idle,
             workers: [Worker::Idle; WORKERS],
             network: Network::default(),
-            staged: [None; ATTEMPTS_MAX],
-            finals: [[None; FILES_MAX]; TASKS_MAX],
-            beneath: [None; TASKS_MAX],
-            taken: [Attempts::default(); WORKERS],
-            executed: Attempts::default(),
+            folder: Folder {
+                staged: [None; ATTEMPTS_MAX],
+                finals: [[None; FILES_MAX]; TASKS_MAX],
+                beneath: [None; TASKS_MAX],
+            },
+            past: Past { taken: [Attempts::default(); WORKERS], executed: Attempts::default() },
             harm: Harm::default(),
             luck: self.luck,
         }]
@@ -179,8 +178,8 @@ impl Model for Protocol {
         if !happens {
             return None;
         }
-        let may_go_round = self.fault.is_some();
-        assert!(may_go_round || world.age() < next.age(), "{action:?} goes round in {world:#?}");
+        let may_cycle = self.fault.is_some();
+        assert!(may_cycle || world.age() < next.age(), "{action:?} is a cycle in {world:#?}");
         Some(next)
     }
 

@@ -1,4 +1,4 @@
-//! What there is: a folder, a journal, a network, a driver and its workers, as small as can be.
+//! The state: a folder, a journal, a network, a driver and its workers, as small as possible.
 //!
 //! Everything is `Copy` and a few dozen bytes, because the checker copies and hashes millions of
 //! them: an attempt is an index, a set of attempts or messages is a word of bits.
@@ -8,13 +8,13 @@ use std::fmt;
 /// Tasks a job may have.
 pub const TASKS_MAX: usize = 2;
 
-/// Workers there are.
+/// Workers in each world.
 pub const WORKERS: usize = 2;
 
-/// Files a task may leave.
+/// Files of a map task.
 pub const FILES_MAX: usize = 2;
 
-/// Attempts that can be told apart: two lives, [`TASKS_MAX`] tasks, two numbers.
+/// Attempts that can be distinguished: two epochs, [`TASKS_MAX`] tasks, two numbers.
 pub const ATTEMPTS_MAX: usize = 8;
 
 /// One execution of a task, by its name: epoch, task and number.
@@ -94,23 +94,23 @@ impl fmt::Debug for Attempts {
     }
 }
 
-/// What is on its way, and stays so after it has arrived.
+/// A message in the network, which stays there after it has arrived.
 ///
-/// Asking for a task and heartbeats are not here: what they do, the driver may do at any time.
+/// Calls for a task and heartbeats are not here: what they do, the driver may do at any time.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Message {
     /// To a worker: the answer to a report.
     Accepted(Attempt),
-    /// The same once more, to a report that came again after its attempt was committed.
+    /// The same, to a report that is repeated after its attempt was committed.
     AcceptedAgain(Attempt),
     /// To a worker: the answer to its call for a task.
     Assign { attempt: Attempt, worker: usize },
-    /// To the driver: what the attempt had to stage is staged. The attempt's name is all there is
-    /// to know it by: the numbers of workers begin anew with each life.
+    /// To the driver: all files of the attempt are staged. Only its name identifies the attempt:
+    /// the numbers of workers begin anew with each epoch.
     Done(Attempt),
-    /// To the driver: the attempt's staging was there before.
+    /// To the driver: the attempt's staging existed already.
     Failed(Attempt),
-    /// To a worker: the answer to [`Failed`](Self::Failed), when nobody cares any more.
+    /// To a worker: the answer to [`Failed`](Self::Failed), when the attempt no longer counts.
     FailedStale(Attempt),
     /// To a worker: the answer to a report that does not count.
     Stale(Attempt),
@@ -125,7 +125,7 @@ impl Network {
         self.0 |= 1 << Self::bit(message);
     }
 
-    pub fn forget(&mut self, message: Message) {
+    pub fn remove(&mut self, message: Message) {
         self.0 &= !(1 << Self::bit(message));
     }
 
@@ -133,7 +133,7 @@ impl Network {
         self.0 & 1 << Self::bit(message) != 0
     }
 
-    /// Whether `worker` was ever given a task.
+    /// Whether `worker` was ever assigned a task.
     pub fn has_assigned(self, worker: usize) -> bool {
         self.0 >> (worker * ATTEMPTS_MAX) & ((1 << ATTEMPTS_MAX) - 1) != 0
     }
@@ -184,20 +184,20 @@ impl fmt::Debug for Network {
     }
 }
 
-/// A life of the driver, or none.
+/// The driver's process.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Driver {
     Down,
     Up,
-    /// The job is over, done or given up, and the folder is swept.
+    /// The job is over, done or failed, and the folder is swept.
     Over,
 }
 
-/// A task in the eyes of the scheduler. Forgotten with the driver.
+/// A task as the scheduler has it. Lost with the driver.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Task {
     pub standing: Standing,
-    /// Attempts granted in this life.
+    /// Attempts granted in this epoch.
     pub granted: u8,
 }
 
@@ -206,7 +206,7 @@ pub enum Standing {
     Waiting,
     Running(Attempt),
     Publishing(Attempt),
-    /// The winner may be of an earlier life.
+    /// The winner may be of an earlier epoch.
     Committed(Attempt),
 }
 
@@ -218,12 +218,12 @@ impl Task {
             Standing::Committed(_) => 1,
             Standing::Waiting => 0,
         };
-        // A task that was committed in an earlier life has not been granted in this one.
+        // A task that was committed in an earlier epoch has not been granted in this one.
         1 + 4 * u32::from(self.granted) - left
     }
 }
 
-/// How far the committer is with its batch. Forgotten with the driver.
+/// The committer's progress with its batch. Lost with the driver.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Commit {
     Idle,
@@ -239,7 +239,7 @@ pub enum Commit {
     Append(Attempts),
     /// Written, not synced.
     Sync(Attempts),
-    /// On record: the workers are told next.
+    /// On record: the reports are answered next.
     Answer(Attempts),
     /// The end is on record, the staging is swept next.
     Sweep,
@@ -290,22 +290,22 @@ pub struct Staged {
     pub moved: usize,
 }
 
-/// What lies at a final name. The bytes are known by the attempt that wrote them, as if no two
-/// attempts ever wrote the same: stricter than life, where a task always gives the same bytes.
+/// The file at a final name. Its bytes are identified by the attempt that wrote them, as if no two
+/// attempts ever wrote the same: stricter than reality, where a task always gives the same bytes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct File {
     pub by: Attempt,
     pub is_whole: bool,
 }
 
-/// What must never happen, and cannot be seen any more when it has.
+/// What must never happen, noted because no later world would show it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Harm {
     /// An attempt was executed a second time while it counted.
     pub executed_twice: bool,
     /// A worker created a final name.
     pub foreign_name: bool,
-    /// A reader found something else than was recorded.
+    /// A reader found other files than were recorded.
     pub misread: bool,
     pub recorded_twice: bool,
 }
@@ -315,34 +315,51 @@ pub struct Harm {
 pub struct Luck {
     pub driver_crashes: u8,
     pub worker_crashes: u8,
-    /// Assignments that may arrive at a worker that has had them.
+    /// Assignments that may arrive once more at a worker that has had them.
     pub repeats: u8,
 }
 
-/// Everything at one moment.
+/// What is on record.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct World {
-    pub driver: Driver,
-    /// Of the latest life, as the journal has it.
+pub struct Journal {
     pub epoch: u8,
-    /// By task: the winner, if the journal has one.
+    /// By task: the winner, if there is one.
     pub records: [Option<Attempt>; TASKS_MAX],
-    /// Whether the journal says that the job is done.
+    /// Whether the job is recorded as done.
     pub is_done: bool,
-    pub tasks: [Task; TASKS_MAX],
-    pub commit: Commit,
-    pub workers: [Worker; WORKERS],
-    pub network: Network,
+}
+
+/// The files of the job.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Folder {
     /// By attempt.
     pub staged: [Option<Staged>; ATTEMPTS_MAX],
     /// By task and file.
     pub finals: [[Option<File>; FILES_MAX]; TASKS_MAX],
     /// What a power failure may bring back, by task: outputs only, which have one file.
     pub beneath: [Option<File>; TASKS_MAX],
+}
+
+/// What has happened that the processes do not remember.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Past {
     /// By worker: assignments that have arrived since they were made.
     pub taken: [Attempts; WORKERS],
     /// Attempts whose staging was ever created.
     pub executed: Attempts,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct World {
+    pub driver: Driver,
+    pub journal: Journal,
+    pub tasks: [Task; TASKS_MAX],
+    pub commit: Commit,
+    pub workers: [Worker; WORKERS],
+    pub network: Network,
+    pub folder: Folder,
+    pub past: Past,
     pub harm: Harm,
     pub luck: Luck,
 }
@@ -350,7 +367,7 @@ pub struct World {
 impl World {
     /// Whether nothing is left to do: a job that is on record as done is not resumed.
     pub fn is_over(&self) -> bool {
-        self.driver == Driver::Over || self.driver == Driver::Down && self.is_done
+        self.driver == Driver::Over || self.driver == Driver::Down && self.journal.is_done
     }
 
     pub fn is_live(&self, attempt: Attempt) -> bool {
@@ -370,17 +387,17 @@ impl World {
     pub fn age(&self) -> u32 {
         let Luck { driver_crashes, worker_crashes, repeats } = self.luck;
         let bad_luck = 4000 - 1000 * u32::from(driver_crashes) - u32::from(worker_crashes);
-        let life = match self.driver {
+        let running = match self.driver {
             Driver::Down => 0,
             Driver::Up => 500,
             Driver::Over => 900,
         };
         let tasks: u32 = self.tasks.iter().map(Task::age).sum();
-        let taken: u32 = self.taken.iter().map(|attempts| attempts.len()).sum();
+        let taken: u32 = self.past.taken.iter().map(|attempts| attempts.len()).sum();
         let executions = taken + 8 - u32::from(repeats);
         let unfinished: u32 = self.workers.iter().map(Worker::left).sum();
         let work = 3 * executions - unfinished;
-        bad_luck + life + 40 * tasks + self.commit.age() + 10 * work + self.network.len()
+        bad_luck + running + 40 * tasks + self.commit.age() + 10 * work + self.network.len()
     }
 
     /// Answers a report, if it is still waited for. Says whether that is news.
@@ -394,10 +411,10 @@ impl World {
     }
 
     pub fn discard(&mut self, attempt: Attempt) {
-        self.staged[attempt.index()] = None;
+        self.folder.staged[attempt.index()] = None;
     }
 
     pub fn sweep(&mut self) {
-        self.staged = [None; ATTEMPTS_MAX];
+        self.folder.staged = [None; ATTEMPTS_MAX];
     }
 }
