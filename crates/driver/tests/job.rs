@@ -1,4 +1,4 @@
-//! A whole life of a driver, over real sockets, with workers that are nothing but calls.
+//! Whole jobs over real sockets, with workers that are nothing but calls.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fs;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 #[tokio::test]
 async fn job_leaves_its_results_and_nothing_else() {
     let folder = Folder::new();
-    // What a larger job left here.
+    // Files of a larger job.
     for path in ["files/intermediate", "files/out"] {
         fs::create_dir_all(folder.path().join(path)).unwrap();
     }
@@ -45,7 +45,7 @@ async fn job_leaves_its_results_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn failed_job_keeps_what_it_does_not_replace_and_tells_every_attempt() {
+async fn failed_job_keeps_what_it_does_not_replace_and_lists_every_attempt() {
     let folder = Folder::new();
     fs::create_dir_all(folder.path().join("files/out")).unwrap();
     fs::write(folder.path().join("files/out/out-7"), "old").unwrap();
@@ -66,7 +66,7 @@ async fn failed_job_keeps_what_it_does_not_replace_and_tells_every_attempt() {
 }
 
 #[tokio::test]
-async fn interrupted_job_tells_who_waits_and_ends() {
+async fn interrupted_job_answers_waiting_workers_and_ends() {
     let folder = Folder::new();
     let mut job = folder.start(1, 1);
     let mut busy = Worker::register(&job.address, 1, &folder.files()).await;
@@ -86,8 +86,8 @@ async fn interrupted_job_tells_who_waits_and_ends() {
     assert_eq!(folder.recorded(), "begin input end(cancelled)");
 }
 
-/// Nobody reads what another job has made for its own reduce tasks, and the disk is slow to replace
-/// it. What the same job has made is all that its next life has.
+/// Intermediates of another job have no reader, and the disk is slow to replace them. Those of the
+/// same job are all that its next epoch has.
 #[tokio::test]
 async fn old_intermediates_are_removed_by_another_job_and_kept_by_the_same() {
     let folder = Folder::new();
@@ -124,7 +124,7 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
     let mut config = folder.config(1, 1);
     config.listen = address.clone();
     let second = Job::start(config);
-    // It was silent, and has heard nothing of all that.
+    // It made no call meanwhile, and knows nothing of it.
     assert_eq!(worker.stage_and_report(&task).await, Verdict::Stale);
     assert_eq!(worker.beat().await, Order::Register);
     assert_eq!(worker.next().await, TaskAnswer::Register);
@@ -135,9 +135,9 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
     assert!(folder.names("files/.mapmill/staging").is_empty());
 }
 
-/// A foreign worker that says one thing and stages another.
+/// A foreign worker that reports files which it has not staged.
 #[tokio::test]
-async fn report_of_what_is_not_there_does_not_count() {
+async fn report_of_missing_files_does_not_count() {
     let folder = Folder::new();
     let job = folder.start(1, 1);
     let mut worker = Worker::register(&job.address, 1, &folder.files()).await;

@@ -1,4 +1,4 @@
-//! What is refused before a job begins, what is touched then, and what one life leaves the next.
+//! What is refused before a job begins, what is written then, and what one epoch leaves the next.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use journal::{FileLog, JournalError, Log, Opening, Record};
 use rpc::message::{WordRule, WordRules};
 
 #[test]
-fn whatever_is_refused_leaves_the_disk_alone() {
+fn refused_job_leaves_the_disk_untouched() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     type Spoil = Box<dyn Fn(&Path, &mut Config)>;
@@ -82,7 +82,7 @@ fn foreign_file_in_the_results_is_named_and_kept() {
 }
 
 #[test]
-fn results_folder_that_everybody_may_write_is_refused_with_a_way_out() {
+fn world_writable_results_folder_is_refused_with_a_way_out() {
     let folder = Folder::new();
     let files = folder.path().join("files");
     for below in ["", "out"] {
@@ -107,9 +107,9 @@ fn results_folder_that_everybody_may_write_is_refused_with_a_way_out() {
     drop(prepare(folder.config()).unwrap());
 }
 
-/// Who may plant links there is refused as a rule. But root works in the folders of others.
+/// A folder in which others could plant links is refused, unless root runs the driver.
 #[test]
-fn links_that_were_planted_in_the_bookkeeping_are_not_followed() {
+fn links_planted_among_our_hidden_files_are_not_followed() {
     for (name, is_refused) in [("lock", true), ("journal.jsonl", true), ("journal.new", false)] {
         let folder = Folder::new();
         let hidden = folder.path().join("files/.mapmill");
@@ -144,10 +144,10 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
     assert!(staged.exists());
 }
 
-/// Its checksum is right, and going on with it would end in an index that is not there, or in a sum
-/// that wraps around.
+/// Its checksum is right, but to resume from it would end in an index out of range, or in a sum that
+/// wraps around.
 #[test]
-fn line_that_no_driver_wrote_stops_the_driver() {
+fn line_that_no_driver_has_written_stops_the_driver() {
     let map = |task, buckets: &[(u64, u32, u64)]| {
         let (attempt, worker, invalid_bytes) = (0, "w0".to_owned(), 0);
         let buckets = buckets.iter().map(|&made| made.into()).collect();
@@ -192,7 +192,7 @@ fn two_drivers_cannot_use_one_folder() {
 }
 
 #[test]
-fn epoch_grows_with_every_life_and_is_on_disk_before_any_task() {
+fn epoch_grows_with_every_start_and_is_on_disk_before_any_task() {
     let folder = Folder::new();
     drop(prepare(folder.config()).unwrap());
     match &folder.journal()[..] {
@@ -211,7 +211,7 @@ fn epoch_grows_with_every_life_and_is_on_disk_before_any_task() {
     }
 }
 
-/// Whatever makes it another job: nothing of it is kept but the epoch, which goes on.
+/// Any difference makes it another job: nothing of it is kept but the epoch, which still grows.
 #[test]
 fn journal_of_another_job_is_not_resumed() {
     type Change = fn(&Folder, &mut Config);
@@ -253,7 +253,7 @@ fn damaged_journal_does_not_stop_a_fresh_start() {
 }
 
 #[test]
-fn what_a_dead_driver_left_staged_is_swept() {
+fn staging_of_a_dead_driver_is_swept() {
     let folder = Folder::new();
     drop(prepare(folder.config()).unwrap());
     fs::create_dir_all(folder.path().join("files/.mapmill/staging/job/m0.a0")).unwrap();
@@ -265,7 +265,7 @@ fn what_a_dead_driver_left_staged_is_swept() {
 }
 
 #[test]
-fn folders_are_those_a_worker_needs_and_free_of_links() {
+fn folders_are_those_that_a_worker_needs_with_links_resolved() {
     let folder = Folder::new();
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("b"), "more").unwrap();
@@ -289,7 +289,7 @@ fn earlier_results_are_noticed() {
     assert!(!prepare(folder.config()).unwrap().replaces_results());
     fs::write(folder.path().join("files/out/out-0"), "").unwrap();
 
-    // An unfinished job that goes on replaces nothing but what is its own.
+    // A job that is resumed replaces only files of its own.
     assert!(!prepare(folder.config()).unwrap().replaces_results());
     assert!(prepare(Config { fresh: true, ..folder.config() }).unwrap().replaces_results());
 }
