@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::attempt::Role;
 use crate::id::{AttemptId, WorkerId};
 
 /// Something the caller should do.
@@ -35,8 +36,8 @@ pub enum Action {
         attempt: AttemptId,
         /// Who does it.
         worker: WorkerId,
-        /// Whether it is to race another attempt of its task.
-        backup: bool,
+        /// Why it is granted.
+        role: Role,
     },
 }
 
@@ -84,9 +85,11 @@ impl fmt::Display for Action {
             Self::Discard { attempt } => write!(f, "discard {attempt}"),
             Self::Exit { worker } => write!(f, "exit {worker}"),
             Self::Publish { attempt } => write!(f, "publish {attempt}"),
-            Self::Start { attempt, worker, backup } => {
-                let role = if *backup { " as backup" } else { "" };
-                write!(f, "start {attempt} on {worker}{role}")
+            Self::Start { attempt, worker, role: Role::Backup } => {
+                write!(f, "start {attempt} on {worker} as backup")
+            }
+            Self::Start { attempt, worker, role: Role::First } => {
+                write!(f, "start {attempt} on {worker}")
             }
         }
     }

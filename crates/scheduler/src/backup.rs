@@ -38,10 +38,12 @@
 //!   empty.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
+use crate::pace::{Pace, Paces};
+use crate::progress::{AGE_MIN, Progress};
 use crate::task::Task;
 use crate::tasks::Tasks;
 use crate::time::Time;
@@ -69,22 +71,6 @@ pub(crate) enum Choice {
     Wait(Option<Time>),
 }
 
-/// A live attempt, as far as its heartbeats tell.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Course {
-    pub(crate) attempt: AttemptId,
-    pub(crate) worker: WorkerId,
-    /// The size of its task.
-    pub(crate) bytes: u64,
-    pub(crate) started: Time,
-    /// When a heartbeat named it last; when it started, if none has.
-    pub(crate) heard: Time,
-    /// How many bytes it had read by then.
-    pub(crate) bytes_read: u64,
-    /// When a heartbeat named it before that, and how many bytes it had read by then.
-    pub(crate) before: (Time, u64),
-}
-
 impl Backups {
     pub(crate) fn new(worker_timeout: Duration) -> Self {
         Self {
@@ -100,20 +86,20 @@ impl Backups {
     /// their workers.
     pub(crate) fn learn(&mut self, now: Time, task: &Task, attempt: AttemptId) {
         let usual = self.paces(attempt.task.phase).median();
-        for course in task.courses() {
-            let is_reported = course.attempt == attempt;
-            let took = if is_reported { course.age(now) } else { course.total() };
-            if let Some(usual) = usual.filter(|_| is_reported || course.is_told()) {
-                if took <= usual.over(course.bytes).saturating_mul(SLOW) {
-                    self.slow.remove(&course.worker);
+        for progress in task.progress() {
+            let is_reported = progress.attempt == attempt;
+            let took = if is_reported { progress.age(now) } else { progress.total() };
+            if let Some(usual) = usual.filter(|_| is_reported || progress.is_measured()) {
+                if took <= usual.over(progress.bytes).saturating_mul(SLOW) {
+                    self.slow.remove(&progress.worker);
                 } else if took >= AGE_MIN {
-                    self.slow.insert(course.worker);
+                    self.slow.insert(progress.worker);
                 }
             }
-            if let Some(pace) = Pace::of(took, course.bytes).filter(|_| is_reported) {
+            if let Some(pace) = Pace::of(took, progress.bytes).filter(|_| is_reported) {
                 match attempt.task.phase {
-                    Phase::Map => self.maps.add(pace, course.bytes),
-                    Phase::Reduce => self.reduces.add(pace, course.bytes),
+                    Phase::Map => self.maps.add(pace, progress.bytes),
+                    Phase::Reduce => self.reduces.add(pace, progress.bytes),
                 }
             }
         }
@@ -136,9 +122,9 @@ impl Backups {
     /// The same, without having looked.
     pub(crate) fn choose(&self, now: Time, tasks: &Tasks, workers: &Workers) -> Choice {
         let phase = tasks.present_phase();
-        let courses =
-            || tasks.running(phase).filter_map(|task| Some((task, task.single_course()?)));
-        let so_far = || Paces::so_far(courses().map(|(_, course)| course)).median();
+        let running =
+            || tasks.running(phase).filter_map(|task| Some((task, task.sole_progress()?)));
+        let so_far = || median_so_far(running().map(|(_, progress)| progress));
         let Some(usual) = self.paces(phase).median().or_else(so_far) else {
             return Choice::Wait(None);
         };
@@ -146,17 +132,17 @@ impl Backups {
             workers.idle_in_good_standing().filter(|worker| !self.slow.contains(worker)).collect();
         let mut behind = Vec::new();
         let mut wait: Option<Time> = None;
-        for (task, course) in courses() {
+        for (task, progress) in running() {
             // Whoever asks next, or is not slow any more, is looked at then.
             if helpers.iter().all(|&worker| task.has_failed_on(worker)) {
                 continue;
             }
-            let expected = usual.over(course.bytes);
-            let Some(due) = course.due(now, expected, self.silence_max) else { continue };
+            let expected = usual.over(progress.bytes);
+            let Some(due) = progress.due(now, expected, self.silence_max) else { continue };
             if due > now {
                 wait = Some(wait.map_or(due, |wait| wait.min(due)));
             } else {
-                behind.push((Reverse(course.remaining(now, self.silence_max)), task));
+                behind.push((Reverse(progress.remaining(now, self.silence_max)), task));
             }
         }
         // Who would end last goes first, and takes who asked first.
@@ -173,9 +159,9 @@ impl Backups {
 
     /// When `task` may deserve a backup if nothing more is heard; never, if `None`.
     pub(crate) fn due(&self, now: Time, task: &Task) -> Option<Time> {
-        let course = task.single_course()?;
-        match self.paces(course.attempt.task.phase).median() {
-            Some(usual) => course.due(now, usual.over(course.bytes), self.silence_max),
+        let progress = task.sole_progress()?;
+        match self.paces(progress.attempt.task.phase).median() {
+            Some(usual) => progress.due(now, usual.over(progress.bytes), self.silence_max),
             // It is compared with the others that run, and they with it.
             None => Some(now),
         }
@@ -189,166 +175,16 @@ impl Backups {
     }
 }
 
-impl Course {
-    fn age(&self, now: Time) -> Duration {
-        now.0.saturating_sub(self.started.0)
-    }
-
-    /// Whether its heartbeats say how fast it is.
-    fn is_told(&self) -> bool {
-        self.age(self.heard) >= AGE_MIN
-    }
-
-    /// The earliest time, from `now` on, at which it deserves a backup that should take `expected`,
-    /// unless more is heard of it; never, if `None`.
-    fn due(&self, now: Time, expected: Duration, silence_max: Duration) -> Option<Time> {
-        let silent = self.heard + silence_max;
-        let of_age = self.started + AGE_MIN.max(expected.saturating_mul(3) / 2);
-        let ripe = if self.is_told() { of_age } else { of_age.max(silent) }.max(now);
-        if self.remaining(ripe, silence_max) > expected {
-            return Some(ripe);
-        }
-        // If it goes on like this it has ended in time. If it is not heard of, it grows older and
-        // gets no further.
-        let (total, moving) = (self.total(), self.age(silent));
-        let standing = total.checked_sub(moving).filter(|standing| !standing.is_zero())?;
-        let overdue = self.started + scale(expected, moving.as_nanos(), standing.as_nanos());
-        Some(overdue.max(silent).max(ripe))
-    }
-
-    /// How much longer it takes.
-    fn remaining(&self, now: Time, silence_max: Duration) -> Duration {
-        let (age, total) = (self.age(now), self.total());
-        let moving = age.min(self.age(self.heard + silence_max));
-        if total <= moving {
-            return Duration::ZERO;
-        }
-        scale(age, total.as_nanos(), moving.as_nanos()).saturating_sub(age)
-    }
-
-    /// How long it takes in all: at the rate it had on the whole, or at its latest if that is
-    /// better. On a busy machine an attempt may stand still for a moment, most of all at first.
-    fn total(&self) -> Duration {
-        let age = self.age(self.heard);
-        let on_the_whole = scale(age, u128::from(self.bytes), u128::from(self.bytes_read));
-        let (before, read_before) = self.before;
-        let lately = self.heard.0.saturating_sub(before.0);
-        let left = self.bytes.saturating_sub(self.bytes_read);
-        let read_lately = self.bytes_read.saturating_sub(read_before);
-        let rest = scale(lately, u128::from(left), u128::from(read_lately));
-        on_the_whole.min(age.saturating_add(rest))
-    }
-}
-
-/// The time for one byte, in picoseconds: a nanosecond would be too coarse.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-struct Pace(u64);
-
-impl Pace {
-    fn of(took: Duration, bytes: u64) -> Option<Self> {
-        let pace = took.as_nanos().saturating_mul(1000).checked_div(u128::from(bytes))?;
-        Some(Self(u64::try_from(pace).unwrap_or(u64::MAX)))
-    }
-
-    /// Its first six binary digits.
-    fn rounded(self) -> Self {
-        let digits = u64::BITS - self.0.leading_zeros();
-        let dropped = digits.saturating_sub(6);
-        Self(self.0 >> dropped << dropped)
-    }
-
-    /// The time for so many bytes.
-    fn over(self, bytes: u64) -> Duration {
-        nanoseconds(u128::from(self.0) * u128::from(bytes) / 1000)
-    }
-}
-
-/// Paces, each with the bytes that were read at it, and their median: half of all bytes were read
-/// at that pace or faster.
-///
-/// By bytes, because what a task costs beside reading (opening files, syncing one) makes many small
-/// ones look slow, and with a bucket for each letter most tasks are small.
-///
-/// Paces that differ by a thirtieth count as one, the slowest of them: that is near enough, and
-/// takes no more room or time for a million attempts than for a hundred.
-///
-/// # Invariants
-///
-/// * `bytes` is the sum over all groups, and `faster` over those before `middle`.
-/// * `faster` is less than half of `bytes`, and with the group of `middle` at least half.
-#[derive(Debug, Default)]
-struct Paces {
-    /// By their paces, rounded.
-    groups: BTreeMap<Pace, Group>,
-    bytes: u128,
-    /// Where the median is.
-    middle: Pace,
-    faster: u128,
-}
-
-/// Paces that are almost the same.
-#[derive(Debug)]
-struct Group {
-    slowest: Pace,
-    bytes: u128,
-}
-
-impl Paces {
-    /// Those of attempts under way.
-    fn so_far(courses: impl Iterator<Item = Course>) -> Self {
-        let mut paces = Self::default();
-        for course in courses.filter(Course::is_told) {
-            if let Some(pace) = Pace::of(course.age(course.heard), course.bytes_read) {
-                paces.add(pace, course.bytes_read);
-            }
-        }
-        paces
-    }
-
-    fn add(&mut self, pace: Pace, bytes: u64) {
-        let (bytes, rounded) = (u128::from(bytes), pace.rounded());
-        let group = self.groups.entry(rounded).or_insert(Group { slowest: pace, bytes: 0 });
-        group.slowest = group.slowest.max(pace);
-        group.bytes += bytes;
-        self.bytes += bytes;
-        if rounded < self.middle {
-            self.faster += bytes;
-        }
-        while 2 * self.faster >= self.bytes
-            && let Some((&before, group)) = self.groups.range(..self.middle).next_back()
-        {
-            self.faster -= group.bytes;
-            self.middle = before;
-        }
-        while let Some((&here, group)) = self.groups.range(self.middle..).next()
-            && 2 * (self.faster + group.bytes) < self.bytes
-        {
-            self.faster += group.bytes;
-            self.middle = Pace(here.0 + 1);
+/// The median pace of live attempts.
+fn median_so_far(live: impl Iterator<Item = Progress>) -> Option<Pace> {
+    let mut paces = Paces::default();
+    for progress in live.filter(Progress::is_measured) {
+        if let Some(pace) = Pace::of(progress.age(progress.heard), progress.bytes_read) {
+            paces.add(pace, progress.bytes_read);
         }
     }
-
-    fn median(&self) -> Option<Pace> {
-        self.groups.range(self.middle..).next().map(|(_, group)| group.slowest)
-    }
+    paces.median()
 }
-
-/// `duration * times / over`; as long as can be, if `over` is nothing and `times` is not.
-fn scale(duration: Duration, times: u128, over: u128) -> Duration {
-    if times == 0 {
-        return Duration::ZERO;
-    }
-    let scaled = duration.as_nanos().saturating_mul(times).checked_div(over);
-    scaled.map_or(Duration::MAX, nanoseconds)
-}
-
-fn nanoseconds(count: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
-}
-
-/// No attempt has a backup before: most tasks have ended by then, and heartbeats come once a
-/// second.
-const AGE_MIN: Duration = Duration::from_secs(1);
 
 /// Who takes so many times as long as usual, and not for being done in no time, is no help. Chosen
 /// by eye: above any jitter, and below what gives its own attempts a backup.
@@ -360,63 +196,3 @@ const FEW: u32 = 32;
 /// How often more are looked at. Heartbeats, by which attempts are told to be slow, come once a
 /// second.
 const PAUSE: Duration = Duration::from_millis(200);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn median_is_the_pace_at_which_half_of_the_bytes_were_read() {
-        let mut state = 7_u64;
-        let mut random = |sides: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) % sides
-        };
-        for _ in 0..200 {
-            let mut paces = Paces::default();
-            let mut naive: Vec<(u64, u64)> = Vec::new();
-            for _ in 0..30 {
-                let (pace, bytes) = (random(9), 1 + random(50) * random(50));
-                paces.add(Pace(pace), bytes);
-                naive.push((pace, bytes));
-                naive.sort_unstable();
-                let all: u64 = naive.iter().map(|&(_, bytes)| bytes).sum();
-                let mut sum = 0;
-                let half = |&&(_, bytes): &&(u64, u64)| {
-                    sum += bytes;
-                    2 * sum >= all
-                };
-                let median = naive.iter().find(half).map(|&(pace, _)| Pace(pace));
-                assert_eq!(paces.median(), median, "{naive:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_beyond_reason_do_not_overflow() {
-        let course = |heard, bytes, bytes_read| Course {
-            attempt: AttemptId { task: TaskId::map(0), number: 0 },
-            worker: WorkerId(1),
-            bytes,
-            started: Time::default(),
-            heard,
-            bytes_read,
-            before: (Time::default(), 0),
-        };
-        let ends = [Time::default(), Time(AGE_MIN), Time(Duration::MAX)];
-        let durations = [Duration::ZERO, AGE_MIN, Duration::MAX];
-        for (heard, now) in ends.iter().flat_map(|&heard| ends.map(|now| (heard, now))) {
-            for (bytes, read) in [(0, 0), (0, 1), (1, 0), (1, u64::MAX), (u64::MAX, 1)] {
-                let course = course(heard, bytes, read);
-                for (expected, silence) in
-                    durations.iter().flat_map(|&first| durations.map(|second| (first, second)))
-                {
-                    let due = course.due(now, expected, silence);
-                    assert!(due.is_none_or(|due| due >= now), "{course:?}");
-                }
-                let pace = Pace::of(now.0, bytes);
-                assert!(pace.is_none_or(|pace| pace.over(u64::MAX) <= Duration::MAX));
-            }
-        }
-    }
-}

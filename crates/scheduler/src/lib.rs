@@ -79,11 +79,13 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
-mod attempts;
+mod attempt;
 mod backup;
 mod deadlines;
 mod id;
 mod job;
+mod pace;
+mod progress;
 mod scheduler;
 mod snapshot;
 mod task;
@@ -92,9 +94,9 @@ mod time;
 mod workers;
 
 pub use crate::action::{Action, Beat, Order, Verdict};
+pub use crate::attempt::{AttemptRecord, End, Role};
 pub use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 pub use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 pub use crate::scheduler::Scheduler;
 pub use crate::snapshot::{AttemptCounts, PhaseCounts, Snapshot, WorkerCounts};
-pub use crate::task::{AttemptRecord, End};
 pub use crate::time::Time;

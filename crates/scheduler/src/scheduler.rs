@@ -15,11 +15,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::action::{Action, Beat, Order, Verdict};
+use crate::attempt::{AttemptRecord, End, Role};
 use crate::backup::{Backups, Choice};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 use crate::snapshot::{AttemptCounts, Snapshot};
-use crate::task::{AttemptRecord, End, Status, Task};
+use crate::task::{Status, Task};
 use crate::tasks::Tasks;
 use crate::time::Time;
 use crate::workers::{Due, Workers};
@@ -158,8 +159,8 @@ impl Scheduler {
                 return;
             }
             if let Some(attempt) = this.workers.ask(worker) {
-                let backup = this.tasks.record(attempt).backup;
-                this.actions.push_back(Action::Start { attempt, worker, backup });
+                let role = this.tasks.record(attempt).role;
+                this.actions.push_back(Action::Start { attempt, worker, role });
             } else {
                 this.look = true;
             }
@@ -497,8 +498,8 @@ impl Scheduler {
                 return;
             };
             let now = self.now;
-            let attempt = self.tasks.change(task, |task| task.grant(now, worker));
-            self.start(worker, attempt, false);
+            let attempt = self.tasks.change(task, |task| task.grant(now, worker, Role::First));
+            self.start(worker, attempt, Role::First);
         }
         self.back_up();
     }
@@ -514,9 +515,10 @@ impl Scheduler {
                 Choice::Start(backups) => {
                     let now = self.now;
                     for (task, worker) in backups {
-                        let attempt = self.tasks.change(task, |task| task.back_up(now, worker));
+                        let attempt =
+                            self.tasks.change(task, |task| task.grant(now, worker, Role::Backup));
                         self.attempt_counts.backups += 1;
-                        self.start(worker, attempt, true);
+                        self.start(worker, attempt, Role::Backup);
                     }
                 }
                 Choice::Wait(until) => {
@@ -539,11 +541,11 @@ impl Scheduler {
     }
 
     /// `attempt` of a task was granted to `worker`.
-    fn start(&mut self, worker: WorkerId, attempt: AttemptId, backup: bool) {
+    fn start(&mut self, worker: WorkerId, attempt: AttemptId, role: Role) {
         self.workers.occupy(worker, attempt, self.now + self.limits.task_timeout);
         self.look = true;
         self.attempt_counts.started += 1;
-        self.actions.push_back(Action::Start { attempt, worker, backup });
+        self.actions.push_back(Action::Start { attempt, worker, role });
     }
 
     /// The answer to a heartbeat of `worker` that names an attempt.
@@ -609,7 +611,8 @@ impl Scheduler {
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
-        self.attempt_counts.backups_won += u64::from(self.tasks.record(attempt).backup);
+        self.attempt_counts.backups_won +=
+            u64::from(self.tasks.record(attempt).role == Role::Backup);
         // The phase may be another one now.
         self.look = true;
         self.finish_if_done();

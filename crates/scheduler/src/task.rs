@@ -16,58 +16,11 @@
 //! * `failures`, `spared` and `losses` count the attempts whose end says so. A failure is spared if
 //!   another attempt went on.
 
-use std::fmt;
-
-use crate::attempts::Attempts;
-use crate::backup::Course;
+use crate::attempt::{AttemptRecord, Attempts, End, Role};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Limits, Reason};
+use crate::progress::Progress;
 use crate::time::Time;
-
-/// What became of one attempt. Its number is its position in
-/// [`Scheduler::attempts`](crate::Scheduler::attempts).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AttemptRecord {
-    /// Who runs it, or ran it.
-    pub worker: WorkerId,
-    /// When it was granted.
-    pub started: Time,
-    /// Whether it was begun to race another attempt.
-    pub backup: bool,
-    /// When and how it ended; `None` while it runs or is being published.
-    pub ended: Option<(Time, End)>,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
-    /// The job ended without it.
-    Abandoned,
-    /// Another attempt, of this number, was the first to report.
-    Superseded {
-        /// Its number.
-        by: u32,
-    },
-    /// It won: its output is the task's output. A map task may win again later, because what it
-    /// left was lost; this stays the end of the attempt that won before.
-    Committed,
-    /// Its worker reported that it failed.
-    Failed,
-    /// Its worker left in an orderly way. Nobody's fault.
-    Left,
-    /// Its worker fell silent.
-    Lost,
-    /// It was reported done, but what it staged could not be published.
-    Rejected,
-    /// What a map task should have left for it was missing or damaged. Nobody's fault here.
-    Starved,
-    /// Its worker was heard from, but it made no progress.
-    Stuck,
-    /// Its worker never got it. Nobody's fault.
-    Undelivered,
-    /// What its worker said of it is a lie.
-    Violation,
-}
 
 /// One task: the work for one map or one reduce.
 #[derive(Debug)]
@@ -111,7 +64,7 @@ pub(crate) enum Status {
 }
 
 /// ```text
-///                     back_up
+///                  grant (backup)
 ///                     ┌───┐
 ///            grant    │   ▼      report                  commit
 ///  Waiting ─────────► Running ────────────► Publishing ─────────► Committed
@@ -188,32 +141,27 @@ impl Task {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Start an attempt on `worker`. The task must be waiting.
-    pub(crate) fn grant(&mut self, now: Time, worker: WorkerId) -> AttemptId {
-        let State::Waiting = self.state else {
-            panic!("granted {} while {:?}", self.id, self.state);
-        };
-        let lease = self.begin(now, worker, false);
-        let attempt = lease.attempt;
-        self.state = State::Running { leases: vec![lease] };
-        attempt
-    }
-
-    /// Start a second attempt on `worker`, which races the first. The task must be running, with
-    /// one attempt.
-    pub(crate) fn back_up(&mut self, now: Time, worker: WorkerId) -> AttemptId {
-        assert_eq!(self.leases().len(), 1, "backed up {} while {:?}", self.id, self.state);
-        let lease = self.begin(now, worker, true);
-        let attempt = lease.attempt;
-        self.leases_mut().push(lease);
-        attempt
-    }
-
-    fn begin(&mut self, now: Time, worker: WorkerId, backup: bool) -> Lease {
-        let number = u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 tries");
-        self.attempts.push(AttemptRecord { worker, started: now, backup, ended: None });
+    /// Start an attempt on `worker`. The task must wait; for a backup it must run, with one attempt.
+    pub(crate) fn grant(&mut self, now: Time, worker: WorkerId, role: Role) -> AttemptId {
+        let number =
+            u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 attempts");
         let attempt = AttemptId { task: self.id, number };
-        Lease { attempt, progress: None, heard: now, bytes: 0, before: (now, 0) }
+        let lease = Lease { attempt, progress: None, heard: now, bytes: 0, before: (now, 0) };
+        match (role, &mut self.state) {
+            (Role::First, state @ State::Waiting) => {
+                *state = State::Running { leases: vec![lease] }
+            }
+            (Role::Backup, State::Running { leases }) if leases.len() == 1 => leases.push(lease),
+            (
+                Role::Backup | Role::First,
+                state @ (State::Waiting
+                | State::Running { .. }
+                | State::Publishing { .. }
+                | State::Committed { .. }),
+            ) => panic!("{attempt} granted as {role:?} while {state:?}"),
+        }
+        self.attempts.push(AttemptRecord { worker, started: now, role, ended: None });
+        attempt
     }
 
     /// Note how far a live attempt is; says whether its progress grew.
@@ -395,21 +343,21 @@ impl Task {
         self.leases().iter().map(|lease| lease.attempt)
     }
 
-    /// How the live attempts get on.
-    pub(crate) fn courses(&self) -> impl Iterator<Item = Course> {
+    /// Of the live attempts.
+    pub(crate) fn progress(&self) -> impl Iterator<Item = Progress> {
         self.leases().iter().map(|lease| {
             let AttemptRecord { worker, started, .. } =
                 self.attempts[lease.attempt.number as usize];
             let Lease { attempt, heard, bytes: bytes_read, before, .. } = *lease;
-            Course { attempt, worker, bytes: self.bytes, started, heard, bytes_read, before }
+            Progress { attempt, worker, bytes: self.bytes, started, heard, bytes_read, before }
         })
     }
 
-    /// How the only live attempt gets on, if a backup may race it: none has failed to before.
-    pub(crate) fn single_course(&self) -> Option<Course> {
-        let mut courses = self.courses();
-        let single = courses.next().filter(|_| courses.next().is_none());
-        single.filter(|_| self.spared == 0)
+    /// Of the only live attempt, if a backup may race it: none has failed to before.
+    pub(crate) fn sole_progress(&self) -> Option<Progress> {
+        let mut live = self.progress();
+        let sole = live.next().filter(|_| live.next().is_none());
+        sole.filter(|_| self.spared == 0)
     }
 
     /// Recompute what can be recomputed from the attempts, and compare.
@@ -471,23 +419,5 @@ impl Task {
         let record = &mut self.attempts[attempt.number as usize];
         assert_eq!(record.ended, None, "{attempt} ended twice");
         record.ended = Some((now, end));
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Abandoned => "abandoned",
-            Self::Superseded { by } => return write!(f, "superseded by a{by}"),
-            Self::Committed => "committed",
-            Self::Failed => "failed",
-            Self::Left => "left",
-            Self::Lost => "lost",
-            Self::Rejected => "rejected",
-            Self::Starved => "starved",
-            Self::Stuck => "stuck",
-            Self::Undelivered => "undelivered",
-            Self::Violation => "violation",
-        })
     }
 }

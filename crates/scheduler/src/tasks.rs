@@ -21,10 +21,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::mem;
 
+use crate::attempt::AttemptRecord;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::Job;
 use crate::snapshot::PhaseCounts;
-use crate::task::{AttemptRecord, Standing, Status, Task};
+use crate::task::{Standing, Status, Task};
 
 #[derive(Debug)]
 pub(crate) struct Tasks {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Failure, Job, Limits, Scheduler, TaskId, Time, Verdict, WorkerId,
+    Action, AttemptId, Failure, Job, Limits, Role, Scheduler, TaskId, Time, Verdict, WorkerId,
 };
 
 #[test]
@@ -141,7 +141,7 @@ fn start(scheduler: &mut Scheduler) {
     scheduler.handle_register(at(0), WORKER);
     scheduler.handle_idle(at(0), WORKER);
     let action = scheduler.poll_action();
-    assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER, backup: false }));
+    assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER, role: Role::First }));
 }
 
 fn report(scheduler: &mut Scheduler) {

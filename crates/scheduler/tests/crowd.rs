@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fleet::{Fleet, Size};
-use scheduler::{Action, AttemptId, Beat, Job, Limits, Outcome, Scheduler, TaskId, Time, WorkerId};
+use scheduler::{
+    Action, AttemptId, Beat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time, WorkerId,
+};
 
 #[expect(dead_code, reason = "shared with the bench, which tells it to another scheduler")]
 mod fleet;
@@ -40,7 +42,10 @@ fn check_races(slow: u32) {
         scheduler.handle_register(at(0), worker(index));
         scheduler.handle_idle(at(0), worker(index));
     }
-    assert_eq!(started(&mut scheduler), (0..200).map(|index| (index, false)).collect::<Vec<_>>());
+    assert_eq!(
+        started(&mut scheduler),
+        (0..200).map(|index| (index, Role::First)).collect::<Vec<_>>()
+    );
 
     for index in 0..200 {
         if index < 100 {
@@ -65,15 +70,15 @@ fn check_races(slow: u32) {
         backups = started(&mut scheduler);
         assert!(backups.is_empty() || at(1500) <= now, "raced at {now}");
     }
-    assert_eq!(backups, (200 - slow..200).map(|index| (index, true)).collect::<Vec<_>>());
+    assert_eq!(backups, (200 - slow..200).map(|index| (index, Role::Backup)).collect::<Vec<_>>());
 }
 
-/// Which tasks were started since the last time, and whether that was a backup.
-fn started(scheduler: &mut Scheduler) -> Vec<(u32, bool)> {
+/// Which tasks were started since the last time, and in which role.
+fn started(scheduler: &mut Scheduler) -> Vec<(u32, Role)> {
     let mut started = Vec::new();
     while let Some(action) = scheduler.poll_action() {
-        if let Action::Start { attempt, backup, .. } = action {
-            started.push((attempt.task.index, backup));
+        if let Action::Start { attempt, role, .. } = action {
+            started.push((attempt.task.index, role));
         }
     }
     started

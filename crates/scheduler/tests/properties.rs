@@ -23,7 +23,7 @@ use proptest::prelude::RngExt;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use scheduler::{
     Action, AttemptId, AttemptRecord, Beat, End, Failure, Limits, Order, Outcome, Phase, Reason,
-    TaskId, Time, Verdict, WorkerId,
+    Role, TaskId, Time, Verdict, WorkerId,
 };
 use script::{Answer, Event, Reaction, Script};
 
@@ -132,7 +132,7 @@ fn a_backup_races_one_old_attempt_of_the_phase_when_nothing_waits() {
             for (attempt, record) in world.attempts().filter(new) {
                 let rivals: Vec<_> =
                     world.live_of(attempt.task).filter(|&other| other != attempt).collect();
-                if !record.backup {
+                if record.role == Role::First {
                     assert!(rivals.is_empty(), "{attempt} is no backup, but {rivals:?} live");
                     continue;
                 }
@@ -337,7 +337,7 @@ fn random_cases_have_races_that_end_in_every_way() {
     let ends = RefCell::new(BTreeMap::<String, u32>::new());
     let result = TestRunner::new(config).run(&cases(), |case| {
         let world = play(&case, |_, _, _| {});
-        let backups = world.attempts().filter(|(_, record)| record.backup);
+        let backups = world.attempts().filter(|(_, record)| record.role == Role::Backup);
         for (_, end) in backups.filter_map(|(_, record)| record.ended) {
             let end = if let End::Superseded { .. } = end {
                 "superseded".into()

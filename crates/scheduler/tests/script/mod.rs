@@ -37,8 +37,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Beat, Failure, Job, Limits, Order, Phase, Scheduler, TaskId, Time, Verdict,
-    WorkerId,
+    Action, AttemptId, Beat, Failure, Job, Limits, Order, Phase, Role, Scheduler, TaskId, Time,
+    Verdict, WorkerId,
 };
 
 /// Something that happens to a scheduler.
@@ -180,7 +180,7 @@ impl Script {
     fn story(&self, task: TaskId) -> Vec<String> {
         let attempts = (0..).zip(self.scheduler.attempts(task)).map(|(number, record)| {
             let attempt = AttemptId { task, number };
-            let role = if record.backup { " as backup" } else { "" };
+            let role = if record.role == Role::Backup { " as backup" } else { "" };
             let started = format!("{attempt} on {}{role} from {}", record.worker, record.started);
             let ended = record.ended.map(|(time, end)| format!(" to {time}: {end}"));
             started + &ended.unwrap_or_default()
