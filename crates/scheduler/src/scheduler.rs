@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::action::{Action, Beat, Order, Verdict};
 use crate::attempt::{AttemptRecord, End, Role};
-use crate::backup::{Backups, Choice};
+use crate::backup::{Backups, Next};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 use crate::snapshot::{AttemptCounts, Snapshot};
@@ -52,10 +52,6 @@ pub struct Scheduler {
     tasks: Tasks,
     workers: Workers,
     backups: Backups,
-    /// Whether something has happened since the last look for attempts that are far behind.
-    look: bool,
-    /// When to look for them if nothing happens before.
-    look_at: Option<Time>,
     /// What the caller has not polled yet, oldest first.
     actions: VecDeque<Action>,
     /// `None` while the job runs.
@@ -80,9 +76,7 @@ impl Scheduler {
             now: Time::default(),
             tasks: Tasks::new(job),
             workers: Workers::new(limits.worker_failures_max.get()),
-            backups: Backups::new(limits.worker_timeout),
-            look: false,
-            look_at: None,
+            backups: Backups::new(limits.backups, limits.worker_timeout),
             actions: VecDeque::new(),
             outcome: None,
             attempt_counts: AttemptCounts::default(),
@@ -162,7 +156,7 @@ impl Scheduler {
                 let role = this.tasks.record(attempt).role;
                 this.actions.push_back(Action::Start { attempt, worker, role });
             } else {
-                this.look = true;
+                this.backups.reconsider();
             }
         });
     }
@@ -361,8 +355,7 @@ impl Scheduler {
     /// When to call [`handle_timeout`](Self::handle_timeout) next, if ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let soonest = self.workers.next_deadline();
-        match (soonest, self.look_at) {
+        match (self.workers.next_deadline(), self.backups.deadline()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (time, None) | (None, time) => time,
         }
@@ -424,17 +417,7 @@ impl Scheduler {
 
         let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
         assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
-        if self.limits.backups && self.outcome.is_none() && self.may_back_up() {
-            let rest = self.backups.rests_until(self.now, &self.tasks).filter(|_| self.look);
-            let until =
-                rest.or_else(|| match self.backups.choose(self.now, &self.tasks, &self.workers) {
-                    Choice::Wait(until) => until,
-                    Choice::Start(missed) => panic!("far behind, with idle workers: {missed:?}"),
-                });
-            let look = self.look_at;
-            let in_time = until.is_none_or(|until| look.is_some_and(|look| look <= until));
-            assert!(in_time, "nobody looks after those who are behind by {until:?}");
-        }
+        self.backups.assert_consistent(self.now, &self.tasks, &self.workers);
         if self.outcome.is_some() {
             assert!(held.is_empty(), "{held:?} are live after the end");
             assert_eq!(self.workers.next(None), None, "a worker still waits after the end");
@@ -453,9 +436,6 @@ impl Scheduler {
                 Due::Worker(worker) => self.forget(worker, End::Lost),
                 Due::Progress(worker, attempt) => self.expire(time, worker, attempt),
             }
-        }
-        if self.look_at.take_if(|time| *time <= self.now).is_some() {
-            self.look = true;
         }
         let answer = event(self);
         self.dispatch();
@@ -492,59 +472,31 @@ impl Scheduler {
             self.actions.extend(exits);
             return;
         }
-        while let Some(task) = self.tasks.next() {
-            let failed_by = self.tasks.find(task).and_then(Task::failed_by);
-            let Some(worker) = self.workers.next(failed_by) else {
-                return;
-            };
-            let now = self.now;
-            let attempt = self.tasks.change(task, |task| task.grant(now, worker, Role::First));
-            self.start(worker, attempt, Role::First);
+        while let Some((task, worker)) = self.next_start() {
+            self.start(task, worker, Role::First);
         }
-        self.back_up();
-    }
-
-    /// Nothing waits: have those who are idle race the attempts that are far behind.
-    fn back_up(&mut self) {
-        while self.limits.backups && self.look && self.may_back_up() {
-            if let Some(until) = self.backups.rests_until(self.now, &self.tasks) {
-                self.look_by(until);
-                return;
-            }
-            match self.backups.look(self.now, &self.tasks, &self.workers) {
-                Choice::Start(backups) => {
-                    let now = self.now;
-                    for (task, worker) in backups {
-                        let attempt =
-                            self.tasks.change(task, |task| task.grant(now, worker, Role::Backup));
-                        self.attempt_counts.backups += 1;
-                        self.start(worker, attempt, Role::Backup);
-                    }
-                }
-                Choice::Wait(until) => {
-                    self.look = false;
-                    self.look_at = until;
-                }
+        while let Next::Start(backups) = self.backups.poll(self.now, &self.tasks, &self.workers) {
+            for (task, worker) in backups {
+                self.start(task, worker, Role::Backup);
             }
         }
     }
 
-    /// Look for attempts that are far behind by then, if not before.
-    fn look_by(&mut self, time: Time) {
-        if self.look_at.is_none_or(|before| time < before) {
-            self.look_at = Some(time);
-        }
+    /// The next task, and the worker that should do it.
+    fn next_start(&self) -> Option<(TaskId, WorkerId)> {
+        let task = self.tasks.next()?;
+        let failed_by = self.tasks.find(task).and_then(Task::failed_by);
+        Some((task, self.workers.next(failed_by)?))
     }
 
-    fn may_back_up(&self) -> bool {
-        self.tasks.next().is_none() && self.workers.idle_in_good_standing().next().is_some()
-    }
-
-    /// `attempt` of a task was granted to `worker`.
-    fn start(&mut self, worker: WorkerId, attempt: AttemptId, role: Role) {
-        self.workers.occupy(worker, attempt, self.now + self.limits.task_timeout);
-        self.look = true;
+    /// Grant an attempt at `task` to `worker`.
+    fn start(&mut self, task: TaskId, worker: WorkerId, role: Role) {
+        let now = self.now;
+        let attempt = self.tasks.change(task, |task| task.grant(now, worker, role));
+        self.workers.occupy(worker, attempt, now + self.limits.task_timeout);
+        self.backups.reconsider();
         self.attempt_counts.started += 1;
+        self.attempt_counts.backups += u64::from(role == Role::Backup);
         self.actions.push_back(Action::Start { attempt, worker, role });
     }
 
@@ -557,29 +509,13 @@ impl Scheduler {
                 if self.tasks.change(attempt.task, advance) {
                     self.workers.expect_progress(worker, attempt, now + self.limits.task_timeout);
                 }
-                self.reconsider(attempt.task);
+                self.backups.hear(now, attempt.task, &self.tasks, &self.workers);
                 Order::Continue
             }
             // The report has overtaken the heartbeat. To abandon would be to delete what is being
             // published.
             Some(Status::Publishing | Status::Ended(End::Committed)) => Order::Continue,
             Some(Status::Ended(_)) | None => Order::Abandon,
-        }
-    }
-
-    /// More is known of how `task` gets on. Only that is looked at, unless it is behind: this comes
-    /// with every heartbeat.
-    fn reconsider(&mut self, task: TaskId) {
-        if !self.limits.backups || self.look || !self.may_back_up() {
-            return;
-        }
-        let task =
-            self.tasks.find(task).filter(|task| task.id().phase == self.tasks.present_phase());
-        let Some(due) = task.and_then(|task| self.backups.due(self.now, task)) else { return };
-        if due <= self.now {
-            self.look = true;
-        } else {
-            self.look_by(due);
         }
     }
 
@@ -614,7 +550,7 @@ impl Scheduler {
         self.attempt_counts.backups_won +=
             u64::from(self.tasks.record(attempt).role == Role::Backup);
         // The phase may be another one now.
-        self.look = true;
+        self.backups.reconsider();
         self.finish_if_done();
     }
 
@@ -668,7 +604,7 @@ impl Scheduler {
     /// `attempt` is not live any more: its worker is free and no deadline applies.
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
         self.workers.release(worker, attempt);
-        self.look = true;
+        self.backups.reconsider();
     }
 
     fn give_up_if_exhausted(&mut self, task: TaskId) {
@@ -696,7 +632,7 @@ impl Scheduler {
             return;
         }
         self.outcome = Some(outcome);
-        self.look_at = None;
+        self.backups.stop();
         for attempt in self.workers.attempts() {
             self.end(attempt, End::Abandoned);
         }
