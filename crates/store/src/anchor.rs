@@ -1,20 +1,21 @@
-//! A folder that is held open, and everything below it reached from there.
+//! A folder that is held open, from which everything below it is opened.
 //!
-//! A path that somebody else names must not lead out of a folder: not by `..`, not by a symbolic
-//! link, and not by one that takes a folder's place between a look and the opening. So nothing is
-//! looked at by its path and opened later. The folder is held, and the kernel goes down from it in
-//! one step (`openat2`) that ends with an error at whatever leads above (`RESOLVE_BENEATH`) and at
-//! every link (`RESOLVE_NO_SYMLINKS`, `RESOLVE_NO_MAGICLINKS`). Links that stay inside end there as
-//! well: the paths of a job are real paths, so a link on the way is news since then.
+//! A path from a peer must not lead out of a folder: not by `..`, not by a symbolic link, and not
+//! by a link that replaces a folder between a check and the opening (TOCTOU). So no path is checked
+//! first and opened later. The folder is held open, and the kernel resolves the path below it in
+//! one step (`openat2`), which fails at everything that leads above (`RESOLVE_BENEATH`) and at
+//! every link (`RESOLVE_NO_SYMLINKS`, `RESOLVE_NO_MAGICLINKS`). It fails at links that stay inside
+//! as well: the paths of a job are real paths, so a link on the way appeared after they were
+//! resolved.
 //!
-//! Linux before 5.6, some sandboxes and other systems have no such step. There it is walked: each
-//! component is opened relative to the one before, as a folder and not through a link.
+//! Linux before 5.6, some sandboxes and other systems have no `openat2`. There the path is opened
+//! step by step: each component relative to the one before, as a folder and not through a link.
 //!
 //! # Invariants
 //!
-//! * [`Anchor::open_at`] is the only way down. Everything else is done to one name in a folder that
-//!   is held open ([`Entry`]), and never follows a link that has this name.
-//! * Opening waits for nobody (`O_NONBLOCK`: a FIFO without a writer), makes nothing our terminal
+//! * [`Anchor::open_at`] is the only way down. Every other operation is on one name in a folder
+//!   that is held open ([`Entry`]), and never follows a link that has this name.
+//! * Opening never waits (`O_NONBLOCK`: a FIFO without a writer), makes nothing our terminal
 //!   (`O_NOCTTY`) and is not inherited (`O_CLOEXEC`).
 
 use std::ffi::{OsStr, OsString};
@@ -34,18 +35,18 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(crate) struct Anchor {
     handle: OwnedFd,
-    /// Component by component, whatever the kernel has.
-    walks: bool,
+    /// Whether to open component by component, without `openat2`.
+    stepwise: bool,
 }
 
 impl Anchor {
-    /// The folder at `path`, wherever links lead: who uses this program names it.
+    /// The folder at `path`, wherever links lead: the user names it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let handle = openat(CWD, path, FOLDER, Mode::empty())?;
-        Ok(Self { handle, walks: cfg!(not(target_os = "linux")) })
+        Ok(Self { handle, stepwise: cfg!(not(target_os = "linux")) })
     }
 
-    /// The folder at `path`, which is absolute, and free of links all the way.
+    /// The folder at `path`, which is absolute and has no link in it.
     pub(crate) fn open_real(path: &Path) -> io::Result<Self> {
         let top = Path::new("/");
         let below = path.strip_prefix(top).map_err(|_| io::Error::from(Errno::INVAL))?;
@@ -55,25 +56,25 @@ impl Anchor {
     /// The folder `below` this one.
     pub(crate) fn folder(&self, below: impl AsRef<Path>) -> io::Result<Self> {
         let handle = self.open_at(below.as_ref(), FOLDER, Mode::empty())?;
-        Ok(Self { handle, walks: self.walks })
+        Ok(Self { handle, stepwise: self.stepwise })
     }
 
-    /// Open the file `below` this folder to read it. Whether it is a regular file is for the caller
-    /// to look at; it is open then, but nobody has waited for it.
+    /// Open the file `below` this folder to read it. The caller checks whether it is a regular
+    /// file; opening did not wait if it is not.
     pub(crate) fn open_file(&self, below: impl AsRef<Path>) -> io::Result<File> {
         Ok(self.open_at(below.as_ref(), OFlags::RDONLY | CAREFUL, Mode::empty())?.into())
     }
 
-    /// Open the file `below` this folder once more, to write behind what is there.
+    /// Open the file `below` this folder again, to append to it.
     pub(crate) fn reopen_file(&self, below: impl AsRef<Path>) -> io::Result<File> {
         let append = OFlags::WRONLY | OFlags::APPEND;
         Ok(self.open_at(below.as_ref(), append | CAREFUL, Mode::empty())?.into())
     }
 
-    /// Create the file `below` this folder. Whatever is there already is an error, a link as well.
+    /// Create the file `below` this folder. If anything is there already, also a link, it fails.
     ///
-    /// It can be read by whom the process's umask allows, as everything that it creates: it is to
-    /// be published, and until then lies in a folder that nobody else can enter.
+    /// The process's umask decides which users can read it, as with all files of a process: it is
+    /// to be published, and until then is in a folder that no other user can enter.
     pub(crate) fn create_file(&self, below: impl AsRef<Path>) -> io::Result<File> {
         let create = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
         Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o666))?.into())
@@ -91,14 +92,14 @@ impl Anchor {
         Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o600))?.into())
     }
 
-    /// What the system says of this folder.
+    /// Owner and mode of this folder, and whatever else the system knows of it.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
         Ok(fstat(&self.handle)?)
     }
 
-    /// Let nobody else into this folder.
+    /// Close this folder to all other users.
     pub(crate) fn make_private(&self) -> io::Result<()> {
-        // What is held may be a handle for going on from alone.
+        // The handle may serve for nothing but opening what is below.
         let folder = self.open_at(Path::new(""), LISTED, Mode::empty())?;
         Ok(fchmod(folder, Mode::from_raw_mode(0o700))?)
     }
@@ -113,40 +114,40 @@ impl Anchor {
         File::from(self.open_at(below.as_ref(), LISTED, Mode::empty())?).sync_all()
     }
 
-    /// A name in a folder below this one, of whatever there is or will be.
+    /// A name in a folder below this one, whether there is a file of this name or not.
     pub(crate) fn entry<'path>(&self, below: &'path Path) -> io::Result<Entry<'path>> {
         let name = below.file_name().ok_or(Errno::INVAL)?;
         let folder = below.parent().unwrap_or(Path::new(""));
         Ok(Entry { folder: self.open_at(folder, FOLDER, Mode::empty())?, name })
     }
 
-    /// As on a system whose kernel cannot do it in one step.
+    /// As on a system without `openat2`.
     #[cfg(test)]
-    pub(crate) fn on_foot(self) -> Self {
-        Self { walks: true, ..self }
+    pub(crate) fn without_openat2(self) -> Self {
+        Self { stepwise: true, ..self }
     }
 
     fn open_at(&self, below: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         #[cfg(target_os = "linux")]
-        if !self.walks {
+        if !self.stepwise {
             use rustix::fs::{ResolveFlags, openat2};
             let beneath = ResolveFlags::BENEATH;
             let resolve = beneath | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match openat2(&self.handle, below, flags, mode, resolve) {
-                // Not there, or not allowed: some sandboxes say that of calls they do not know. If
-                // it is the file that is not allowed, the walk is told so too. Or `..` and a rename
-                // at the same time; on foot there is no `..`.
+                // No such call, or not allowed: some sandboxes answer so to calls that they do not
+                // know. If the file is not allowed, opening step by step fails as well. Or `..` and
+                // a rename at the same time; step by step there is no `..`.
                 Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
                 answer => return Ok(answer?),
             }
         }
-        walk(&self.handle, below, flags, mode)
+        open_stepwise(&self.handle, below, flags, mode)
     }
 }
 
 /// Opens what is `below` a folder, one component after the other.
-fn walk(top: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+fn open_stepwise(top: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let mut components = Vec::new();
     for component in below.components() {
         match component {
@@ -163,15 +164,20 @@ fn walk(top: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Result<Ow
     };
     let mut held = None;
     for name in folders {
-        let folder = step(held.as_ref().unwrap_or(top), name, FOLDER, Mode::empty())?;
+        let folder = open_component(held.as_ref().unwrap_or(top), name, FOLDER, Mode::empty())?;
         held = Some(folder);
     }
-    step(held.as_ref().unwrap_or(top), last, flags, mode)
+    open_component(held.as_ref().unwrap_or(top), last, flags, mode)
 }
 
-fn step(folder: &OwnedFd, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+fn open_component(
+    folder: &OwnedFd,
+    name: &OsStr,
+    flags: OFlags,
+    mode: Mode,
+) -> io::Result<OwnedFd> {
     match openat(folder, name, flags | OFlags::NOFOLLOW, mode) {
-        // What is said of a link where a folder should be. `openat2` says that it is a link.
+        // The error for a link in the place of a folder. `openat2` reports a link.
         Err(Errno::NOTDIR) if is_link(folder, name) => Err(Errno::LOOP.into()),
         answer => Ok(answer?),
     }
@@ -194,7 +200,7 @@ impl Entry<'_> {
         self.name
     }
 
-    /// What has this name, if anything; a link is what is seen, not what it leads to.
+    /// The file of this name, if there is one; of a link, the link itself.
     pub(crate) fn look(&self) -> io::Result<Option<Stat>> {
         match statat(&self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
@@ -213,7 +219,8 @@ impl Entry<'_> {
         Ok(mkdirat(&self.folder, self.name, Mode::from_raw_mode(mode))?)
     }
 
-    /// Give what has this name the name `to`, in the place of what has that, even if it is a link.
+    /// Rename the file of this name to `to`, in place of the file of that name, even if it is a
+    /// link.
     pub(crate) fn rename(&self, to: &Entry<'_>) -> io::Result<()> {
         Ok(renameat(&self.folder, self.name, &to.folder, to.name)?)
     }
@@ -233,15 +240,15 @@ impl Entry<'_> {
         Ok(unlinkat(&self.folder, self.name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Remove whatever has the name `name` in this folder, with everything in it.
-    pub(crate) fn demolish_here(&self, name: &OsStr) -> io::Result<()> {
-        demolish(&self.folder, name, DEPTH_MAX)
+    /// Remove the file or folder `name` in this folder, with everything in it.
+    pub(crate) fn remove_tree(&self, name: &OsStr) -> io::Result<()> {
+        remove_tree_in(&self.folder, name, DEPTH_MAX)
     }
 }
 
-fn demolish(folder: &OwnedFd, name: &OsStr, depth: u32) -> io::Result<()> {
+fn remove_tree_in(folder: &OwnedFd, name: &OsStr, depth: u32) -> io::Result<()> {
     match unlinkat(folder, name, AtFlags::empty()) {
-        // That it is a folder: Linux has a word of its own for it, POSIX has not.
+        // It is a folder: Linux has an error of its own for that, POSIX has not.
         Err(refusal @ (Errno::ISDIR | Errno::PERM)) => {
             let inside = match openat(folder, name, LISTED | OFlags::NOFOLLOW, Mode::empty()) {
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(refusal.into()),
@@ -249,7 +256,7 @@ fn demolish(folder: &OwnedFd, name: &OsStr, depth: u32) -> io::Result<()> {
             };
             let depth = depth.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
             for name in names(inside.try_clone()?)? {
-                match demolish(&inside, &name, depth) {
+                match remove_tree_in(&inside, &name, depth) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     answer => answer?,
                 }
@@ -260,7 +267,7 @@ fn demolish(folder: &OwnedFd, name: &OsStr, depth: u32) -> io::Result<()> {
     }
 }
 
-/// Open the file at `path` to read it, wherever links lead: who uses this program names it.
+/// Open the file at `path` to read it, wherever links lead: the user names it.
 pub(crate) fn open_anywhere(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | CAREFUL.difference(OFlags::NOFOLLOW);
     Ok(openat(CWD, path, flags, Mode::empty())?.into())
@@ -278,30 +285,30 @@ fn names(folder: OwnedFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// What kind of a thing was looked at.
+/// The kind of a file.
 pub(crate) fn kind(seen: &Stat) -> rustix::fs::FileType {
     rustix::fs::FileType::from_raw_mode(seen.st_mode)
 }
 
-/// Whether a link was met where none may be.
+/// Whether opening failed because of a link.
 pub(crate) fn is_met_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-/// For what may turn out to be a FIFO, a device, or a link.
+/// Flags for opening what may be a FIFO, a device, or a link.
 const CAREFUL: OFlags =
     OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
-/// To go on from: that needs no permission to read what is in it.
+/// To open what is below: that needs no permission to read the folder.
 #[cfg(target_os = "linux")]
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const FOLDER: OFlags = LISTED;
 
-/// To see what is in it.
+/// To read the names in a folder.
 const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// How deep what is removed may be nested. Ours is two levels deep; more would cost our stack.
+/// How deep a removed tree may be nested. Ours is two levels deep; more would cost stack.
 const DEPTH_MAX: u32 = 64;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The contract of every store, and `Local` held to it.
 //!
-//! Each clause is a function over any [`Store`]; the list at the end runs them, each on a fresh
-//! store. The store of the simulation, which lives in memory, is held to the same list. Damage is
-//! done through the trait as well, by publishing other bytes under the same name.
+//! Each clause is a function over any [`Store`]; the list at the end runs them, each on a new
+//! store. The store of the simulation, which is in memory, is held to the same list. Objects are
+//! damaged through the trait as well, by publishing other bytes under the same name.
 
 use std::ffi::OsString;
 
@@ -22,7 +22,7 @@ fn staged_bytes_are_invisible_until_they_are_published(store: &dyn Store) {
     assert_eq!(store.list(Folder::Intermediate).unwrap(), [name.file()]);
 }
 
-fn a_published_object_is_staged_no_more(store: &dyn Store) {
+fn a_published_object_is_no_longer_staged(store: &dyn Store) {
     let (attempt, name) = (begin(store, "r0.a0"), layout::output(0));
     let digest = stage_object(store, &attempt, &name, b"word 1\n");
     store.publish(&attempt, &name, digest).unwrap();
@@ -36,7 +36,7 @@ fn publishing_twice_is_publishing_once(store: &dyn Store) {
     let digest = stage_object(store, &attempt, &name, b"word 1\n");
     store.publish(&attempt, &name, digest).unwrap();
     store.publish(&attempt, &name, digest).unwrap();
-    // Also when the answer came after the rest of the attempt was thrown away.
+    // Also after the rest of the attempt was discarded.
     store.discard(&attempt).unwrap();
     store.publish(&attempt, &name, digest).unwrap();
     check_content(store, &name, b"word 1\n");
@@ -70,7 +70,7 @@ fn a_reader_keeps_the_bytes_it_opened(store: &dyn Store) {
     let old = put(store, "r0.a0", &name, b"old bytes\n");
     let opened = store.open(&name).unwrap();
     put(store, "r0.a1", &name, b"new\n");
-    // Had it been written in place, the reader would now see the new bytes.
+    // If it were written in place, the reader would now see the new bytes.
     check_read(opened, old, b"old bytes\n");
 
     let opened = store.open(&name).unwrap();
@@ -142,7 +142,7 @@ fn an_attempt_can_be_discarded_while_its_worker_writes(store: &dyn Store) {
     released.release();
     store.discard(&attempt).unwrap();
 
-    // Whether a late append is refused or goes nowhere, it never becomes visible.
+    // Whether a late append is refused or lost, it never becomes visible.
     if open.append(b"late\n").is_ok() {
         let _ = open.finish();
     }
@@ -158,7 +158,7 @@ fn an_attempt_reads_again_what_it_has_finished(store: &dyn Store) {
     let (one, other) = (layout::run(0), layout::run(1));
     let digest = stage_object(store, &attempt, &one, b"sorted\n");
     check_read(store.open_staged(&attempt, &one).unwrap(), digest, b"sorted\n");
-    // As often as it likes; and from no attempt but its own.
+    // Any number of times, and from no attempt but its own.
     check_read(store.open_staged(&attempt, &one).unwrap(), digest, b"sorted\n");
     let another = begin(store, "r0.a1");
     for (attempt, name) in [(&attempt, &other), (&another, &one)] {
@@ -168,7 +168,7 @@ fn an_attempt_reads_again_what_it_has_finished(store: &dyn Store) {
     assert!(matches!(store.open(&one), Err(StoreError::Lost { loss: Loss::Missing, .. })));
 }
 
-fn an_object_that_was_unstaged_is_staged_no_more(store: &dyn Store) {
+fn an_object_that_was_unstaged_is_no_longer_staged(store: &dyn Store) {
     let attempt = begin(store, "r0.a0");
     let (gone, kept) = (layout::run(0), layout::run(1));
     let digest = stage_object(store, &attempt, &gone, b"sorted\n");
@@ -451,8 +451,8 @@ fn check_content(store: &dyn Store, name: &Name, bytes: &[u8]) {
     assert_eq!(read(store, name, Digest::of(bytes)).unwrap(), bytes);
 }
 
-/// Every clause as a test of its own for [`Local`], on a fresh store each; and all of them in a
-/// list, for a store that lives in another crate and includes this file.
+/// Every clause as a test of its own for [`Local`], each on a new store; and all clauses in a list,
+/// for a store in another crate that includes this file.
 macro_rules! clauses {
     ($($clause:ident)*) => {
         pub(crate) const CLAUSES: &[(&str, fn(&dyn Store))] =
@@ -476,7 +476,7 @@ clauses! {
     a_check_is_as_close_as_asked_for
     a_discarded_attempt_leaves_nothing
     a_list_is_sorted_bytewise
-    a_published_object_is_staged_no_more
+    a_published_object_is_no_longer_staged
     a_reader_keeps_the_bytes_it_opened
     a_reader_may_stop_before_the_end
     a_staged_object_of_the_wrong_length_is_not_published
@@ -487,7 +487,7 @@ clauses! {
     an_empty_object_is_an_object
     an_object_cut_short_or_grown_is_noticed_by_the_reader
     an_object_that_was_removed_is_missing
-    an_object_that_was_unstaged_is_staged_no_more
+    an_object_that_was_unstaged_is_no_longer_staged
     appending_goes_on_after_a_release
     damage_to_any_byte_is_noticed_by_the_reader
     discarding_keeps_what_was_published

@@ -1,13 +1,13 @@
-//! Length and checksum of an object: what tells whether it is still what was written.
+//! Length and checksum of an object: they show whether it is still what was written.
 //!
 //! CRC-32 as zlib, gzip and PNG have it (polynomial 0xEDB88320, reflected), because a worker in any
-//! language finds it in its standard library, and because it runs at memory speed. It finds
-//! accidents (every burst of up to 32 bits; anything else but one in four billion), not forgers:
-//! who can write below the store's root can write a matching checksum too.
+//! language finds it in its standard library, and because it runs at memory speed. It detects
+//! accidents (every burst of up to 32 bits; of all others all but one in four billion), not
+//! forgery: a process that can write below the store's root can write a matching checksum too.
 
 use std::fmt;
 
-/// What an object holds, in twelve bytes.
+/// The content of an object, in twelve bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Digest {
     /// The object's length.
@@ -39,12 +39,12 @@ pub struct Digester {
 }
 
 impl Digester {
-    /// Of nothing yet.
+    /// The digester of no bytes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Add what comes next.
+    /// Add the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.crc32.update(bytes);
         self.bytes += bytes.len() as u64;

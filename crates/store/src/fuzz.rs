@@ -1,4 +1,4 @@
-//! What the fuzz targets `verified` and `names` check. Compiled for them and for tests only.
+//! The checks of the fuzz targets `verified` and `names`. Compiled for them and for tests only.
 
 use std::path::{Component, Path};
 
@@ -8,16 +8,16 @@ use crate::layout::{self, Folder, Name, Staging};
 use crate::store::Object;
 use crate::verified::VerifiedReader;
 
-/// What stands in front of the content: the size of blocks, the most that one read gives, what is
-/// done to the content, to which byte (two bytes), and with what.
+/// The bytes in front of the content: the size of blocks, the most that one read gives, the kind of
+/// damage, the damaged byte (two bytes), and its new value.
 const HEAD: usize = 6;
 
-/// Reads the content of `data`, perhaps damaged in one place: it is accepted exactly when it is
+/// Reads the content of `data`, perhaps with one damaged byte: it is accepted exactly when it is
 /// what was written.
 ///
 /// # Panics
 ///
-/// When it is not so.
+/// When it is not.
 pub fn verified(data: &[u8]) {
     let Some((&[block, most, damage, low, high, byte], written)) = data.split_first_chunk::<HEAD>()
     else {
@@ -28,7 +28,7 @@ pub fn verified(data: &[u8]) {
     let expected = Digest::of(written);
     let says = match damage & 0x80 {
         0 => gives.len() as u64,
-        // It grows or shrinks only after it was opened.
+        // It grows or shrinks after it was opened.
         0x80.. => expected.bytes,
         1..0x80 => unreachable!("a masked bit"),
     };
@@ -44,7 +44,7 @@ pub fn verified(data: &[u8]) {
     }
 }
 
-/// `written`, or with one byte more, less, or different: what CRC-32 never overlooks.
+/// `written`, or with one byte more, less, or different, which CRC-32 always detects.
 fn damaged(written: &[u8], damage: u8, at: usize, byte: u8) -> Vec<u8> {
     let mut bytes = written.to_vec();
     let last = bytes.len();
@@ -69,7 +69,7 @@ fn read_through(object: Stream, expected: Digest, block: &mut [u8]) -> Result<Ve
     Ok(read)
 }
 
-/// Gives at most `most` bytes a read, which a store should not do but a pipe would.
+/// Gives at most `most` bytes a read, which a store should not do, but a pipe does.
 struct Stream {
     name: Name,
     says: u64,
@@ -94,12 +94,12 @@ impl Object for Stream {
     }
 }
 
-/// Takes `data` for a name: one that is accepted stays below the root, and one that is taken for
-/// ours is written as we write it.
+/// Parses `data` as a name: an accepted name stays below the root, and a name of ours is formatted
+/// as it was parsed.
 ///
 /// # Panics
 ///
-/// When it is not so.
+/// When it is not.
 pub fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (name, staging) = (Name::parse(text), Staging::parse(text));

@@ -1,9 +1,9 @@
 //! The user's input files: planned by the driver, read in ranges by workers, never written.
 //!
-//! The plan says how long each file is and when it was last modified. Every attempt checks that
-//! when it opens the file and again when it has read it, because a file that grows, shrinks or is
-//! edited during the job would be cut in places that the plan did not mean. What this cannot see is
-//! an edit that keeps the length within one tick of the file system's clock (milliseconds on ext4).
+//! The plan has the length of each file and the time when it was last modified. Every attempt
+//! compares both when it opens the file and again when it has read it, because the splits of the
+//! plan are wrong for a file that grows, shrinks or is edited during the job. An edit that keeps
+//! the length within one tick of the file system's clock (milliseconds on ext4) is not detected.
 
 use std::error::Error;
 use std::fs::{self, File, Metadata};
@@ -27,24 +27,24 @@ pub struct Input {
     pub modified: Modified,
 }
 
-/// When a file was last modified, as its file system says it.
+/// When a file was last modified, according to its file system.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Modified {
     /// Seconds since 1970, negative before.
     pub seconds: i64,
-    /// And this much later; less than a second.
+    /// The rest, less than a second.
     pub nanoseconds: u32,
 }
 
 impl Modified {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        // Outside of 0..1e9 only if the file system is damaged; then any constant will do.
+        // Outside of 0..1e9 only if the file system is damaged; then any constant is as good.
         let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
         Self { seconds: metadata.mtime(), nanoseconds }
     }
 }
 
-/// An input file being read.
+/// An input file that is open.
 #[derive(Debug)]
 pub struct InputFile {
     input: Input,
@@ -52,7 +52,7 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// Open a file of the plan, below `roots`; it must still be as it was then.
+    /// Open a file of the plan, below `roots`; it must still be as it was planned.
     pub fn open(roots: &Roots, input: &Input) -> Result<Self, InputError> {
         let (file, metadata) = roots.open_input(&input.path)?;
         let file = Self { input: input.clone(), file };
@@ -60,7 +60,8 @@ impl InputFile {
         Ok(file)
     }
 
-    /// Read what is at `offset`. Fills `buffer` unless the planned end comes before; 0 is that end.
+    /// Read the bytes at `offset`. Fills `buffer` unless the planned end comes before; 0 is that
+    /// end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, InputError> {
         let left = self.input.bytes.saturating_sub(offset);
         let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
@@ -83,7 +84,7 @@ impl InputFile {
         Ok(filled)
     }
 
-    /// After reading: it is still as it was when the job was planned.
+    /// After reading: check that it is still as it was planned.
     pub fn check(&self) -> Result<(), InputError> {
         let metadata = self.file.metadata().map_err(unreadable(&self.input.path))?;
         self.compare(&metadata)
@@ -105,7 +106,7 @@ impl InputFile {
 /// An input cannot be planned or read.
 #[derive(Debug)]
 pub enum InputError {
-    /// It is not as it was when the job was planned.
+    /// It is not as it was planned.
     Changed {
         /// The file.
         path: PathBuf,
@@ -118,7 +119,7 @@ pub enum InputError {
     Dangling {
         /// The link.
         path: PathBuf,
-        /// What it says.
+        /// Its target.
         target: PathBuf,
     },
     /// There is a symbolic link on the way, where the plan had none.
@@ -126,24 +127,24 @@ pub enum InputError {
         /// The file.
         path: PathBuf,
     },
-    /// It is not there.
+    /// It does not exist.
     Missing {
         /// The file or folder.
         path: PathBuf,
     },
-    /// Some arguments give no input file, or there are no arguments.
+    /// Some arguments name no input file, or there are no arguments.
     NoFiles {
         /// Those arguments.
         arguments: Vec<PathBuf>,
     },
-    /// Not a regular file: nobody knows how long it is, or whether it ends.
+    /// It is not a regular file: its length is unknown, and it may not end.
     NotAFile {
         /// Where.
         path: PathBuf,
         /// What it is, with its article.
         kind: &'static str,
     },
-    /// It lies below none of the roots.
+    /// It is below none of the roots.
     OutsideRoots {
         /// The file.
         path: PathBuf,
@@ -154,14 +155,14 @@ pub enum InputError {
         path: PathBuf,
         /// How far it could be read.
         offset: u64,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It cannot be opened or looked at.
+    /// It cannot be opened, or its metadata cannot be read.
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -204,7 +205,7 @@ impl fmt::Display for InputError {
                 write!(f, "input {} is {kind}, not a regular file", path.display())
             }
             Self::OutsideRoots { path } => {
-                write!(f, "input {} lies outside of the roots", path.display())
+                write!(f, "input {} is outside of the roots", path.display())
             }
             Self::Read { path, offset, .. } => {
                 write!(f, "cannot read input {} at byte {offset}", path.display())
@@ -229,8 +230,8 @@ impl Error for InputError {
     }
 }
 
-/// Open a file that the user names, wherever links lead, without ever waiting: opening a FIFO waits
-/// for its writer, and opening a device can be to do something to it, so look first.
+/// Open a file that the user names, wherever links lead, without waiting: opening a FIFO waits for
+/// its writer, and opening a device can have an effect on it, so look first.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> {
     let seen = fs::metadata(path).map_err(unreadable(path))?;
     require_regular(path, seen.mode())?;
@@ -239,7 +240,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> 
     Ok((file, opened))
 }
 
-/// For `map_err`: where the system refused. What is not there has its own variant.
+/// For `map_err`: where the system refused. A missing file has its own variant.
 pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> InputError + use<'_> {
     move |source| match source.kind() == io::ErrorKind::NotFound {
         true => InputError::Missing { path: path.to_owned() },
@@ -253,7 +254,7 @@ pub(crate) fn require_regular_file(path: &Path, file: &File) -> Result<Metadata,
     Ok(metadata)
 }
 
-/// `mode` is what the system says of the file, its kind included.
+/// `mode` includes the kind of the file.
 pub(crate) fn require_regular(path: &Path, mode: u32) -> Result<(), InputError> {
     let path = path.to_owned();
     let kind = match FileType::from_raw_mode(mode) {
@@ -263,7 +264,7 @@ pub(crate) fn require_regular(path: &Path, mode: u32) -> Result<(), InputError> 
         FileType::Socket => "a socket",
         FileType::BlockDevice | FileType::CharacterDevice => "a device",
         FileType::Directory => "a folder",
-        FileType::Unknown => "nothing that is known",
+        FileType::Unknown => "of an unknown kind",
     };
     Err(InputError::NotAFile { path, kind })
 }

@@ -1,8 +1,8 @@
-//! The driver's own files, which are no objects: they are written in place and renamed by it alone.
+//! The driver's own files, which are no objects: only the driver writes and renames them, in place.
 //!
-//! A path to one is whatever the user calls the folder of the store, then two names of ours. Those
-//! two are past no link, and no file is opened to be written that was not created for that: root
-//! may be at work in a folder whose owner would like to have something else overwritten.
+//! The path of such a file is the user's path of the store's folder, then two names of ours. For
+//! those two no link is followed, and only a file that was created for it is opened to be written:
+//! root may be working in a folder whose owner would like to have another file overwritten.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use crate::anchor::Anchor;
 
-/// All that is in the file at `path`.
+/// All bytes of the file at `path`.
 ///
 /// # Errors
 ///
-/// `NotFound` if there is no such file; when it is not a regular one; what the system says.
+/// `NotFound` if there is no such file; when it is not a regular file; errors of the system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let (top, below) = split(path)?;
     let mut file = top.open_file(below)?;
@@ -27,11 +27,11 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A new and empty file at `path`, in the place of what is there, if anything is.
+/// Create an empty file at `path`, in place of what is there, if anything is.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Errors of the system.
 pub fn create(path: &Path) -> io::Result<File> {
     let (top, below) = split(path)?;
     match top.entry(&below)?.remove_file() {
@@ -41,11 +41,11 @@ pub fn create(path: &Path) -> io::Result<File> {
     top.create_private_file(below)
 }
 
-/// Give the file at `from` the path `to`, in the place of what is there, if anything is.
+/// Rename the file at `from` to `to`, in place of what is there, if anything is.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Errors of the system.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let ((from_top, from), (to_top, to)) = (split(from)?, split(to)?);
     from_top.entry(&from)?.rename(&to_top.entry(&to)?)
@@ -55,7 +55,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `NotFound` if there is no such file; what the system says.
+/// `NotFound` if there is no such file; errors of the system.
 pub fn remove(path: &Path) -> io::Result<()> {
     let (top, below) = split(path)?;
     top.entry(&below)?.remove_file()
@@ -65,7 +65,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Errors of the system.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     let (top, below) = split(path)?;
     top.sync(below)
@@ -117,7 +117,7 @@ mod tests {
         drop(create(&path).unwrap());
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
 
-        // A second name of a file that is somebody else's.
+        // A hard link to a file of another user.
         fs::remove_file(&path).unwrap();
         fs::hard_link(&victim, &path).unwrap();
         create(&path).unwrap().write_all(b"ours").unwrap();
@@ -140,7 +140,7 @@ mod tests {
         assert!(rename(&path, &path.with_file_name("other")).is_err());
         assert!(sync_folder(path.parent().unwrap()).is_err());
         assert_eq!(fs::read(elsewhere.join("file")).unwrap(), b"years of work");
-        // What the user calls the store's folder may be a link.
+        // The user's path of the store's folder may be a link.
         symlink(folder.path(), folder.path().join("link")).unwrap();
         assert_eq!(read(&folder.path().join("link/elsewhere/file")).unwrap(), b"years of work");
     }

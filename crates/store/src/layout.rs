@@ -1,4 +1,4 @@
-//! Every object name there is: the only place where one is put together or taken apart.
+//! All names of objects: the only file that formats and parses them.
 //!
 //! ```text
 //! intermediate/mr-<map>-<bucket>           words of one map task for one bucket
@@ -7,12 +7,12 @@
 //! .mapmill/lock                            held by the driver of this folder
 //! .mapmill/staging/<session>/<attempt>/    of one attempt: `m3.a0`, or `r3.a0` of a reduce task
 //!   <file>                                 staged: no reader looks here
-//!   run-<n>                                an attempt's own: it is never published
+//!   run-<n>                                a sorted run of a reduce attempt: never published
 //! ```
 //!
-//! A [`Name`] cannot lead out of the store's folder, wherever it came from: its components are
-//! ASCII letters, digits, `.`, `_` and `-`. One that came over the wire cannot be hidden either, so
-//! no peer can name the journal or another attempt's staging.
+//! A [`Name`] cannot lead out of the store's folder, wherever it is from: its components are ASCII
+//! letters, digits, `.`, `_` and `-`. A name from the wire cannot be hidden either, so no peer can
+//! name the journal or another attempt's staging.
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -23,7 +23,7 @@ use std::fmt;
 pub struct Name(String);
 
 impl Name {
-    /// Check a name that came from outside.
+    /// Check a name from outside.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         check_length(text)?;
         match text.split('/').find(|component| !is_plain(component)) {
@@ -34,7 +34,7 @@ impl Name {
         }
     }
 
-    /// The name as it is written.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Name {
 pub struct Staging(Name);
 
 impl Staging {
-    /// Check a staging folder that came from outside: exactly `<staging folder>/<job>/<attempt>`.
+    /// Check a staging folder from outside: exactly `<staging folder>/<session>/<attempt>`.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         check_length(text)?;
         let below = text.strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('/'));
@@ -68,7 +68,7 @@ impl Staging {
         }
     }
 
-    /// The folder as it is written.
+    /// The folder as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -106,9 +106,9 @@ pub enum Phase {
 pub enum Folder {
     /// The driver's bookkeeping, not visible to the user.
     Hidden,
-    /// What map tasks leave for reduce tasks.
+    /// What map tasks write for reduce tasks.
     Intermediate,
-    /// What the user asked for.
+    /// The results.
     Output,
 }
 
@@ -129,10 +129,10 @@ impl fmt::Display for Folder {
     }
 }
 
-/// A text that names nothing in a store.
+/// A text that is no name in a store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum BadName {
-    /// A component is empty, hidden, `.` or `..`, or has a character that names do not have.
+    /// A component is empty, hidden, `.` or `..`, or has a character that no name has.
     Component {
         /// The whole name.
         name: String,
@@ -141,12 +141,12 @@ pub enum BadName {
     },
     /// It is not the staging folder of an attempt.
     NotStaging {
-        /// What was given instead.
+        /// The text.
         name: String,
     },
     /// It is longer than any name of ours.
     TooLong {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
     },
 }
@@ -179,8 +179,8 @@ pub fn output(bucket: u32) -> Name {
     Name(format!("{OUTPUT}/{OUTPUT_FILE}{bucket}"))
 }
 
-/// What a reduce attempt writes for itself when its memory does not suffice, and reads again: its
-/// run `number`. Hidden, so that no peer can ask for it to be published.
+/// The sorted run `number` of a reduce attempt, which it writes when its memory does not suffice,
+/// and reads again. Hidden, so that no peer can have it published.
 pub fn run(number: u32) -> Name {
     Name(format!("{HIDDEN}/run-{number}"))
 }
@@ -216,23 +216,23 @@ pub(crate) fn staging_folder(session: &str, attempt: &str) -> Staging {
     Staging(Name(format!("{STAGING}/{session}/{attempt}")))
 }
 
-/// How the object that will be `name` is called while it is staged.
+/// The name of an object while it is staged; it will be `name`.
 pub fn staged(staging: &Staging, name: &Name) -> Name {
     Name(format!("{staging}/{file}", file = name.file()))
 }
 
-/// The map task and bucket of an intermediate's file name, if it is one that we would write.
+/// The map task and bucket of an intermediate's file name, if [`intermediate`] writes such a name.
 pub fn parse_intermediate(file: impl AsRef<OsStr>) -> Option<(u32, u32)> {
     let (map, bucket) = file.as_ref().to_str()?.strip_prefix(INTERMEDIATE_FILE)?.split_once('-')?;
     Some((parse_number(map)?, parse_number(bucket)?))
 }
 
-/// The bucket of an output's file name, if it is one that we would write.
+/// The bucket of an output's file name, if [`output`] writes such a name.
 pub fn parse_output(file: impl AsRef<OsStr>) -> Option<u32> {
     parse_number(file.as_ref().to_str()?.strip_prefix(OUTPUT_FILE)?)
 }
 
-/// Whether a file of this name in `folder` is one that we would write.
+/// Whether Mapmill writes files of this name in `folder`.
 pub fn is_ours(folder: Folder, file: impl AsRef<OsStr>) -> bool {
     match folder {
         Folder::Hidden => true,
@@ -241,21 +241,21 @@ pub fn is_ours(folder: Folder, file: impl AsRef<OsStr>) -> bool {
     }
 }
 
-/// Whether the user does not see a file of this name.
+/// Whether a file of this name is hidden from the user.
 pub(crate) fn is_hidden(file: &OsStr) -> bool {
     file.as_encoded_bytes().starts_with(b".")
 }
 
-/// Below this folder there is one folder for each job.
+/// The folder that has one folder for each session.
 pub(crate) fn staging_root() -> &'static str {
     STAGING
 }
 
-/// What a staging folder is called while it is being removed. No attempt's name starts with a dot.
-pub(crate) fn grave(file: &OsStr) -> OsString {
-    let mut grave = OsString::from(".");
-    grave.push(file);
-    grave
+/// The name of a folder while it is removed. No attempt's name starts with a dot.
+pub(crate) fn trash_name(file: &OsStr) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(file);
+    name
 }
 
 /// Decimal digits as `Display` writes them: no sign, no leading zero.
@@ -271,14 +271,14 @@ fn check_length(text: &str) -> Result<(), BadName> {
     Ok(())
 }
 
-/// Not empty, not hidden (which takes care of `.` and `..`), and without surprises in a log line.
+/// Not empty, not hidden (which excludes `.` and `..`), and safe in a log line.
 fn is_plain(component: &str) -> bool {
     let is_plain_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !component.is_empty() && !component.starts_with('.') && component.bytes().all(is_plain_byte)
 }
 
-/// Created for a moment in a folder of a store, to see what its file system makes of owners and
-/// modes.
+/// A file that is created for a moment in a folder of a store, to see which owner and mode its file
+/// system reports.
 pub(crate) const PROBE: &str = ".mapmill-probe";
 
 const HIDDEN: &str = ".mapmill";
@@ -288,7 +288,7 @@ const OUTPUT: &str = "out";
 const OUTPUT_FILE: &str = "out-";
 const STAGING: &str = ".mapmill/staging";
 
-/// Ours stay below 150 bytes; no file system we know refuses a path of this length.
+/// Our names stay below 150 bytes; no known file system refuses a path of this length.
 const NAME_BYTES_MAX: usize = 512;
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! Names to bytes: staged hidden, published at once, verified on every read.
 //!
-//! A worker writes what it makes below a [`Staging`] folder nobody looks into. The driver checks it
-//! and gives it its final name in one step, so no reader ever sees half an object and no worker,
-//! dead or late, can touch a final name. Every object travels with its [`Digest`]; whoever reads it
-//! checks it again ([`VerifiedReader`]).
+//! A worker writes its objects below a [`Staging`] folder, where no reader looks. The driver checks
+//! them and gives each its final name in one step, so no reader ever sees half an object and no
+//! worker, dead or late, can touch a final name. Every object travels with its [`Digest`], and each
+//! reader checks it again ([`VerifiedReader`]).
 //!
-//! The trait is [`Store`]; [`Local`] keeps it in a folder of a POSIX file system (local, or NFSv4
-//! with its close-to-open rules). What another store must do as well is written in `contract.rs`.
+//! The trait is [`Store`]; [`Local`] implements it in a folder of a POSIX file system (local, or
+//! NFSv4 with its close-to-open rules). `contract.rs` tests what every other store must do as well.
 //!
-//! Beside the store stand the user's own files, which are only ever read: [`list_inputs`] plans
-//! them, [`InputFile`] reads them and notices when they change under the job.
+//! Beside the store are the user's own files, which are only read: [`list_inputs`] plans them,
+//! [`InputFile`] reads them and notices when they change during the job.
 //!
-//! Deliberately absent: any idea of what is in the bytes, async code, retries, clocks, and
-//! decisions. Whether an attempt counts is the scheduler's to say. A sync that failed is not tried
-//! again: after it the kernel may have dropped the bytes, and a second sync would succeed without
-//! them.
+//! Deliberately absent: the meaning of the bytes, async code, retries, clocks, and decisions: the
+//! scheduler decides whether an attempt counts. A sync that failed is not repeated: after it the
+//! kernel may have dropped the bytes, and a second sync would succeed without them.
 
 pub mod layout;
 

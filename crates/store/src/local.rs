@@ -1,15 +1,15 @@
 //! A store in a folder of a file system.
 //!
-//! Asks of the file system what POSIX promises: creating a file or folder that must be new is
-//! atomic, and so is a rename. On NFS that means version 4, and one more thing: the answer to a
-//! rename can be lost, and the repeated rename then finds nothing to rename. So nothing staged, but
-//! the right bytes at the final name, counts as published.
+//! It needs what POSIX guarantees: creating a file or folder that must be new is atomic, and so is
+//! a rename. On NFS that means version 4, where in addition the answer to a rename can be lost, and
+//! the repeated rename then finds nothing to rename. So an object counts as published if nothing is
+//! staged, and the right bytes are at its final name.
 //!
 //! # Invariants
 //!
-//! * The store's folder is held open, and everything is reached from there (`beneath.rs`): whatever
-//!   is put in the place of a folder or a file meanwhile, nothing outside is touched.
-//! * Nothing is used that is not a regular file, and nobody can make us wait at a FIFO.
+//! * The store's folder is held open, and everything is reached from there (`anchor.rs`): whatever
+//!   replaces a folder or a file meanwhile, nothing outside is touched.
+//! * Only regular files are used, and opening one never waits, as it would at a FIFO.
 //! * A staged object is opened again only if it is the very file that was created.
 //! * The folders of the store are folders, not links: a rename cannot cross to another file system.
 
@@ -35,9 +35,9 @@ use staged_file::StagedFile;
 /// A store in a folder of a file system.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// Absolute; for messages, and for who is told where the objects are.
+    /// Absolute; for messages, and to send to workers.
     root: PathBuf,
-    /// What is used.
+    /// The same folder, which all operations use.
     folder: Arc<Anchor>,
 }
 
@@ -49,7 +49,7 @@ impl Local {
         Self::within(root, Arc::new(folder))
     }
 
-    /// Create the folders that are not there yet, durably, and use them.
+    /// Create the missing folders, durably, and use the store.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
         let root = absolute(root)?;
         let is_new = |folder: &&Path| !folder.exists();
@@ -61,7 +61,7 @@ impl Local {
         for folder in FOLDERS {
             store.create_folder(Path::new(folder.as_str()), mode(folder))?;
         }
-        // Perhaps it is a copy that everybody may read. Some file systems know no modes.
+        // It may be a copy that all users may read. Some file systems have no modes.
         let hidden = store.folder.folder(Folder::Hidden.as_str());
         let _ = hidden.and_then(|hidden| hidden.make_private());
         store.create_folder(Path::new(layout::staging_root()), PRIVATE)?;
@@ -87,12 +87,12 @@ impl Local {
         &self.root
     }
 
-    /// Where the object is: for the journal, the lock, and messages.
+    /// The path of an object, for messages and for tests.
     pub fn path(&self, name: &Name) -> PathBuf {
         self.root.join(name.as_str())
     }
 
-    /// For `map_err`: what was tried, and where below the store's folder.
+    /// For `map_err`: the operation, and where below the store's folder.
     fn refused(
         &self,
         operation: Operation,
@@ -129,7 +129,7 @@ impl Local {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if is_met_link(&error) => {
-                // A link in its own place, or on the way there.
+                // The link is in the place of the file, or on the way there.
                 let seen = self.look(&self.entry(Operation::Open, below)?, below);
                 return Err(seen
                     .err()
@@ -155,7 +155,7 @@ impl Local {
         }
     }
 
-    /// The names in a folder, sorted bytewise. Not there is empty.
+    /// The names in a folder, sorted bytewise. A missing folder is empty.
     fn list_below(&self, below: &Path) -> Result<Vec<OsString>, StoreError> {
         list_folder(&self.folder, below).map_err(self.refused(Operation::List, below))
     }
@@ -182,9 +182,9 @@ impl Local {
         where_possible(self.folder.sync(below)).map_err(self.refused(Operation::Sync, below))
     }
 
-    fn bury(&self, below: &Path) -> Result<(), StoreError> {
+    fn remove_folder(&self, below: &Path) -> Result<(), StoreError> {
         match self.entry_if_any(Operation::Discard, below)? {
-            Some(entry) => bury(&entry).map_err(self.refused(Operation::Discard, below)),
+            Some(entry) => remove_in_use(&entry).map_err(self.refused(Operation::Discard, below)),
             None => Ok(()),
         }
     }
@@ -236,9 +236,9 @@ impl Store for Local {
         let opened = match self.open_file(below)? {
             Some(opened) => Some(opened),
             None => {
-                // NFS remembers that a name was not there, and asks the server again when the
-                // folder is opened (close-to-open). Elsewhere this costs nothing worth mentioning:
-                // it happens only when an object is missing.
+                // An NFS client caches that a name is missing, and asks the server again when the
+                // folder is opened (close-to-open). Elsewhere this costs next to nothing: it
+                // happens only when an object is missing.
                 self.list_below(below.parent().unwrap_or(below))?;
                 self.open_file(below)?
             }
@@ -331,9 +331,9 @@ impl Store for Local {
         let below = Path::new(staging.as_str());
         let Some(entry) = self.entry_if_any(Operation::Discard, below)? else { return Ok(()) };
         match entry.remove_folder() {
-            // As a rule: everything in it was published.
+            // The usual case: everything in it was published.
             Ok(()) => Ok(()),
-            Err(_) => bury(&entry).map_err(self.refused(Operation::Discard, below)),
+            Err(_) => remove_in_use(&entry).map_err(self.refused(Operation::Discard, below)),
         }
     }
 
@@ -342,11 +342,11 @@ impl Store for Local {
         let mut attempts = 0;
         for job in self.list_below(staging_root)? {
             let below = staging_root.join(job);
-            // What is no folder is no attempt, and goes all the same.
+            // A file is no attempt, and is removed too.
             if let Ok(staged) = self.folder.list(&below) {
                 attempts += staged.iter().filter(|attempt| !layout::is_hidden(attempt)).count();
             }
-            self.bury(&below)?;
+            self.remove_folder(&below)?;
         }
         Ok(attempts as u64)
     }
@@ -389,7 +389,7 @@ impl Object for LocalObject {
     }
 }
 
-/// The names in a folder, sorted bytewise. Not there is empty.
+/// The names in a folder, sorted bytewise. A missing folder is empty.
 pub(crate) fn list_folder(top: &Anchor, below: &Path) -> io::Result<Vec<OsString>> {
     match top.list(below) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -397,7 +397,7 @@ pub(crate) fn list_folder(top: &Anchor, below: &Path) -> io::Result<Vec<OsString
     }
 }
 
-/// For `map_err`: what was tried, and where.
+/// For `map_err`: the operation, and where.
 pub(crate) fn refused(
     operation: Operation,
     path: &Path,
@@ -405,7 +405,7 @@ pub(crate) fn refused(
     move |source| StoreError::refused(operation, path, source)
 }
 
-/// What tells a file from every other on this machine, whatever it is called.
+/// Device and inode: they identify a file on this machine, whatever its name is.
 pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
@@ -414,7 +414,7 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(path).map_err(refused(Operation::Open, path))
 }
 
-/// The length of a file that was looked at.
+/// The length of a file.
 fn bytes(seen: &Stat) -> u64 {
     u64::try_from(seen.st_size).unwrap_or(0)
 }
@@ -437,30 +437,30 @@ fn where_possible(synced: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Remove whatever is there, even while a worker writes in it.
+/// Remove a folder, or whatever else is there, even while a worker writes in it.
 ///
 /// It is renamed first: from then on its worker can neither create nor reopen anything in it. Only
-/// a call that was under way at that moment can still add a file.
-fn bury(entry: &Entry<'_>) -> io::Result<()> {
+/// a call that was in progress at that moment can still add a file.
+fn remove_in_use(entry: &Entry<'_>) -> io::Result<()> {
     if layout::is_hidden(entry.name()) {
-        return demolish(entry, entry.name());
+        return remove_tree(entry, entry.name());
     }
-    let grave = layout::grave(entry.name());
-    demolish(entry, &grave)?;
-    unless_gone(entry.rename_here(&grave))?;
-    demolish(entry, &grave)
+    let trash = layout::trash_name(entry.name());
+    remove_tree(entry, &trash)?;
+    unless_gone(entry.rename_here(&trash))?;
+    remove_tree(entry, &trash)
 }
 
-fn demolish(entry: &Entry<'_>, name: &OsStr) -> io::Result<()> {
+fn remove_tree(entry: &Entry<'_>, name: &OsStr) -> io::Result<()> {
     let is_filled_again = |removed: &io::Result<()>| {
         removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty)
     };
-    let mut removed = entry.demolish_here(name);
-    for _ in 1..DEMOLITIONS_MAX {
+    let mut removed = entry.remove_tree(name);
+    for _ in 1..REMOVALS_MAX {
         if !is_filled_again(&removed) {
             break;
         }
-        removed = entry.demolish_here(name);
+        removed = entry.remove_tree(name);
     }
     unless_gone(removed)
 }
@@ -481,18 +481,18 @@ fn mode(folder: Folder) -> u32 {
 
 const FOLDERS: [Folder; 3] = [Folder::Hidden, Folder::Intermediate, Folder::Output];
 
-/// A second one is needed now and then when two writers race a discard on two cores (seen in the
-/// test of it). The rest is for machines with more; chosen by eye.
-const DEMOLITIONS_MAX: u32 = 100;
+/// A second try is needed now and then when two writers race a discard on two cores (seen in its
+/// test). The rest is for machines with more cores; chosen by eye.
+const REMOVALS_MAX: u32 = 100;
 
-/// Nobody else's business, and nobody else may plant anything there.
+/// No other user may read or write here.
 const PRIVATE: u32 = 0o700;
 
-/// Others may read results, if the user's umask says so. But whoever may write in a folder can put
-/// something else in the place of what is in it.
+/// Other users may read results, if the user's umask allows it. They may not write: a user who may
+/// write in a folder can replace what is in it.
 const SHARED: u32 = 0o775;
 
-/// Large enough that the calls do not count, small enough to stay in the cache.
+/// Large enough that the calls cost nothing, small enough to stay in the cache.
 const VERIFY_BLOCK_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]

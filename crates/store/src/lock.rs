@@ -1,8 +1,8 @@
 //! One driver at a time in one folder.
 //!
 //! A lock of the operating system, not the existence of a file: it ends with the process, however
-//! that ends, so no crash leaves a folder that nobody can use. The file also says whose lock it is;
-//! that is for the message only.
+//! that ends, so no crash leaves a folder that no driver can use. The file also has the process id
+//! of the holder, for the message only.
 
 use std::error::Error;
 use std::fs::{File, TryLockError};
@@ -15,7 +15,7 @@ use std::{fmt, process};
 use crate::anchor::Anchor;
 use crate::layout;
 
-/// Held as long as this value lives, and no longer than its process.
+/// A lock that is held until this value is dropped or its process ends.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -43,20 +43,20 @@ impl FolderLock {
         Ok(Self { file })
     }
 
-    /// Whether somebody holds the lock of the store at `root`. Nobody does if that cannot be found
-    /// out.
+    /// Whether a driver holds the lock of the store at `root`; `false` if that cannot be
+    /// determined.
     pub fn is_held(root: &Path) -> bool {
         let lock = Anchor::open(root).and_then(|top| top.open_file(layout::lock().as_str()));
         let Ok(file) = lock else { return false };
-        // Given back at once, with the handle; who comes in between tries again.
+        // Released at once, with the handle; a driver that tries to lock in between tries again.
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // The lock goes with the handle. A process id that stays behind only makes the message of
-        // the next conflict worse, should that come before the next holder has written its own.
+        // The lock is released with the handle. A process id that stays in the file only makes the
+        // message of the next conflict worse, if that comes before the next holder writes its own.
         let _ = self.file.set_len(0);
     }
 }
@@ -75,7 +75,7 @@ pub enum LockError {
     Io {
         /// The lock's file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -103,18 +103,18 @@ impl Error for LockError {
     }
 }
 
-/// Locks `file`, unless it is held for longer than somebody needs who only looks.
+/// Locks `file`, unless it is held for longer than [`FolderLock::is_held`] holds it.
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..LOOKS {
+    for _ in 0..RETRIES {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(GLANCE),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY_PAUSE),
             result @ (Ok(()) | Err(TryLockError::Error(_))) => return result,
         }
     }
     file.try_lock()
 }
 
-/// It will be written: it must not be what somebody needs under another name.
+/// The file will be written: it must not be a file that has another name too.
 fn require_own_file(file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     match metadata.is_file() && metadata.nlink() == 1 {
@@ -134,9 +134,10 @@ fn write_holder(mut file: &File) -> io::Result<()> {
     file.write_all(format!("{}\n", process::id()).as_bytes())
 }
 
-/// How often a lock that is held is tried again, and after how long. Looking takes microseconds.
-const LOOKS: u32 = 10;
-const GLANCE: Duration = Duration::from_millis(5);
+/// How often a lock that is held is tried again, and after which pause. `is_held` takes
+/// microseconds.
+const RETRIES: u32 = 10;
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// A process id has ten digits at most.
 const HOLDER_BYTES_MAX: u64 = 16;
@@ -147,7 +148,7 @@ mod tests {
     use crate::Local;
 
     #[test]
-    fn a_second_driver_is_refused_and_told_who_holds_the_folder() {
+    fn a_second_driver_is_refused_with_the_process_of_the_first() {
         let root = tempfile::tempdir().unwrap();
         Local::create(root.path()).unwrap();
         let _lock = FolderLock::acquire(root.path()).unwrap();
@@ -168,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_whether_the_lock_is_held_keeps_nobody_from_it() {
+    fn asking_whether_the_lock_is_held_never_keeps_a_driver_from_it() {
         let root = tempfile::tempdir().unwrap();
-        assert!(!FolderLock::is_held(root.path()), "there is not even a lock");
+        assert!(!FolderLock::is_held(root.path()), "there is no lock yet");
         Local::create(root.path()).unwrap();
         let lock = FolderLock::acquire(root.path()).unwrap();
         assert!(FolderLock::is_held(root.path()));
@@ -184,7 +185,7 @@ mod tests {
                 }
             });
             while !looking.is_finished() {
-                drop(FolderLock::acquire(root.path()).expect("nobody holds it for long"));
+                drop(FolderLock::acquire(root.path()).expect("it is never held for long"));
             }
         });
     }

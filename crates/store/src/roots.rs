@@ -1,8 +1,8 @@
-//! The folders below which alone a worker reads and writes.
+//! The only folders below which a worker reads and writes.
 //!
-//! A driver names inputs and the results folder by their real paths. A worker believes none of
-//! them: it finds the root that the path lies below, by its name, and goes down from there (see
-//! `beneath.rs`), so that no name and no link leads out, whoever swaps what meanwhile.
+//! A driver names inputs and the results folder by their real paths. A worker trusts none of them:
+//! it finds the root that contains the path, by its name, and opens everything from there (see
+//! `anchor.rs`), so that no name and no link leads out, even if a folder is swapped meanwhile.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -15,7 +15,7 @@ use crate::error::{Operation, StoreError};
 use crate::input::{InputError, require_regular, require_regular_file, unreadable};
 use crate::local::Local;
 
-/// Folders, each opened when it is first needed, and held from then on.
+/// Folders, each opened when it is first needed, and held open from then on.
 #[derive(Debug)]
 pub struct Roots {
     roots: Vec<Root>,
@@ -24,14 +24,14 @@ pub struct Roots {
 #[derive(Debug)]
 struct Root {
     path: PathBuf,
-    /// Once it was needed; never of those behind the first [`HELD_MAX`].
+    /// Set when it is first needed; never for roots behind the first [`HELD_MAX`].
     held: OnceLock<Arc<Anchor>>,
     may_be_held: bool,
 }
 
 impl Roots {
     /// The folders at `paths`, which are real paths: absolute, without links. Without any,
-    /// everything lies outside.
+    /// everything is outside.
     pub fn new(paths: &[PathBuf]) -> Self {
         let root = |(index, path): (usize, &PathBuf)| {
             let (path, may_be_held) = (path.clone(), index < HELD_MAX);
@@ -50,7 +50,7 @@ impl Roots {
         Local::within(files.to_owned(), Arc::new(folder))
     }
 
-    /// Open an input. Nobody is waited for, and nothing is done to a device.
+    /// Open an input. It never waits, and does nothing to a device.
     pub(crate) fn open_input(&self, path: &Path) -> Result<(File, Metadata), InputError> {
         let refused = |source| match is_met_link(&source) {
             true => InputError::Linked { path: path.to_owned() },
@@ -64,7 +64,7 @@ impl Roots {
         }
         let root = root.anchor().map_err(refused)?;
         let entry = root.entry(below).map_err(refused)?;
-        // Opening a device can be to do something to it, so look first.
+        // Opening a device can have an effect on it, so look first.
         let seen = entry.look().map_err(refused)?;
         let seen = seen.ok_or_else(|| InputError::Missing { path: path.to_owned() })?;
         require_regular(path, seen.st_mode)?;
@@ -91,13 +91,13 @@ impl Root {
     }
 }
 
-/// The rest of `path` if it lies below `root`, or is `root`, by their names alone.
+/// The rest of `path` if it is below `root`, or is `root`, by their names alone.
 pub fn below<'path>(root: &Path, path: &'path Path) -> Option<&'path Path> {
     let climbs = path.components().any(|part| part == Component::ParentDir);
     path.strip_prefix(root).ok().filter(|_| !climbs)
 }
 
-/// What ends a name for the system must not be in the middle of one.
+/// A zero byte ends a name for the system, so a name must not have one.
 fn require_name(path: &Path) -> io::Result<()> {
     match path.as_os_str().as_bytes().contains(&0) {
         true => Err(io::Error::new(io::ErrorKind::InvalidInput, "its name has a zero byte")),
@@ -106,7 +106,7 @@ fn require_name(path: &Path) -> io::Result<()> {
 }
 
 /// Links may lead from the folder of the inputs to so many others that there are not enough handles
-/// for all of them. Chosen by eye: more than anybody names by hand.
+/// for all of them. Chosen by eye: more than a user types.
 const HELD_MAX: usize = 64;
 
 #[cfg(test)]

@@ -7,10 +7,9 @@
 //! worker: open                                  what the driver says was published
 //! ```
 //!
-//! Only the driver publishes. Calls are safe to repeat where a lost answer would make someone
-//! repeat them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the
-//! opposite on purpose: an attempt that could begin twice could truncate what it has already
-//! reported.
+//! Only the driver publishes. Calls are idempotent where a caller that loses the answer repeats
+//! them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the opposite on
+//! purpose: an attempt that could begin twice could truncate what it has already reported.
 
 use std::ffi::OsString;
 
@@ -25,14 +24,14 @@ pub trait Store: Send + Sync {
     /// For taking stock only: what to read is known from the journal, never from a listing.
     fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError>;
 
-    /// Open a final object. It keeps giving the bytes it had when it was opened, whatever is
+    /// Open a final object. The reader gets the bytes that it had when it was opened, whatever is
     /// published in its place meanwhile.
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError>;
 
     /// Begin an attempt. Fails with [`StoreError::Begun`] if it was begun before.
     fn stage(&self, staging: &Staging) -> Result<(), StoreError>;
 
-    /// Begin the object that will be `name`. Nobody sees it until it is published.
+    /// Begin the object that will be `name`. It is invisible until it is published.
     fn create(
         &self,
         staging: &Staging,
@@ -40,14 +39,14 @@ pub trait Store: Send + Sync {
         durability: Durability,
     ) -> Result<Box<dyn StagedObject>, StoreError>;
 
-    /// Open an object that this attempt has finished, to read it again itself. Like a final object,
-    /// it keeps giving its bytes when it is unstaged meanwhile.
+    /// Open an object that this attempt has finished, to read it in the same attempt. As with a
+    /// final object, the reader gets its bytes even if it is unstaged meanwhile.
     fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError>;
 
-    /// Throw away one object of an attempt that goes on without it, if it is there.
+    /// Remove one object of an attempt that continues without it, if it is there.
     fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError>;
 
-    /// Check that what is staged for `name` is what was reported.
+    /// Check that the object staged for `name` is the one that was reported.
     fn verify_staged(
         &self,
         staging: &Staging,
@@ -56,23 +55,24 @@ pub trait Store: Send + Sync {
         check: Check,
     ) -> Result<(), StoreError>;
 
-    /// Give what is staged its final name, at once, in place of whatever has that name.
+    /// Give the staged object its final name, atomically, in place of whatever has that name.
     ///
-    /// Checks the length only, see [`verify_staged`](Self::verify_staged). Nothing staged, but an
-    /// object of that name with the expected length and checksum, means that it is done already.
+    /// Checks the length only, see [`verify_staged`](Self::verify_staged). If nothing is staged,
+    /// but an object of that name has the expected length and checksum, it is published already.
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError>;
 
-    /// Make everything published in and removed from `folder` so far survive a power failure.
+    /// Make everything that was published in `folder` and removed from it so far survive a power
+    /// failure.
     fn settle(&self, folder: Folder) -> Result<(), StoreError>;
 
-    /// Throw away what an attempt staged and did not publish, if anything, even while its worker is
+    /// Remove what an attempt staged and did not publish, if anything, even while its worker is
     /// still writing.
     fn discard(&self, staging: &Staging) -> Result<(), StoreError>;
 
-    /// Throw away everything that is staged, of all jobs. Returns how many attempts that was.
+    /// Remove everything that is staged, of all jobs. Returns of how many attempts.
     fn sweep(&self) -> Result<u64, StoreError>;
 
-    /// Remove a final object that no longer belongs, if it is there.
+    /// Remove a final object that is no longer part of the job, if it is there.
     fn remove(&self, name: &Name) -> Result<(), StoreError>;
 }
 
@@ -84,20 +84,20 @@ pub trait Object: Send {
     /// Its length when it was opened.
     fn bytes(&self) -> u64;
 
-    /// Read what comes next. Fills `block` unless the object ends before; 0 is the end.
+    /// Read the next bytes. Fills `block` unless the object ends before; 0 is the end.
     fn read(&mut self, block: &mut [u8]) -> Result<usize, StoreError>;
 }
 
-/// An object being written. After an error the only thing to do with it is to drop it.
+/// An object being written. After an error it can only be dropped.
 pub trait StagedObject: Send {
-    /// Write what comes next.
+    /// Write the next bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Give the file handle back until the next append, so that an attempt with ten thousand
     /// buckets does not need ten thousand of them.
     fn release(&mut self);
 
-    /// It is complete. Returns what was appended; that is what the attempt reports.
+    /// Complete the object. Returns the digest of what was appended, for the attempt to report.
     fn finish(self: Box<Self>) -> Result<Digest, StoreError>;
 }
 
@@ -106,7 +106,7 @@ pub trait StagedObject: Send {
 pub enum Durability {
     /// A power failure: it is on the disk before `finish` returns.
     Durable,
-    /// The death of its worker. Whoever reads it checks it, and has it made again if need be.
+    /// The death of its worker. Its readers check it, and have it made again if it is lost.
     Verified,
 }
 

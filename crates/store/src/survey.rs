@@ -1,7 +1,7 @@
-//! What is in the folders before a job begins: whose it is, and what of it will not belong.
+//! The files in the folders of a store before a job begins: results of ours, and foreign files.
 //!
-//! Only looks. A file that is not ours stops the job before it starts, so nothing may have been
-//! created, swept or replaced by then.
+//! A survey changes nothing. A foreign file stops the job before it starts, so nothing may be
+//! created, swept or replaced before that.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::error::{NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name};
 use crate::local::{list_folder, refused};
 
-/// What is visible in the folders of a store.
+/// The visible files in the folders of a store.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Survey {
-    /// Visible entries that no job of ours has made, sorted by path within each folder.
+    /// Visible entries that no job of Mapmill has made, sorted by path within each folder.
     pub foreign: Vec<PathBuf>,
     /// Map task and bucket of every intermediate.
     pub intermediates: Vec<(u32, u32)>,
@@ -25,12 +25,12 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether a job has left something here.
+    /// Whether a job has left results here.
     pub fn has_results(&self) -> bool {
         !self.intermediates.is_empty() || !self.outputs.is_empty()
     }
 
-    /// Our objects that a job with this many map tasks and buckets does not replace.
+    /// Results that a job with this many map tasks and buckets does not replace.
     pub fn outside(&self, map_count: u32, bucket_count: u32) -> Vec<Name> {
         let intermediates = self
             .intermediates
@@ -46,7 +46,7 @@ impl Survey {
     }
 }
 
-/// Look at what is visible in the folders of the store at `root`, if there is one.
+/// Survey the folders of the store at `root`, if there is one.
 pub fn survey(root: &Path) -> Result<Survey, StoreError> {
     let mut survey = Survey::default();
     let top = match Anchor::open(root) {
@@ -74,7 +74,7 @@ pub fn survey(root: &Path) -> Result<Survey, StoreError> {
     Ok(survey)
 }
 
-/// For `map_err`: it could not be listed, perhaps because it is a link or a file.
+/// For `map_err`: the folder cannot be listed, perhaps because it is a link or a file.
 fn no_folder(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<'_> {
     move |source| match is_met_link(&source) || source.kind() == io::ErrorKind::NotADirectory {
         true => StoreError::Tampered { place: path.to_owned(), found: NOT_A_FOLDER },
@@ -106,7 +106,7 @@ mod tests {
             fs::write(store.path(&name), "").unwrap();
         }
         let folder = root.path().join(Folder::Output.as_str());
-        // Our name, but a folder; our name, but a link; not our name; not our business.
+        // Our name, but a folder; our name, but a link; not our name; hidden, so ignored.
         fs::create_dir(store.path(&layout::output(2))).unwrap();
         symlink("/etc/passwd", store.path(&layout::output(3))).unwrap();
         fs::write(folder.join("thesis.txt"), "").unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_a_larger_job_lie_outside_a_smaller_one() {
+    fn results_of_a_larger_job_are_outside_a_smaller_one() {
         let survey = Survey {
             foreign: Vec::new(),
             intermediates: vec![(0, 0), (0, 4), (5, 3), (6, 0)],

@@ -1,21 +1,21 @@
-//! Reading an object and checking, on the way, that it is what was written.
+//! Reading an object, and checking meanwhile that it is what was written.
 //!
-//! A loop and not a callback: an attempt can be abandoned between two blocks, and its caller just
-//! stops asking. What was read is only known to be good when
-//! [`next_block`](VerifiedReader::next_block) has answered `None`; until then nothing made from it
+//! A loop and not a callback: an attempt can be abandoned between two blocks, and then its caller
+//! just stops reading. What was read is verified only when
+//! [`next_block`](VerifiedReader::next_block) has returned `None`; until then nothing made from it
 //! may leave the attempt.
 
 use crate::digest::{Digest, Digester};
 use crate::error::{Loss, StoreError};
 use crate::store::Object;
 
-/// One object that is read through, into whatever room its reader has.
+/// One object that is read through, into buffers of its reader.
 ///
 /// For a reader that keeps a part of what it has read; all others use [`VerifiedReader`].
 pub struct VerifiedObject {
     object: Box<dyn Object>,
     expected: Digest,
-    /// Of everything read so far.
+    /// Has everything that was read so far.
     digester: Digester,
 }
 
@@ -30,26 +30,26 @@ impl VerifiedObject {
         }
     }
 
-    /// Read what comes next to the beginning of `room`. 0: all of it was read, and is what was
+    /// Read the next bytes to the beginning of `buffer`. 0: everything was read, and is what was
     /// written.
-    pub fn read(&mut self, room: &mut [u8]) -> Result<usize, StoreError> {
-        assert!(!room.is_empty(), "no room to get to the end of {}", self.object.name());
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        assert!(!buffer.is_empty(), "no buffer to read {} to its end", self.object.name());
         let left = self.expected.bytes - self.digester.bytes();
         if left == 0 {
-            self.check_end(room)?;
+            self.check_end(buffer)?;
             return Ok(0);
         }
-        let wanted = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
-        let length = self.object.read(&mut room[..wanted])?;
+        let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let length = self.object.read(&mut buffer[..wanted])?;
         if length == 0 {
             return Err(self.wrong_length(self.digester.bytes()));
         }
-        self.digester.update(&room[..length]);
+        self.digester.update(&buffer[..length]);
         Ok(length)
     }
 
-    fn check_end(&mut self, room: &mut [u8]) -> Result<(), StoreError> {
-        let beyond = self.object.read(&mut room[..1])?;
+    fn check_end(&mut self, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let beyond = self.object.read(&mut buffer[..1])?;
         if beyond > 0 {
             return Err(self.wrong_length(self.expected.bytes + beyond as u64));
         }
@@ -84,13 +84,13 @@ impl<'block> VerifiedReader<'block> {
         Ok(Self { object: VerifiedObject::new(object, expected)?, block })
     }
 
-    /// The next bytes, or `None` when all of them were read and are those that were written.
+    /// The next bytes, or `None` when all were read and are those that were written.
     pub fn next_block(&mut self) -> Result<Option<&[u8]>, StoreError> {
         let length = self.object.read(self.block)?;
         Ok(if length == 0 { None } else { Some(&self.block[..length]) })
     }
 
-    /// Read what is left, for nothing but the check.
+    /// Read the rest, only to check it.
     pub fn verify(mut self) -> Result<(), StoreError> {
         while self.next_block()?.is_some() {}
         Ok(())
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn an_object_that_ends_early_while_it_is_read_is_noticed() {
         let mut block = [0; 4];
-        let object = Liar { name: layout::output(0), says: 6, gives: b"abcde" };
+        let object = Changing { name: layout::output(0), bytes: 6, content: b"abcde" };
         let mut reader = VerifiedReader::new(Box::new(object), Digest::of(b"abcdef"), &mut block)
-            .expect("the length it says is the expected one");
+            .expect("its length is the expected one");
 
         assert_eq!(reader.next_block().unwrap(), Some(&b"abcd"[..]));
         assert_eq!(reader.next_block().unwrap(), Some(&b"e"[..]));
@@ -117,34 +117,34 @@ mod tests {
     #[test]
     fn an_object_that_grows_while_it_is_read_is_noticed() {
         let mut block = [0; 4];
-        let object = Liar { name: layout::output(0), says: 5, gives: b"abcde+" };
+        let object = Changing { name: layout::output(0), bytes: 5, content: b"abcde+" };
         let reader = VerifiedReader::new(Box::new(object), Digest::of(b"abcde"), &mut block)
-            .expect("the length it says is the expected one");
+            .expect("its length is the expected one");
 
         assert_wrong_length(reader.verify(), 5, 6);
     }
 
     /// An object whose length changes between opening and reading it.
-    struct Liar {
+    struct Changing {
         name: Name,
-        says: u64,
-        gives: &'static [u8],
+        bytes: u64,
+        content: &'static [u8],
     }
 
-    impl Object for Liar {
+    impl Object for Changing {
         fn name(&self) -> &Name {
             &self.name
         }
 
         fn bytes(&self) -> u64 {
-            self.says
+            self.bytes
         }
 
         fn read(&mut self, block: &mut [u8]) -> Result<usize, StoreError> {
-            let length = block.len().min(self.gives.len());
-            let (now, later) = self.gives.split_at(length);
+            let length = block.len().min(self.content.len());
+            let (now, later) = self.content.split_at(length);
             block[..length].copy_from_slice(now);
-            self.gives = later;
+            self.content = later;
             Ok(length)
         }
     }

@@ -1,12 +1,12 @@
-//! From what the user typed to the list of input files.
+//! The input files that the user's arguments name.
 //!
-//! A folder is walked level by level, with a queue of our own: the depth of a tree is limited by
-//! the length of a path and not by our thread's stack, and a link is followed where it is met
-//! first, so that folders full of links to each other do not give paths of more links than the
-//! system follows.
+//! A folder is walked level by level (breadth first), with a queue: the length of a path limits the
+//! depth of a tree, not the stack of our thread, and a link is followed where it is met first, so
+//! that folders full of links to each other do not give paths of more links than the system
+//! follows.
 //!
-//! A walk ends because every link is followed at most once and a tree without links ends. Links are
-//! counted anew for each argument, so that `a a` gives every file twice, as `cat a a` does, however
+//! A walk ends because every link is followed at most once and a tree without links is finite. Each
+//! argument is a walk of its own, so that `a a` gives every file twice, as `cat a a` does, however
 //! it is reached.
 
 use std::collections::{HashSet, VecDeque};
@@ -20,12 +20,12 @@ use crate::input::{Input, InputError, Modified, open_regular, unreadable};
 use crate::layout;
 use crate::local::file_id;
 
-/// All files that `arguments` mean, sorted by path as the user would write it.
+/// All files that `arguments` name, sorted by path as the user would write it.
 ///
-/// Files are taken, folders are walked. A hidden name is skipped when it is met on the way, and
-/// taken when it is an argument. Everything else that cannot be read is an error, and so is an
-/// argument that gives no file, such as a folder where nothing is mounted: better no count than one
-/// that lacks a file nobody mentioned.
+/// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
+/// argument. Everything else that cannot be read is an error, and so is an argument without a file,
+/// such as a folder where nothing is mounted: better no count than one in which a file is silently
+/// missing.
 pub fn list_inputs(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
     let mut inputs = Vec::new();
     let mut without_files = Vec::new();
@@ -55,14 +55,14 @@ struct Walk<'inputs> {
     links: HashSet<FileId>,
     /// Folders entered so far.
     folders: Vec<Entered>,
-    /// Those whose entries were not visited yet, as paths and indexes of `folders`.
+    /// Folders whose entries were not visited yet, as paths and indexes of `folders`.
     pending: VecDeque<(PathBuf, usize)>,
 }
 
-/// A folder on the way, however we came there.
+/// A folder that was entered, directly or through a link.
 struct Entered {
     id: FileId,
-    /// Index of the folder in which we met it; none for the argument.
+    /// Index of the folder in which it was met; none for the argument.
     from: Option<usize>,
 }
 
@@ -85,7 +85,7 @@ impl<'inputs> Walk<'inputs> {
         Ok(())
     }
 
-    /// `kind` is that of the entry itself, not of what it may be a link to.
+    /// `kind` is that of the entry itself, not of the target of a link.
     fn visit(
         &mut self,
         path: PathBuf,
@@ -142,7 +142,7 @@ impl<'inputs> Walk<'inputs> {
     }
 }
 
-/// What is visible in a folder, sorted bytewise.
+/// The visible entries of a folder, sorted bytewise.
 fn read_entries(folder: &Path) -> io::Result<Vec<(OsString, FileType)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! Going down and not out, in one step and on foot.
+//! Opening what is below and nothing outside, with `openat2` and step by step.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
@@ -14,7 +14,7 @@ const NOTDIR: Option<i32> = Some(Errno::NOTDIR.raw_os_error());
 const XDEV: Option<i32> = Some(Errno::XDEV.raw_os_error());
 
 #[test]
-fn what_lies_below_is_reached_however_it_is_written() {
+fn files_below_are_opened_however_their_path_is_written() {
     for_both_ways(|top, folder| {
         fs::create_dir_all(folder.join("a/b")).unwrap();
         fs::write(folder.join("a/b/file"), "text").unwrap();
@@ -48,7 +48,7 @@ fn nothing_leads_above() {
 }
 
 #[test]
-fn no_link_is_followed_wherever_it_leads_and_wherever_it_stands() {
+fn no_link_is_followed_wherever_it_is_and_wherever_it_leads() {
     for_both_ways(|top, folder| {
         let outside = folder.parent().unwrap();
         fs::write(outside.join("secret"), "secret").unwrap();
@@ -82,22 +82,22 @@ fn no_link_is_followed_wherever_it_leads_and_wherever_it_stands() {
     });
 }
 
-/// As by `/proc/self/fd/3`, which is no link to a path, and leads anywhere.
+/// As `/proc/self/fd/3`, which is no link to a path, and leads anywhere.
 #[test]
-fn a_link_of_the_kernels_own_is_not_followed() {
+fn magic_link_of_the_kernel_is_not_followed() {
     for_both_ways(|top, folder| {
         fs::write(folder.join("file"), "text").unwrap();
         let file = File::open(folder.join("file")).unwrap();
         let path = format!("{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&file));
         assert_eq!(fs::read(Path::new("/proc").join(&path)).unwrap(), b"text");
-        let proc = Anchor { walks: top.walks, ..Anchor::open(Path::new("/proc")).unwrap() };
+        let proc = Anchor { stepwise: top.stepwise, ..Anchor::open(Path::new("/proc")).unwrap() };
         assert_eq!(read(&proc, &path).unwrap_err().raw_os_error(), LOOP);
     });
 }
 
-/// Every look at a path finds a folder; now and then it is a link when it is used.
+/// Every check of the path would find a folder; now and then it is a link when it is used.
 #[test]
-fn a_link_that_is_swapped_in_between_is_not_followed() {
+fn a_link_that_is_swapped_in_at_any_moment_is_not_followed() {
     const ENOUGH: u32 = 500;
     const ROUNDS_MAX: u32 = 1_000_000;
     for_both_ways(|top, folder| {
@@ -120,14 +120,14 @@ fn a_link_that_is_swapped_in_between_is_not_followed() {
                     read_it += 1;
                 }
                 Err(error) => {
-                    // On foot it may be a folder again when it is asked what it was.
+                    // Step by step, it may be a folder again when its kind is read.
                     assert!([LOOP, NOTDIR].contains(&error.raw_os_error()), "{error}");
                     met_link += 1;
                 }
             }
             if let Ok(file) = top.create_file("a/new") {
                 drop(file);
-                // If it cannot be, it is there under the other name.
+                // If this fails, it is there under the other name.
                 let _ = top.entry(Path::new("a/new")).and_then(|new| new.remove_file());
             }
         }
@@ -138,9 +138,9 @@ fn a_link_that_is_swapped_in_between_is_not_followed() {
 }
 
 #[test]
-fn nobody_waits_at_a_fifo() {
+fn opening_a_fifo_never_waits() {
     for_both_ways(|top, folder| {
-        let again = || Anchor { walks: top.walks, ..Anchor::open(folder).unwrap() };
+        let again = || Anchor { stepwise: top.stepwise, ..Anchor::open(folder).unwrap() };
         mkfifoat(&top.handle, "fifo", Mode::from_raw_mode(0o600)).unwrap();
         let top = again();
         let file = in_time(move || top.open_file("fifo")).unwrap();
@@ -154,7 +154,7 @@ fn nobody_waits_at_a_fifo() {
 
         let path = folder.join("fifo");
         assert!(in_time(move || open_anywhere(&path)).is_ok());
-        // Nobody reads it; that is said, and not waited for.
+        // It has no reader; that is an error, and no reason to wait.
         let top = again();
         let refusal = in_time(move || top.reopen_file("fifo")).unwrap_err();
         assert_eq!(refusal.raw_os_error(), Some(Errno::NXIO.raw_os_error()));
@@ -162,7 +162,7 @@ fn nobody_waits_at_a_fifo() {
 }
 
 #[test]
-fn what_is_created_is_new() {
+fn files_are_only_created_new() {
     for_both_ways(|top, folder| {
         let victim = folder.join("victim");
         symlink(&victim, folder.join("dangling")).unwrap();
@@ -181,7 +181,7 @@ fn what_is_created_is_new() {
 }
 
 #[test]
-fn what_is_removed_is_what_has_the_name_and_nothing_behind_a_link_in_it() {
+fn a_tree_is_removed_and_nothing_behind_a_link_in_it() {
     for_both_ways(|top, folder| {
         let outside = folder.parent().unwrap().join("outside");
         fs::create_dir(&outside).unwrap();
@@ -193,9 +193,9 @@ fn what_is_removed_is_what_has_the_name_and_nothing_behind_a_link_in_it() {
         symlink(&outside, folder.join("link")).unwrap();
 
         let entry = top.entry(Path::new("doomed")).unwrap();
-        entry.demolish_here(OsStr::new("doomed")).unwrap();
-        entry.demolish_here(OsStr::new("link")).unwrap();
-        let gone = entry.demolish_here(OsStr::new("gone")).unwrap_err();
+        entry.remove_tree(OsStr::new("doomed")).unwrap();
+        entry.remove_tree(OsStr::new("link")).unwrap();
+        let gone = entry.remove_tree(OsStr::new("gone")).unwrap_err();
 
         assert_eq!(gone.kind(), io::ErrorKind::NotFound);
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
@@ -203,24 +203,24 @@ fn what_is_removed_is_what_has_the_name_and_nothing_behind_a_link_in_it() {
     });
 }
 
-/// Somebody else's tree must not cost us our stack, or our handles.
+/// A tree of another user must not exhaust our stack or our handles.
 #[test]
-fn what_is_nested_too_deep_is_left() {
+fn a_tree_that_is_nested_too_deep_is_left() {
     for_both_ways(|top, folder| {
         let nested = |levels: u32| (0..levels).map(|_| "a").collect::<PathBuf>();
         fs::create_dir_all(folder.join(nested(DEPTH_MAX))).unwrap();
         let entry = top.entry(Path::new("a")).unwrap();
-        entry.demolish_here(OsStr::new("a")).unwrap();
+        entry.remove_tree(OsStr::new("a")).unwrap();
 
         fs::create_dir_all(folder.join(nested(DEPTH_MAX + 1))).unwrap();
-        let refusal = entry.demolish_here(OsStr::new("a")).unwrap_err();
+        let refusal = entry.remove_tree(OsStr::new("a")).unwrap_err();
         assert_eq!(refusal.raw_os_error(), Some(Errno::NAMETOOLONG.raw_os_error()));
     });
 }
 
-/// A device needs privileges to be made; where there are none, nobody can plant one either.
+/// Making a device needs privileges; without them no user can plant one either.
 #[test]
-fn a_device_is_seen_for_what_it_is() {
+fn the_kind_of_a_device_is_that_of_a_device() {
     for_both_ways(|top, _| {
         let null = rustix::fs::makedev(1, 3);
         let (kind_of, mode) = (rustix::fs::FileType::CharacterDevice, Mode::from_raw_mode(0o600));
@@ -247,7 +247,7 @@ fn a_real_path_has_no_link_all_the_way() {
     assert!(Anchor::open_real(Path::new("a")).is_err());
 }
 
-/// Gives two names in a folder to each other's bearers, again and again, until it is dropped.
+/// Swaps two names in a folder, again and again, until it is dropped.
 pub(crate) struct Swapping {
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -278,14 +278,14 @@ impl Drop for Swapping {
     }
 }
 
-/// Runs a test in a new folder twice: as this system has it, and on foot.
+/// Runs a test in a new folder twice: as this system opens files, and step by step.
 #[track_caller]
 fn for_both_ways(test: impl Fn(&Anchor, &Path)) {
-    for walks in [false, true] {
+    for stepwise in [false, true] {
         let parent = tempfile::tempdir().expect("there is room for a folder");
         let folder = parent.path().join("top");
         fs::create_dir(&folder).expect("its parent is new");
-        let top = Anchor { walks, ..Anchor::open(&folder).expect("it is there") };
+        let top = Anchor { stepwise, ..Anchor::open(&folder).expect("it is there") };
         test(&top, &folder);
     }
 }

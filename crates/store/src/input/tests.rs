@@ -1,4 +1,4 @@
-//! Input files that stay as planned, and that do not.
+//! Input files that stay as planned, and others that change.
 
 use std::fs::FileTimes;
 use std::process::Command;
@@ -80,7 +80,7 @@ fn a_file_that_shrinks_while_it_is_open_is_noticed_by_the_read() {
     check_read(&file, 0, 5, "hello");
     let refusal = file.read_at(3, &mut [0; 5]).unwrap_err();
     assert!(matches!(refusal, InputError::Changed { then_bytes: 11, now_bytes: 5, .. }));
-    // What the error says is the length, wherever the read began.
+    // The error has the length, wherever the read began.
     let refusal = file.read_at(8, &mut [0; 5]).unwrap_err();
     assert!(matches!(refusal, InputError::Changed { then_bytes: 11, now_bytes: 5, .. }));
 }
@@ -96,7 +96,7 @@ fn a_file_that_vanished_is_missing() {
 }
 
 #[test]
-fn a_file_that_became_a_fifo_is_refused_and_not_waited_for() {
+fn a_file_that_became_a_fifo_is_refused_without_waiting() {
     let (_folder, input) = plan("hello world");
     fs::remove_file(&input.path).unwrap();
     assert!(Command::new("mkfifo").arg(&input.path).status().unwrap().success());
@@ -119,7 +119,7 @@ fn a_file_that_cannot_be_read_is_told_apart_from_one_that_is_missing() {
 }
 
 fn open(input: &Input) -> Result<InputFile, InputError> {
-    let folder = input.path.parent().expect("a file lies in a folder");
+    let folder = input.path.parent().expect("a file is in a folder");
     InputFile::open(&Roots::new(&[folder.to_owned()]), input)
 }
 

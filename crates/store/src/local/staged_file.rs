@@ -1,4 +1,4 @@
-//! A staged object being written to a file.
+//! A staged object that is written to a file.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,11 +12,11 @@ use crate::error::{Operation, StoreError};
 use crate::layout::Name;
 use crate::store::{Durability, StagedObject};
 
-/// A staged object being written to a file.
+/// A staged object that is written to a file.
 ///
 /// # Invariants
 ///
-/// * `digester` has seen exactly what is in the file, unless `is_broken`.
+/// * `digester` has exactly the bytes of the file, unless `is_broken`.
 /// * At most `SYNC_BYTES` and one append of a durable object are not on the disk.
 pub(super) struct StagedFile {
     /// The store's.
@@ -32,7 +32,7 @@ pub(super) struct StagedFile {
     digester: Digester,
     /// Appended since the last sync.
     unsynced_bytes: u64,
-    /// An append failed: nobody knows how much of it is in the file.
+    /// An append failed: how much of it is in the file is unknown.
     is_broken: bool,
 }
 
@@ -134,7 +134,7 @@ impl StagedObject for StagedFile {
 }
 
 /// A sync waits for everything written so far: a gigabyte at once on a slow disk would look like an
-/// attempt that stands still. 32 MiB take a third of a second at 100 MB/s.
+/// attempt without progress. 32 MiB take a third of a second at 100 MB/s.
 const SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a store on a file system must do beyond the contract of every store.
+//! The behaviour of a store on a file system, beyond the contract of every store.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -42,7 +42,7 @@ fn a_hidden_folder_that_others_may_read_is_made_private() {
 }
 
 #[test]
-fn nothing_that_is_created_can_be_written_by_everybody() {
+fn nothing_that_is_created_is_world_writable() {
     let umask = rustix::process::umask(rustix::fs::Mode::empty());
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("some/files");
@@ -54,12 +54,12 @@ fn nothing_that_is_created_can_be_written_by_everybody() {
     }
 }
 
-/// Where the kernel cannot go down in one step.
+/// Kernels without `openat2` open one component after the other.
 #[test]
-fn on_foot_the_contract_is_kept_as_well() {
+fn contract_holds_without_openat2() {
     for (_, clause) in crate::contract::CLAUSES {
         let (_root, store) = new_store();
-        let folder = Anchor::open(store.root()).unwrap().on_foot();
+        let folder = Anchor::open(store.root()).unwrap().without_openat2();
         clause(&Local::within(store.root, Arc::new(folder)).unwrap());
     }
 }
@@ -118,7 +118,7 @@ fn a_staged_file_that_was_replaced_is_not_appended_to() {
     staged.release();
 
     let path = store.path(&layout::staged(&staging, &name));
-    // Renamed and not removed, so that its inode cannot be used again.
+    // Renamed and not removed, so that its inode is not reused.
     fs::rename(&path, path.with_extension("old")).unwrap();
     fs::write(&path, "").unwrap();
     let refusal = staged.append(b"a").unwrap_err();
@@ -177,13 +177,13 @@ fn discarding_ends_while_a_worker_keeps_writing() {
 }
 
 #[test]
-fn what_an_interrupted_discard_left_is_swept_with_everything_else() {
+fn leftovers_of_an_interrupted_discard_are_swept() {
     let (_root, store) = new_store();
     let staging = layout::staging_folder("job", "m0.a0");
     store.stage(&staging).unwrap();
     let job = staging_root(&store).join("job");
-    fs::create_dir(job.join(layout::grave(OsStr::new("m1.a0")))).unwrap();
-    fs::create_dir(staging_root(&store).join(layout::grave(OsStr::new("old-job")))).unwrap();
+    fs::create_dir(job.join(layout::trash_name(OsStr::new("m1.a0")))).unwrap();
+    fs::create_dir(staging_root(&store).join(layout::trash_name(OsStr::new("old-job")))).unwrap();
     fs::write(staging_root(&store).join("stray"), "").unwrap();
 
     assert_eq!(store.sweep().unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Paths that a driver names, and what a worker makes of them.
+//! Paths that a driver names, and the files that a worker opens for them.
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -48,7 +48,7 @@ fn inputs_are_opened_below_the_roots_and_nowhere_else() {
 }
 
 #[test]
-fn an_input_that_is_no_regular_file_is_refused_and_not_waited_for() {
+fn an_input_that_is_no_regular_file_is_refused_without_waiting() {
     let bench = Bench::new();
     assert!(Command::new("mkfifo").arg(bench.path("data/fifo")).status().unwrap().success());
     let _socket = std::os::unix::net::UnixListener::bind(bench.path("data/socket")).unwrap();
@@ -62,15 +62,15 @@ fn an_input_that_is_no_regular_file_is_refused_and_not_waited_for() {
         let roots = bench.roots();
         let refused = path.clone();
         let refusal = in_time(move || read(&roots, &refused)).unwrap_err();
-        let is_told = matches!(refusal, InputError::NotAFile { kind, .. } if kind == expected);
-        assert!(is_told, "{}: {refusal}", path.display());
+        let is_refused = matches!(refusal, InputError::NotAFile { kind, .. } if kind == expected);
+        assert!(is_refused, "{}: {refusal}", path.display());
     }
     let everything = Roots::new(&["/".into()]);
     for device in ["/dev/zero", "/dev/full", "/dev/null", "/dev/tty"].map(Path::new) {
         if device.exists() {
             let refusal = read(&everything, device).unwrap_err();
-            let is_told = matches!(refusal, InputError::NotAFile { kind: "a device", .. });
-            assert!(is_told, "{}: {refusal}", device.display());
+            let is_refused = matches!(refusal, InputError::NotAFile { kind: "a device", .. });
+            assert!(is_refused, "{}: {refusal}", device.display());
         }
     }
 }
@@ -83,9 +83,9 @@ fn a_name_with_a_zero_byte_is_refused_in_words() {
     let path = PathBuf::from(std::ffi::OsString::from_vec(path));
 
     let refusal = read(&bench.roots(), &path).unwrap_err();
-    let is_told = matches!(&refusal, InputError::Unreadable { source, .. }
+    let is_refused = matches!(&refusal, InputError::Unreadable { source, .. }
         if source.to_string() == "its name has a zero byte");
-    assert!(is_told, "{refusal:?}");
+    assert!(is_refused, "{refusal:?}");
     let refusal = bench.roots().open_store(&path).unwrap_err();
     assert!(matches!(refusal, StoreError::Refused { .. }), "{refusal}");
 }

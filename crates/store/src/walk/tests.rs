@@ -1,4 +1,4 @@
-//! What the arguments mean, over trees that were made to confuse.
+//! The files that arguments name, in trees that were made to confuse.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -81,7 +81,7 @@ fn a_link_is_followed_to_a_file_and_into_a_folder() {
 }
 
 #[test]
-fn a_link_back_to_a_folder_we_are_inside_of_is_not_followed() {
+fn a_link_back_to_a_folder_that_contains_it_is_not_followed() {
     let tree = Tree::new(&["a/1", "a/b/2"]);
     symlink("..", tree.path("a/b/up")).unwrap();
     symlink(".", tree.path("a/b/here")).unwrap();
@@ -111,8 +111,8 @@ fn cross_linked_folders_do_not_multiply() {
             symlink(tree.path(&format!("f{to}")), folder.join(format!("link{to}"))).unwrap();
         }
     }
-    // Each folder once by itself and once through every link to it. Were links followed wherever
-    // they are met, it would be once for every way through the links.
+    // Each folder once by itself and once through every link to it. If links were followed wherever
+    // they are met, it would be once for every path through the links.
     let root = tree.path("");
     let found = in_time(move || list_inputs(&[root])).unwrap();
     assert_eq!(found.len(), FOLDERS * (1 + LINKS));
@@ -164,7 +164,7 @@ fn empty_files_are_inputs() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_not_waited_for() {
+fn fifos_sockets_and_devices_are_refused_without_waiting() {
     let tree = Tree::new(&["fifos/a", "sockets/a"]);
     let fifo = tree.path("fifos/fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -189,8 +189,8 @@ fn a_file_that_cannot_be_opened_is_refused() {
     let mut unreadable = tree.path("inputs/b");
     std::fs::set_permissions(&unreadable, PermissionsExt::from_mode(0o000)).unwrap();
     if File::open(&unreadable).is_ok() {
-        // We are root, whom permissions do not stop. Linux has files that even root cannot open for
-        // reading; through a link they are met on the way like any other.
+        // We are root, and permissions do not stop root. Linux has files that even root cannot open
+        // to read; a walk meets one through a link like any other file.
         unreadable = tree.path("inputs/c");
         symlink("/proc/sys/vm/drop_caches", &unreadable).unwrap();
     }
