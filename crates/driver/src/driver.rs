@@ -403,7 +403,7 @@ impl Driver {
                 self.handle_failed(now, worker, attempt, Cause::Reported(failure))
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. })
-                if !self.reports.fits(attempt, &outcome, self.spec.plan.bytes()) =>
+                if !self.spec.is_possible(attempt.task.phase, &outcome) =>
             {
                 self.handle_impossible(now, worker, attempt);
                 // It is noted as a failure, and no worker takes "accepted" for that.

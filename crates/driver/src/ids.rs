@@ -1,5 +1,5 @@
-//! Attempts, phases and digests as the scheduler or the store has them, and as they are on the wire
-//! and in the journal.
+//! Attempts, phases, rules and digests as the scheduler or the store has them, and as they are on
+//! the wire and in the journal.
 //!
 //! The leaf crates do not know each other, so the crate that knows all of them converts.
 
@@ -38,6 +38,13 @@ pub(crate) fn map_commit(buckets: &[message::Bucket], invalid_bytes: u64) -> Map
         words: bucket.words,
     };
     MapCommit { buckets: buckets.iter().map(made).collect(), invalid_bytes }
+}
+
+pub(crate) fn recorded_rule(rule: message::WordRule) -> journal::WordRule {
+    match rule {
+        message::WordRule::Letters => journal::WordRule::Letters,
+        message::WordRule::Whitespace => journal::WordRule::Whitespace,
+    }
 }
 
 pub(crate) fn recorded_phase(phase: Phase) -> journal::Phase {

@@ -5,8 +5,10 @@
 //! checked by the processes that read them.
 
 use journal::{Commits, Outcome, Plan, Record};
-use rpc::message::{WordRule, WordRules};
+use rpc::message::WordRules;
 use store::{Digest, Input, Loss, Name, Store, StoreError};
+
+use crate::ids;
 
 /// The job that the user asks for, as records describe it.
 pub(crate) struct AskedJob<'plan> {
@@ -43,10 +45,7 @@ impl AskedJob<'_> {
             started_unix_seconds,
             map_tasks: self.plan.map_tasks().get(),
             reduce_tasks: self.reduce_tasks,
-            words: match self.rules.rule {
-                WordRule::Letters => journal::WordRule::Letters,
-                WordRule::Whitespace => journal::WordRule::Whitespace,
-            },
+            words: ids::recorded_rule(self.rules.rule),
             ignore_case: self.rules.ignore_case,
         };
         let input = |input: &Input| Record::Input {

@@ -94,29 +94,6 @@ impl Reports {
         }
     }
 
-    /// Whether a successful report has the form that the attempt's task asks for, with numbers that
-    /// can be true of a job of so many bytes. Lengths are compared with the files before they
-    /// count; so a number of words that fits its length cannot be so large that a sum of them
-    /// overflows.
-    pub(crate) fn fits(&self, attempt: AttemptId, outcome: &Outcome, input_bytes: u64) -> bool {
-        /// A word of one byte, and its line feed.
-        const LINE_BYTES_MIN: u64 = 2;
-        let staged_max = input_bytes.saturating_mul(STAGED_FACTOR_MAX);
-        match (attempt.task.phase, outcome) {
-            (Phase::Map, Outcome::Mapped { buckets, .. }) => {
-                let bytes = buckets.iter().map(|made| made.digest.bytes);
-                buckets.len() == self.emitted.len()
-                    && buckets.iter().all(|made| made.words <= made.digest.bytes / LINE_BYTES_MIN)
-                    && bytes.fold(0, u64::saturating_add) <= staged_max
-            }
-            (Phase::Reduce, Outcome::Reduced { output, words, distinct_words }) => {
-                distinct_words <= words && output.bytes <= staged_max
-            }
-            (Phase::Map, Outcome::Failed(_) | Outcome::Reduced { .. })
-            | (Phase::Reduce, Outcome::Failed(_) | Outcome::Mapped { .. }) => false,
-        }
-    }
-
     /// The intermediates that a reduce task reads: of map task `i`, at index `i`.
     pub(crate) fn intermediates(&self, bucket: u32) -> Vec<Digest> {
         let digest = |map: &Option<MapCommit>| {
@@ -280,12 +257,6 @@ impl Reports {
         self.conclusions.get(&attempt)
     }
 }
-
-/// An attempt stages at most so many bytes for each byte of the job's input. A byte of text becomes
-/// at most one and a half of a word in lower case (U+0130 has two, and three then), and a word one
-/// more; a word of one byte that occurs once becomes twice its line, `a 1`. What is longer was not
-/// counted, and need not be read to see that.
-const STAGED_FACTOR_MAX: u64 = 6;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{Plan, PlannedSplit};
-use rpc::message::{Register, Registered, Session, Split, Task, WordRules, Work};
+use rpc::message::{Outcome, Register, Registered, Session, Split, Task, WordRules, Work};
 use scheduler::{AttemptId, Job, Phase, TaskId};
 use store::{Digest, Staging, layout};
 
@@ -87,6 +87,27 @@ impl JobSpec {
         match task.phase {
             Phase::Map => self.plan.task_bytes(task.index),
             Phase::Reduce => 0,
+        }
+    }
+
+    /// Whether a successful report has the form of a task of `phase`, with numbers that can be true
+    /// of a job over so many bytes. Lengths are compared with the files before they count; so a
+    /// number of words that fits its length cannot be so large that a sum of them overflows.
+    pub(crate) fn is_possible(&self, phase: Phase, outcome: &Outcome) -> bool {
+        let expansion = ids::recorded_rule(self.rules.rule).expansion();
+        let input_bytes = self.plan.bytes();
+        match (phase, outcome) {
+            (Phase::Map, Outcome::Mapped { buckets, .. }) => {
+                let bytes = buckets.iter().map(|made| made.digest.bytes);
+                buckets.len() == self.reduce_tasks as usize
+                    && buckets.iter().all(|made| expansion.has_room(made.words, made.digest.bytes))
+                    && expansion.allows(bytes.fold(0, u64::saturating_add), input_bytes)
+            }
+            (Phase::Reduce, Outcome::Reduced { output, words, distinct_words }) => {
+                distinct_words <= words && expansion.allows(output.bytes, input_bytes)
+            }
+            (Phase::Map, Outcome::Failed(_) | Outcome::Reduced { .. })
+            | (Phase::Reduce, Outcome::Failed(_) | Outcome::Mapped { .. }) => false,
         }
     }
 

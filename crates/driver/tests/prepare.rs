@@ -144,8 +144,8 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
     assert!(staged.exists());
 }
 
-/// Its checksum is right, but to resume from it would end in an index out of range, or in a sum that
-/// wraps around.
+/// Its checksum is right, but to resume from it would end in an index out of range, or in a sum
+/// that wraps around.
 #[test]
 fn line_that_no_driver_has_written_stops_the_driver() {
     let map = |task, buckets: &[(u64, u32, u64)]| {

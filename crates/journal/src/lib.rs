@@ -23,6 +23,7 @@
 mod commits;
 mod disk;
 mod ending;
+mod expansion;
 mod file_log;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
@@ -37,6 +38,7 @@ mod verify;
 pub use commits::{Commits, MapCommit, ReduceCommit};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use ending::{Death, Ending, FailureKind};
+pub use expansion::Expansion;
 pub use file_log::FileLog;
 pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, State, history};
 pub use lines::{encode, parse};

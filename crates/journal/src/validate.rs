@@ -3,6 +3,7 @@
 //! A checksum says that a line is as it was written. It does not say that a driver wrote it, or
 //! that it is of this job; and a driver that resumes the job uses its indices and adds its numbers.
 
+use crate::expansion::Expansion;
 use crate::record::{Phase, Record};
 
 /// # Errors
@@ -14,20 +15,24 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
     let mut total = 0;
     for (number, record) in (1..).zip(records) {
         let fits = match (record, shape) {
-            (Record::Begin { epoch, map_tasks, reduce_tasks, .. }, None) => {
-                shape = Some((*map_tasks, *reduce_tasks));
-                *map_tasks > 0 && *reduce_tasks > 0 && grows(&mut last_epoch, *epoch)
+            (&Record::Begin { epoch, map_tasks, reduce_tasks, words, .. }, None) => {
+                let expansion = words.expansion();
+                shape = Some(Shape { map_tasks, reduce_tasks, expansion });
+                map_tasks > 0 && reduce_tasks > 0 && grows(&mut last_epoch, epoch)
             }
             (Record::Resume { epoch, .. }, Some(_)) => grows(&mut last_epoch, *epoch),
-            (Record::Map { task, buckets, .. }, Some((map_tasks, reduce_tasks))) => {
+            (
+                Record::Map { task, buckets, .. },
+                Some(Shape { map_tasks, reduce_tasks, expansion }),
+            ) => {
                 *task < map_tasks
                     && buckets.len() == reduce_tasks as usize
-                    && buckets.iter().all(|made| made.words <= made.digest.bytes / LINE_BYTES_MIN)
+                    && buckets.iter().all(|made| expansion.has_room(made.words, made.digest.bytes))
                     && buckets.iter().all(|made| adds(&mut total, made.digest.bytes))
             }
             (
                 Record::Reduce { task, bytes, words, distinct_words, .. },
-                Some((_, reduce_tasks)),
+                Some(Shape { reduce_tasks, .. }),
             ) => {
                 *task < reduce_tasks
                     && distinct_words <= words
@@ -62,11 +67,19 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
     Ok(())
 }
 
-/// Whether a job of this shape, so many map and reduce tasks, has that task.
-fn exists(phase: Phase, task: u32, (map_tasks, reduce_tasks): (u32, u32)) -> bool {
+/// What `Begin` says of a job.
+#[derive(Clone, Copy)]
+struct Shape {
+    map_tasks: u32,
+    reduce_tasks: u32,
+    expansion: Expansion,
+}
+
+/// Whether a job of this shape has that task.
+fn exists(phase: Phase, task: u32, shape: Shape) -> bool {
     match phase {
-        Phase::Map => task < map_tasks,
-        Phase::Reduce => task < reduce_tasks,
+        Phase::Map => task < shape.map_tasks,
+        Phase::Reduce => task < shape.reduce_tasks,
     }
 }
 
@@ -84,6 +97,3 @@ fn adds(total: &mut u64, number: u64) -> bool {
     *total = sum.unwrap_or(u64::MAX);
     sum.is_some()
 }
-
-/// A word of one byte, and its line feed.
-const LINE_BYTES_MIN: u64 = 2;

@@ -1,0 +1,61 @@
+//! How far the words of a rule can expand their input, or shrink it.
+//!
+//! Objects that are larger, or hold more words, were not made by the rule, and need not be read to
+//! see that. So a report of them is a protocol violation, and a record of them is not valid. A rule
+//! that expands its input otherwise has bounds of its own, here and nowhere else.
+
+use crate::record::WordRule;
+
+/// The bounds of a rule.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Expansion {
+    /// The shortest line of an intermediate: a word and its line feed.
+    line_bytes_min: u64,
+    /// Bytes that an attempt stages at most for each byte of the job's input.
+    staged_factor_max: u64,
+}
+
+impl WordRule {
+    /// The bounds of this rule, whether case is ignored or not.
+    pub fn expansion(self) -> Expansion {
+        match self {
+            // A byte of text becomes at most one and a half of a word in lower case (U+0130 has
+            // two, and three then), and a word one more; a word of one byte that occurs once
+            // becomes twice its line, `a 1`.
+            Self::Letters | Self::Whitespace => {
+                Expansion { line_bytes_min: 2, staged_factor_max: 6 }
+            }
+            // A line has its line feed, whatever the rule.
+            Self::Unknown => Expansion { line_bytes_min: 1, staged_factor_max: u64::MAX },
+        }
+    }
+}
+
+impl Expansion {
+    /// Whether an intermediate of `bytes` bytes can hold so many words.
+    pub fn has_room(&self, words: u64, bytes: u64) -> bool {
+        words <= bytes / self.line_bytes_min
+    }
+
+    /// Whether an attempt can have staged so many bytes, in a job over `input_bytes` bytes.
+    pub fn allows(&self, staged_bytes: u64, input_bytes: u64) -> bool {
+        staged_bytes <= input_bytes.saturating_mul(self.staged_factor_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_at_most_six_times_the_input_and_words_at_most_half_of_the_bytes() {
+        for rule in [WordRule::Letters, WordRule::Whitespace] {
+            let expansion = rule.expansion();
+            assert!(expansion.has_room(2, 4) && expansion.has_room(2, 5));
+            assert!(!expansion.has_room(3, 5) && !expansion.has_room(u64::MAX, 8));
+            assert!(expansion.allows(60, 10) && expansion.allows(0, 0));
+            assert!(!expansion.allows(61, 10) && !expansion.allows(1, 0));
+            assert!(expansion.allows(u64::MAX, u64::MAX / 2));
+        }
+    }
+}
