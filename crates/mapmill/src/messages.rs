@@ -247,8 +247,8 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         Notice::Abandoned { attempt } => {
             say(format_args!("{attempt} is not wanted any more; leaving it"));
         }
-        Notice::DriverSilent { driver, seen, left } => say(format_args!(
-            "the driver at {driver} is silent ({seen}); leaving in {} s",
+        Notice::DriverSilent { driver, error, left } => say(format_args!(
+            "the driver at {driver} is silent ({error}); leaving in {} s",
             left.as_secs()
         )),
         Notice::Executing { attempt } => say(format_args!("{attempt}")),
@@ -260,8 +260,8 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         Notice::Registered { driver, worker } => {
             say(format_args!("working for the driver at {driver} as w{worker}"));
         }
-        Notice::Waiting { driver, seen } => say(format_args!(
-            "waiting for a driver at {driver} ({seen}); start one with: mapmill driver"
+        Notice::Waiting { driver, error } => say(format_args!(
+            "waiting for a driver at {driver} ({error}); start one with: mapmill driver"
         )),
     }
 }

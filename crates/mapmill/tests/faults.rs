@@ -123,7 +123,7 @@ fn worker_that_is_told_to_stop_hands_its_task_back_at_once() {
         assert_eq!(cluster.reassigned_to(attempt), other);
         let (status, left) = cluster.workers[leaver].wait();
         assert_eq!(status.code(), Some(130));
-        cluster.workers[leaver].wait_for("what it was doing is given to another worker");
+        cluster.workers[leaver].wait_for("its task is reassigned to another worker");
         assert!(left.elapsed() < SLACK, "reassigned after {:?}", left.elapsed());
         let ended = cluster.finish();
         ended.assert_lost(attempt);

@@ -125,7 +125,8 @@ fn worker_with_four_stuck_attempts_leaves() {
     let worker = cluster.worker_struck("worker::map=return(hang)");
 
     assert_eq!(cluster.workers[worker].code(), 1);
-    cluster.workers[worker].wait_for("4 attempts hang, and hold what they have; start the worker");
+    cluster.workers[worker]
+        .wait_for("4 attempts are stuck and still hold memory and threads; start");
     cluster.worker(&[]);
     let ended = cluster.finish();
     assert_eq!(ended.log.matches(": discard m").count(), 5, "{}", ended.log);

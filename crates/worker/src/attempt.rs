@@ -1,4 +1,4 @@
-//! One attempt: from a task to staged files and a report of them.
+//! One attempt: from a task to staged files and their description.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -13,7 +13,7 @@ use crate::map::Buffers;
 use crate::progress::Progress;
 use crate::{map, reduce};
 
-/// Executes a task: stages its files and says what they are, or leaves nothing behind.
+/// Executes a task: stages its files and describes them, or leaves nothing behind.
 ///
 /// `buffers` are those of the last attempt of this thread.
 pub(crate) fn execute(
@@ -33,7 +33,7 @@ pub(crate) fn execute(
     let result = guard(|| match &task.work {
         Work::Map { splits } => map::execute(context, splits, buffers),
         Work::Reduce { intermediates } => {
-            // The table of words may need all the memory there is.
+            // The table of words may need all the memory.
             *buffers = Buffers::default();
             reduce::execute(context, intermediates)
         }
@@ -44,8 +44,8 @@ pub(crate) fn execute(
     result
 }
 
-/// The folder of this very attempt: a driver that names another one would have us write into, or
-/// remove, what somebody else is staging.
+/// The folder of this very attempt. If a driver could name another one, this worker would write to,
+/// or remove, what another attempt is staging.
 fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
     let Attempt { phase, task: index, number } = task.attempt;
     let phase = match phase {
@@ -58,7 +58,7 @@ fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
     }
 }
 
-/// A defect of ours, met by the text of one task, must not cost the driver a worker.
+/// A defect in this code that the text of one task triggers must not cost the driver a worker.
 fn guard(work: impl FnOnce() -> Result<Outcome, Interrupted>) -> Result<Outcome, Interrupted> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Failure::Panicked { message: panic_message(panic.as_ref()) }.into())

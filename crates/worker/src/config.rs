@@ -1,4 +1,4 @@
-//! What a worker is told at its start, and why it may end before the job does.
+//! How a worker is configured, and why it may end before the job does.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -22,16 +22,16 @@ pub struct Config {
     /// What tells this process from all other workers of the job, if its parent process has to
     /// know it; otherwise it is drawn at random.
     pub instance: Option<[u8; 16]>,
-    /// How long to go on without a driver, once there was one.
+    /// How long to continue without a driver, once one has answered.
     pub driver_timeout: Duration,
-    /// What every call shows, if anything.
+    /// Sent with every call, if there are any.
     pub credentials: Credentials,
     /// Read at most so many bytes a second.
     pub throttle: Option<NonZeroU64>,
-    /// Use at most so many bytes of memory; below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN)
-    /// there is no telling.
+    /// Use at most so many bytes of memory. Below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN) this
+    /// is not guaranteed.
     pub memory_bytes: u64,
-    /// Who is told what people want to know.
+    /// Receives what the user should see.
     pub notify: Notify,
     /// Ends the worker early, in an orderly way.
     pub shutdown: Shutdown,
@@ -42,12 +42,12 @@ pub struct Config {
 pub struct Shutdown(watch::Sender<bool>);
 
 impl Shutdown {
-    /// Have the worker give back what it executes, say goodbye to its driver, and end.
+    /// The worker abandons its attempt, leaves the driver, and ends.
     pub fn request(&self) {
         self.0.send_replace(true);
     }
 
-    /// Ready when it was requested.
+    /// Ready once it was requested.
     pub(crate) async fn requested(&self) {
         // The sender lives as long as this future borrows it.
         let _ = self.0.subscribe().wait_for(|requested| *requested).await;
@@ -60,7 +60,7 @@ pub enum WorkerError {
     /// No driver can have that address.
     #[error(transparent)]
     Address(AddressError),
-    /// One side does not accept what the other shows.
+    /// One side does not accept the other's credentials.
     #[error("cannot work for the driver at {driver}: {message}")]
     Denied {
         /// Its address.
@@ -68,7 +68,7 @@ pub enum WorkerError {
         /// Why, and what can be done about it.
         message: String,
     },
-    /// The driver fell silent.
+    /// The driver stopped answering.
     #[error("the driver at {driver} has not answered for {} s; giving up", silent.as_secs())]
     DriverLost {
         /// Its address.
@@ -76,15 +76,17 @@ pub enum WorkerError {
         /// For how long.
         silent: Duration,
     },
-    /// Attempts that are not wanted any more, and do not stop.
-    #[error("{attempts} attempts hang, and hold what they have; start the worker again")]
+    /// Abandoned attempts do not stop.
+    #[error(
+        "{attempts} attempts are stuck and still hold memory and threads; start the worker again"
+    )]
     Hanging {
         /// How many.
         attempts: usize,
     },
     /// The job uses a folder that this worker may not use.
     #[error(
-        "the job uses {folder}, which lies in none of this worker's roots ({}); start it with --root {folder}",
+        "the job uses {folder}, which is in none of this worker's roots ({}); start it with --root {folder}",
         list(roots), folder = folder.display()
     )]
     OutsideRoots {
@@ -93,21 +95,21 @@ pub enum WorkerError {
         /// The roots.
         roots: Vec<PathBuf>,
     },
-    /// Driver and worker do not speak the same language.
-    #[error("the driver at {driver} answers what this worker cannot understand: {message}")]
+    /// The driver breaks the protocol.
+    #[error("the driver at {driver} sent an answer that this worker cannot read: {message}")]
     Protocol {
         /// Its address.
         driver: String,
         /// What is wrong.
         message: String,
     },
-    /// The user wanted it to.
-    #[error("stopped; what it was doing is given to another worker")]
+    /// The user asked it to.
+    #[error("stopped; its task is reassigned to another worker")]
     Stopped,
-    /// The operating system refused something that every process needs.
+    /// The operating system refused what every process needs.
     #[error("cannot {operation}")]
     System {
-        /// What.
+        /// What was tried.
         operation: &'static str,
         /// Why.
         source: io::Error,
@@ -128,7 +130,7 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether the worker never got to work: its start was wrong, not the job.
+    /// Whether the worker could not start, for which the job is not to blame.
     pub fn is_about_start(&self) -> bool {
         match self {
             Self::Address(_)
@@ -169,7 +171,7 @@ pub fn real_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>, RootError> {
     roots.iter().map(real).collect()
 }
 
-/// Whether `path` lies below one of `roots`. By its name alone: where it leads is seen when it is
+/// Whether `path` is below one of `roots`. By its name alone: where it leads is checked when it is
 /// opened, see [`store::Roots`].
 pub(crate) fn is_below(roots: &[PathBuf], path: &Path) -> bool {
     roots.iter().any(|root| store::below(root, path).is_some())
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_lose_their_links() {
+    fn roots_are_resolved_to_real_paths() {
         let folder = tempfile::tempdir().unwrap();
         let real = std::fs::canonicalize(folder.path()).unwrap();
         std::os::unix::fs::symlink(&real, real.join("link")).unwrap();

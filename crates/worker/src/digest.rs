@@ -1,4 +1,4 @@
-//! The store's digests as the wire has them, and back.
+//! Converts digests between the store and the wire, which do not know each other.
 
 pub(crate) fn to_wire(digest: store::Digest) -> rpc::message::Digest {
     rpc::message::Digest { bytes: digest.bytes, crc32: digest.crc32 }

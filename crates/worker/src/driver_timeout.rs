@@ -1,4 +1,4 @@
-//! How long to call a driver that does not answer.
+//! How long a worker keeps calling a driver that does not answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,45 +9,45 @@ use tokio::time::Instant;
 use crate::config::{Config, WorkerError};
 use crate::notice::Notice;
 
-/// Shared by everything that calls the driver: an answer to one call is news for all.
+/// Shared by everything that calls the driver: an answer to one call counts for all.
 #[derive(Clone)]
 pub(crate) struct DriverTimeout {
     config: Config,
-    heard: Arc<Mutex<Heard>>,
+    contact: Arc<Mutex<Contact>>,
 }
 
 #[derive(Debug)]
-struct Heard {
-    /// Whether there was an answer ever.
+struct Contact {
+    /// Whether the driver has ever answered.
     ever: bool,
-    /// The first call without an answer since the last with one. Not the time of that answer: when
-    /// this process was stopped (SIGSTOP, a frozen machine) the silence in between was its own.
-    silent: Option<Silence>,
+    /// Since the first unanswered call after the last answer. Not since that answer: while this
+    /// process was stopped (SIGSTOP, a frozen machine) it was not the driver that was silent.
+    silence: Option<Silence>,
 }
 
 #[derive(Debug)]
 struct Silence {
     since: Instant,
-    /// When the next message about it is due.
-    tell: Instant,
+    /// When the next notice about it is due.
+    notify: Instant,
 }
 
 impl Silence {
     fn new() -> Self {
         let since = Instant::now();
-        Self { since, tell: since + TELL_FIRST }
+        Self { since, notify: since + NOTIFY_AFTER }
     }
 }
 
 impl DriverTimeout {
     pub(crate) fn new(config: &Config) -> Self {
-        let heard = Heard { ever: false, silent: Some(Silence::new()) };
-        Self { config: config.clone(), heard: Arc::new(Mutex::new(heard)) }
+        let contact = Contact { ever: false, silence: Some(Silence::new()) };
+        Self { config: config.clone(), contact: Arc::new(Mutex::new(contact)) }
     }
 
     /// The driver answered.
     pub(crate) fn answered(&self) {
-        self.with(|heard| *heard = Heard { ever: true, silent: None });
+        self.with(|contact| *contact = Contact { ever: true, silence: None });
     }
 
     /// A call was not answered: notifies the user now and then.
@@ -66,14 +66,14 @@ impl DriverTimeout {
             }
             CallError::Unreachable { .. } => {}
         }
-        let (silent, due) = self.with(|heard| {
-            let silence = heard.silent.get_or_insert_with(Silence::new);
+        let (silent, due) = self.with(|contact| {
+            let silence = contact.silence.get_or_insert_with(Silence::new);
             let now = Instant::now();
-            let due = now >= silence.tell;
+            let due = now >= silence.notify;
             if due {
-                silence.tell = now + TELL_AGAIN;
+                silence.notify = now + NOTIFY_EVERY;
             }
-            (heard.ever.then_some(now - silence.since), due)
+            (contact.ever.then_some(now - silence.since), due)
         });
         let left = silent.map(|silent| self.config.driver_timeout.saturating_sub(silent));
         match (silent, left) {
@@ -83,29 +83,28 @@ impl DriverTimeout {
             (_, Some(left)) if due => {
                 (self.config.notify)(Notice::DriverSilent {
                     driver,
-                    seen: error.to_string(),
+                    error: error.to_string(),
                     left,
                 });
             }
             (_, None) if due => {
-                (self.config.notify)(Notice::Waiting { driver, seen: error.to_string() });
+                (self.config.notify)(Notice::Waiting { driver, error: error.to_string() });
             }
             (_, Some(_) | None) => {}
         }
         Ok(())
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
+    fn with<T>(&self, update: impl FnOnce(&mut Contact) -> T) -> T {
         // Nothing can panic while it is held.
-        look(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+        update(&mut self.contact.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Silence is normal for so long: workers may be started first.
-const TELL_FIRST: Duration = Duration::from_secs(2);
+/// So much silence is normal: workers may be started first.
+const NOTIFY_AFTER: Duration = Duration::from_secs(2);
 
-/// And is told again so often.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
+const NOTIFY_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn driver_that_is_silent_for_the_time_out_is_lost() {
+    async fn driver_that_is_silent_for_the_timeout_is_lost() {
         let (timeout, notices) = driver_timeout();
         timeout.answered();
         for _ in 0..30 {
@@ -158,10 +157,10 @@ mod tests {
         assert_eq!(notices.try_iter().count(), 5);
     }
 
-    /// SIGSTOP, or a frozen machine. The connection is broken then, as the driver's pings were not
-    /// answered; but the silence was the worker's.
+    /// SIGSTOP, or a frozen machine. The connection is broken then, as the worker has not answered the
+    /// driver's pings; but the driver was not silent.
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_the_worker_stood_still_is_not_silence_of_the_driver() {
+    async fn time_in_which_the_worker_was_stopped_is_not_silence_of_the_driver() {
         let (timeout, notices) = driver_timeout();
         timeout.answered();
         tokio::time::advance(3600 * SECOND).await;
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_get_better_is_not_waited_for() {
+    async fn refused_calls_are_not_repeated() {
         let (timeout, _) = driver_timeout();
         let denied = CallError::Denied { message: "no".to_owned() };
         assert!(matches!(timeout.unanswered(&denied), Err(WorkerError::Denied { .. })));

@@ -1,4 +1,4 @@
-//! Why an attempt stops before its end, and what errors of the store are on the wire.
+//! Why an attempt stops before its end, and how errors of the store are reported.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ impl From<Failure> for Interrupted {
     }
 }
 
+/// An error about an input, as the driver is told.
 pub(crate) fn input_failure(error: InputError) -> Failure {
     let unreadable =
         |path: &Path, operation: String, source: &io::Error| Failure::InputUnreadable {
@@ -57,7 +58,7 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
     }
 }
 
-/// What went wrong with an object of our own, for the wire.
+/// An error about an object of the job, as the driver is told.
 pub(crate) fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Full { place, source, .. } => Failure::DiskFull {
@@ -84,6 +85,6 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
     }
 }
 
-/// What a driver names are real paths: on this machine, or since then, this one is another.
+/// A driver names real paths: this one has changed since then, or is another on this machine.
 pub(crate) const BEHIND_A_LINK: &str =
     "there is a symbolic link on the way, and links are not followed";

@@ -26,7 +26,7 @@ impl Heartbeat {
     /// Beats until the driver says that this registration is over, or is silent for too long.
     pub(crate) async fn run(mut self) -> Result<RegistrationEnd, WorkerError> {
         let mut ticks = interval(self.interval);
-        // After a pause of this process one heartbeat tells as much as ten.
+        // After a pause of this process one heartbeat says as much as ten.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

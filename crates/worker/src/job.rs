@@ -17,7 +17,7 @@ pub(crate) struct Job {
     pub(crate) buckets: NonZeroU32,
     pub(crate) roots: Roots,
     pub(crate) throttle: Option<NonZeroU64>,
-    /// What this worker may use, for everything.
+    /// The limit for the whole worker.
     pub(crate) memory_bytes: u64,
 }
 
@@ -33,7 +33,7 @@ impl Job {
     /// Removes what an attempt staged.
     pub(crate) fn discard(&self, staging: &str) {
         if let Ok(staging) = Staging::parse(staging) {
-            // The driver sweeps what cannot be removed now, at the end of the job.
+            // At the end of the job the driver sweeps what cannot be removed now.
             let _ = self.store.discard(&staging);
         }
     }

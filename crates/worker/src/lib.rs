@@ -1,11 +1,10 @@
 //! Runs attempts: everything of the worker process but its command line.
 //!
 //! [`run`] waits for a driver, registers, and executes one attempt after the other until the driver
-//! says that the job is over. Two threads, so that neither keeps the other waiting: the caller's
-//! thread, with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats
-//! ([`heartbeat`]), so that a worker busy counting is never taken for dead; a thread of its own
-//! does the text work ([`attempt`]), as plain blocking code, and is left behind if it hangs
-//! ([`text_thread`]).
+//! says that the job is over. Two threads, so that neither waits for the other: the caller's thread,
+//! with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats ([`heartbeat`]), so
+//! that a worker busy counting is never considered dead; a thread of its own does the text work
+//! ([`attempt`]), as plain blocking code, and is replaced if it hangs ([`text_thread`]).
 //!
 //! Deliberately absent: any decision about what counts. A worker stages and reports; it never
 //! publishes.
@@ -39,8 +38,8 @@ pub use notice::{Notice, Notify};
 ///
 /// # Errors
 ///
-/// When the driver refuses this worker, or falls silent for longer than the configuration allows
-/// after it had spoken.
+/// When the driver refuses this worker, or has answered once and is then silent for longer than the
+/// configuration allows.
 pub fn run(mut config: Config) -> Result<(), WorkerError> {
     faults::arm();
     config.memory_bytes = faults::limit("worker::memory", config.memory_bytes);
@@ -49,7 +48,7 @@ pub fn run(mut config: Config) -> Result<(), WorkerError> {
         .build()
         .map_err(|source| WorkerError::System { operation: "start a runtime", source })?;
     let worked = runtime.block_on(worker::drive(config, machine::Machine::this()));
-    // Not to wait for a disk that does not answer: nobody wants what is asked of it.
+    // Does not wait for a disk that does not answer: its results are no longer needed.
     runtime.shutdown_background();
     worked
 }

@@ -1,4 +1,4 @@
-//! What a worker asks of the machine it runs on, so that it can also run on one that is simulated.
+//! What a worker needs of the machine it runs on, so that it can also run on a simulated one.
 
 use std::io;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(crate) type RunBlocking =
 pub(crate) type StartTextThread =
     Arc<dyn Fn(mpsc::Receiver<Assignment>) -> io::Result<()> + Send + Sync>;
 
-/// Chance, network, disk and threads.
+/// Network, disk, random numbers and threads.
 pub(crate) struct Machine {
     pub(crate) connect: Connect,
     pub(crate) open_store: OpenStore,
@@ -50,24 +50,24 @@ impl Machine {
             connect: Box::new(|config| Client::new(&config.driver, &config.credentials)),
             open_store: Arc::new(open_store),
             random: random(),
-            run_blocking: Arc::new(|work| Box::pin(run_blocking(work))),
+            run_blocking: Arc::new(|work| Box::pin(run_on_pool(work))),
             start_text_thread: Arc::new(start_text_thread),
         }
     }
 }
 
-/// Has `run_blocking` run work, and returns its result.
-pub(crate) async fn run<T: Send + 'static>(
-    run_blocking: &RunBlocking,
+/// Has `run` run work, and returns its result.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    run: &RunBlocking,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let (sender, result) = oneshot::channel();
-    run_blocking(Box::new(move || {
+    run(Box::new(move || {
         // The receiver is gone if the registration has ended meanwhile.
         let _ = sender.send(work());
     }))
     .await;
-    result.await.expect("work that was done has sent what it made")
+    result.await.expect("finished work has sent its result")
 }
 
 /// Opens the results folder, if it is below the roots.
@@ -75,7 +75,7 @@ pub(crate) fn open_store(roots: &Roots, files: &Path) -> Result<Arc<dyn Store>, 
     Ok(Arc::new(roots.open_store(files).map_err(store_failure)?))
 }
 
-/// The operating system's.
+/// The operating system's random numbers.
 pub(crate) fn random() -> Random {
     Arc::new(|bytes| getrandom::fill(bytes).map_err(io::Error::other))
 }
@@ -88,7 +88,7 @@ fn start_text_thread(errands: mpsc::Receiver<Assignment>) -> io::Result<()> {
     thread::Builder::new().name("text".to_owned()).spawn(execute_all).map(drop)
 }
 
-async fn run_blocking(work: Box<dyn FnOnce() + Send>) {
+async fn run_on_pool(work: Box<dyn FnOnce() + Send>) {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use rpc::message::{Bucket, Outcome, Split};
 use store::{Durability, InputFile, StagedObject, layout};
-use words::Tokenizer;
+use words::{Rules, Tokenizer};
 
 use crate::budget::BLOCK_BYTES;
 use crate::digest;
@@ -40,17 +40,15 @@ pub(crate) fn execute(
     Ok(outcome)
 }
 
-/// The memory that the map attempts of one thread work in, one after the other: to have it anew
-/// from the kernel, page by page, takes longer than to fill it.
+/// The memory that the map attempts of one thread reuse: getting it from the kernel again, page by
+/// page, takes longer than filling it.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    /// Has seen nothing, and separates words as this job has it.
-    tokenizer: Option<(JobWords, Tokenizer)>,
+    /// Has seen no text yet. With what it was made for: a worker that registers again may find
+    /// another job.
+    tokenizer: Option<((Rules, NonZeroU32), Tokenizer)>,
     block: Vec<u8>,
 }
-
-/// What a tokenizer is made for. A worker that registers again may find another job.
-type JobWords = (words::Rules, NonZeroU32);
 
 impl Buffers {
     /// For one attempt, which gives it back if it succeeds.
@@ -86,7 +84,7 @@ struct MapAttempt<'attempt> {
     tokenizer: Tokenizer,
     /// Of bucket `b`, at index `b`.
     files: Vec<Box<dyn StagedObject>>,
-    /// Files are written in multiples of it, but for their ends.
+    /// Files are written in multiples of it, except at their ends.
     part_bytes: usize,
     block: &'attempt mut [u8],
     throttle: Throttle,
@@ -107,7 +105,7 @@ impl MapAttempt<'_> {
             offset += length as u64;
             self.after_block(length)?;
         }
-        // The word under way at the end belongs to this split, however far it goes.
+        // A word that crosses the end belongs to this split, however long it is.
         while self.tokenizer.feed_beyond(&[]) && offset < split.file_bytes {
             let end = split.file_bytes.min(offset + BEYOND_BYTES);
             let length = self.read_block(input, offset, end)?;
@@ -125,12 +123,12 @@ impl MapAttempt<'_> {
         offset: u64,
         end: u64,
     ) -> Result<usize, Interrupted> {
-        let wanted = self.throttle.block(self.block.len()) as u64;
+        let wanted = self.throttle.block_bytes(self.block.len()) as u64;
         let wanted = wanted.min(end - offset) as usize;
         Ok(input.read_at(offset, &mut self.block[..wanted]).map_err(input_failure)?)
     }
 
-    /// `length` bytes of the split were separated into words: write what has become much.
+    /// `length` bytes of the split were separated into words: writes what fills a part.
     fn after_block(&mut self, length: usize) -> Result<(), Interrupted> {
         self.flush(self.part_bytes)?;
         self.progress.read(length as u64, self.tokenizer.words());
@@ -138,7 +136,7 @@ impl MapAttempt<'_> {
         self.progress.advance()
     }
 
-    /// Write of each bucket as many parts of `part_bytes` as are pending.
+    /// Writes of each bucket as many parts of `part_bytes` as are pending.
     fn flush(&mut self, part_bytes: usize) -> Result<(), Interrupted> {
         let release = self.files.len() > HANDLES_MAX as usize;
         let buckets = self.tokenizer.buckets_mut();
@@ -175,25 +173,24 @@ impl MapAttempt<'_> {
     }
 }
 
-/// What is written at once of one of so many buckets: a power of two, so that every write begins
-/// where a page of its size does. The page cache then takes it as one folio, not as a dozen.
+/// How much is written at once of one of so many buckets: a power of two, so that every write begins
+/// where a page of its size does. The page cache then holds it as one folio, not as a dozen.
 fn part_bytes(buckets: u32) -> usize {
     let share = PENDING_BYTES / buckets as usize;
     1 << share.clamp(PART_MIN, PART_MAX).ilog2()
 }
 
-/// Bytes pending in all buckets together before they are written, about.
+/// About how many bytes are pending in all buckets together before they are written.
 const PENDING_BYTES: usize = 8 << 20;
 
 /// Smaller writes than this cost more than they save.
 const PART_MIN: usize = 1 << 10;
 
-/// What stays behind is not written yet: with parts of twice the size, the buckets and a block of
-/// text do not fit in a second-level cache of 1 MiB, and writing takes half as long again.
+/// With parts of twice the size, the pending bytes of the buckets and a block of text do not fit in
+/// a second-level cache of 1 MiB, and writing takes half as long again.
 const PART_MAX: usize = 128 << 10;
 
-/// Files held open at once; above, they are opened for each write. The usual limit of a process is
-/// 1,024.
+/// With more files than this, they are opened for each write. The usual limit of a process is 1,024.
 const HANDLES_MAX: u32 = 512;
 
 /// How much is read at once to find the end of a split's last word. Words are short.
@@ -209,9 +206,9 @@ mod tests {
 
     use super::*;
 
-    /// Ten thousand buckets must work with the thousand file handles that a process has.
+    /// Ten thousand buckets must work within the usual limit of a thousand file handles.
     #[test]
-    fn many_buckets_hold_no_file_open() {
+    fn files_of_many_buckets_are_not_held_open() {
         for (buckets, open) in [(HANDLES_MAX, HANDLES_MAX as usize), (HANDLES_MAX + 1, 0)] {
             let folder = tempfile::tempdir().unwrap();
             let staging = layout::staging("job", layout::Phase::Map, 0, 0);
@@ -228,9 +225,8 @@ mod tests {
         }
     }
 
-    /// A worker that registers again may find another job.
     #[test]
-    fn tokenizer_of_another_job_is_not_used_again() {
+    fn tokenizer_of_another_job_is_not_reused() {
         let folder = tempfile::tempdir().unwrap();
         let job = |words, buckets| job(folder.path(), words, buckets);
         let mut buffers = Buffers::default();
@@ -254,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_powers_of_two_and_little_together() {
+    fn parts_are_powers_of_two_and_their_sum_is_bounded() {
         for buckets in [1, 4, 7, 1_000, 10_000] {
             let bytes = part_bytes(buckets);
             assert!(bytes.is_power_of_two(), "{bytes}");
@@ -267,7 +263,7 @@ mod tests {
         Job {
             session: rpc::message::Session("job".to_owned()),
             store: Arc::new(Local::create(folder).unwrap()),
-            rules: words::Rules { words, ..words::Rules::default() },
+            rules: Rules { words, ..Rules::default() },
             buckets: NonZeroU32::new(buckets).unwrap(),
             roots: store::Roots::new(&[]),
             throttle: None,

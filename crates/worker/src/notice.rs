@@ -1,14 +1,14 @@
-//! What a worker tells the people in front of it.
+//! What a worker tells its user.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::message::Attempt;
 
-/// Something worth a line.
+/// An event that the user should see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Notice {
-    /// The driver told the worker that its attempt is not wanted any more.
+    /// The driver no longer needs an attempt.
     Abandoned {
         /// Which.
         attempt: Attempt,
@@ -17,9 +17,9 @@ pub enum Notice {
     DriverSilent {
         /// Its address.
         driver: String,
-        /// What was seen last.
-        seen: String,
-        /// How long the worker will still wait.
+        /// Why the last call failed.
+        error: String,
+        /// How long the worker continues to wait.
         left: Duration,
     },
     /// An attempt begins.
@@ -34,29 +34,29 @@ pub enum Notice {
         /// Why.
         cause: String,
     },
-    /// The driver has given this worker up, as dead, or is not the one it registered with. Whatever
-    /// it was doing counts no more.
+    /// The driver considered this worker dead, or was started anew. What the worker was executing
+    /// counts no more.
     Forgotten {
         /// The driver's address.
         driver: String,
     },
     /// The job is over.
     JobOver,
-    /// The driver knows this worker now.
+    /// The driver has registered this worker.
     Registered {
         /// Its address.
         driver: String,
         /// The worker's number.
         worker: u64,
     },
-    /// No driver answered yet. Workers may be started first, so this is not an error.
+    /// No driver has answered yet. Workers may be started first, so this is not an error.
     Waiting {
         /// Where a driver is expected.
         driver: String,
-        /// What was seen last.
-        seen: String,
+        /// Why the last call failed.
+        error: String,
     },
 }
 
-/// Takes notices. Called from several threads; must not take long.
+/// Receives notices. Called from several threads; must return soon.
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;

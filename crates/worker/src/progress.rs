@@ -1,4 +1,4 @@
-//! What the text thread and the heartbeat share: how far the attempt is, and whether to go on.
+//! What the text thread and the heartbeat share: how far the attempt is, and whether to continue.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::failure::Interrupted;
 #[derive(Debug)]
 pub(crate) struct Progress {
     attempt: Attempt,
-    /// Grows with everything that brings the attempt nearer to its end.
+    /// Grows with everything that brings the attempt closer to its end.
     steps: AtomicU64,
     bytes: AtomicU64,
     words: AtomicU64,
@@ -34,38 +34,38 @@ impl Progress {
         self.attempt
     }
 
-    // The counters are relaxed: each is a number of its own, and nothing is concluded from two of
-    // them.
+    // The counters are relaxed: each is a number of its own, and nothing depends on two of them
+    // together.
 
-    /// The attempt got on, in whatever way.
+    /// The attempt has made progress, of whatever kind.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The attempt got on, and stops if it is abandoned.
+    /// The attempt has made progress, and stops if it is abandoned.
     pub(crate) fn advance(&self) -> Result<(), Interrupted> {
         self.step();
         self.check_abandoned()
     }
 
-    /// Whether to continue.
+    /// Stops the attempt if it is abandoned.
     pub(crate) fn check_abandoned(&self) -> Result<(), Interrupted> {
         if self.is_abandoned() { Err(Interrupted::Abandoned) } else { Ok(()) }
     }
 
-    /// `bytes` more were read; `words` in all were found.
+    /// `bytes` more were read; `words` is the total so far.
     pub(crate) fn read(&self, bytes: u64, words: u64) {
         self.step();
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.words.store(words, Ordering::Relaxed);
     }
 
-    /// Nobody wants the attempt any more.
+    /// The attempt is no longer needed.
     pub(crate) fn abandon(&self) {
         self.abandoned.send_replace(true);
     }
 
-    /// Ready when nobody wants the attempt any more.
+    /// Ready once the attempt is abandoned.
     pub(crate) async fn abandoned(&self) {
         // The sender lives as long as this future borrows it.
         let _ = self.abandoned.subscribe().wait_for(|abandoned| *abandoned).await;
@@ -99,7 +99,7 @@ impl CurrentAttempt {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Progress>>> {
-        // Nothing can panic while it is held; and a value that is set at once is never half set.
+        // Nothing can panic while it is held, and one assignment is never half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn execute(
     let mut attempt = ReduceAttempt {
         context,
         counter: SpillingCounter::new(Budget::new(job.memory_bytes), scratch),
-        block: vec![0; throttle.block(BLOCK_BYTES)],
+        block: vec![0; throttle.block_bytes(BLOCK_BYTES)],
         throttle,
     };
     for (map, &expected) in (0..).zip(intermediates) {
@@ -45,7 +45,7 @@ struct ReduceAttempt<'attempt> {
 }
 
 impl ReduceAttempt<'_> {
-    /// Counts the words that map task `map` has left.
+    /// Counts the words of the intermediate that map task `map` has left.
     fn count(&mut self, map: u32, expected: Digest) -> Result<(), Interrupted> {
         let AttemptContext { job, task, progress, .. } = self.context;
         let damaged = |error| intermediate_failure(error, map, expected);

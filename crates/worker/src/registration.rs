@@ -1,4 +1,4 @@
-//! One registration with a driver: from its answer until one of the two ends it.
+//! One registration with a driver: how it begins, what it holds, and why it ends.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::job::Job;
 use crate::notice::Notice;
 use crate::progress::CurrentAttempt;
 
-/// A registration that holds.
+/// A registration that the driver has accepted.
 pub(crate) struct Registration {
     pub(crate) registered: Registered,
-    /// Goes with every call.
+    /// Sent with every call.
     pub(crate) caller: Caller,
     pub(crate) current: CurrentAttempt,
     /// `None` before the first task.
@@ -25,7 +25,7 @@ pub(crate) struct Registration {
 /// Why a registration is over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum RegistrationEnd {
-    /// The driver does not know this worker (any more).
+    /// The driver does not know this worker, or no longer.
     Forgotten,
     /// The job is over.
     JobOver,
@@ -40,7 +40,7 @@ impl Registration {
     }
 }
 
-/// Presents this worker until a driver answers. `None`: the job is over.
+/// Registers this worker, and tries again until a driver answers. `None`: the job is over.
 pub(crate) async fn register(
     client: &mut Client,
     instance: [u8; 16],
@@ -68,7 +68,7 @@ pub(crate) async fn register(
     match answer {
         RegisterAnswer::Exit => Ok(None),
         RegisterAnswer::OutsideRoots { folder } => outside_roots(folder),
-        // A driver that does not look at our roots does not get past them.
+        // A driver that ignores the worker's roots is refused here.
         RegisterAnswer::Registered(registered) if !is_below(&config.roots, &registered.files) => {
             outside_roots(registered.files)
         }

@@ -1,8 +1,8 @@
-//! A worker that does not run on a machine: what a simulation of one puts in the place of store,
-//! network, threads and chance.
+//! A worker on a simulated machine: what replaces the store, the network, the threads and random
+//! numbers.
 //!
-//! Everything else is what runs in a real process: the conversation, heartbeats, patience,
-//! attempts. Input files are real.
+//! Everything else is what runs in a real process: the conversation, heartbeats, timeouts, attempts.
+//! Input files are real.
 
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -89,7 +89,7 @@ async fn execute_all(run_blocking: RunBlocking, errands: Receiver<Assignment>) {
                     assignment.execute(&mut buffers);
                     buffers
                 };
-                buffers = machine::run(&run_blocking, execute).await;
+                buffers = machine::run_blocking(&run_blocking, execute).await;
             }
             Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
             Err(TryRecvError::Disconnected) => return,

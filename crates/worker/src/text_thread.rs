@@ -1,9 +1,9 @@
 //! Hands attempts to the text thread, and replaces that thread if it hangs.
 //!
-//! An abandoned attempt stops when it next checks. One that never does, because its text has met a
-//! defect or its disk does not answer, must not take the worker with it: another would be sent the
-//! same task, until all of them hang. Its thread is left to itself, and the next attempt gets a new
-//! one. A thread cannot be ended from outside; it ends with the process.
+//! An abandoned attempt stops when it next checks. One that never checks, because its text triggers
+//! a defect or its disk does not answer, must not block the worker: the task would be reassigned to
+//! another worker, until all of them hang. The stuck thread is left behind, and the next attempt gets
+//! a new one. A thread cannot be ended from outside; it ends with the process.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::job::Job;
 use crate::machine::{Machine, RunBlocking, StartTextThread};
 use crate::progress::Progress;
 
-/// The text thread, as the thread that speaks with the driver sees it. One attempt at a time.
+/// The text thread, as seen from the thread that speaks with the driver. It executes one attempt at
+/// a time.
 pub(crate) struct TextThread {
     run_blocking: RunBlocking,
     start: StartTextThread,
@@ -83,7 +84,7 @@ impl TextThread {
         Ok(self.wait().await)
     }
 
-    /// The driver has taken what was staged: it is not discarded any more.
+    /// The driver has taken what was staged, so it is not discarded.
     pub(crate) fn keep_staged(&mut self) {
         self.staged = None;
     }
@@ -101,7 +102,7 @@ impl TextThread {
     pub(crate) async fn stop(&mut self) {
         if let Some(executing) = &self.executing {
             executing.progress.abandon();
-            // How it ended does not matter any more.
+            // How it ended no longer matters.
             let _ = self.wait().await;
         }
     }
@@ -113,7 +114,7 @@ impl TextThread {
             progress.abandoned().await;
             tokio::time::sleep(STOP_MAX).await;
         };
-        // Both branches are cancel safe: what comes later is waited for again, or is not needed.
+        // Both branches are cancel safe: a later outcome is waited for again, or is not needed.
         let outcome = tokio::select! {
             biased;
             outcome = outcome => Some(
@@ -122,14 +123,14 @@ impl TextThread {
             () = hangs => None,
         };
         let executing = self.executing.take().expect("an attempt is executed");
-        // One that failed has discarded what was its own.
+        // A failed attempt has discarded what it staged.
         let is_staged = outcome.as_ref().is_none_or(Result::is_ok);
         self.staged = is_staged.then(|| executing.staged.clone());
         outcome.unwrap_or_else(|| {
             let attempt = executing.progress.attempt();
             tracing::warn!("{attempt} does not stop; continuing on a new thread");
             self.hanging.push(executing);
-            // If the thread ever checks, it finds its channel closed, and ends.
+            // If the attempt ever checks, its thread finds the channel closed, and ends.
             self.assignments = None;
             Err(Interrupted::Abandoned)
         })
@@ -152,9 +153,9 @@ impl TextThread {
 }
 
 /// An attempt checks whether it is abandoned after each block that it reads or writes. Chosen by
-/// eye: what a slow disk may take for one, and some.
+/// eye: what a slow disk may take for one block, and some more.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// As often as a task may fail by default: one poisoned task costs no worker. More would be no
-/// bound on the memory and the cores that hanging attempts hold.
+/// As often as a task may fail by default, so that one poisoned task costs no worker. More would not
+/// bound the memory and the cores that stuck attempts hold.
 const HANGING_MAX: usize = 4;

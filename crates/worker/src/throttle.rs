@@ -1,4 +1,4 @@
-//! Reading no faster than allowed.
+//! The rate limit at which an attempt reads.
 
 use std::num::NonZeroU64;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::progress::Progress;
 
-/// Keeps an attempt at or below a number of bytes a second.
+/// Limits an attempt to a number of bytes a second.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     rate: Option<NonZeroU64>,
@@ -19,14 +19,14 @@ impl Throttle {
         Self { rate, began: Instant::now(), bytes: 0 }
     }
 
-    /// How much to read at once: a block, or what is allowed in a tenth of a second, so that
+    /// How much to read at once: a block, or what the rate allows in a tenth of a second, so that
     /// progress is steady.
-    pub(crate) fn block(&self, block_bytes: usize) -> usize {
+    pub(crate) fn block_bytes(&self, block_bytes: usize) -> usize {
         let tenth = self.rate.map_or(u64::MAX, |rate| (rate.get() / 10).max(1));
         usize::try_from(tenth).map_or(block_bytes, |tenth| tenth.min(block_bytes))
     }
 
-    /// `bytes` more were read. Returns when they were allowed to be, or the attempt is abandoned.
+    /// `bytes` more were read. Waits until the rate allows them, or the attempt is abandoned.
     pub(crate) fn wait(&mut self, bytes: usize, progress: &Progress) {
         let Some(rate) = self.rate else { return };
         self.bytes += bytes as u64;
@@ -35,10 +35,10 @@ impl Throttle {
             && !early.is_zero()
             && !progress.is_abandoned()
         {
-            thread::sleep(early.min(NAP));
+            thread::sleep(early.min(SLEEP_MAX));
         }
     }
 }
 
-/// How long an abandoned attempt may sleep on.
-const NAP: Duration = Duration::from_millis(50);
+/// How long an attempt may sleep after it was abandoned.
+const SLEEP_MAX: Duration = Duration::from_millis(50);

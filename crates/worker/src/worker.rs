@@ -1,11 +1,11 @@
-//! The conversation with the driver: register, ask, have it executed, report, until the job is
-//! over.
+//! The conversation with the driver: register, ask for a task, have it executed, report, until the
+//! job is over.
 //!
 //! ```text
 //! (Register (NextTask (execute Report)*)*)*     and beside it, after each Register: Heartbeat*
 //! ```
 //!
-//! The answer to a report may bring the next task with it, and spares asking for it.
+//! The answer to a report may bring the next task, which saves asking for it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
     let mut worker = Worker::new(config, machine)?;
     let shutdown = worker.config.shutdown.clone();
     loop {
-        // Both branches are cancel safe: a registration that nobody waits for is forgotten.
+        // Both branches are cancel safe: the driver forgets a registration that is not used.
         let registered = tokio::select! {
             biased;
             registered = worker.register() => registered?,
@@ -44,17 +44,17 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
             return Ok(());
         };
         let end = worker.work(&mut registration, &mut text_thread).await;
-        // Whatever the reason: no attempt goes on.
+        // Whatever the reason: no attempt continues.
         text_thread.stop().await;
         if matches!(end, Ok(RegistrationEnd::Stopped))
             && worker.client.leave(&registration.caller).await.is_ok()
         {
-            // Perhaps it is publishing what we have reported. The rest it discards itself.
+            // The driver may be publishing what was reported. It discards the rest itself.
             return Err(WorkerError::Stopped);
         }
-        // Nobody else may know of it: a driver that has gone on without us, or is gone, has swept
-        // before we staged it. If one has heard our report after all, it has the task done again.
-        // A disk that does not answer keeps nobody here.
+        // Only this worker may know of what it staged: a driver that has continued without it, or is
+        // gone, has swept before that. If a driver has received the report after all, it has the task
+        // attempted again. A disk that does not answer delays the worker for a limited time.
         let _ = tokio::time::timeout(DISCARD_MAX, text_thread.discard_staged()).await;
         match end? {
             RegistrationEnd::Forgotten => {
@@ -65,7 +65,7 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
                 (worker.config.notify)(Notice::JobOver);
                 return Ok(());
             }
-            // That it was not heard costs the driver a timeout, and us nothing.
+            // If `Leave` was lost, the driver waits for a timeout. The worker need not.
             RegistrationEnd::Stopped => return Err(WorkerError::Stopped),
         }
     }
@@ -101,7 +101,7 @@ impl Worker {
         Backoff::new(&self.machine.random)
     }
 
-    /// Works and beats until one of the two hears that this registration is over.
+    /// Executes tasks and sends heartbeats until either learns that this registration is over.
     async fn work(
         &mut self,
         registration: &mut Registration,
@@ -117,7 +117,7 @@ impl Worker {
         };
         let shutdown = self.config.shutdown.clone();
         // No branch is cancel safe, and none has to be: when one ends, the registration is over, a
-        // call in flight has no consequence any more, and the caller stops the text thread.
+        // call in flight no longer has consequences, and the caller stops the text thread.
         tokio::select! {
             biased;
             () = shutdown.requested() => Ok(RegistrationEnd::Stopped),
@@ -132,7 +132,7 @@ impl Worker {
         text_thread: &mut TextThread,
     ) -> Result<RegistrationEnd, WorkerError> {
         let mut backoff = self.backoff();
-        // What came with the answer to the last report.
+        // From the answer to the last report.
         let mut next = None;
         loop {
             let answer = match next.take() {
@@ -160,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Has a task executed and reports it. Returns what to do next, if the driver has said so.
+    /// Has a task executed, and reports it. Returns what to do next if the driver has said so.
     async fn execute(
         &mut self,
         task: Task,
@@ -180,15 +180,15 @@ impl Worker {
         faults::reach("worker::answered", attempt.phase);
         match verdict {
             Verdict::Accepted | Verdict::Taken => text_thread.keep_staged(),
-            // The driver has removed it when it gave the attempt up; perhaps before we began.
+            // The driver discarded it when it revoked the attempt; perhaps before it was staged.
             Verdict::Stale => text_thread.discard_staged().await,
         }
         registration.current.set(None);
         Ok(next)
     }
 
-    /// The job's results folder is opened with the first task, so that not being able to is that
-    /// attempt's failure.
+    /// The job's results folder is opened with the first task, so that an error is that attempt's
+    /// failure.
     async fn job(&self, registration: &mut Registration) -> Result<Arc<Job>, Interrupted> {
         if let Some(job) = &registration.job {
             return Ok(Arc::clone(job));
@@ -197,7 +197,7 @@ impl Worker {
         let (roots, files) = (Roots::new(&self.config.roots), registered.files.clone());
         let open_store = Arc::clone(&self.machine.open_store);
         let open = move || open_store(&roots, &files).map(|store| (roots, store));
-        let (roots, store) = machine::run(&self.machine.run_blocking, open).await?;
+        let (roots, store) = machine::run_blocking(&self.machine.run_blocking, open).await?;
         let opened = Arc::new(Job {
             session: registered.session.clone(),
             store,
@@ -213,7 +213,7 @@ impl Worker {
     }
 
     /// Reports until the driver has answered. Returns its verdict, and what to do next if it has
-    /// said that as well.
+    /// said so.
     async fn report(
         &mut self,
         registration: &Registration,
@@ -243,7 +243,7 @@ impl Worker {
                 Err(error @ CallError::Protocol { .. })
                     if matches!(outcome, Outcome::Failed(_)) =>
                 {
-                    // Saying why it failed is not worth the worker's life.
+                    // A report of a failure is not worth ending the worker.
                     tracing::warn!(%error, "the driver does not understand a failure");
                     return Ok((Verdict::Stale, None));
                 }
@@ -254,7 +254,7 @@ impl Worker {
     }
 }
 
-/// How long a worker that has nothing more to do here waits for its disk.
+/// How long a worker waits for its disk when a registration has ended.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 
 /// Tells this worker process from all others.

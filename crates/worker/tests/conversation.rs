@@ -1,5 +1,5 @@
-//! What a worker says and does, told by a driver that is a script, over real sockets.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! What a worker says and does when a scripted driver answers, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -15,25 +15,24 @@ use rpc::message::{
 };
 use rpc::{Peer, Refusal, Token};
 use store::{Local, layout};
-
 use worker::{Config, Notice, Shutdown, WorkerError};
 
 #[test]
-fn worker_registers_does_its_tasks_and_ends_with_the_job() {
+fn worker_registers_executes_its_tasks_and_ends_with_the_job() {
     let bench = Bench::new(b"one two");
     let script = Script::new([bench.task(0), bench.task(1)]);
     let server = Server::start(&bench, script, None);
 
     bench.work(&server.address).unwrap();
 
-    let heard = server.heard();
-    assert_eq!(heard.registrations.len(), 1);
-    let registration = &heard.registrations[0];
+    let received = server.received();
+    assert_eq!(received.registrations.len(), 1);
+    let registration = &received.registrations[0];
     assert_eq!((registration.protocol, &registration.roots), (rpc::PROTOCOL, &bench.roots()));
-    let reported: Vec<u32> = heard.reports.iter().map(|(attempt, _)| attempt.task).collect();
+    let reported: Vec<u32> = received.reports.iter().map(|(attempt, _)| attempt.task).collect();
     assert_eq!(reported, [0, 1]);
-    assert!(heard.reports.iter().all(|(_, outcome)| matches!(outcome, Outcome::Mapped { .. })));
-    assert!(heard.beats > 0);
+    assert!(received.reports.iter().all(|(_, outcome)| matches!(outcome, Outcome::Mapped { .. })));
+    assert!(received.beats > 0);
 }
 
 /// After `Accepted` the driver has published it, or is about to.
@@ -49,8 +48,8 @@ fn accepted_staging_is_left_alone_and_stale_staging_is_removed() {
     assert_eq!((bench.is_staged(0), bench.is_staged(1)), (true, false));
 }
 
-/// The assignment arrives again while the first execution is being published: its files must not be
-/// taken away under the committer's hands.
+/// The assignment arrives again while the files of the first execution are being published: they must
+/// stay where the committer expects them.
 #[test]
 fn staging_of_an_earlier_execution_is_left_alone() {
     let bench = Bench::new(b"word");
@@ -60,7 +59,7 @@ fn staging_of_an_earlier_execution_is_left_alone() {
 
     bench.work(&server.address).unwrap();
 
-    let reports = server.heard().reports;
+    let reports = server.received().reports;
     assert_eq!(reports[1].1, Outcome::Failed(Failure::StagingExists));
     assert!(bench.is_staged(0));
 }
@@ -74,14 +73,14 @@ fn report_is_repeated_until_it_is_answered() {
 
     bench.work(&server.address).unwrap();
 
-    let reports = server.heard().reports;
+    let reports = server.received().reports;
     assert_eq!(reports.len(), 3);
     assert!(reports.iter().all(|report| *report == reports[0]));
 }
 
-/// It was staged, and the report of it never answered: nobody else may know that it is there.
+/// The attempt has staged, and its report was never answered: only this worker may know of it.
 #[test]
-fn staging_of_an_unheard_report_is_removed_when_the_registration_ends() {
+fn staging_of_an_unanswered_report_is_removed_when_the_registration_ends() {
     for order in [Some(Order::Exit), Some(Order::Register), None] {
         let mut bench = Bench::new(b"one two");
         bench.driver_timeout = Duration::from_millis(300);
@@ -90,7 +89,7 @@ fn staging_of_an_unheard_report_is_removed_when_the_registration_ends() {
         script.order_when_reported = order;
         let server = Server::start(&bench, script, None);
         let worker = bench.start(&server.address);
-        while server.heard().reports.is_empty() {
+        while server.received().reports.is_empty() {
             thread::sleep(Duration::from_millis(1));
         }
         if order.is_none() {
@@ -105,7 +104,7 @@ fn staging_of_an_unheard_report_is_removed_when_the_registration_ends() {
     }
 }
 
-/// The driver that hears the farewell knows what was reported. Perhaps it is publishing it.
+/// A driver that receives `Leave` knows what was reported, and may be publishing it.
 #[test]
 fn worker_that_is_told_to_stop_leaves_what_it_has_reported_to_the_driver() {
     let bench = Bench::new(b"one two");
@@ -113,18 +112,18 @@ fn worker_that_is_told_to_stop_leaves_what_it_has_reported_to_the_driver() {
     script.answers_no_report = true;
     let server = Server::start(&bench, script, None);
     let worker = bench.start(&server.address);
-    while server.heard().reports.is_empty() {
+    while server.received().reports.is_empty() {
         thread::sleep(Duration::from_millis(1));
     }
     bench.shutdown.request();
 
     assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
-    assert_eq!(server.heard().farewells, 1);
+    assert_eq!(server.received().leaves, 1);
     assert!(bench.is_staged(0));
 }
 
 #[test]
-fn failure_is_reported_and_the_worker_goes_on() {
+fn failure_is_reported_and_the_worker_continues() {
     let bench = Bench::new(b"one two");
     let missing = TaskAnswer::Task(Task {
         work: Work::Reduce { intermediates: vec![rpc::message::Digest { bytes: 1, crc32: 1 }] },
@@ -134,7 +133,7 @@ fn failure_is_reported_and_the_worker_goes_on() {
 
     bench.work(&server.address).unwrap();
 
-    let reports = server.heard().reports;
+    let reports = server.received().reports;
     assert_eq!(reports[0].1, Outcome::Failed(Failure::IntermediateMissing { map: 0 }));
     assert!(matches!(reports[1].1, Outcome::Mapped { .. }));
     assert!(bench.notices().iter().any(|notice| matches!(notice, Notice::Failed { .. })));
@@ -147,28 +146,28 @@ fn worker_waits_for_a_driver_that_starts_later() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let worker = bench.start(&address);
-    // It says so after two seconds.
-    let notice = bench.notices.recv_timeout(PATIENCE).unwrap();
+    // The notice comes after two seconds.
+    let notice = bench.notices.recv_timeout(DEADLINE).unwrap();
     assert!(
-        matches!(&notice, Notice::Waiting { driver, seen }
-        if *driver == address && seen.contains("refused")),
+        matches!(&notice, Notice::Waiting { driver, error }
+        if *driver == address && error.contains("refused")),
         "{notice:?}"
     );
 
     let server = Server::start_at(&address, &bench, Script::new([bench.task(0)]), None);
 
     in_time(worker).unwrap();
-    assert_eq!(server.heard().reports.len(), 1);
+    assert_eq!(server.received().reports.len(), 1);
 }
 
-/// Whatever it does: its attempt is left, its staging removed, and the driver told.
+/// The attempt is abandoned, its staging removed, and the driver told.
 #[test]
-fn worker_that_is_told_to_stop_hands_its_attempt_back() {
+fn worker_that_is_told_to_stop_abandons_its_attempt_and_leaves() {
     let mut bench = Bench::new(&b"word ".repeat(1000));
     bench.throttle = NonZeroU64::new(1000);
     let server = Server::start(&bench, Script::new([bench.task(0)]), None);
     let worker = bench.start(&server.address);
-    while server.heard().running.is_empty() {
+    while server.received().running.is_empty() {
         thread::sleep(Duration::from_millis(1));
     }
     let asked = Instant::now();
@@ -176,7 +175,7 @@ fn worker_that_is_told_to_stop_hands_its_attempt_back() {
 
     assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
-    assert_eq!((server.heard().farewells, server.heard().reports.len()), (1, 0));
+    assert_eq!((server.received().leaves, server.received().reports.len()), (1, 0));
     assert!(!bench.is_staged(0));
 }
 
@@ -195,7 +194,7 @@ fn forgotten_worker_drops_its_attempt_and_registers_again_as_the_same() {
         let mut bench = Bench::new(&b"word ".repeat(1000));
         let mut script = Script::new([bench.task(0)]);
         if by_heartbeat {
-            // It is in the middle of it.
+            // The attempt is under way then.
             bench.throttle = NonZeroU64::new(1000);
             script.orders = [Order::Continue, Order::Register].into();
             script.is_idle_after_registration = Some(2);
@@ -206,10 +205,10 @@ fn forgotten_worker_drops_its_attempt_and_registers_again_as_the_same() {
 
         bench.work(&server.address).unwrap();
 
-        let registrations = server.heard().registrations;
+        let registrations = server.received().registrations;
         assert_eq!(registrations.len(), 2);
         assert_eq!(registrations[0], registrations[1]);
-        assert_eq!(server.heard().reports.len(), usize::from(!by_heartbeat));
+        assert_eq!(server.received().reports.len(), usize::from(!by_heartbeat));
         assert_eq!(bench.is_staged(0), !by_heartbeat);
     }
 }
@@ -227,7 +226,7 @@ fn worker_leaves_at_once_when_the_job_ends_in_the_middle_of_its_attempt() {
 
     assert!(began.elapsed() < Duration::from_secs(5), "the attempt takes 50");
     assert!(!bench.is_staged(0));
-    assert!(server.heard().reports.is_empty());
+    assert!(server.received().reports.is_empty());
     assert_eq!(bench.notices().last(), Some(&Notice::JobOver));
 }
 
@@ -242,7 +241,7 @@ fn abandoned_attempt_is_not_reported_and_the_next_task_is_asked_for() {
     bench.work(&server.address).unwrap();
 
     let reported: Vec<u32> =
-        server.heard().reports.iter().map(|(attempt, _)| attempt.task).collect();
+        server.received().reports.iter().map(|(attempt, _)| attempt.task).collect();
     assert_eq!(reported, [1]);
     assert!(!bench.is_staged(0));
     let attempt = Attempt { phase: Phase::Map, task: 0, number: 0 };
@@ -251,7 +250,7 @@ fn abandoned_attempt_is_not_reported_and_the_next_task_is_asked_for() {
 }
 
 #[test]
-fn heartbeats_tell_how_far_the_attempt_is() {
+fn heartbeats_report_how_far_the_attempt_is() {
     let mut bench = Bench::new(&b"word ".repeat(200));
     bench.throttle = NonZeroU64::new(2000);
     let server = Server::start(&bench, Script::new([bench.task(0)]), None);
@@ -260,20 +259,20 @@ fn heartbeats_tell_how_far_the_attempt_is() {
 
     // Half a second of work, and a heartbeat every 20 ms.
     let progress: Vec<u64> =
-        server.heard().running.iter().map(|running| running.progress).collect();
+        server.received().running.iter().map(|running| running.progress).collect();
     assert!(progress.is_sorted(), "{progress:?}");
     assert!(progress.first() < progress.last(), "{progress:?}");
 }
 
 #[test]
-fn worker_gives_up_a_driver_that_falls_silent() {
+fn worker_leaves_a_driver_that_stops_answering() {
     let mut bench = Bench::new(b"");
     bench.driver_timeout = Duration::from_millis(300);
     let mut script = Script::new([]);
     script.is_idle_after_registration = Some(1);
     let server = Server::start(&bench, script, None);
     let worker = bench.start(&server.address);
-    let registered = bench.notices.recv_timeout(PATIENCE).unwrap();
+    let registered = bench.notices.recv_timeout(DEADLINE).unwrap();
     assert!(matches!(registered, Notice::Registered { worker: 9, .. }), "{registered:?}");
     drop(server);
 
@@ -294,7 +293,7 @@ fn worker_without_the_right_token_ends_at_once() {
         assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
         assert!(error.is_about_start());
     }
-    assert!(server.heard().registrations.is_empty());
+    assert!(server.received().registrations.is_empty());
 
     bench.token = Some(token);
     bench.work(&server.address).unwrap();
@@ -311,7 +310,7 @@ fn worker_that_is_refused_ends_and_says_why() {
     assert!(error.contains("start it with --root /srv"), "{error}");
 }
 
-/// The worker itself looks at where the results go, whatever the driver did.
+/// The worker checks the results folder itself, whatever the driver did.
 #[test]
 fn job_outside_the_roots_is_refused_by_the_worker() {
     let bench = Bench::new(b"");
@@ -326,7 +325,7 @@ fn job_outside_the_roots_is_refused_by_the_worker() {
 }
 
 #[test]
-fn job_that_is_over_ends_the_worker_well() {
+fn job_that_is_over_ends_the_worker_without_an_error() {
     let bench = Bench::new(b"");
     let mut script = Script::new([]);
     script.refusal = Some(RegisterAnswer::Exit);
@@ -338,14 +337,14 @@ fn job_that_is_over_ends_the_worker_well() {
 }
 
 #[test]
-fn address_that_is_none_is_told() {
+fn malformed_address_is_an_error() {
     let bench = Bench::new(b"");
     let error = bench.work("nowhere").unwrap_err();
     assert!(matches!(error, WorkerError::Address(_)), "{error}");
 }
 
-/// What the driver answers. Where nothing is left to say it says what keeps things going, and at
-/// the end of its tasks "exit".
+/// What the driver answers. Beyond the script it accepts reports, has the worker continue, and
+/// answers "exit" when no task is left.
 #[derive(Default)]
 struct Script {
     answers: VecDeque<TaskAnswer>,
@@ -358,7 +357,7 @@ struct Script {
     refusal: Option<RegisterAnswer>,
     /// Instead of the real folder.
     files: Option<PathBuf>,
-    /// Up to this registration there is no end: who asks when nothing is left, waits.
+    /// Up to this registration the job does not end: a worker that asks for more tasks waits.
     is_idle_after_registration: Option<usize>,
 }
 
@@ -368,25 +367,25 @@ impl Script {
     }
 }
 
-/// What the driver was told.
+/// What the worker has sent.
 #[derive(Clone, Default)]
-struct Heard {
+struct Received {
     registrations: Vec<Register>,
     reports: Vec<(Attempt, Outcome)>,
     running: Vec<Running>,
     beats: usize,
-    farewells: usize,
+    leaves: usize,
 }
 
 struct Scripted {
     script: Mutex<Script>,
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
     files: PathBuf,
 }
 
 impl rpc::Driver for Scripted {
     async fn register(&self, _: Peer, register: Register) -> Result<RegisterAnswer, Refusal> {
-        self.heard.lock().unwrap().registrations.push(register);
+        self.received.lock().unwrap().registrations.push(register);
         let script = self.script.lock().unwrap();
         let welcome = || {
             RegisterAnswer::Registered(Registered {
@@ -403,7 +402,7 @@ impl rpc::Driver for Scripted {
     }
 
     async fn next_task(&self, _: Peer, _: Caller) -> Result<TaskAnswer, Refusal> {
-        let registrations = self.heard.lock().unwrap().registrations.len();
+        let registrations = self.received.lock().unwrap().registrations.len();
         let is_idle = {
             let mut script = self.script.lock().unwrap();
             if let Some(answer) = script.answers.pop_front() {
@@ -424,12 +423,12 @@ impl rpc::Driver for Scripted {
         _: Caller,
         running: Option<Running>,
     ) -> Result<Order, Refusal> {
-        let mut heard = self.heard.lock().unwrap();
-        heard.beats += 1;
-        heard.running.extend(running);
+        let mut received = self.received.lock().unwrap();
+        received.beats += 1;
+        received.running.extend(running);
         let mut script = self.script.lock().unwrap();
         let order = running.and_then(|_| script.orders.pop_front());
-        let is_reported = !heard.reports.is_empty();
+        let is_reported = !received.reports.is_empty();
         let order = order.or(script.order_when_reported.filter(|_| is_reported));
         Ok(order.unwrap_or(Order::Continue))
     }
@@ -441,7 +440,7 @@ impl rpc::Driver for Scripted {
         of: Attempt,
         outcome: Outcome,
     ) -> Result<Verdict, Refusal> {
-        self.heard.lock().unwrap().reports.push((of, outcome));
+        self.received.lock().unwrap().reports.push((of, outcome));
         let (verdict, is_silent) = {
             let mut script = self.script.lock().unwrap();
             (script.verdicts.pop_front(), script.answers_no_report)
@@ -453,7 +452,7 @@ impl rpc::Driver for Scripted {
     }
 
     async fn leave(&self, _: Peer, _: Caller) -> Result<(), Refusal> {
-        self.heard.lock().unwrap().farewells += 1;
+        self.received.lock().unwrap().leaves += 1;
         Ok(())
     }
 
@@ -462,10 +461,10 @@ impl rpc::Driver for Scripted {
     }
 }
 
-/// A scripted driver on a runtime of its own. Dropped, it is gone as after `kill -9`.
+/// A scripted driver on a runtime of its own. Dropping it is like `kill -9`.
 struct Server {
     address: String,
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -482,15 +481,16 @@ impl Server {
             .unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let heard = Arc::default();
+        let received = Arc::default();
         let files = bench.path("files");
-        let driver = Scripted { script: Mutex::new(script), heard: Arc::clone(&heard), files };
+        let driver =
+            Scripted { script: Mutex::new(script), received: Arc::clone(&received), files };
         runtime.spawn(rpc::serve(listener, Arc::new(driver), token.into(), std::future::pending()));
-        Self { address, heard, runtime: Some(runtime) }
+        Self { address, received, runtime: Some(runtime) }
     }
 
-    fn heard(&self) -> Heard {
-        self.heard.lock().unwrap().clone()
+    fn received(&self) -> Received {
+        self.received.lock().unwrap().clone()
     }
 }
 
@@ -606,11 +606,11 @@ impl Bench {
 fn in_time<T: Send + 'static>(work: JoinHandle<T>) -> T {
     let began = Instant::now();
     while !work.is_finished() {
-        assert!(began.elapsed() < PATIENCE, "it waits for ever");
+        assert!(began.elapsed() < DEADLINE, "the worker waits forever");
         thread::sleep(Duration::from_millis(1));
     }
     work.join().unwrap()
 }
 
-/// Ten times what the slowest takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Ten times what the slowest test takes on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
-//! A driver that lies: what it names is not where it says, not what it says, or not ours to use.
+//! A hostile driver: the paths it sends lead elsewhere, are not what it says, or are off limits.
 //!
-//! Each lie is refused for its own reason; the honest task behind it is done, and rightly; and
-//! nothing outside of the roots is read, written or waited for.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Each violation is refused for its own reason; the honest task behind it is executed correctly; and
+//! nothing outside the roots is read, written or waited for.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::collections::VecDeque;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -22,7 +22,7 @@ use store::{Local, layout};
 use worker::{Config, Shutdown, WorkerError};
 
 #[test]
-fn inputs_outside_of_the_roots_are_not_read_whatever_leads_there() {
+fn inputs_outside_the_roots_are_not_read_whatever_leads_there() {
     let bench = Bench::new();
     let secret = bench.outside("secret");
     symlink(&secret, bench.inside("link")).unwrap();
@@ -30,7 +30,7 @@ fn inputs_outside_of_the_roots_are_not_read_whatever_leads_there() {
     symlink("..", bench.inside("up")).unwrap();
     symlink(bench.inside("real"), bench.inside("alias")).unwrap();
     let (outside, linked) = ("is outside the worker's roots", "a symbolic link on the way");
-    let lies = [
+    let violations = [
         (secret.clone(), outside),
         (bench.inside("../outside/secret"), outside),
         (bench.inside("real/../../outside/secret"), outside),
@@ -48,46 +48,46 @@ fn inputs_outside_of_the_roots_are_not_read_whatever_leads_there() {
         (bench.inside("real/input\0.txt"), "its name has a zero byte"),
         (bench.inside("\0"), "its name has a zero byte"),
     ];
-    bench.check(lies.map(|(path, cause)| {
-        // As if it were as long as the secret, and as old.
+    bench.check(violations.map(|(path, cause)| {
+        // With the size and modification time of the secret.
         let split = Split { path, ..Bench::split(&secret) };
         (bench.map(vec![split]), cause)
     }));
 }
 
 #[test]
-fn what_is_no_regular_file_is_neither_waited_for_nor_touched() {
+fn anything_but_a_regular_file_is_neither_waited_for_nor_touched() {
     let mut bench = Bench::new();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, bench.inside("fifo"), mode).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(bench.inside("socket")).unwrap();
-    let mut lies = vec![
+    let mut violations = vec![
         (bench.inside("fifo"), "it has become a FIFO"),
         (bench.inside("socket"), "it has become a socket"),
     ];
     let devices = ["/dev/zero", "/dev/full", "/dev/null", "/dev/tty", "/dev/random", "/dev/ptmx"];
     let devices = devices.map(PathBuf::from).into_iter().filter(|device| device.exists());
-    lies.extend(devices.map(|device| (device, "it has become a device")));
-    // A file of the kernel's: it has no length, and no end.
+    violations.extend(devices.map(|device| (device, "it has become a device")));
+    // A file of the kernel: it has no length, and no end.
     let memory = format!("/proc/{}/mem", std::process::id());
-    lies.push((memory.into(), "changed size during the job"));
-    lies.push(("/proc/self/fd/0".into(), "a symbolic link on the way"));
-    assert!(lies.len() > 4, "no devices here: {lies:?}");
+    violations.push((memory.into(), "changed size during the job"));
+    violations.push(("/proc/self/fd/0".into(), "a symbolic link on the way"));
+    assert!(violations.len() > 4, "no devices here: {violations:?}");
     bench.roots = vec!["/".into()];
-    bench.check(lies.into_iter().map(|(path, cause)| {
+    bench.check(violations.into_iter().map(|(path, cause)| {
         let split = Split { path, ..Bench::split(&bench.inside("real/input")) };
         (bench.map(vec![split]), cause)
     }));
 }
 
 #[test]
-fn lies_about_a_file_and_lists_without_end_are_refused_at_once() {
+fn wrong_file_metadata_and_endless_lists_are_refused_at_once() {
     let bench = Bench::new();
     let honest = Bench::split(&bench.inside("real/input"));
     let changed = "during the job";
     let endless = u64::MAX;
     let outside = Split { path: bench.outside("secret"), ..honest.clone() };
-    let mut lies: Vec<(Task, &str)> = [
+    let mut violations: Vec<(Task, &str)> = [
         Split { file_bytes: honest.file_bytes + 1, ..honest.clone() },
         Split { file_bytes: honest.file_bytes - 1, end: 1, ..honest.clone() },
         Split { start: endless - 1, end: endless, file_bytes: endless, ..honest.clone() },
@@ -97,13 +97,14 @@ fn lies_about_a_file_and_lists_without_end_are_refused_at_once() {
     ]
     .map(|split| (bench.map(vec![split]), changed))
     .into();
-    lies.push((bench.map(vec![outside; 400_000]), "is outside the worker's roots"));
+    violations.push((bench.map(vec![outside; 400_000]), "is outside the worker's roots"));
     let nothing = Digest { bytes: 7, crc32: 7 };
-    lies.push((bench.reduce(1, vec![nothing; 100_000]), "intermediate of map task 0 is missing"));
+    violations
+        .push((bench.reduce(1, vec![nothing; 100_000]), "intermediate of map task 0 is missing"));
     let huge = Digest { bytes: u64::MAX, crc32: 0 };
     fs::write(bench.path("files/intermediate/mr-0-0"), "one\n").unwrap();
-    lies.push((bench.reduce(0, vec![huge]), "intermediate of map task 0 is damaged"));
-    bench.check(lies);
+    violations.push((bench.reduce(0, vec![huge]), "intermediate of map task 0 is damaged"));
+    bench.check(violations);
 }
 
 #[test]
@@ -115,12 +116,12 @@ fn intermediates_that_lead_elsewhere_are_not_read() {
     symlink(bench.outside("secret"), name(0)).unwrap();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, name(1), mode).unwrap();
-    let lies = [bench.reduce(0, vec![secret]), bench.reduce(1, vec![secret])];
-    bench.check(lies.map(|lie| (lie, "is not a regular file")));
+    let violations = [bench.reduce(0, vec![secret]), bench.reduce(1, vec![secret])];
+    bench.check(violations.map(|violation| (violation, "is not a regular file")));
 }
 
 #[test]
-fn staging_is_the_attempts_own_folder_or_none() {
+fn only_the_attempts_own_staging_folder_is_used() {
     let bench = Bench::new();
     let of_another = layout::staging("s", layout::Phase::Map, 7, 7).to_string();
     let of_another_job = layout::staging("t", layout::Phase::Map, 0, 0).to_string();
@@ -128,9 +129,9 @@ fn staging_is_the_attempts_own_folder_or_none() {
     let absolute = bench.outside("new").to_str().unwrap().to_owned();
     let climbing =
         format!("{}/../../../../outside/new", layout::staging("s", layout::Phase::Map, 0, 0));
-    // Longer than a name may be, and as long as a worker may call one in a report.
+    // Longer than a name may be, and as long as a path in a report may be.
     let long = format!(".mapmill/staging/s/{}", "a".repeat(4_000));
-    let lies = [
+    let violations = [
         "",
         ".",
         "..",
@@ -159,13 +160,13 @@ fn staging_is_the_attempts_own_folder_or_none() {
         )
     });
     fs::create_dir_all(bench.path("files").join(&of_another_job)).unwrap();
-    bench.check(lies);
+    bench.check(violations);
     assert!(!bench.path("files").join(&of_another).exists());
     assert_eq!(fs::read_dir(bench.path("files").join(&of_another_job)).unwrap().count(), 0);
 }
 
 #[test]
-fn an_attempt_is_executed_once_however_often_it_is_ordered() {
+fn an_attempt_is_executed_once_however_often_it_is_assigned() {
     let bench = Bench::new();
     let task = bench.honest(0);
     let (ended, reports) = bench.work(bench.registered(), vec![task; 50]);
@@ -177,16 +178,16 @@ fn an_attempt_is_executed_once_however_often_it_is_ordered() {
     assert!(again.iter().all(|(_, outcome)| *outcome == Outcome::Failed(Failure::StagingExists)));
     let staged = bench.path("files").join(layout::staging("s", layout::Phase::Map, 0, 0).as_str());
     assert_eq!(fs::read_to_string(staged.join("mr-0-0")).unwrap(), "one\ntwo\n");
-    // Nobody else looks in there; and when it is published everybody may read it who could before.
+    // The folder is private; a published file has the mode of any new file.
     assert_eq!(fs::metadata(&staged).unwrap().permissions().mode() & 0o777, 0o700);
     let plain = bench.inside("real/input");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&staged.join("mr-0-0")), mode(&plain));
 }
 
-/// It is not a task that can fail: nobody speaks like that who knows the protocol.
+/// No task has failed here: no driver that implements the protocol sends this.
 #[test]
-fn what_no_driver_can_mean_ends_the_worker_with_a_sentence() {
+fn a_breach_of_the_protocol_ends_the_worker_with_a_sentence() {
     let bench = Bench::new();
     let split = Bench::split(&bench.inside("real/input"));
     let (bytes, endless) = (split.file_bytes, u64::MAX);
@@ -208,14 +209,14 @@ fn what_no_driver_can_mean_ends_the_worker_with_a_sentence() {
     }
     let registered = Registered { heartbeat: Duration::ZERO, ..bench.registered() };
     check_breach(bench.work(registered, Vec::new()).0, &["no heartbeat interval"]);
-    // It would have to be said with every call.
+    // It would have to be sent with every call.
     let registered = Registered { session: Session("s".repeat(2 << 20)), ..bench.registered() };
     check_breach(bench.work(registered, Vec::new()).0, &["at most 1048576 are taken"]);
     bench.check_untouched();
 }
 
 #[test]
-fn results_folder_outside_of_the_roots_is_not_entered() {
+fn results_folder_outside_the_roots_is_not_entered() {
     let bench = Bench::new();
     let outside = bench.outside("files");
     Local::create(&outside).unwrap();
@@ -231,7 +232,7 @@ fn results_folder_outside_of_the_roots_is_not_entered() {
     }
     symlink(&outside, bench.inside("files-link")).unwrap();
     symlink(bench.outside(""), bench.inside("outside-link")).unwrap();
-    let lies = [
+    let violations = [
         ("inside/files-link", "behind a symbolic link"),
         ("inside/outside-link/files", "behind a symbolic link"),
         ("inside/real", "cannot open"),
@@ -239,7 +240,7 @@ fn results_folder_outside_of_the_roots_is_not_entered() {
         ("inside/missing", "cannot open"),
         ("inside/a\0b", "its name has a zero byte"),
     ];
-    for (files, cause) in lies {
+    for (files, cause) in violations {
         let registered = Registered { files: bench.path(files), ..bench.registered() };
         let (ended, reports) = bench.work(registered, vec![bench.honest(0)]);
         ended.unwrap();
@@ -249,10 +250,10 @@ fn results_folder_outside_of_the_roots_is_not_entered() {
     assert_eq!(fs::read_dir(outside.join(".mapmill/staging")).unwrap().count(), 0);
 }
 
-/// While attempts read `real/input`, `real` is now a folder, now a link to another one, in which
-/// there is a file that is called the same, as long, and as old.
+/// While attempts read `real/input`, `real` alternates between a folder and a link to another one,
+/// which holds a file of the same name, size and modification time.
 #[test]
-fn input_folder_that_is_swapped_for_a_link_is_never_left() {
+fn no_file_is_read_behind_a_link_swapped_for_an_input_folder() {
     let bench = Bench::new();
     let (good, evil) = ("good ".repeat(2000), "evil ".repeat(2000));
     fs::write(bench.inside("real/input"), &good).unwrap();
@@ -264,7 +265,7 @@ fn input_folder_that_is_swapped_for_a_link_is_never_left() {
     symlink(bench.outside(""), bench.inside("swap")).unwrap();
     let swapping = Swapping::start(&bench.inside("real"), &bench.inside("swap"));
 
-    let read = bench.swapped(vec![planned], ENOUGH);
+    let read = bench.attempts_while_swapping(vec![planned], ENOUGH);
 
     assert!(swapping.end() > 0);
     for attempt in &read {
@@ -274,18 +275,18 @@ fn input_folder_that_is_swapped_for_a_link_is_never_left() {
     }
 }
 
-/// The same with each folder on the way to what is staged.
+/// The same with each folder on the path to the staged files.
 #[test]
-fn staging_that_is_swapped_for_a_link_is_never_left() {
-    for (swapped, struck) in [
-        // It is held open: what its path leads to is of no interest.
+fn nothing_is_staged_behind_a_link_swapped_for_a_staging_folder() {
+    for (swapped, refused) in [
+        // The worker holds it open: its path no longer matters.
         ("files", 0),
         ("files/.mapmill", ENOUGH),
         ("files/.mapmill/staging", ENOUGH),
         ("files/.mapmill/staging/s", ENOUGH),
     ] {
         let bench = Bench::new();
-        // What the link leads to looks the same.
+        // The target of the link looks the same.
         let store = Local::create(&bench.outside("files")).unwrap();
         let other = bench.outside("").join(swapped);
         fs::create_dir_all(&other).unwrap();
@@ -294,7 +295,7 @@ fn staging_that_is_swapped_for_a_link_is_never_left() {
         symlink(other, &link).unwrap();
         let swapping = Swapping::start(&bench.path(swapped), &link);
 
-        let staged = bench.swapped(Vec::new(), struck);
+        let staged = bench.attempts_while_swapping(Vec::new(), refused);
 
         let swaps = swapping.end();
         assert!(swaps > 2 * staged.len() as u64, "{swaps} swaps, {} attempts", staged.len());
@@ -308,14 +309,14 @@ fn staging_that_is_swapped_for_a_link_is_never_left() {
     }
 }
 
-/// Answers with its list, and then with whatever keeps it going.
+/// Sends its tasks, and accepts every report.
 struct Hostile {
     registered: Registered,
     tasks: Mutex<Tasks>,
     reports: Mutex<Vec<(Attempt, Outcome)>>,
 }
 
-/// The next task, given what was reported; none is the end of the job.
+/// The next task, given the reports so far; none is the end of the job.
 type Tasks = Box<dyn FnMut(&[(Attempt, Outcome)]) -> Option<Task> + Send>;
 
 impl rpc::Driver for Hostile {
@@ -355,8 +356,8 @@ impl rpc::Driver for Hostile {
 
 /// ```text
 /// inside/real/input    "one two", below the worker's root
-/// files                the results folder, below the other one
-/// outside/secret       what nobody may read, in a folder that nobody may write
+/// files                the results folder, which is the other root
+/// outside/secret       must not be read, in a folder that must not be written to
 /// ```
 struct Bench {
     folder: tempfile::TempDir,
@@ -426,13 +427,14 @@ impl Bench {
         }
     }
 
-    /// Has each lie told to one worker, with an honest task behind it. Each is refused for its
-    /// cause, each honest task is done, and nothing outside is touched.
+    /// Sends all violations to one worker, each with an honest task behind it. Each is refused for
+    /// its cause, each honest task is executed, and nothing outside is touched.
     #[track_caller]
-    fn check<'cause>(&self, lies: impl IntoIterator<Item = (Task, &'cause str)>) {
-        let (lies, causes): (Vec<Task>, Vec<&str>) = lies.into_iter().unzip();
+    fn check<'cause>(&self, violations: impl IntoIterator<Item = (Task, &'cause str)>) {
+        let (violations, causes): (Vec<Task>, Vec<&str>) = violations.into_iter().unzip();
         let honest = (1..).map(|number| self.honest(number));
-        let tasks = lies.into_iter().zip(honest).flat_map(|(lie, honest)| [lie, honest]);
+        let tasks =
+            violations.into_iter().zip(honest).flat_map(|(violation, honest)| [violation, honest]);
         let (ended, reports) = self.work(self.registered(), tasks.collect());
 
         ended.unwrap();
@@ -453,14 +455,14 @@ impl Bench {
         assert_eq!(fs::read(self.outside("secret")).unwrap(), b"secret ");
     }
 
-    /// Orders map attempts while somebody swaps something, until enough of them were struck and
-    /// enough were not; returns those that were done.
+    /// Assigns map attempts while a thread swaps paths, until enough of them met the link and enough
+    /// did not. Returns those that succeeded.
     #[track_caller]
-    fn swapped(&self, splits: Vec<Split>, struck_min: usize) -> Vec<Attempt> {
+    fn attempts_while_swapping(&self, splits: Vec<Split>, refused_min: usize) -> Vec<Attempt> {
         let mut number = 0;
         let tasks = move |reports: &[(Attempt, Outcome)]| {
             let done = reports.iter().filter(|(_, outcome)| words(outcome).is_some()).count();
-            let is_enough = done >= ENOUGH && reports.len() - done >= struck_min;
+            let is_enough = done >= ENOUGH && reports.len() - done >= refused_min;
             number += 1;
             let attempt = Attempt { phase: Phase::Map, task: 0, number };
             let next = task(attempt, Work::Map { splits: splits.clone() });
@@ -469,11 +471,11 @@ impl Bench {
         let (ended, reports) = self.work_with(self.registered(), Box::new(tasks));
 
         ended.unwrap();
-        let (done, struck): (Vec<_>, Vec<_>) =
+        let (done, refused): (Vec<_>, Vec<_>) =
             reports.into_iter().partition(|(_, outcome)| words(outcome).is_some());
-        assert!(done.len() >= ENOUGH, "{} of {} were done", done.len(), struck.len());
-        assert!(struck.len() >= struck_min, "{} of {} met the link", struck.len(), done.len());
-        for (attempt, outcome) in &struck {
+        assert!(done.len() >= ENOUGH, "{} of {} were done", done.len(), refused.len());
+        assert!(refused.len() >= refused_min, "{} of {} met the link", refused.len(), done.len());
+        for (attempt, outcome) in &refused {
             let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
             let failure = failure.to_string();
             let is_known = ["symbolic link", "links are not followed"];
@@ -498,7 +500,7 @@ impl Bench {
         self.work_with(registered, Box::new(move |_| tasks.pop_front()))
     }
 
-    /// A worker's life with a driver that says this.
+    /// Runs a worker until this driver ends the job.
     fn work_with(
         &self,
         registered: Registered,
@@ -543,7 +545,7 @@ fn task(attempt: Attempt, work: Work) -> Task {
     Task { attempt, staging: staging.to_string(), work }
 }
 
-/// How many words a map attempt has found, if it was done.
+/// How many words a map attempt has found, if it succeeded.
 fn words(outcome: &Outcome) -> Option<u64> {
     match outcome {
         Outcome::Mapped { buckets, .. } => Some(buckets.iter().map(|bucket| bucket.words).sum()),
@@ -559,7 +561,7 @@ fn check_breach(ended: Result<(), WorkerError>, causes: &[&str]) {
     assert!(causes.iter().any(|cause| error.contains(cause)), "{error}");
 }
 
-/// Gives two paths to each other's bearers, again and again, until it is ended.
+/// Exchanges two paths, again and again, until it is ended.
 struct Swapping {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
@@ -572,7 +574,7 @@ impl Swapping {
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let mut swaps = 0_u64;
-            // An even number: everything is in its own place again.
+            // An even number: both are in their own places again.
             while !stopped.load(Ordering::Relaxed) || !swaps.is_multiple_of(2) {
                 let (here, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
                 rustix::fs::renameat_with(here, &a, here, &b, exchange).unwrap();
@@ -583,7 +585,7 @@ impl Swapping {
         Self { stop, thread }
     }
 
-    /// Returns how often it was done.
+    /// Returns the number of exchanges.
     fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
@@ -595,17 +597,17 @@ impl Swapping {
 fn in_time<T: Send + 'static>(work: JoinHandle<T>) -> T {
     let began = Instant::now();
     while !work.is_finished() {
-        assert!(began.elapsed() < PATIENCE, "it waits for ever");
+        assert!(began.elapsed() < DEADLINE, "the worker waits forever");
         thread::sleep(Duration::from_millis(1));
     }
     work.join().unwrap()
 }
 
-/// So many attempts show that the swapping strikes, and that it does not always.
+/// So many attempts show that the swapping has an effect, and not always.
 const ENOUGH: usize = 20;
 
 /// A hundred times as many as it takes on an idle machine.
 const ATTEMPTS_MAX: u32 = 10_000;
 
-/// Ten times what the slowest takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Ten times what the slowest test takes on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Attempts on a real folder, against a count that could not be simpler.
+//! Attempts on a real folder, compared with the simplest count possible.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ fn word_much_longer_than_a_block_belongs_to_the_split_in_which_it_begins() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Cuts inside words, characters and what is neither.
+    /// Cuts inside words, characters and invalid bytes.
     #[test]
     fn words_are_counted_once_wherever_the_text_is_cut(
         pieces in prop::collection::vec(prop::sample::select(PIECES), 0..40),
@@ -97,7 +97,7 @@ const PIECES: &[&[u8]] = &[
 ];
 
 #[test]
-fn throttle_keeps_the_rate_and_progress_grows() {
+fn throttle_limits_the_rate_and_progress_grows() {
     let mut bench = Bench::new(1, &b"word ".repeat(4000));
     bench.job.throttle = NonZeroU64::new(100_000);
     let progress = progress();
@@ -115,7 +115,7 @@ fn throttle_keeps_the_rate_and_progress_grows() {
 #[test]
 fn abandoned_attempt_stops_within_a_block_and_leaves_nothing() {
     let mut bench = Bench::new(2, &b"word ".repeat(100_000));
-    // Each block takes a tenth of a second: it is in the middle when it is abandoned.
+    // Each block takes a tenth of a second: the attempt is under way when it is abandoned.
     bench.job.throttle = NonZeroU64::new(10_000);
     let progress = progress();
     let abandoner = std::thread::spawn({
@@ -138,7 +138,7 @@ fn abandoned_attempt_stops_within_a_block_and_leaves_nothing() {
 }
 
 #[test]
-fn abandoned_reduce_leaves_nothing_either() {
+fn abandoned_reduce_attempt_leaves_nothing() {
     let mut bench = Bench::new(1, &b"word ".repeat(10_000));
     let (buckets, _) = bench.map(0, &bench.whole());
     bench.job.throttle = NonZeroU64::new(1000);
@@ -164,7 +164,7 @@ fn panic_is_a_failure_with_its_message() {
     );
 }
 
-/// The first execution may have been reported: what it staged must stay as it is.
+/// The first execution may have been reported: its staged files must not change.
 #[test]
 fn attempt_is_executed_once_and_its_staging_is_not_touched_again() {
     let bench = Bench::new(1, b"one");
@@ -177,7 +177,7 @@ fn attempt_is_executed_once_and_its_staging_is_not_touched_again() {
 }
 
 #[test]
-fn name_that_is_no_staging_folder_is_refused() {
+fn name_that_is_not_a_staging_folder_is_refused() {
     let bench = Bench::new(1, b"one");
     for staging in
         ["", "../../etc", ".mapmill/staging/job", ".mapmill/staging/job/../a", "/tmp/a/b"]
@@ -187,7 +187,7 @@ fn name_that_is_no_staging_folder_is_refused() {
     }
 }
 
-/// It may not be there yet, or somebody else is writing in it.
+/// Another attempt may be writing in it, or will.
 #[test]
 fn staging_folder_of_another_attempt_is_refused() {
     let bench = Bench::new(1, b"one");
@@ -205,14 +205,14 @@ fn staging_folder_of_another_attempt_is_refused() {
 #[test]
 fn input_outside_the_roots_is_not_read_whatever_leads_there() {
     let bench = Bench::new(1, b"one");
-    let elsewhere = tempfile::tempdir().unwrap();
-    let secret = fs::canonicalize(elsewhere.path()).unwrap().join("secret");
+    let outside = tempfile::tempdir().unwrap();
+    let secret = fs::canonicalize(outside.path()).unwrap().join("secret");
     fs::write(&secret, b"one").unwrap();
     let link = bench.path("link");
     symlink(&secret, &link).unwrap();
     let folder = bench.path("folder");
-    symlink(elsewhere.path(), &folder).unwrap();
-    let climb = bench.path("files/../input");
+    symlink(outside.path(), &folder).unwrap();
+    let dot_dot = bench.path("files/../input");
 
     let refuse = |path: PathBuf| {
         let split = Split { path, ..bench.whole()[0].clone() };
@@ -221,7 +221,7 @@ fn input_outside_the_roots_is_not_read_whatever_leads_there() {
         assert!(!bench.is_staged(&task));
         failure
     };
-    for path in [secret, climb, "input".into()] {
+    for path in [secret, dot_dot, "input".into()] {
         assert_eq!(refuse(path.clone()), Failure::OutsideRoots { folder: path });
     }
     for path in [link, folder.join("secret")] {
@@ -236,13 +236,13 @@ fn input_outside_the_roots_is_not_read_whatever_leads_there() {
 fn results_folder_outside_the_roots_is_not_opened() {
     let bench = Bench::new(1, b"");
     let roots = &bench.job.roots;
-    let elsewhere = tempfile::tempdir().unwrap();
-    Local::create(elsewhere.path()).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    Local::create(outside.path()).unwrap();
     let link = bench.path("link");
-    symlink(elsewhere.path(), &link).unwrap();
+    symlink(outside.path(), &link).unwrap();
 
     assert!(open_store(roots, &bench.path("files")).is_ok());
-    let folder = elsewhere.path().to_owned();
+    let folder = outside.path().to_owned();
     let failure = open_store(roots, &folder).err().unwrap();
     assert_eq!(failure, Failure::OutsideRoots { folder });
     let failure = open_store(roots, &link).err().unwrap();
@@ -281,7 +281,7 @@ fn input_that_is_not_as_planned_is_never_counted() {
     assert_eq!(bench.failure(&task), Failure::InputMissing { path: path(&bench) });
 }
 
-/// What was read until then was right, and is worth nothing.
+/// The words read until then were right, but do not count.
 #[test]
 fn input_that_grows_while_it_is_read_is_noticed() {
     let mut bench = Bench::new(1, &b"word ".repeat(400));
@@ -338,7 +338,7 @@ fn intermediate_that_is_not_as_reported_is_named_with_its_map_task() {
     assert!(!bench.is_staged(&task));
 }
 
-/// Written by a worker in another language that forgot the last line feed, and reported as it is.
+/// As a worker in another language would write it that omits the last line feed.
 #[test]
 fn intermediate_whose_last_word_has_no_end_is_corrupt() {
     let bench = Bench::new(1, b"");
@@ -508,7 +508,7 @@ fn naive_words(text: &[u8]) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     let mut offset = 0;
     for chunk in text.utf8_chunks() {
-        // What is not UTF-8 ends a word, so none goes over from one chunk to the next.
+        // An invalid byte ends a word, so none crosses from one chunk to the next.
         let mut word: Option<(usize, String)> = None;
         for (index, character) in chunk.valid().char_indices() {
             if character.is_alphabetic() {

@@ -9,7 +9,7 @@ use crate::budget::BLOCK_BYTES;
 use crate::failure::{Interrupted, store_failure};
 use crate::progress::Progress;
 
-/// Lines on their way to a file.
+/// Collects lines, and writes them to a file in blocks.
 pub(super) struct Output<'attempt> {
     file: &'attempt mut dyn StagedObject,
     progress: &'attempt Progress,
@@ -17,7 +17,7 @@ pub(super) struct Output<'attempt> {
     total: Total,
 }
 
-/// What an output says, in short.
+/// The counts of an output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Total {
     /// The sum of all counts.
@@ -38,7 +38,7 @@ impl<'attempt> Output<'attempt> {
         if self.lines.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Write the next of `long_words`.
+    /// Writes the next of `long_words`.
     pub(super) fn write_long_word(
         &mut self,
         long_words: &mut SortedLongWords,
@@ -46,7 +46,7 @@ impl<'attempt> Output<'attempt> {
     ) -> Result<(), Interrupted> {
         self.flush()?;
         let count = long_words.copy_next(self.file, scratch)?;
-        // The word is there already.
+        // The word is in the file already.
         self.write(b"", count)
     }
 

@@ -1,10 +1,10 @@
-//! The runs of a bucket on the disk, and reading them as one.
+//! The sorted runs that a bucket has spilled to disk, and how they are read.
 //!
 //! # Invariants
 //!
-//! * `levels[level]` holds fewer runs than are merged at once: when there are so many they become
-//!   one of the next level. So there are never many of them, whatever is counted, and a word is
-//!   copied once for each level.
+//! * `levels[level]` holds fewer runs than are merged at once: as soon as there are so many, they are
+//!   merged into one of the next level. So there are never many runs, whatever is counted, and a
+//!   word is copied once for each level.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::ops::Range;
 use store::VerifiedObject;
 use words::{ENTRY_HEAD_BYTES_MAX, Merge, Run, Sorted, read_entry, write_entry};
 
-use super::scratch::{Kept, Scratch, read};
+use super::scratch::{Scratch, ScratchFile, read};
 use crate::budget::{BLOCK_BYTES, Budget};
 use crate::failure::Interrupted;
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ use crate::progress::Progress;
 /// The runs of a bucket.
 pub(super) struct Runs {
     budget: Budget,
-    levels: Vec<Vec<Kept>>,
+    levels: Vec<Vec<ScratchFile>>,
 }
 
 impl Runs {
@@ -28,7 +28,7 @@ impl Runs {
         Self { budget, levels: vec![Vec::new()] }
     }
 
-    pub(super) fn are_none(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -36,7 +36,7 @@ impl Runs {
         self.levels.iter().map(Vec::len).sum()
     }
 
-    /// Write one more.
+    /// Writes one more.
     pub(super) fn write(
         &mut self,
         scratch: &mut Scratch<'_>,
@@ -54,12 +54,15 @@ impl Runs {
         Ok(())
     }
 
-    /// Whether there are so many of a level that they have to be merged.
-    pub(super) fn are_due(&self) -> bool {
+    /// Whether a level has so many that they have to be merged.
+    pub(super) fn merge_is_due(&self) -> bool {
         self.levels.iter().any(|runs| runs.len() >= self.budget.fan_in())
     }
 
-    pub(super) fn merge_due(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Interrupted> {
+    pub(super) fn merge_full_levels(
+        &mut self,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), Interrupted> {
         let mut level = 0;
         while level < self.levels.len() {
             if self.levels[level].len() >= self.budget.fan_in() {
@@ -75,18 +78,18 @@ impl Runs {
         Ok(())
     }
 
-    /// Whether they can be merged while so much else is held.
-    pub(super) fn leave_room_for(&self, held_bytes: usize) -> bool {
+    /// Whether memory suffices to merge them while `held_bytes` are in use.
+    pub(super) fn can_merge_beside(&self, held_bytes: usize) -> bool {
         let runs = self.len();
         runs < self.budget.fan_in() && self.budget.merge_block(runs, held_bytes).is_some()
     }
 
-    /// Merge some of them until all that are left can be merged at once.
+    /// Merges some of them until the rest can be merged at once.
     pub(super) fn merge_to_few(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Interrupted> {
-        let mut runs: Vec<Kept> = self.levels.drain(..).flatten().collect();
+        let mut runs: Vec<ScratchFile> = self.levels.drain(..).flatten().collect();
         let fan_in = self.budget.fan_in();
         while runs.len() > fan_in {
-            // The smallest, and no more of them than necessary.
+            // The smallest, and no more than necessary.
             runs.sort_by_key(|run| Reverse(run.bytes()));
             let count = fan_in.min(runs.len() - fan_in + 1);
             let smallest = runs.split_off(runs.len() - count);
@@ -96,7 +99,11 @@ impl Runs {
         Ok(())
     }
 
-    fn merge(&self, runs: Vec<Kept>, scratch: &mut Scratch<'_>) -> Result<Kept, Interrupted> {
+    fn merge(
+        &self,
+        runs: Vec<ScratchFile>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<ScratchFile, Interrupted> {
         let mut merge = Merge::new(open(&runs, self.budget, 0, scratch)?)?;
         let merged = write(scratch, |out| {
             let entry = merge.next_word()?;
@@ -110,48 +117,48 @@ impl Runs {
         Ok(merged)
     }
 
-    /// Begin to read all of them, while so much else is held.
+    /// Opens all of them, while `held_bytes` are in use.
     pub(super) fn open<'attempt>(
         &self,
         scratch: &Scratch<'attempt>,
         held_bytes: usize,
     ) -> Result<Vec<Source<'attempt>>, Interrupted> {
-        let runs: Vec<Kept> = self.levels.iter().flatten().copied().collect();
+        let runs: Vec<ScratchFile> = self.levels.iter().flatten().copied().collect();
         open(&runs, self.budget, held_bytes, scratch)
     }
 
-    /// They are not needed any more.
+    /// Removes all of them: they are no longer needed.
     pub(super) fn remove(self, scratch: &Scratch<'_>) -> Result<(), Interrupted> {
         self.levels.into_iter().flatten().try_for_each(|run| scratch.remove(run))
     }
 }
 
-/// Writes a run of what `next` appends, until it says that there was nothing more.
+/// Writes a run of what `next` appends, until it returns `false`.
 fn write(
     scratch: &mut Scratch<'_>,
     mut next: impl FnMut(&mut Vec<u8>) -> Result<bool, Interrupted>,
-) -> Result<Kept, Interrupted> {
-    let mut draft = scratch.begin()?;
+) -> Result<ScratchFile, Interrupted> {
+    let mut file = scratch.create()?;
     let mut entries = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 2);
     while next(&mut entries)? {
         if entries.len() >= BLOCK_BYTES {
-            draft.append(&entries)?;
+            file.append(&entries)?;
             entries.clear();
         }
     }
-    draft.append(&entries)?;
-    draft.finish()
+    file.append(&entries)?;
+    file.finish()
 }
 
 fn open<'attempt>(
-    runs: &[Kept],
+    runs: &[ScratchFile],
     budget: Budget,
     held_bytes: usize,
     scratch: &Scratch<'attempt>,
 ) -> Result<Vec<Source<'attempt>>, Interrupted> {
     let least = budget.word_bytes() + ENTRY_HEAD_BYTES_MAX;
     let block_bytes = budget.merge_block(runs.len(), held_bytes).map_or(least, |it| it.max(least));
-    let open = |run: &Kept| {
+    let open = |run: &ScratchFile| {
         Ok(Source::OnDisk(RunOnDisk {
             object: scratch.open(*run)?,
             progress: scratch.progress,
@@ -171,20 +178,20 @@ pub(super) enum Source<'attempt> {
     OnDisk(RunOnDisk<'attempt>),
 }
 
-/// What is left of the table.
+/// The rest of the table, which was not spilled.
 pub(super) struct RunInMemory<'sorted> {
     entries: Box<dyn Iterator<Item = (&'sorted [u8], u64)> + 'sorted>,
     word: &'sorted [u8],
     count: u64,
 }
 
-/// One that was written.
+/// A run that was spilled.
 pub(super) struct RunOnDisk<'attempt> {
     object: VerifiedObject,
     progress: &'attempt Progress,
-    /// Has room for any entry.
+    /// Can hold any entry.
     block: Vec<u8>,
-    /// So much of it was read.
+    /// How much of it holds bytes of the run.
     filled: usize,
     /// Where the next entry begins.
     next: usize,
@@ -246,7 +253,7 @@ impl RunOnDisk<'_> {
         }
     }
 
-    /// Reads more behind what is left; `false` at the end.
+    /// Reads more behind the rest; `false` at the end.
     #[cold]
     fn read(&mut self) -> Result<bool, Interrupted> {
         self.block.copy_within(self.next..self.filled, 0);
@@ -256,9 +263,10 @@ impl RunOnDisk<'_> {
             length = read(&mut self.object, &mut self.block[self.filled..], self.progress)?;
         }
         if length == 0 && self.filled > 0 {
-            // Not an entry, and not the beginning of one. If a disk has done that, it is said here.
+            // Neither an entry nor the beginning of one. If the disk is the cause, reading to the
+            // end reports it.
             while read(&mut self.object, &mut self.block, self.progress)? > 0 {}
-            panic!("a run that is what was written has something in it that is no entry");
+            panic!("a run with the right checksum holds something that is not an entry");
         }
         self.filled += length;
         Ok(length > 0)

@@ -1,9 +1,9 @@
-//! The counts of a bucket: in memory as long as they fit, then in sorted runs on the disk.
+//! Counts the words of a bucket: in memory while they fit, then in sorted runs on disk.
 //!
 //! # Invariants
 //!
-//! * Before lines are counted the table is known to have room for whatever they may hold; if it has
-//!   none, it is written as a run and is empty again.
+//! * Before lines are counted, the table is known to fit into memory with any words they may hold;
+//!   otherwise it is spilled as a run first, and is empty again.
 //! * A word is a long word exactly if it is longer than `budget.word_bytes()`.
 
 use store::StagedObject;
@@ -16,7 +16,7 @@ use super::scratch::Scratch;
 use crate::budget::Budget;
 use crate::failure::Interrupted;
 
-/// What was counted so far.
+/// The counts so far.
 pub(super) struct SpillingCounter<'attempt> {
     budget: Budget,
     scratch: Scratch<'attempt>,
@@ -36,24 +36,24 @@ impl<'attempt> SpillingCounter<'attempt> {
         self.counter.words() + self.long_words.words()
     }
 
-    /// Count the lines of the next bytes of an intermediate.
+    /// Counts the lines of the next bytes of an intermediate.
     pub(super) fn feed(&mut self, block: &[u8]) -> Result<(), Interrupted> {
-        // A line that begins and ends in such a piece is not a long word.
+        // No line that begins and ends in such a piece is a long word.
         for piece in block.chunks(self.budget.word_bytes()) {
             let lines = self.feed_long_word(piece)?;
-            self.make_room(lines.len())?;
+            self.reserve(lines.len())?;
             self.counter.feed(lines);
         }
         Ok(())
     }
 
-    /// The intermediate is complete; says whether its last line was.
+    /// The intermediate has ended. Whether its last line was complete.
     #[must_use]
     pub(super) fn end_object(&mut self) -> bool {
         self.counter.end_object() && self.long_words.begun().is_none()
     }
 
-    /// If `piece` begins with what belongs to a long word, takes that away.
+    /// If `piece` begins with a part of a long word, takes it. Returns the rest.
     fn feed_long_word<'piece>(&mut self, piece: &'piece [u8]) -> Result<&'piece [u8], Interrupted> {
         if self.counter.begun().is_empty() && self.long_words.begun().is_none() {
             return Ok(piece);
@@ -67,18 +67,18 @@ impl<'attempt> SpillingCounter<'attempt> {
             let begun = self.counter.take_begun();
             self.long_words.begin(&mut self.scratch, &begun, line)?;
         }
-        if let Some(draft) = self.long_words.begun() {
-            draft.append(line)?;
+        if let Some(file) = self.long_words.begun() {
+            file.append(line)?;
         }
         let Some(end) = end else { return Ok(&[]) };
         self.long_words.end(self.budget)?;
         Ok(&piece[end + 1..])
     }
 
-    /// Sees to it that the table has room for whatever stands in `bytes`.
-    fn make_room(&mut self, bytes: usize) -> Result<(), Interrupted> {
+    /// Spills the table if it might not fit into memory with the words of so many bytes.
+    fn reserve(&mut self, bytes: usize) -> Result<(), Interrupted> {
         let table = self.counter.table();
-        // A word takes a byte at least, and a newline; one may have begun before.
+        // A word takes at least a byte and a line feed; one may have begun before.
         let words = bytes.div_ceil(2) + 1;
         let bytes = bytes + self.counter.begun().len();
         if table.is_empty() || table.peak_bytes(words, bytes) <= self.budget.table_bytes() {
@@ -87,23 +87,23 @@ impl<'attempt> SpillingCounter<'attempt> {
         let table = std::mem::take(self.counter.table_mut());
         let sorted = table.into_sorted(|| self.scratch.progress.step());
         self.runs.write(&mut self.scratch, &sorted)?;
-        if self.runs.are_due() {
-            // What is merged needs the memory of the table.
+        if self.runs.merge_is_due() {
+            // Merging needs the memory of the table.
             drop(sorted);
-            return self.runs.merge_due(&mut self.scratch);
+            return self.runs.merge_full_levels(&mut self.scratch);
         }
         *self.counter.table_mut() = sorted.into_table();
         Ok(())
     }
 
-    /// Write all words with their counts, sorted.
+    /// Writes all words with their counts, sorted.
     pub(super) fn write(self, file: &mut dyn StagedObject) -> Result<Total, Interrupted> {
         let words = self.words();
         let Self { budget, mut scratch, counter, mut runs, long_words } = self;
         let mut sorted = counter.into_table().into_sorted(|| scratch.progress.step());
-        if !runs.are_none() {
+        if !runs.is_empty() {
             sorted.shrink();
-            if !runs.leave_room_for(sorted.memory_bytes()) {
+            if !runs.can_merge_beside(sorted.memory_bytes()) {
                 runs.write(&mut scratch, &sorted)?;
                 sorted = Table::new().into_sorted(|| ());
             }
@@ -118,7 +118,7 @@ impl<'attempt> SpillingCounter<'attempt> {
             }
             output.write(word, count)
         };
-        if runs.are_none() {
+        if runs.is_empty() {
             sorted.iter().try_for_each(|(word, count)| write(word, count))?;
         } else {
             let mut sources = runs.open(&scratch, sorted.memory_bytes())?;
@@ -133,7 +133,10 @@ impl<'attempt> SpillingCounter<'attempt> {
         }
         let total = output.end()?;
         runs.remove(&scratch)?;
-        assert_eq!(total.words, words, "the counts that were written are not those of the words");
+        assert_eq!(
+            total.words, words,
+            "the counts that were written do not add up to the words that were read"
+        );
         Ok(total)
     }
 }

@@ -1,4 +1,4 @@
-//! Reduce attempts with any memory, on a real folder, against a map.
+//! Reduce attempts with any memory, on a real folder, compared with a map.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,35 +18,35 @@ use crate::progress::Progress;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// None at all makes a run of every few bytes, and merges two at once; a little more lets the
-    /// table grow, and makes long words rare.
+    /// Without memory every few bytes become a run, and two are merged at once; with a little more
+    /// the table grows, and long words are rare.
     #[test]
     fn output_is_the_same_whatever_the_memory(
         intermediates in prop::collection::vec(prop::collection::vec(words(), 0..60), 1..4),
         many in 0..3000_u32,
         memory in prop::sample::select(vec![0, 60 << 10, 100 << 10, 300 << 10, 64 << 20]),
     ) {
-        // A run of each would take long.
+        // A run for each would take long.
         let many = if memory == 0 { many % 64 } else { many };
         let number = |number: u32| number.wrapping_mul(0x9E37_79B9) % 10_000_000;
         let numbers = (0..many).map(|at| number(at).to_string().into());
         let mut intermediates = intermediates;
         intermediates[0].extend(numbers);
-        let shop = Shop::new(FLOOR_BYTES + memory);
+        let bench = Bench::new(FLOOR_BYTES + memory);
 
-        let total = shop.reduce(&intermediates).unwrap();
+        let total = bench.reduce(&intermediates).unwrap();
 
         let mut expected = BTreeMap::<&[u8], u64>::new();
         for word in intermediates.iter().flatten() {
             *expected.entry(word).or_default() += 1;
         }
-        prop_assert_eq!(shop.output(), lines(&expected));
+        prop_assert_eq!(bench.output(), lines(&expected));
         prop_assert_eq!(total, (expected.values().sum(), expected.len() as u64));
-        prop_assert!(shop.has_nothing_but_the_output());
+        prop_assert!(bench.has_nothing_but_the_output());
     }
 }
 
-/// Few letters, so that words are often equal, or alike for long; some are longer than the limit.
+/// Few letters, so that words are often equal, or share long prefixes; some exceed the limit.
 fn words() -> impl Strategy<Value = Vec<u8>> {
     let letters = prop::sample::select(b"aab\0\xFF ".as_slice());
     let lengths = prop::sample::select(vec![1, 2, 3, 7, 8, 9, 10, 12, 20, 800, 937, 938, 950]);
@@ -54,8 +54,8 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn long_words_stand_in_their_places() {
-    let shop = Shop::new(FLOOR_BYTES);
+fn long_words_are_sorted_among_the_others() {
+    let bench = Bench::new(FLOOR_BYTES);
     let limit = Budget::new(FLOOR_BYTES).word_bytes();
     let long = b"x".repeat(3 * BLOCK_BYTES);
     let ended = |end: &[u8]| [&long, end].concat();
@@ -68,7 +68,7 @@ fn long_words_stand_in_their_places() {
         b"xxxy".to_vec(),
         b"w".to_vec(),
         b"y".to_vec(),
-        // Different in the last byte, or by it, far behind the first block.
+        // They differ in the last byte, far behind the first block.
         ended(b"a"),
         ended(b""),
         ended(b"b"),
@@ -78,17 +78,17 @@ fn long_words_stand_in_their_places() {
         *expected.entry(word).or_default() += 1;
     }
 
-    let total = shop.reduce(&[words[..8].to_vec(), words[8..].to_vec()]).unwrap();
+    let total = bench.reduce(&[words[..8].to_vec(), words[8..].to_vec()]).unwrap();
 
     assert_eq!(total, (10, 9));
-    assert!(shop.output() == lines(&expected), "long words are not where they belong");
-    assert!(shop.has_nothing_but_the_output());
+    assert!(bench.output() == lines(&expected), "long words are not where they belong");
+    assert!(bench.has_nothing_but_the_output());
 }
 
 #[test]
 fn long_word_without_an_end_is_corrupt() {
-    let shop = Shop::new(FLOOR_BYTES);
-    let interrupted = shop.reduce_text(&[b"one\nabcdefghijklmnopqrstuvwxyz"]).unwrap_err();
+    let bench = Bench::new(FLOOR_BYTES);
+    let interrupted = bench.reduce_text(&[b"one\nabcdefghijklmnopqrstuvwxyz"]).unwrap_err();
     assert!(
         matches!(interrupted, Interrupted::Failed(Failure::IntermediateCorrupt { map: 0, .. })),
         "{interrupted:?}"
@@ -96,13 +96,13 @@ fn long_word_without_an_end_is_corrupt() {
 }
 
 #[test]
-fn too_many_long_words_are_a_failure_that_says_what_to_do() {
-    let shop = Shop::new(FLOOR_BYTES);
+fn too_many_long_words_are_a_failure_of_their_own() {
+    let bench = Bench::new(FLOOR_BYTES);
     let words: Vec<Vec<u8>> = (0..1025_u32).map(|n| format!("giant-{n:05}").into()).collect();
 
-    assert_eq!(shop.reduce(&[words[1..].to_vec()]).unwrap(), (1024, 1024));
-    let shop = Shop::new(FLOOR_BYTES);
-    let interrupted = shop.reduce(&[words]).unwrap_err();
+    assert_eq!(bench.reduce(&[words[1..].to_vec()]).unwrap(), (1024, 1024));
+    let bench = Bench::new(FLOOR_BYTES);
+    let interrupted = bench.reduce(&[words]).unwrap_err();
 
     let Interrupted::Failed(failure) = interrupted else { panic!("{interrupted:?}") };
     assert_eq!(
@@ -111,19 +111,19 @@ fn too_many_long_words_are_a_failure_that_says_what_to_do() {
     );
 }
 
-/// Each byte of a run, its lengths and counts too.
+/// Each byte of a run, lengths and counts included.
 #[test]
 fn flipped_byte_in_a_run_is_noticed() {
     for at in 0.. {
-        let shop = Shop::new(FLOOR_BYTES);
+        let bench = Bench::new(FLOOR_BYTES);
         let progress = progress();
-        let mut counter = shop.counter(&progress);
+        let mut counter = bench.counter(&progress);
         counter.feed(b"one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\na-giant\n").unwrap();
         assert!(counter.end_object());
-        // Of a run, of one that was merged, or of the long word.
+        // Of a run, a merged run, or the long word.
         let mut behind = at;
-        let Some((path, mut bytes)) = shop.staged().iter().find_map(|run| {
-            let path = shop.staging_path().join(run);
+        let Some((path, mut bytes)) = bench.staged().iter().find_map(|run| {
+            let path = bench.staging_path().join(run);
             let bytes = fs::read(&path).unwrap();
             let is_in = behind < bytes.len();
             behind -= if is_in { 0 } else { bytes.len() };
@@ -136,7 +136,7 @@ fn flipped_byte_in_a_run_is_noticed() {
         bytes[behind] ^= flip;
         fs::write(&path, bytes).unwrap();
 
-        let mut file = shop.create_output();
+        let mut file = bench.create_output();
         match counter.write(&mut *file).map(|total| total.words) {
             Err(Interrupted::Failed(Failure::StagingDamaged { detail, .. })) => {
                 assert!(detail.contains("is corrupt"), "{detail}");
@@ -147,15 +147,15 @@ fn flipped_byte_in_a_run_is_noticed() {
 }
 
 #[test]
-fn run_that_is_gone_is_a_failure_that_names_it() {
-    let shop = Shop::new(FLOOR_BYTES);
+fn missing_run_is_a_failure_that_names_it() {
+    let bench = Bench::new(FLOOR_BYTES);
     let progress = progress();
-    let mut counter = shop.counter(&progress);
+    let mut counter = bench.counter(&progress);
     counter.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
-    let run = shop.staged().remove(0);
-    fs::remove_file(shop.staging_path().join(&run)).unwrap();
+    let run = bench.staged().remove(0);
+    fs::remove_file(bench.staging_path().join(&run)).unwrap();
 
-    let mut file = shop.create_output();
+    let mut file = bench.create_output();
     let interrupted = counter.write(&mut *file).map(|total| total.words).unwrap_err();
 
     assert!(
@@ -165,25 +165,25 @@ fn run_that_is_gone_is_a_failure_that_names_it() {
 }
 
 #[test]
-fn abandoned_attempt_writes_no_more_runs() {
-    let shop = Shop::new(FLOOR_BYTES);
+fn abandoned_attempt_stops_writing_runs() {
+    let bench = Bench::new(FLOOR_BYTES);
     let progress = progress();
-    let mut counter = shop.counter(&progress);
+    let mut counter = bench.counter(&progress);
     counter.feed(b"one\ntwo\nthree\nfour\nfive\n").unwrap();
-    let runs = shop.staged();
+    let runs = bench.staged();
     progress.abandon();
 
     assert_eq!(counter.feed(b"one\ntwo\nthree\nfour\nfive\n"), Err(Interrupted::Abandoned));
 
-    assert!(shop.staged().len() <= runs.len() + 1, "{:?}", shop.staged());
+    assert!(bench.staged().len() <= runs.len() + 1, "{:?}", bench.staged());
 }
 
-/// Two are merged at once: of many there must never be more than a few.
+/// Two are merged at once, so there must never be more than a few.
 #[test]
 fn runs_stay_few_and_each_is_progress() {
-    let shop = Shop::new(FLOOR_BYTES);
+    let bench = Bench::new(FLOOR_BYTES);
     let progress = progress();
-    let mut counter = shop.counter(&progress);
+    let mut counter = bench.counter(&progress);
     let mut most = 0;
     for number in 0..500_u32 {
         let before = progress.running().progress;
@@ -191,21 +191,21 @@ fn runs_stay_few_and_each_is_progress() {
             .feed(format!("{:07}\n", number.wrapping_mul(7_654_321) % 10_000_000).as_bytes())
             .unwrap();
         assert!(number == 0 || progress.running().progress > before, "no progress at {number}");
-        most = most.max(shop.staged().len());
+        most = most.max(bench.staged().len());
     }
     assert!((5..=10).contains(&most), "{most} runs of 500 words");
-    let mut file = shop.create_output();
+    let mut file = bench.create_output();
     assert_eq!(counter.write(&mut *file).unwrap().words, 500);
 }
 
 /// One reduce attempt, and its folder.
-struct Shop {
+struct Bench {
     folder: tempfile::TempDir,
     job: Job,
     staging: Staging,
 }
 
-impl Shop {
+impl Bench {
     fn new(memory_bytes: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Local::create(folder.path()).unwrap();
