@@ -1,15 +1,13 @@
-//! Why an attempt did not commit, as far as it is not the scheduler that knows.
-
-use std::path::Path;
+//! Why an attempt did not commit, where the scheduler knows no more than that it failed.
 
 use journal::{DiskFault, Ending, FailureKind, JournalError};
 use rpc::message::{Failure, sentence};
 use store::{Loss, StoreError};
 
-/// Why an attempt did not become the task's winner, as far as it is not the scheduler that knows.
+/// What was reported of an attempt, or found when its output was to be published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cause {
-    /// Nothing was wrong with it; the job ends because of another.
+    /// Nothing was wrong with it; the job ends because of another attempt.
     #[error("no longer needed")]
     Abandoned,
     /// Counting found another number of words than mapping had emitted.
@@ -23,16 +21,16 @@ pub(crate) enum Cause {
         counted: u64,
     },
     /// Publishing worked, but not syncing it: what is on disk is not known, and a second sync may
-    /// succeed without the bytes. The job cannot go on.
+    /// succeed without the bytes. The job fails.
     #[error("not safe on the disk")]
     NotDurable(#[source] StoreError),
-    /// Publishing worked, but not recording it: the job cannot go on.
+    /// Publishing worked, but not recording it: the job fails.
     #[error("not committed")]
     NotJournaled(#[source] JournalError),
     /// What was staged is not what was reported, or could not be published.
     #[error("not published")]
     NotPublished(#[source] StoreError),
-    /// The worker said so.
+    /// The worker reported a failure.
     #[error(transparent)]
     Reported(Failure),
     /// The report does not fit the task.
@@ -41,11 +39,10 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Whether the worker staged what it did not report. That nothing is staged is no lie: a worker
-    /// that is told to stop, or has lost its driver, discards what it has just reported. Nor is
-    /// another checksum of as many bytes: a disk that forgets a bit is a disk that all workers
-    /// share. Both are failures, and a worker with three of those gets no more tasks while there is
-    /// another.
+    /// Whether the worker staged what it did not report. That nothing is staged is no violation: a
+    /// worker that is told to stop, or has lost its driver, discards what it has just reported. Nor
+    /// is another checksum of as many bytes: all workers share a disk that forgets a bit. Both are
+    /// failures, and a worker with three of those gets no more tasks while there is another.
     pub(crate) fn is_violation(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {
@@ -92,22 +89,10 @@ impl Cause {
             | Self::Conservation { .. }
             | Self::NotDurable(_)
             | Self::NotJournaled(_) => scheduler::Failure::Fatal,
-            Self::Reported(
-                Failure::DiskFull { .. }
-                | Failure::ForeignStaging { .. }
-                | Failure::InputUnreadable { .. }
-                | Failure::IntermediateCorrupt { .. }
-                | Failure::IntermediateMissing { .. }
-                | Failure::Io { .. }
-                | Failure::OutsideRoots { .. }
-                | Failure::Panicked { .. }
-                | Failure::StagingDamaged { .. }
-                | Failure::StagingExists
-                | Failure::Tampered { .. }
-                | Failure::TooManyLongWords { .. },
-            )
-            | Self::Abandoned
-            | Self::NotPublished(_) => scheduler::Failure::Transient,
+            // Another worker, on another machine, may not meet it.
+            Self::Reported(_) | Self::Abandoned | Self::NotPublished(_) => {
+                scheduler::Failure::Transient
+            }
             Self::Violation => scheduler::Failure::Violation,
         }
     }
@@ -133,22 +118,26 @@ impl From<&Cause> for Ending {
 }
 
 fn failed(failure: &Failure) -> Ending {
-    let (kind, path) = match failure {
-        Failure::DiskFull { path, .. } => (FailureKind::DiskFull, Some(path)),
-        Failure::ForeignStaging { path } => (FailureKind::ForeignStaging, Some(path)),
-        Failure::InputChanged { path, .. } => (FailureKind::InputChanged, Some(path)),
-        Failure::InputMissing { path } => (FailureKind::InputMissing, Some(path)),
-        Failure::InputUnreadable { path, .. } => (FailureKind::InputUnreadable, Some(path)),
-        Failure::IntermediateCorrupt { .. } => (FailureKind::IntermediateCorrupt, None),
-        Failure::IntermediateMissing { .. } => (FailureKind::IntermediateMissing, None),
-        Failure::Io { path, .. } => (FailureKind::Io, Some(path)),
-        Failure::OutsideRoots { folder } => (FailureKind::OutsideRoots, Some(folder)),
-        Failure::Panicked { .. } => (FailureKind::Panicked, None),
-        Failure::StagingDamaged { path, .. } => (FailureKind::StagingDamaged, Some(path)),
-        Failure::StagingExists => (FailureKind::StagingExists, None),
-        Failure::Tampered { path, .. } => (FailureKind::Tampered, Some(path)),
-        Failure::TooManyLongWords { .. } => (FailureKind::TooManyLongWords, None),
-    };
-    let escape = |path: &std::path::PathBuf| journal::escape(Path::new(path));
-    Ending::Failed { failure: kind, path: path.map(escape), sentence: failure.to_string() }
+    let (name, path) = failure.about();
+    let path = path.map(journal::escape);
+    Ending::Failed { failure: FailureKind::from(name), path, sentence: failure.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_recorded_as_one() {
+        let detail = "No space left on device (os error 28)".to_owned();
+        let failure = Failure::DiskFull { path: "/data\\a".into(), os_error: 28, detail };
+        let cause = Cause::Reported(failure);
+        assert_eq!(cause.disk(), Some(DiskFault::Full));
+        let expected = Ending::Failed {
+            failure: FailureKind::DiskFull,
+            path: Some("/data\\\\a".to_owned()),
+            sentence: "no room for /data\\a: No space left on device (os error 28)".to_owned(),
+        };
+        assert_eq!(Ending::from(&cause), expected);
+    }
 }

@@ -404,6 +404,27 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The name of its field in the `.proto`, which the journal keeps, and the file or folder that
+    /// it is about.
+    pub fn about(&self) -> (&'static str, Option<&Path>) {
+        match self {
+            Self::DiskFull { path, .. } => ("disk_full", Some(path)),
+            Self::ForeignStaging { path } => ("foreign_staging", Some(path)),
+            Self::InputChanged { path, .. } => ("input_changed", Some(path)),
+            Self::InputMissing { path } => ("input_missing", Some(path)),
+            Self::InputUnreadable { path, .. } => ("input_unreadable", Some(path)),
+            Self::IntermediateCorrupt { .. } => ("intermediate_corrupt", None),
+            Self::IntermediateMissing { .. } => ("intermediate_missing", None),
+            Self::Io { path, .. } => ("io", Some(path)),
+            Self::OutsideRoots { folder } => ("outside_roots", Some(folder)),
+            Self::Panicked { .. } => ("panicked", None),
+            Self::StagingDamaged { path, .. } => ("staging_damaged", Some(path)),
+            Self::StagingExists => ("staging_exists", None),
+            Self::Tampered { path, .. } => ("tampered", Some(path)),
+            Self::TooManyLongWords { .. } => ("too_many_long_words", None),
+        }
+    }
+
     /// The map task whose intermediate is not there, or not what it was.
     pub fn lost_map(&self) -> Option<u32> {
         if let Self::IntermediateCorrupt { map, .. } | Self::IntermediateMissing { map } = self {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use journal::{AttemptHistory, Ending, Fate, Record, Span};
+use rpc::message::Failure;
 use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
 
 use crate::cause::Cause;
@@ -103,36 +104,35 @@ fn ending(
 ) -> Ending {
     let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
     let since = |time: Time| milliseconds(ended).saturating_sub(milliseconds(time));
-    match (end, reports.take_cause(attempt)) {
-        (End::Starved, Some(Cause::Reported(failure))) => {
-            let map = failure.lost_map().expect("an attempt starves when it names a lost map");
-            Ending::Starved { map, sentence: failure.to_string() }
+    let cause = reports.take_cause(attempt);
+    match end {
+        End::Abandoned => Ending::Abandoned,
+        End::Committed => unreachable!("{attempt} won: it is not discarded"),
+        End::Failed | End::Rejected | End::Starved | End::Violation => {
+            let cause = cause.expect("an attempt fails when its cause is known");
+            if let (End::Starved, Cause::Reported(failure)) = (end, &cause) {
+                starved(failure)
+            } else {
+                Ending::from(&cause)
+            }
         }
-        (End::Failed | End::Rejected | End::Starved | End::Violation, Some(cause)) => {
-            Ending::from(&cause)
-        }
-        // The cause is what was reported. Without a report there is no more to say.
-        (
-            End::Abandoned
-            | End::Committed
-            | End::Failed
-            | End::Rejected
-            | End::Starved
-            | End::Violation,
-            _,
-        ) => Ending::Abandoned,
-        (End::Superseded { by }, _) => Ending::Superseded { by_backup: by > attempt.number },
-        (End::Left, _) => Ending::Left,
-        (End::Lost, _) => match roster.death(record.worker) {
+        End::Superseded { by } => Ending::Superseded { by_backup: by > attempt.number },
+        End::Left => Ending::Left,
+        End::Lost => match roster.death(record.worker) {
             Some(death) => Ending::Died(death),
             None => Ending::Lost { silent_ms: since(roster.last_call(record.worker)) },
         },
-        (End::Stuck, _) => {
+        End::Stuck => {
             let advanced = reports.last_progress(attempt).unwrap_or(record.started);
             Ending::Stuck { still_ms: since(advanced) }
         }
-        (End::Undelivered, _) => Ending::Undelivered,
+        End::Undelivered => Ending::Undelivered,
     }
+}
+
+fn starved(failure: &Failure) -> Ending {
+    let map = failure.lost_map().expect("an attempt starves when it names a lost map");
+    Ending::Starved { map, sentence: failure.to_string() }
 }
 
 impl super::Ended {

@@ -147,8 +147,26 @@ fn outcomes_round_trip() {
 /// What the scheduler does depends on the case of a failure: none may arrive as another.
 #[test]
 fn failures_round_trip() {
+    for sent in failures() {
+        assert_eq!(failure(sent.clone().into()), Ok(sent));
+    }
+}
+
+/// The journal keeps these names: they are those that a worker in another language reads.
+#[test]
+fn failures_are_named_as_their_fields_are() {
+    for sent in failures() {
+        let (name, _) = sent.about();
+        let field = format!("{:?}", pb::Failure::from(sent).cause.unwrap());
+        // Such as `DiskFull(Io { .. })`.
+        let field = field.split('(').next().unwrap().to_owned();
+        assert_eq!(name.replace('_', ""), field.to_lowercase());
+    }
+}
+
+fn failures() -> Vec<Failure> {
     let (operation, detail) = ("open".to_owned(), "permission denied".to_owned());
-    for sent in [
+    vec![
         Failure::DiskFull { path: odd_path(), os_error: 28, detail: detail.clone() },
         Failure::ForeignStaging { path: odd_path() },
         Failure::InputChanged { path: odd_path(), then_bytes: 1, now_bytes: 2 },
@@ -172,9 +190,7 @@ fn failures_round_trip() {
         Failure::StagingExists,
         Failure::Tampered { path: odd_path(), detail },
         Failure::TooManyLongWords { words_max: 1024, word_bytes: 65_536 },
-    ] {
-        assert_eq!(failure(sent.clone().into()), Ok(sent));
-    }
+    ]
 }
 
 #[test]
