@@ -10,10 +10,10 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Eq)]
 pub struct Token(String);
 
-/// A token could not be taken.
+/// A text is not usable as a token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The text is empty, too short to be safe, or cannot stand in a header.
+    /// The text is empty, too short to be safe, or not allowed in a header.
     #[error(
         "the token has {characters} usable characters; it needs 32 to 512, printable and without spaces"
     )]
@@ -34,8 +34,7 @@ impl Token {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// A token that was made elsewhere. White space around it is dropped, as files end in line
-    /// feeds.
+    /// Reads an existing token. White space around it is dropped, as files end in line feeds.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
         let characters = text.bytes().filter(u8::is_ascii_graphic).count();
@@ -54,8 +53,8 @@ impl Token {
         format!("Bearer {}", self.0)
     }
 
-    /// Whether `header` shows this token, in a time that tells nothing about how much of it is
-    /// right.
+    /// Whether `header` carries this token, in constant time: the time does not depend on how much
+    /// of it is right.
     pub(crate) fn admits(&self, header: &[u8]) -> bool {
         self.header().as_bytes().ct_eq(header).into()
     }

@@ -1,16 +1,16 @@
-//! Makes and reads the certificates by which driver, workers and viewers know each other.
+//! Makes and reads the certificates by which driver, workers and viewers authenticate each other.
 //!
 //! An *authority* is a key that signs certificates, and its own certificate, which all of them
-//! trust and nobody else has to. What a certificate says its bearer is, [`role_of`] reads out of
-//! it: a URI among its alternative names, `urn:mapmill:worker:w7`, because common names have no
-//! rules, and a host's name says where something runs and not what it may do. The usages say it
-//! again, for whoever knows nothing of Mapmill: a driver's certificate is good for a server alone,
-//! all others are good for a client alone.
+//! trust and nothing else has to. [`role_of`] reads the bearer's role: a URI among the alternative
+//! names, `urn:mapmill:worker:w7`, because common names have no rules, and a host's name says where
+//! a process runs and not what it may do. The extended key usages repeat it for software that does
+//! not know Mapmill: a driver's certificate is valid for a server only, all others for a client
+//! only.
 //!
 //! Keys are ECDSA over P-256: the libraries of gRPC in other languages take no Ed25519.
 //!
-//! Deliberately absent: files (`mapmill certs` writes them), the clock (callers say what time it
-//! is), and lists of what was revoked: certificates are short-lived, and an authority is soon made.
+//! Deliberately absent: files (`mapmill certs` writes them), the clock (callers pass the time), and
+//! revocation lists: certificates are short-lived, and a new authority is quickly made.
 
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
@@ -36,21 +36,21 @@ pub const KEY_FILE: &str = "key.pem";
 /// The certificate of the authority, in a credentials folder.
 pub const AUTHORITY_FILE: &str = "ca.pem";
 
-/// What the URI that names a role begins with.
+/// The prefix of the URI that names a role.
 const URN: &str = "urn:mapmill:";
 
-/// For whom a certificate is made.
+/// The bearer that a certificate is made for.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// What the bearer may do.
     pub role: Role,
-    /// What the bearer is called.
+    /// The bearer's name.
     pub name: Name,
-    /// Names and addresses by which others connect to the bearer, if they do.
+    /// Names and addresses at which callers reach the bearer, if any.
     pub hosts: Vec<Host>,
 }
 
-/// What somebody with a certificate is called.
+/// The name of a certificate's bearer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Name(String);
 
@@ -79,12 +79,12 @@ impl fmt::Display for Name {
     }
 }
 
-/// The text is no name.
+/// The text is not a valid name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a name is 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")]
 pub struct NameError;
 
-/// Where a driver is found.
+/// The address or name of a driver's host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Host {
     /// An address.
@@ -107,7 +107,7 @@ impl FromStr for Host {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        // What ends in a number is an address with a slip in it.
+        // A last label of digits alone is a mistyped address.
         let last = text.rsplit('.').next().unwrap_or_default();
         let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
         if text.len() > 253 || is_number || !text.split('.').all(is_label) {
@@ -126,7 +126,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The text names no host.
+/// The text is not a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("expected the name or the address of a host, without a port")]
 pub struct HostError;

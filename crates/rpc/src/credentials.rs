@@ -1,19 +1,19 @@
-//! What one side of a connection shows to the other, and wants to be shown.
+//! The credentials that one side of a connection presents, and those that it requires.
 
 use std::net::IpAddr;
 
 use crate::auth::Token;
 use crate::tls::Tls;
 
-/// What a driver asks of its callers, or a worker shows to its driver. Nothing, by default.
+/// What a driver requires of its callers, or a worker presents to its driver. Nothing, by default.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// The secret that goes with every call.
+    /// The secret that is sent with every call.
     pub token: Option<Token>,
-    /// Certificate, key and authority: connections are encrypted, and both ends are known.
+    /// Certificate, key and authority: connections are encrypted, and both ends authenticated.
     pub tls: Option<Tls>,
-    /// The token may be shown to another machine over a connection that anybody on the way can
-    /// read. For callers; what a driver listens on is not decided here.
+    /// The token may be sent to another machine unencrypted. For callers; where a driver may listen
+    /// is not decided here.
     pub insecure: bool,
 }
 
@@ -23,7 +23,7 @@ impl From<Option<Token>> for Credentials {
     }
 }
 
-/// Whether `ip` is reached from this machine alone, so that nothing need be shown in secret.
+/// Whether `ip` is reached from this machine alone, so that nothing has to be encrypted.
 pub fn is_loopback(ip: IpAddr) -> bool {
     // `::ffff:127.0.0.1` is `127.0.0.1`.
     ip.to_canonical().is_loopback()

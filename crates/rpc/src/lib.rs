@@ -1,15 +1,15 @@
-//! Speaks: what a driver and its workers say to each other, and nothing about what they do.
+//! Speaks: the messages between a driver and its workers, and nothing about what they do.
 //!
 //! The wire format is `proto/mapmill/v1/mapmill.proto`. Generated types stay inside [`wire`]:
-//! everybody else sees the plain types of [`message`], so that a field can be renamed on either
-//! side alone. The two ends are [`Client`], which makes one call at a time and says whether trying
-//! again can help, and [`serve`], which turns calls into calls of a [`Driver`].
+//! all other code sees the plain types of [`message`], so that a field can be renamed on either
+//! side alone. The two ends are [`Client`], which makes one call at a time and says whether a retry
+//! can help, and [`serve`], which turns calls into calls of a [`Driver`].
 //!
-//! Each shows the other its [`Credentials`], as far as it has some: a certificate ([`Tls`]), a
-//! [`Token`]. What a caller may do follows from its [`Identity`], and is decided in one place, in
-//! front of all services, before anything of a call is read.
+//! Each presents its [`Credentials`] to the other, as far as it has some: a certificate ([`Tls`]),
+//! a [`Token`]. What a caller may do follows from its [`Identity`], and is decided in one place, in
+//! front of all services, before a call is read.
 //!
-//! Deliberately absent: retries (the worker knows how long it is worth waiting), and any decision.
+//! Deliberately absent: retries (the worker knows how long to wait), and any decision.
 
 mod auth;
 pub mod certs;

@@ -30,7 +30,7 @@ pub const NEXT_TASK_DEADLINE: Duration = Duration::from_secs(40);
 /// repeat joins it.
 pub const REPORT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long a worker that leaves waits for the answer: whoever told it to stop waits for it.
+/// How long a leaving worker waits for the answer: the user who stopped it waits as well.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long any other call may take.
@@ -39,26 +39,25 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// How long setting up a connection may take.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How often either side asks on a quiet connection whether the other is still there.
+/// How often either side pings on an idle connection (HTTP/2 keep-alive).
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long the answer to that may take before the connection counts as broken. Without it a call
+/// How long the answer to a ping may take before the connection counts as broken. Without it a call
 /// over a half-open connection hangs until the kernel gives up, which takes minutes.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A worker's name in messages and logs is cut at this many bytes, and so is what it calls its
-/// program.
+/// A worker's name in messages and logs is cut at this many bytes, and so is its build.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// What a worker says of a failure (the system's sentence, a panic) is cut at this many bytes: it
+/// A worker's text about a failure (the system's sentence, a panic) is cut at this many bytes: it
 /// goes into logs, the journal, and messages. A sentence has some 50; a panic that shows two values
 /// of a page each fits.
 pub const TEXT_BYTES_MAX: usize = 8 << 10;
 
-/// A path that a worker names: what Linux takes (`PATH_MAX`).
+/// Bytes of a path in a message: what Linux takes (`PATH_MAX`).
 pub const PATH_BYTES_MAX: usize = 4 << 10;
 
-/// Folders that a worker may use, as it says when it registers: each is compared with each folder
+/// Roots that a worker names when it registers: each is compared with each folder
 /// of the job. A command line has a handful.
 pub const ROOTS_MAX: usize = 1000;
 
@@ -68,14 +67,14 @@ pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Calls in flight over one connection. A worker has two: a heartbeat, and one other.
 pub const STREAMS_MAX: u32 = 64;
 
-/// How long a driver waits after a connection that it could not accept.
+/// How long a driver waits after it could not accept a connection.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Lines in a driver's log, of one kind and in a second, about calls that it refuses. Ten show what
-/// is going on; whoever calls 10,000 times a second must not fill the disk with it.
+/// Lines in a driver's log, of one kind and in a second, about calls that it refuses. Ten show the
+/// cause; a caller with 10,000 calls a second must not fill the disk.
 pub const LINES_A_SECOND: u32 = 10;
 
-/// How often, at most, the files of certificates are looked at, when a connection is made.
+/// How often, at most, the files of certificates are checked for changes, at a new connection.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of a file with a certificate or a key. Ours have under 1 KB.
@@ -84,8 +83,8 @@ pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 /// Connections to a driver at once. A worker has one, and a new one before the old has broken.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
-/// Connections on which no call was admitted yet, counted among those that came last: of more the
-/// oldest is closed. Those of good workers have made a call before as many others can have come.
+/// Connections on which no call was admitted yet. Above it the oldest of them is evicted: those of
+/// honest workers make a call before as many others can arrive.
 pub const STRANGERS_MAX: usize = 1_024;
 
 /// How long a handshake may take: as long as a worker waits for it.
@@ -99,21 +98,21 @@ pub const FIRST_CALL_DEADLINE: Duration = CALL_DEADLINE;
 /// line of 1 Mbit/s.
 pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(8);
 
-/// How long a driver listens on to somebody whose handshake it refused, so that the reason arrives:
-/// what is closed with something unread loses what was said last.
+/// How long a driver keeps reading from a caller whose handshake it refused, so that the reason
+/// arrives: closing a socket with unread bytes discards what was sent last.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes of a message that are taken before its receiver asks for more. Reports fit, but for those
 /// of many thousand buckets.
 pub const STREAM_WINDOW: u32 = 256 << 10;
 
-/// The same for all calls of a connection together: as much as somebody can make a driver keep.
+/// The same for all calls of a connection together: the most that one caller can have buffered.
 pub const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Bytes of a frame, the least that HTTP/2 allows: less can be sent to keep a driver waiting.
+/// Bytes of a frame, the least that HTTP/2 allows: so little can be sent to delay a driver.
 pub const FRAME_BYTES_MAX: u32 = 16 << 10;
 
-/// Calls that were taken back before anybody looked at them. A worker takes back one at a time.
+/// Calls that were reset before the driver accepted them. A worker resets one at a time.
 pub const RESET_STREAMS_MAX: usize = 20;
 
 /// Calls that broke the rules of HTTP/2 before the connection is given up.

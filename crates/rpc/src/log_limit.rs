@@ -1,11 +1,11 @@
-//! Keeps what a peer can cause out of the log when it causes it too often.
+//! Rate limit for log lines that a peer can cause.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::limits::LINES_A_SECOND;
 
-/// Lines of one kind. Within a second some are said, and the others are counted.
+/// Lines of one kind. Within a second some are logged, and the others are counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogLimit {
     /// When the present second began, on a clock of the caller's.
@@ -14,12 +14,12 @@ pub struct LogLimit {
     suppressed: u64,
 }
 
-/// How many lines of the kind were not said before this one; nothing to read if none.
+/// How many lines of the kind were suppressed before this one; displays nothing if none were.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Suppressed(u64);
 
 impl LogLimit {
-    /// `None`: this line is not to be said.
+    /// `None`: this line is suppressed.
     pub fn say(&mut self, now: Duration) -> Option<Suppressed> {
         if now.saturating_sub(self.began) >= Duration::from_secs(1) {
             (self.began, self.said) = (now, 0);
@@ -33,7 +33,7 @@ impl LogLimit {
         }
     }
 
-    /// How many lines were not said since the last that was.
+    /// How many lines were suppressed since the last that was logged.
     pub fn suppressed(&self) -> u64 {
         self.suppressed
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_is_counted_and_told_with_the_next() {
+    fn suppressed_lines_are_counted_and_reported_with_the_next() {
         let mut log_limit = LogLimit::default();
         let said =
             (0..10_000).filter(|_| log_limit.say(Duration::from_millis(5)).is_some()).count();

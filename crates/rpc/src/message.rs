@@ -1,4 +1,4 @@
-//! What is said, in our own types. The `.proto` file tells when each is sent and what happens if it
+//! The messages, in our own types. The `.proto` file says when each is sent and what happens if it
 //! is lost.
 
 use std::fmt;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// An error and its causes in one sentence: "cannot read /data/a: permission denied (os error 13)".
 ///
-/// Errors keep their cause in `source`, not in their text; this is for where a person, or a typed
-/// error of the wire, wants all of it.
+/// Errors keep their cause in `source`, not in their text; this is for people, and for
+/// typed errors of the wire, which carry all of it.
 pub fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut error = error;
@@ -32,24 +32,24 @@ pub fn escaped(text: &str) -> impl fmt::Display {
     })
 }
 
-/// A path for people. Whoever names it may have put anything in it.
+/// A path for people. It is untrusted, and may hold any character.
 fn shown(path: &Path) -> String {
     escaped(&path.to_string_lossy()).to_string()
 }
 
-/// One life of one driver. Opaque to a worker, which returns it with every call.
+/// One epoch of a driver. Opaque to a worker, which returns it with every call.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Session(pub String);
 
-/// A worker presents itself.
+/// A worker registers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Register {
     /// The protocol version it speaks.
     pub protocol: u32,
     /// Its program and version.
     pub build: String,
-    /// Chosen at random when the worker process starts: a repeated call is told from a new worker
-    /// by it.
+    /// Chosen at random when the worker process starts: it distinguishes a repeated call from a new
+    /// worker.
     pub instance: [u8; 16],
     /// For people.
     pub name: String,
@@ -67,7 +67,7 @@ pub enum RegisterAnswer {
         /// That folder.
         folder: PathBuf,
     },
-    /// Welcome.
+    /// The worker is admitted.
     Registered(Registered),
     /// Driver and worker speak different versions.
     VersionMismatch {
@@ -81,11 +81,11 @@ pub enum RegisterAnswer {
 /// What a worker needs to know of the job.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Registered {
-    /// Goes into every later call.
+    /// Sent with every later call.
     pub session: Session,
-    /// The worker's id in this session: whoever knows it can call as this worker.
+    /// The worker's id in this session: any caller that knows it can call as this worker.
     pub worker: u64,
-    /// What the driver's messages call the worker: `w3`. For people.
+    /// The worker's number in the driver's messages: `w3`. For people.
     pub number: u64,
     /// Between two heartbeats.
     pub heartbeat: Duration,
@@ -150,7 +150,7 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// Who is calling: goes with every call after `Register`.
+/// The calling worker: sent with every call after `Register`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
     /// As given at registration.
@@ -159,7 +159,7 @@ pub struct Caller {
     pub worker: u64,
 }
 
-/// The answer to "what shall I do next?".
+/// The answer to `NextTask`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TaskAnswer {
     /// The job is over.
@@ -205,13 +205,13 @@ pub struct Split {
     pub path: PathBuf,
     /// First byte.
     pub start: u64,
-    /// Behind the last byte; above `start`.
+    /// After the last byte; above `start`.
     pub end: u64,
     /// The file's size when the job was planned.
     pub file_bytes: u64,
     /// The file's modification time when the job was planned: seconds since 1970.
     pub modified_seconds: i64,
-    /// Nanoseconds on top, below 1,000,000,000.
+    /// And nanoseconds, below 1,000,000,000.
     pub modified_nanos: u32,
 }
 
@@ -224,12 +224,12 @@ pub struct Digest {
     pub crc32: u32,
 }
 
-/// How far an attempt is.
+/// The progress of an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Running {
     /// Which one.
     pub attempt: Attempt,
-    /// Grows whenever the attempt gets on.
+    /// Grows whenever the attempt makes progress.
     pub progress: u64,
     /// Bytes read.
     pub bytes: u64,
@@ -240,9 +240,9 @@ pub struct Running {
 /// The answer to a heartbeat.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Order {
-    /// Stop the attempt; nobody wants it any more.
+    /// Stop the attempt; the driver no longer needs it.
     Abandon,
-    /// Go on.
+    /// Continue.
     Continue,
     /// The job is over.
     Exit,
@@ -253,7 +253,7 @@ pub enum Order {
 /// How an attempt ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// It did not get there.
+    /// It failed.
     Failed(Failure),
     /// A map attempt staged its bucket files.
     Mapped {
@@ -360,16 +360,16 @@ pub enum Failure {
         /// The operating system's sentence.
         detail: String,
     },
-    /// A path of the task lies outside the worker's roots.
+    /// A path of the task is outside the worker's roots.
     #[error("{} is outside the worker's roots", shown(folder))]
     OutsideRoots {
         /// The path.
         folder: PathBuf,
     },
-    /// The worker's code gave up: a defect.
+    /// The worker's code panicked: a defect.
     #[error("the worker panicked: {message}")]
     Panicked {
-        /// What it said.
+        /// The panic's message.
         message: String,
     },
     /// What the attempt has staged is missing, or not what it has written.
@@ -396,7 +396,7 @@ pub enum Failure {
         "more than {words_max} words are longer than {word_bytes} bytes; the worker needs more memory"
     )]
     TooManyLongWords {
-        /// So many would do.
+        /// The most that fit.
         words_max: u64,
         /// The longest word that is held in memory.
         word_bytes: u64,
@@ -458,10 +458,10 @@ pub enum Verdict {
     Taken,
 }
 
-/// How the job stands.
+/// The status of the job.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Status {
-    /// This life of this driver.
+    /// This epoch of this driver.
     pub session: Session,
     /// Whether it is over.
     pub state: JobState,
@@ -471,7 +471,7 @@ pub struct Status {
     pub reduce: PhaseStatus,
     /// Workers alive.
     pub workers: u32,
-    /// Attempts handed out.
+    /// Attempts started.
     pub attempts_started: u64,
     /// Attempts reported as failed, or stuck.
     pub attempts_failed: u64,
@@ -479,7 +479,7 @@ pub struct Status {
     pub attempts_lost: u64,
     /// Reports that came too late to count.
     pub stale_reports: u64,
-    /// Calls and reports that no honest worker makes.
+    /// Protocol violations: calls and reports that no correct worker makes.
     pub violations: u64,
 }
 
@@ -492,11 +492,11 @@ pub enum JobState {
     Done,
     /// It ran and failed.
     Failed,
-    /// Still going.
+    /// Running.
     Running,
 }
 
-/// How one phase stands.
+/// The status of one phase.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PhaseStatus {
     /// All its tasks.

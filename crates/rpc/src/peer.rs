@@ -1,16 +1,16 @@
-//! Who is calling, as far as it has shown that, and what it may be told instead of an answer.
+//! The caller's identity, as far as it is proven, and what it may be told instead of an answer.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// What somebody is in a job.
+/// What a certificate lets its holder do in a job.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Role {
     /// Hands out the tasks.
     Driver,
-    /// Looks at how the job stands, and does nothing.
+    /// Reads the job's status, and does nothing else.
     Viewer,
-    /// Asks for tasks, and reports what became of them.
+    /// Asks for tasks, and reports their outcomes.
     Worker,
 }
 
@@ -24,18 +24,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// Who a caller has shown to be.
+/// What a caller has proven.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Identity {
-    /// Nobody in particular: this driver asks for nothing.
+    /// Nothing: this driver requires no credentials.
     Anyone,
-    /// Somebody who has the token.
+    /// That it has the token.
     Bearer,
-    /// Somebody with a certificate of our authority.
+    /// That it has a certificate of our authority.
     Certified {
-        /// What the authority says that it is.
+        /// The role that the certificate grants.
         role: Role,
-        /// And what it is called.
+        /// The name in the certificate.
         name: String,
     },
 }
@@ -53,9 +53,9 @@ impl fmt::Display for Identity {
 /// The other end of a call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
-    /// Who it is.
+    /// What it has proven.
     pub identity: Identity,
-    /// Where it calls from, if connections have addresses.
+    /// Its address, if connections have addresses.
     pub address: Option<SocketAddr>,
 }
 
@@ -69,16 +69,16 @@ impl fmt::Display for Peer {
 /// Why a call is not answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// Not now. The caller is told that the driver has run out of something, and may try again.
+    /// A limit is reached. The caller may try again later.
     Busy {
         /// A sentence for the caller.
         reason: String,
     },
-    /// The caller may not do that. Trying again does not help.
+    /// The caller is not permitted to do that. Trying again does not help.
     Denied {
-        /// A sentence for the caller; nothing in it that it does not know or may not know.
+        /// A sentence for the caller; it discloses nothing that the caller may not know.
         reason: String,
     },
-    /// The driver has ended and answers no more. The caller is told that it is unavailable.
+    /// The driver has ended and no longer answers. The caller is told that it is unavailable.
     Gone,
 }

@@ -1,12 +1,12 @@
-//! The certificate, the key and the authority of one side: read, checked, and read anew when the
+//! The certificate, the key and the authority of one side: loaded, checked, and reloaded when the
 //! files have changed.
 //!
-//! Everything is looked at before it is used for the first time, so that a mistake is a sentence
-//! about a file when a program starts, not a broken connection an hour later. What is shown to us
-//! by others is checked by rustls; that it is of the right *role* is checked by whoever uses it.
+//! Everything is checked before its first use, so that a mistake is a sentence about a file when a
+//! program starts, not a broken connection an hour later. rustls checks the peer's certificate; its
+//! *role* is checked by the client and by the server's guard.
 //!
-//! Deliberately absent: versions before TLS 1.3, resumption (a ticket would outlive what it was
-//! given for; a handshake costs less than a millisecond), and lists of what was revoked.
+//! Deliberately absent: versions before TLS 1.3, session resumption (a ticket would outlive the
+//! certificate it was issued for; a handshake costs less than a millisecond), revocation lists.
 
 pub(crate) mod handshake;
 
@@ -44,9 +44,9 @@ use crate::peer::Role;
 pub struct TlsFiles {
     /// Our certificate, in PEM.
     pub cert: PathBuf,
-    /// Its private key, PKCS#8 in PEM, which nobody else may read.
+    /// Its private key, PKCS#8 in PEM, readable by its owner only.
     pub key: PathBuf,
-    /// The certificate of the authority, which has made ours and those of all others.
+    /// The certificate of the authority that issued all certificates of the job.
     pub ca: PathBuf,
 }
 
@@ -71,30 +71,30 @@ struct Shared {
     kept: Mutex<Kept>,
 }
 
-/// What was read, and of what.
+/// What was loaded, and from which files.
 struct Kept {
     loaded: Arc<Loaded>,
-    /// Of the files as they were looked at last, whether they could be loaded or not.
+    /// The stamps of the files at the last check, whether they could be loaded or not.
     stamps: [Stamp; 3],
     looked: Instant,
 }
 
-/// What was read out of the files at one time.
+/// What one load of the files gave.
 pub(crate) struct Loaded {
-    /// What our certificate calls us.
+    /// The name in our certificate.
     name: String,
-    /// When our certificate is valid, as people read it.
+    /// The validity of our certificate, for people.
     valid_from: String,
     valid_until: String,
-    /// For whoever connects.
+    /// For connecting.
     pub(crate) client: Arc<ClientConfig>,
-    /// For whoever is connected to: callers must have a certificate.
+    /// For accepting: callers must have a certificate.
     pub(crate) server: Arc<ServerConfig>,
-    /// The same; callers may come without.
+    /// For accepting callers without a certificate as well.
     pub(crate) server_for_all: Arc<ServerConfig>,
 }
 
-/// By which a file that was changed is known, unless somebody hides it.
+/// What differs after a change of a file, unless the change is deliberately hidden.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Stamp {
     inode: u64,
@@ -103,10 +103,10 @@ struct Stamp {
     nanos: i64,
 }
 
-/// What is wrong with the files of one side.
+/// Why the files of one side cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate's time is over.
+    /// The certificate has expired.
     #[error("{} has expired on {until}; make another: mapmill certs issue", path.display())]
     Expired {
         /// Of the certificate.
@@ -114,17 +114,17 @@ pub enum TlsError {
         /// The last second.
         until: String,
     },
-    /// There is something else in the file than there should be.
+    /// The file does not have the expected contents.
     #[error("{} has {found}, and {wanted} is needed", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What should be in it.
+        /// The expected contents.
         wanted: &'static str,
-        /// What is in it.
+        /// What was found.
         found: String,
     },
-    /// The certificate's time has not come, or a clock is wrong.
+    /// The certificate is not yet valid, or a clock is wrong.
     #[error(
         "{} is valid from {from} on, and here it is {now}: set the clocks right, \
          or wait",
@@ -135,10 +135,10 @@ pub enum TlsError {
         path: PathBuf,
         /// Its first second.
         from: String,
-        /// What the clock here says.
+        /// The time of this machine's clock.
         now: String,
     },
-    /// The certificate is of another authority.
+    /// Another authority issued the certificate.
     #[error(
         "{} was not made by the authority of {}: take both from the same credentials folder",
         path.display(), ca.display()
@@ -160,7 +160,7 @@ pub enum TlsError {
         /// Of the certificate.
         certificate: PathBuf,
     },
-    /// The certificate was made for somebody else.
+    /// The certificate is for another role.
     #[error(
         "{} {found}; it has to be that of a {wanted}: mapmill certs issue {wanted} --name NAME",
         path.display()
@@ -168,12 +168,12 @@ pub enum TlsError {
     OtherRole {
         /// Of the certificate.
         path: PathBuf,
-        /// What it is instead.
+        /// The role that it has.
         found: String,
-        /// Whose is needed.
+        /// The role that is needed.
         wanted: Role,
     },
-    /// Not only its owner has the key.
+    /// The key is accessible to other users.
     #[error(
         "{} can be read by others than its owner (mode {mode:o}): chmod 600 {}",
         path.display(), path.display()
@@ -181,10 +181,10 @@ pub enum TlsError {
     Public {
         /// Of the key.
         path: PathBuf,
-        /// Who may do what with it.
+        /// The mode bits.
         mode: u32,
     },
-    /// The file is not there, or is kept from us.
+    /// The file is missing or cannot be read.
     #[error(
         "cannot read {}; cert.pem, key.pem and ca.pem of a side are made by mapmill certs",
         path.display()
@@ -192,17 +192,17 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl Tls {
-    /// Reads the files and checks that they are what somebody of that role needs.
+    /// Loads the files and checks that they are valid for `role`.
     ///
     /// # Errors
     ///
-    /// When they cannot be used, or not any more, or not yet.
+    /// When they cannot be used, have expired or are not yet valid.
     pub fn load(files: TlsFiles, role: Role) -> Result<Self, TlsError> {
         let stamps = stamps(&files);
         let loaded = Arc::new(Loaded::read(&files, role)?);
@@ -210,23 +210,23 @@ impl Tls {
         Ok(Self(Arc::new(Shared { files, role, kept })))
     }
 
-    /// What the certificate calls its owner.
+    /// The name in the certificate.
     pub fn name(&self) -> String {
         self.0.kept().loaded.name.clone()
     }
 
-    /// Where they are.
+    /// The paths.
     pub(crate) fn files(&self) -> &TlsFiles {
         &self.0.files
     }
 
-    /// What the files say now, looked at once a second at most. If they cannot be loaded what they
-    /// said before is kept, and the reason logged once.
+    /// The present contents of the files, which are checked at most once a second. If they cannot
+    /// be loaded the contents before are kept, and the reason is logged once.
     pub(crate) async fn current(&self) -> Arc<Loaded> {
         if self.0.is_due() {
             let shared = Arc::clone(&self.0);
-            // They may lie on a disk that does not answer. A panic in there is no reason for one
-            // here: what was loaded before is as good as it was.
+            // The disk may not answer. A panic in there is no reason for one here: what was loaded
+            // before stays valid.
             match tokio::task::spawn_blocking(move || shared.look()).await {
                 Ok(Ok(true)) => tracing::info!(name = self.name(), "took new certificates"),
                 Ok(Err(error)) => {
@@ -249,11 +249,11 @@ impl fmt::Debug for Tls {
 
 impl Shared {
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // Nothing panics between two changes of it.
+        // Nothing panics while it is held.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time to look at the files. Says so once.
+    /// Whether it is time to check the files. True once for each time.
     fn is_due(&self) -> bool {
         let mut kept = self.kept();
         let is_due = kept.looked.elapsed() >= limits::CERTIFICATE_LOOK_INTERVAL;
@@ -263,16 +263,16 @@ impl Shared {
         is_due
     }
 
-    /// Whether there was something new.
+    /// Whether the files had changed.
     fn look(&self) -> Result<bool, TlsError> {
         let stamps = stamps(&self.files);
         if stamps == self.kept().stamps {
             return Ok(false);
         }
-        // Without the lock: connections that are made meanwhile take what there is.
+        // Without the lock: connections that are made meanwhile use what is loaded.
         let read = Loaded::read(&self.files, self.role);
         let mut kept = self.kept();
-        // Also of files that cannot be used: they are so until they change again.
+        // Also of files that cannot be used: that holds until they change again.
         kept.stamps = stamps;
         kept.loaded = Arc::new(read?);
         Ok(true)
@@ -358,7 +358,7 @@ fn server_config(
     Arc::new(config)
 }
 
-/// As the other side will.
+/// As the other side will verify it.
 fn verify(
     role: Role,
     chain: &[CertificateDer<'static>],
@@ -382,7 +382,7 @@ fn verify(
     }
 }
 
-/// What is wrong with our own certificate.
+/// Why our own certificate is not valid.
 fn own_error(files: &TlsFiles, role: Role, error: rustls::Error) -> TlsError {
     let path = files.cert.clone();
     let rustls::Error::InvalidCertificate(error) = error else {
@@ -435,7 +435,7 @@ fn certified_key(
     })
 }
 
-/// All certificates of a file; one at least.
+/// All certificates of a file; at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path, Secrecy::None)?;
     let malformed = |found| TlsError::Malformed {
@@ -470,7 +470,7 @@ fn said(error: pem::Error) -> String {
     format!("a damaged one ({error})")
 }
 
-/// Who may read a file.
+/// Which users may read a file.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Secrecy {
     None,
@@ -480,7 +480,7 @@ enum Secrecy {
 fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, TlsError> {
     let failed = |source| TlsError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    // Of what was opened, not of what has the name by now.
+    // Of the opened file, not of a file that has taken its name since.
     let mode = file.metadata().map_err(failed)?.mode() & 0o777;
     if secrecy == Secrecy::OwnersAlone && mode & 0o077 != 0 {
         return Err(TlsError::Public { path: path.to_owned(), mode });
@@ -498,12 +498,12 @@ fn stamps(files: &TlsFiles) -> [Stamp; 3] {
             seconds: file.mtime(),
             nanos: file.mtime_nsec(),
         });
-        // A file that is not there is unlike any that is.
+        // A missing file differs from every existing one.
         stamp.unwrap_or_default()
     })
 }
 
-/// From when until when a certificate is valid, of one that was read before.
+/// The validity of a certificate that was parsed before.
 fn validity(der: &[u8]) -> (String, String) {
     X509Certificate::from_der(der).map_or_else(
         |_| Default::default(),
@@ -514,7 +514,7 @@ fn validity(der: &[u8]) -> (String, String) {
     )
 }
 
-/// A time as people read it.
+/// A time for people.
 pub(crate) fn utc(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     ASN1Time::from_timestamp(seconds).map_or_else(|_| seconds.to_string(), |it| it.to_string())

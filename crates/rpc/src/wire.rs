@@ -1,7 +1,7 @@
 //! Our types to wire types and back. Here and below is the only place that names a generated type.
 //!
 //! Everything that arrives is checked here: a missing field, an unknown number or lists of unequal
-//! length become [`Malformed`], never a default that somebody counts with.
+//! length become [`Malformed`], never a default that enters a count.
 
 pub(crate) mod client;
 #[cfg(any(fuzzing, test))]
@@ -53,10 +53,10 @@ fn short_path(bytes: Vec<u8>) -> Result<PathBuf, Malformed> {
     }
 }
 
-/// Text of a worker for people: nothing in it moves the cursor of their terminal, and it ends
-/// somewhere.
+/// Text of a worker for people: nothing in it moves the cursor of their terminal, and its length is
+/// limited.
 fn printable(text: &str, bytes_max: usize) -> String {
-    // What is escaped gets longer, and what is cut off need not be looked at.
+    // Escaping makes it longer, and what is cut off need not be escaped.
     let start = &text[..text.floor_char_boundary(bytes_max)];
     let mut printable = escaped(start).to_string();
     printable.truncate(printable.floor_char_boundary(bytes_max));

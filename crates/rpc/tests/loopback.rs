@@ -1,6 +1,6 @@
-//! Both ends over a real socket: what is said arrives, what must not be said is refused, and no
-//! call waits longer than it should for a peer that is gone.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Both ends over a real socket: messages arrive, malformed ones are refused, and no call waits
+//! longer than its deadline for a peer that is gone.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -125,7 +125,7 @@ async fn message_above_the_limit_is_refused_before_it_is_sent() {
     let refused = client.register(&large).await.unwrap_err();
 
     assert!(matches!(refused, CallError::Protocol { .. }), "{refused:?}");
-    // And the connection is as good as before.
+    // And the connection is still usable.
     assert_eq!(client.status().await.unwrap(), status());
     server.stop().await;
 }
@@ -146,7 +146,7 @@ async fn task_of_many_files_fits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_that_is_not_answered_in_time_may_be_made_again() {
+async fn call_that_is_not_answered_in_time_may_be_retried() {
     let server = Server::start_with(Fake { is_deaf: true, ..Fake::default() }, None).await;
     let mut client = Client::new(&server.address(), &Credentials::default()).unwrap();
     let began = Instant::now();
@@ -154,13 +154,13 @@ async fn call_that_is_not_answered_in_time_may_be_made_again() {
     assert_unreachable(client.heartbeat(&caller(), None).await);
     assert_within(began, limits::CALL_DEADLINE);
 
-    // The connection lives: its pings were answered all the time.
+    // The connection is alive: its pings were answered all the time.
     let began = Instant::now();
     assert_unreachable(client.report(&caller(), ATTEMPT, outcome()).await);
     assert_within(began, limits::REPORT_DEADLINE);
 }
 
-/// Half a connection: the peer's machine is gone, and no packet says so.
+/// A half-open connection: the peer's machine is gone, and no packet says so.
 #[tokio::test(start_paused = true)]
 async fn peer_that_stops_answering_is_noticed_by_its_pings() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -168,14 +168,14 @@ async fn peer_that_stops_answering_is_noticed_by_its_pings() {
         Client::new(&listener.local_addr().unwrap().to_string(), &Credentials::default()).unwrap();
     let began = Instant::now();
 
-    // Its deadline is 40 seconds away. The kernel accepts, and nobody reads.
+    // Its deadline is 40 seconds away. The kernel accepts, and no process reads.
     assert_unreachable(client.next_task(&caller()).await);
 
     assert_within(began, limits::KEEP_ALIVE_INTERVAL + limits::KEEP_ALIVE_TIMEOUT);
 }
 
 #[tokio::test]
-async fn driver_that_is_not_there_yet_or_any_more_may_come() {
+async fn driver_that_is_unreachable_may_start_later() {
     let server = Server::start(None).await;
     let address = server.address();
     let mut client = Client::new(&address, &Credentials::default()).unwrap();
@@ -186,7 +186,7 @@ async fn driver_that_is_not_there_yet_or_any_more_may_come() {
     assert!(error.is_transient());
     assert!(error.to_string().contains("onnection refused"), "{error}");
 
-    // The same client finds the one that comes.
+    // The same client finds the new one.
     let listener = TcpListener::bind(&address).await.unwrap();
     let server = Server::start_on(listener, Fake::default(), None);
     assert_eq!(in_time(client.status()).await.unwrap(), status());
@@ -194,7 +194,7 @@ async fn driver_that_is_not_there_yet_or_any_more_may_come() {
 }
 
 #[tokio::test]
-async fn server_that_ends_finishes_the_calls_that_wait() {
+async fn server_that_ends_finishes_the_calls_in_flight() {
     let driver = Fake { is_deaf: true, ..Fake::default() };
     let (arrived, gone) = (Arc::clone(&driver.arrived), Arc::clone(&driver.gone));
     let server = Server::start_with(driver, None).await;
@@ -211,7 +211,7 @@ async fn server_that_ends_finishes_the_calls_that_wait() {
 }
 
 #[tokio::test]
-async fn address_without_a_port_or_with_more_is_none() {
+async fn address_without_a_port_or_with_more_is_refused() {
     for address in ["", "localhost", "127.0.0.1", "[::1]", "host:", "host:1/path", "a b:1", "::1:7"]
     {
         assert!(Client::new(address, &Credentials::default()).is_err(), "{address}");
@@ -289,12 +289,12 @@ fn status() -> Status {
     }
 }
 
-/// Says what it is expected to say, if it is asked what it expects.
+/// Gives the expected answers to the expected calls.
 #[derive(Default)]
 struct Fake {
     /// Instead of the usual.
     work: Option<Work>,
-    /// Answers nothing but `Status`, until `gone`.
+    /// Answers only `Status`, until `gone`.
     is_deaf: bool,
     arrived: Arc<Notify>,
     gone: Arc<Notify>,

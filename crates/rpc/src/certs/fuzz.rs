@@ -3,12 +3,12 @@
 
 use super::{Certificate, Name, role_of};
 
-/// Reads `data` as a certificate, and as a file of certificates: it is refused, or what it says of
-/// its bearer keeps the rules for names, and is the same by whatever way it is read.
+/// Reads `data` as a certificate, and as a file of certificates: it is refused, or its bearer's
+/// name keeps the rules for names, and both ways of reading agree.
 ///
 /// # Panics
 ///
-/// When it is not so.
+/// When neither holds.
 pub fn check(data: &[u8]) {
     let role = role_of(data);
     if let Ok((_, name)) = &role {
@@ -20,7 +20,7 @@ pub fn check(data: &[u8]) {
     if let Ok(certificate) = Certificate::from_der(data) {
         assert_eq!(certificate.role, role);
         assert_eq!(certificate.fingerprint.len(), 64);
-        // Whether or not it is its own authority.
+        // Self-signed or not.
         certificate.is_signed_by(&certificate);
     }
     for certificate in Certificate::from_pem(data).unwrap_or_default() {

@@ -12,12 +12,12 @@ use rcgen::{
 use super::read::{Certificate, KeyError, ReadError, hexadecimal};
 use super::{Host, Role, Subject, URN};
 
-/// What is valid from now on was so a little before: clocks differ.
+/// Certificates are valid from a little before now: clocks differ.
 const EARLIER: Duration = Duration::from_secs(5 * 60);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A key that makes others known, and its certificate.
+/// A key that signs certificates, and its own certificate.
 #[derive(Debug)]
 pub struct Authority {
     own: Pair,
@@ -28,9 +28,9 @@ pub struct Authority {
 /// A certificate and its private key. `Debug` hides the key: it must never reach a log.
 #[derive(Clone)]
 pub struct Pair {
-    /// For everybody.
+    /// Public.
     pub certificate_pem: String,
-    /// For its bearer alone. PKCS#8.
+    /// Private to its bearer. PKCS#8.
     pub key_pem: String,
 }
 
@@ -41,14 +41,14 @@ impl fmt::Debug for Pair {
 }
 
 impl Authority {
-    /// A new one, unlike any other.
+    /// A new authority with a new key.
     ///
     /// # Errors
     ///
     /// When the operating system has no random numbers.
     pub fn new(now: SystemTime, days: u32) -> Result<Self, MakeError> {
         let key = new_key()?;
-        // By its name it can be told from others; what makes it another one is its key.
+        // The name is for people; the key is what distinguishes it.
         let digest = ring::digest::digest(&ring::digest::SHA256, &key.subject_public_key_info());
         let name = format!("mapmill authority {}", hexadecimal(&digest.as_ref()[..4]));
         let valid_until = after(now, days);
@@ -60,11 +60,11 @@ impl Authority {
         Ok(Self { own, issuer: Issuer::new(params, key), valid_until })
     }
 
-    /// One that was made before.
+    /// An existing authority.
     ///
     /// # Errors
     ///
-    /// When it is none, or none any more.
+    /// When the files are not those of an authority, or it has expired.
     pub fn load(own: Pair, now: SystemTime) -> Result<Self, AuthorityError> {
         let mut certificates =
             Certificate::from_pem(own.certificate_pem.as_bytes()).map_err(AuthorityError::Read)?;
@@ -93,8 +93,8 @@ impl Authority {
         &self.own
     }
 
-    /// A new key for `subject`, and a certificate that says so for so many days; not for longer
-    /// than the authority's own, with which it would end anyway.
+    /// A new key for `subject`, and a certificate that is valid for so many days, at most as long
+    /// as the authority's own.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ fn after(now: SystemTime, days: u32) -> SystemTime {
     now + DAY * days
 }
 
-/// What every certificate says: a common name, and when it is valid.
+/// What every certificate has: a common name, and a validity.
 fn valid(name: String, now: SystemTime, valid_until: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -150,16 +150,16 @@ fn valid(name: String, now: SystemTime, valid_until: SystemTime) -> CertificateP
 #[error("cannot make a key and its certificate")]
 pub struct MakeError(#[source] rcgen::Error);
 
-/// What should be an authority cannot issue certificates.
+/// An authority that cannot issue certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// It was one.
+    /// It has expired.
     #[error("the authority has expired; make another in another folder: mapmill certs init")]
     Expired,
     /// The key cannot be used.
     #[error(transparent)]
     Key(KeyError),
-    /// The certificate is of another kind.
+    /// The certificate is not an authority's.
     #[error("the certificate of `{name}` is not that of an authority")]
     NotOne {
         /// Its common name.

@@ -1,4 +1,4 @@
-//! Reading certificates, which may have been made by anybody.
+//! Reading certificates, which are untrusted input.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
@@ -13,22 +13,22 @@ use x509_parser::x509::X509Name;
 
 use super::{Name, NameError, Role, URN};
 
-/// What a certificate says. Texts are as they stand in it, and may hold anything.
+/// The contents of a certificate. Texts are unchecked, and may hold any character.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    /// All of it.
+    /// The whole certificate.
     pub der: Vec<u8>,
-    /// What its bearer is, or why that is not known; see [`role_of`].
+    /// The bearer's role and name, or why they are unknown; see [`role_of`].
     pub role: Result<(Role, String), RoleError>,
-    /// Whether it may sign others.
+    /// Whether it may sign other certificates.
     pub is_authority: bool,
     /// The common name of its bearer; empty if there is none.
     pub name: String,
-    /// The common name of who has signed it; empty if there is none.
+    /// The common name of its issuer; empty if there is none.
     pub issuer: String,
     /// Names and addresses of hosts.
     pub hosts: Vec<String>,
-    /// What its bearer may be, as TLS sees it.
+    /// The ends of a TLS connection that it may be used for.
     pub usages: Vec<Usage>,
     /// From this second on.
     pub valid_from: SystemTime,
@@ -41,15 +41,14 @@ pub struct Certificate {
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Usage {
-    /// That connects.
+    /// The end that connects.
     Client,
-    /// That others connect to.
+    /// The end that accepts connections.
     Server,
 }
 
-/// What the bearer of a certificate is: by the one URI `urn:mapmill:ROLE:NAME` among its
-/// alternative names. Whether the certificate is good is another question, which TLS has asked
-/// before.
+/// The role and name of a certificate's bearer, by the one URI `urn:mapmill:ROLE:NAME` among its
+/// alternative names. Whether the certificate is valid has been checked by TLS before.
 ///
 /// # Errors
 ///
@@ -64,7 +63,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// When `der` is none.
+    /// When `der` is not a certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, ReadError> {
         let parsed = parse(der)?;
         let usages = parsed.extended_key_usage().map_err(malformed)?;
@@ -87,11 +86,11 @@ impl Certificate {
         })
     }
 
-    /// Reads all certificates of a file, of which there must be one at least.
+    /// Reads all certificates of a file: at least one.
     ///
     /// # Errors
     ///
-    /// When there is none, or anything else.
+    /// When there is none, or other content.
     pub fn from_pem(text: &[u8]) -> Result<Vec<Self>, ReadError> {
         let mut certificates = Vec::new();
         for pem in Pem::iter_from_buffer(text) {
@@ -107,11 +106,11 @@ impl Certificate {
         Ok(certificates)
     }
 
-    /// Whether this is the private key to it.
+    /// Whether `key` is its private key.
     ///
     /// # Errors
     ///
-    /// When it is no private key that can be used here.
+    /// When the text is not a private key of a supported kind.
     pub fn has_key(&self, key_pem: &str) -> Result<bool, KeyError> {
         let key = KeyPair::from_pem(key_pem)?;
         let parsed = parse(&self.der);
@@ -144,7 +143,7 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ReadError> {
 fn role_in(certificate: &X509Certificate<'_>) -> Result<(Role, String), RoleError> {
     let names = alternative_names(certificate).map_err(RoleError::Read)?;
     let is_ours = |uri: &&str| {
-        // Others may hold that letters of either case are the same here.
+        // Other software may compare without regard to case here.
         uri.get(..URN.len()).is_some_and(|start| start.eq_ignore_ascii_case(URN))
     };
     let uris = names
@@ -169,13 +168,13 @@ fn role_in(certificate: &X509Certificate<'_>) -> Result<(Role, String), RoleErro
     Ok((role, name.as_str().to_owned()))
 }
 
-/// All of them; none if there is no such extension.
+/// All alternative names; none without the extension.
 fn alternative_names<'der>(
     certificate: &X509Certificate<'der>,
 ) -> Result<Vec<GeneralName<'der>>, ReadError> {
     let names = certificate.subject_alternative_name().map_err(malformed)?;
     let names = names.map_or(Vec::new(), |names| names.value.general_names.clone());
-    // Somebody else may be able to read it, and see another role.
+    // Other software may be able to read it, and find another role.
     if names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
         return Err(ReadError::Malformed { detail: "an alternative name is no text".to_owned() });
     }
@@ -204,7 +203,7 @@ fn time(time: ASN1Time) -> SystemTime {
     if seconds < 0 { SystemTime::UNIX_EPOCH - apart } else { SystemTime::UNIX_EPOCH + apart }
 }
 
-/// As much of it as a line of a log wants.
+/// Shortened to fit a line of a log.
 fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }
@@ -213,58 +212,58 @@ fn malformed(error: impl std::fmt::Display) -> ReadError {
     ReadError::Malformed { detail: error.to_string() }
 }
 
-/// The bytes are no certificate.
+/// The bytes are not a certificate.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReadError {
-    /// They are not what a certificate is made of.
+    /// They cannot be parsed.
     #[error("the certificate cannot be read: {detail}")]
     Malformed {
         /// What is wrong with it.
         detail: String,
     },
-    /// There is none.
+    /// There is no certificate.
     #[error("there is no certificate in it")]
     None,
-    /// They are something else.
+    /// They are of another kind.
     #[error("there is something else than a certificate in it: {label:?}")]
     Other {
-        /// What it says it is.
+        /// Its PEM label.
         label: String,
     },
 }
 
-/// A certificate does not say what its bearer is.
+/// A certificate does not name its bearer's role.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RoleError {
-    /// It names something that is no name.
+    /// The name in it is not valid.
     #[error("the certificate names its bearer {name:?}; {source}")]
     Name {
-        /// What it says, or the beginning of it.
+        /// The URI, or the beginning of it.
         name: String,
         /// The rule.
         source: NameError,
     },
-    /// It was not made for this.
+    /// It has no URI of ours.
     #[error("the certificate names no role: it has no URI {URN}ROLE:NAME")]
     None,
     /// The certificate cannot be read.
     #[error(transparent)]
     Read(ReadError),
-    /// It cannot be all of these.
+    /// It has more than one URI of ours.
     #[error("the certificate names {count} roles, where one is allowed")]
     Several {
         /// How many.
         count: usize,
     },
-    /// It names something else.
+    /// It names another role.
     #[error("the certificate names an unknown role: {urn:?}")]
     Unknown {
-        /// What it says, or the beginning of it.
+        /// The URI, or the beginning of it.
         urn: String,
     },
 }
 
-/// The text is no private key that can be used here.
+/// The text is not a private key of a supported kind.
 #[derive(Debug, thiserror::Error)]
 #[error("the private key cannot be read")]
 pub struct KeyError(#[from] rcgen::Error);

@@ -1,4 +1,4 @@
-//! Certificates are what they were asked to be, and whoever is not what it says is refused by name.
+//! Certificates have the contents that were asked for, and every malformed one is refused by name.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use super::*;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Some day in 2027: tests ask for no clock.
+/// A day in 2027: tests read no clock.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + DAY * 20_900
 }
@@ -35,7 +35,7 @@ fn read(pair: &Pair) -> Certificate {
     certificates.remove(0)
 }
 
-/// A certificate of nobody's authority with these URIs among its names, as bytes.
+/// A self-signed certificate with these URIs among its names, as bytes.
 #[track_caller]
 fn with_uris(uris: &[&str]) -> Vec<u8> {
     let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().expect("URIs are ASCII")));
@@ -50,7 +50,7 @@ fn signed(mut params: CertificateParams, names: Vec<SanType>) -> Vec<u8> {
 }
 
 #[test]
-fn certificates_say_what_was_asked_for() {
+fn certificates_have_the_contents_that_were_asked_for() {
     let authority = authority();
     let ends = [
         (Role::Driver, Usage::Server, &["driver.example", "10.0.0.1", "::1"][..]),
@@ -100,12 +100,12 @@ fn no_two_are_alike() {
     assert_ne!(read(&first).fingerprint, read(&second).fingerprint);
     assert!(!read(&first).has_key(&second.key_pem).unwrap());
     assert!(!read(&foreign).is_signed_by(&read(one.pair())));
-    // A worker is no authority, whatever it signs.
+    // A worker is not an authority, whatever it signs.
     assert!(!read(&first).is_signed_by(&read(&first)));
 }
 
 #[test]
-fn authority_by_name_alone_is_none() {
+fn authority_by_name_alone_is_not_trusted() {
     let genuine = authority();
     let worker = genuine.issue(&subject(Role::Worker, "w", &[]), now(), 90).unwrap();
     let mut params = CertificateParams::default();
@@ -119,7 +119,7 @@ fn authority_by_name_alone_is_none() {
 }
 
 #[test]
-fn loaded_authority_goes_on_where_it_was() {
+fn loaded_authority_continues_issuing() {
     let authority = authority();
     let loaded = Authority::load(authority.pair().clone(), now() + DAY).unwrap();
     let pair = loaded.issue(&subject(Role::Worker, "w", &[]), now() + DAY, 90).unwrap();
@@ -128,7 +128,7 @@ fn loaded_authority_goes_on_where_it_was() {
 }
 
 #[test]
-fn nothing_outlives_its_authority() {
+fn certificates_do_not_outlive_their_authority() {
     let authority = authority();
     let late = now() + DAY * 3649;
     let pair = authority.issue(&subject(Role::Worker, "w", &[]), late, 90).unwrap();
@@ -137,7 +137,7 @@ fn nothing_outlives_its_authority() {
 }
 
 #[test]
-fn what_is_no_authority_issues_nothing() {
+fn only_authorities_issue_certificates() {
     let authority = authority();
     let own = authority.pair().clone();
     let worker = authority.issue(&subject(Role::Worker, "w7", &[]), now(), 90).unwrap();
@@ -205,7 +205,7 @@ fn role_is_read_from_the_one_uri_of_ours() {
 }
 
 #[test]
-fn what_others_may_read_otherwise_is_refused() {
+fn certificate_that_can_be_read_in_two_ways_is_refused() {
     let good = with_uris(&["urn:mapmill:worker:w"]);
     let mut longer = good.clone();
     longer.push(0);
@@ -217,7 +217,7 @@ fn what_others_may_read_otherwise_is_refused() {
     params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
     let uri = SanType::URI("urn:mapmill:worker:w".try_into().unwrap());
     let twice = signed(params.clone(), vec![uri]);
-    // One URI that is no text.
+    // A URI that is not text.
     let names = vec![0x30, 4, 0x86, 2, b'u', 0xff];
     params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
     let no_text = signed(params.clone(), vec![]);
@@ -235,7 +235,7 @@ fn what_others_may_read_otherwise_is_refused() {
         assert!(error.starts_with("the certificate cannot be read: "), "{error}");
         assert!(error.contains(detail), "{error}, and not {detail}");
     }
-    // The same list once is read: it is not the way in which it was made.
+    // The same list once is accepted: the way it was made is not what is refused.
     let once = [&[0x30, length + 2, 0x86, length], &urn[..]].concat();
     params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], once)];
     assert_eq!(role_of(&signed(params, vec![])), Ok((Role::Viewer, "w".to_owned())));

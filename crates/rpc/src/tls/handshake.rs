@@ -1,4 +1,4 @@
-//! Why a handshake failed, in words that help whoever reads them.
+//! Why a handshake failed, in words that help the reader.
 
 use std::io;
 
@@ -32,11 +32,11 @@ pub(crate) fn refused_by_driver(error: &io::Error) -> String {
     }
 }
 
-/// Why there is no connection to a driver, and what can be done about it.
+/// Why there is no connection to a driver, and the way out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Trouble {
     pub(crate) message: String,
-    /// Whether it will be the same as long as nobody changes something.
+    /// Whether retrying cannot help until a person changes something.
     pub(crate) is_lasting: bool,
 }
 
@@ -45,7 +45,7 @@ impl Trouble {
         Self { message: message.into(), is_lasting: true }
     }
 
-    /// Of a connection with TLS to a driver at `host`. `None`: TLS has nothing to do with it.
+    /// Of a TLS connection to a driver at `host`. `None`: the cause is not TLS.
     pub(crate) fn of_driver(
         error: &io::Error,
         host: &str,
@@ -89,12 +89,13 @@ fn of_certificate(error: &CertificateError, host: &str, files: &TlsFiles) -> Str
     format!("the driver's certificate {what}")
 }
 
-/// What a driver says when it refuses our certificate: one word, after the handshake seems done.
+/// The alert with which a driver refuses our certificate; it arrives after the handshake seems
+/// done.
 fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<String> {
     use AlertDescription as Alert;
     let cert = files.cert.display();
     if [Alert::CloseNotify, Alert::UserCanceled].contains(&alert) {
-        // Not about us: the driver ends.
+        // The driver ends: not about our certificate.
         return None;
     }
     Some(if alert == Alert::CertificateRequired {
@@ -115,7 +116,7 @@ fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<S
         )
     } else if alert == Alert::UnsupportedCertificate {
         format!(
-            "the driver says that {cert} is not for those who call it: make one that is, with: \
+            "the driver says that {cert} is not for callers: make one that is, with: \
              mapmill certs issue worker --name NAME"
         )
     } else if alert == Alert::NoApplicationProtocol {
@@ -143,7 +144,7 @@ fn what_is_wrong(error: &CertificateError) -> String {
     }
 }
 
-/// One of the same name has another key.
+/// An authority of the same name has another key.
 pub(super) fn is_of_another_authority(error: &CertificateError) -> bool {
     [CertificateError::BadSignature, CertificateError::UnknownIssuer].contains(error)
 }

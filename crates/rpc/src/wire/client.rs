@@ -29,7 +29,7 @@ use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
 
-/// An address that no driver can have.
+/// Not an address of a driver.
 #[derive(Debug, thiserror::Error)]
 #[error("`{address}` is not an address; expected HOST:PORT, such as 127.0.0.1:50051")]
 pub struct AddressError {
@@ -40,11 +40,11 @@ pub struct AddressError {
 /// A call brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The driver wants to be shown something else, or shows what this side cannot accept. Trying
+    /// The driver requires other credentials, or presents some that this side cannot accept. Trying
     /// again does not help.
     #[error("{message}")]
     Denied {
-        /// What is wrong, and what can be done about it.
+        /// What is wrong, and the way out.
         message: String,
     },
     /// One side breaks the protocol. Trying again does not help.
@@ -105,7 +105,7 @@ impl From<tonic::Status> for CallError {
     }
 }
 
-/// The cause that tells most: "connection refused" rather than "transport error".
+/// The most specific cause: "connection refused" rather than "transport error".
 fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::error::Error {
     while let Some(source) = error.source() {
         error = source;
@@ -113,7 +113,7 @@ fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn st
     error
 }
 
-/// A connection to a driver, made when it is first needed and made again when it breaks.
+/// A connection to a driver, made when it is first needed and remade when it breaks.
 ///
 /// Cloning is cheap and shares the connection.
 #[derive(Clone, Debug)]
@@ -193,7 +193,7 @@ impl Client {
         }
     }
 
-    /// Presents this worker.
+    /// Registers this worker.
     pub async fn register(&mut self, register: &Register) -> Result<RegisterAnswer, CallError> {
         let request = within(limits::CALL_DEADLINE, register.into())?;
         let answer = self.inner.register(request).await;
@@ -209,7 +209,7 @@ impl Client {
         Ok(task_answer(self.heard(answer)?)?)
     }
 
-    /// Says that this worker is alive, and how far it is.
+    /// Sends a heartbeat: this worker is alive, and its progress.
     pub async fn heartbeat(
         &mut self,
         caller: &Caller,
@@ -225,7 +225,7 @@ impl Client {
         Ok(order(&self.heard(answer)?)?)
     }
 
-    /// Says how an attempt ended.
+    /// Reports how an attempt ended.
     pub async fn report(
         &mut self,
         caller: &Caller,
@@ -241,7 +241,7 @@ impl Client {
 
     /// As [`report`](Self::report) and [`next_task`](Self::next_task) in one call, which does not
     /// wait until the attempt is published and recorded. `None`: the driver did not take the
-    /// question; it has to be asked for with [`next_task`](Self::next_task).
+    /// question; ask with [`next_task`](Self::next_task).
     pub async fn report_and_ask(
         &mut self,
         caller: &Caller,
@@ -254,7 +254,7 @@ impl Client {
         Ok(report_answer(self.heard(answer)?)?)
     }
 
-    /// Says that this worker goes away for good.
+    /// Tells the driver that this worker leaves for good.
     pub async fn leave(&mut self, caller: &Caller) -> Result<(), CallError> {
         let message = pb::LeaveRequest { session: caller.session.0.clone(), worker: caller.worker };
         let request = within(limits::LEAVE_DEADLINE, message)?;
@@ -262,7 +262,7 @@ impl Client {
         self.heard(answer).map(|pb::LeaveResponse {}| ())
     }
 
-    /// Asks how the job stands.
+    /// Asks for the job's status.
     pub async fn status(&mut self) -> Result<Status, CallError> {
         let request = within(limits::CALL_DEADLINE, pb::StatusRequest {})?;
         let answer = self.inner.status(request).await;
@@ -270,12 +270,12 @@ impl Client {
     }
 }
 
-/// Where a driver at `address` is called.
+/// The URI of a driver at `address`.
 fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
     let bad = |source| AddressError { address: address.to_owned(), source };
     let endpoint =
         Endpoint::from_shared(format!("http://{address}")).map_err(|source| bad(Some(source)))?;
-    // Without a port it would be that of web servers, and a worker would wait there for ever.
+    // Without a port it would be that of web servers, and a worker would wait for ever.
     let authority = endpoint.uri().authority();
     if !authority.is_some_and(|it| it.as_str() == address && it.port_u16().is_some()) {
         return Err(bad(None));

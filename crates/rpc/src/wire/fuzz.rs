@@ -1,8 +1,8 @@
 //! What the fuzz target `wire` checks: bytes to protobuf, to our types, and all the way back.
 //! Compiled for it and for tests only.
 //!
-//! A part of a message stands behind its length, and so does the part around it: who changes one
-//! byte too few or too many has no message left. So a part may also be written as a group, from its
+//! A part of a message is prefixed with its length, and so is the part around it: a mutation that
+//! adds or drops a byte destroys the message. So a part may also be written as a group, from its
 //! begin to its end, which this version of protobuf does not have; it is measured here.
 
 use std::fmt::Debug;
@@ -17,12 +17,12 @@ use super::{
 use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
 use crate::message::{Caller, Running};
 
-/// Reads `data` as the message that its first byte names: it is refused, or a value of ours that
-/// keeps the rules of the `.proto`, and says the same when it is sent on.
+/// Reads `data` as the message that its first byte names: it is refused, or it is a value of ours
+/// that keeps the rules of the `.proto` and round-trips.
 ///
 /// # Panics
 ///
-/// When it is not so.
+/// When neither holds.
 pub fn check(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     if let Some((_, check)) = CHECKS.iter().find(|(name, _)| name == kind) {
@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// The message with every group as a part behind its length. What is cut off is completed.
+/// The message with every group as a length-prefixed part. Truncated groups are completed.
 fn measured(mut bytes: &[u8]) -> Vec<u8> {
     const PART: usize = 2;
     let put = |message: &mut Vec<u8>, number| {
@@ -219,8 +219,8 @@ fn a_status(bytes: &[u8]) {
     there_and_back(bytes, status, pb::StatusResponse::from, as_it_is);
 }
 
-/// The value that `bytes` say, if they say one. `known` is the message without what is changed on
-/// purpose when it is read.
+/// The value that `bytes` encode, if any. `known` is the message without what reading changes on
+/// purpose.
 fn there_and_back<M, T>(
     bytes: &[u8],
     read: impl Fn(M) -> Result<T, Malformed>,
@@ -252,7 +252,7 @@ fn shown(failure: pb::Failure) -> pb::Failure {
     use pb::failure::Cause;
     let io = |io: pb::Io| pb::Io { operation: text(&io.operation), detail: text(&io.detail), ..io };
     let cause = failure.cause.map(|cause| match cause {
-        // Nothing else can be tried with a full disk.
+        // A full disk has no other variant.
         Cause::DiskFull(full) => Cause::DiskFull(pb::Io { operation: "write".into(), ..io(full) }),
         Cause::InputUnreadable(unreadable) => Cause::InputUnreadable(io(unreadable)),
         Cause::Io(other) => Cause::Io(io(other)),
@@ -278,7 +278,7 @@ fn shown(failure: pb::Failure) -> pb::Failure {
 }
 
 fn look_at(failure: &Failure) {
-    // Also what names a path.
+    // Also of those that name a path.
     assert!(!failure.to_string().contains(char::is_control), "{failure:?} would reach a terminal");
     let texts = match failure {
         Failure::DiskFull { detail, .. }
@@ -303,6 +303,6 @@ fn look_at(failure: &Failure) {
 }
 
 #[test]
-fn seeds_are_refused_or_say_the_same_when_they_are_sent_on() {
+fn seeds_are_refused_or_round_trip() {
     crate::replay::replay("wire", check);
 }

@@ -34,11 +34,12 @@ use crate::message::{
 };
 use crate::peer::{Peer, Refusal};
 
-/// Answers calls. Every method may be called twice, late, or for something long over.
+/// Answers calls. Every method is idempotent: a call may arrive twice, late, or after its attempt
+/// is over.
 ///
-/// A call whose caller is gone is dropped at any await: no method may rely on running to its end.
+/// A call whose caller is gone is dropped at any await: no method may rely on completing.
 pub trait Driver: Send + Sync + 'static {
-    /// A worker presents itself.
+    /// A worker registers.
     fn register(
         &self,
         peer: Peer,
@@ -88,35 +89,35 @@ pub trait Driver: Send + Sync + 'static {
         }
     }
 
-    /// A worker goes away for good.
+    /// A worker leaves for good.
     fn leave(&self, peer: Peer, caller: Caller)
     -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Someone looks.
+    /// A viewer asks for the status.
     fn status(&self, peer: Peer) -> impl Future<Output = Result<Status, Refusal>> + Send;
 }
 
-/// The server could not go on.
+/// The server had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The descriptors for the reflection service are damaged: a defect of the build.
     #[error("the compiled .proto does not describe itself")]
     Reflection(#[source] tonic_reflection::server::Error),
-    /// The transport gave up.
+    /// The transport failed.
     #[error("serving gRPC calls")]
     Transport(#[source] tonic::transport::Error),
 }
 
 /// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
 ///
-/// Who may call what, of those who show what `credentials` ask for, says [`guard`]. With TLS
-/// among them every connection is encrypted; new files are taken without a restart. Beside
+/// [`guard`] decides which callers with the right `credentials` may call which method. With TLS
+/// every connection is encrypted; new files are loaded without a restart. Beside
 /// [`Driver`] there are the standard health service (`mapmill.v1.Driver` is serving) and server
 /// reflection, so that ordinary gRPC tools work.
 ///
 /// # Errors
 ///
-/// When the transport fails. Broken connections and bad calls are the callers' trouble, not errors.
+/// When the transport fails. Broken connections and malformed calls are not errors of the server.
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<impl Driver>,
@@ -129,20 +130,20 @@ pub async fn serve(
         is_open: credentials.token.is_some(),
         refusals: Arc::clone(&refusals),
     };
-    // One is enough: tonic takes them at once.
+    // One is enough: tonic accepts them at once.
     let (ready, incoming) = mpsc::channel(1);
     let guard = guarded_services(driver, credentials, refusals).await?;
     let answering =
         server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
-    // Ends with the other: as soon as nobody takes connections any more.
+    // Ends with the other: as soon as connections are no longer accepted.
     let accepting = incoming::accept(listener, reception, ready);
     let (answered, ()) = tokio::join!(answering, accepting);
     answered.map_err(ServeError::Transport)
 }
 
-/// As [`serve`], on connections that come from elsewhere: a simulated network has no sockets of the
-/// operating system. Ends when it is dropped, and then without a word to anyone: tonic tells its
-/// connections of an end in an order that it leaves to chance, which no seed can reach.
+/// As [`serve`], on the connections of a simulated network, which has no sockets of the operating
+/// system. Ends when it is dropped, without notifying its connections: tonic would do so in an
+/// order that it leaves to chance, which no seed can reproduce.
 ///
 /// # Errors
 ///
@@ -214,10 +215,10 @@ impl From<Refusal> for tonic::Status {
     }
 }
 
-/// Who made a call that was admitted.
+/// The caller of an admitted call.
 fn peer<T>(request: &Request<T>) -> Peer {
     let peer = request.extensions().get::<Peer>();
-    peer.expect("whatever was admitted says by whom it is, see the guard").clone()
+    peer.expect("the guard puts the peer into every admitted call").clone()
 }
 
 struct Adapter<D> {

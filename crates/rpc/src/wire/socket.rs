@@ -1,4 +1,4 @@
-//! What bytes go through, encrypted or not.
+//! A socket, encrypted or not.
 
 use std::io;
 use std::pin::Pin;

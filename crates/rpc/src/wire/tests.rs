@@ -1,4 +1,4 @@
-//! Whatever is said arrives as it was meant, and nothing malformed arrives at all.
+//! Every message round-trips, and no malformed one is accepted.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn registrations_round_trip() {
     assert_eq!(register((&sent).into()), Ok(sent));
 }
 
-/// Names and causes are shown to people, and come from whoever may call.
+/// Names and causes are shown to people, and come from any caller.
 #[test]
 fn text_for_people_cannot_steer_their_terminal() {
     let name = format!("\x1b[2J{}é", "a".repeat(300));
@@ -55,7 +55,7 @@ fn text_for_people_cannot_steer_their_terminal() {
 }
 
 #[test]
-fn what_a_worker_says_ends_somewhere() {
+fn texts_of_a_worker_are_cut_at_their_limit() {
     use crate::limits::{PATH_BYTES_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
     let message = "é".repeat(TEXT_BYTES_MAX);
     let told = failure(Failure::Panicked { message: message.clone() }.into());
@@ -268,9 +268,9 @@ fn lists_of_unequal_length_are_malformed() {
     assert!(digests(&[1], &[]).is_err());
 }
 
-/// With every number as long as it can be, half of what is taken is left for what comes later.
+/// With every number at its longest, half of the limit is left for later fields.
 #[test]
-fn largest_job_has_messages_that_are_taken() {
+fn messages_of_the_largest_job_are_below_the_limit() {
     use crate::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
     let bucket = Bucket { digest: DIGEST, words: u64::MAX };
     let buckets = vec![bucket; REDUCE_TASKS_MAX as usize];
@@ -299,7 +299,7 @@ fn a_split_outside_its_file_is_malformed() {
 }
 
 #[tokio::test]
-async fn malformed_answers_are_not_asked_for_again() {
+async fn calls_with_malformed_answers_are_not_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let hollow = pb::driver_server::DriverServer::new(Hollow);
@@ -359,7 +359,7 @@ async fn malformed_and_oversized_requests_are_refused_with_a_code() {
     assert_eq!(raw.register(large).await.unwrap_err().code(), Code::OutOfRange);
 }
 
-/// A driver that nothing malformed may reach.
+/// A driver that no malformed message may reach.
 struct Never;
 
 impl server::Driver for Never {
@@ -388,7 +388,7 @@ impl server::Driver for Never {
     }
 }
 
-/// A peer that speaks the protocol and breaks its rules: every answer is empty.
+/// A peer that violates the protocol: every answer is empty.
 struct Hollow;
 
 #[tonic::async_trait]

@@ -19,7 +19,7 @@ pub struct Authority {
     folder: TempDir,
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 #[derive(Clone)]
 pub struct Says {
     pub uris: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Says {
 pub const CLIENT: ExtendedKeyUsagePurpose = ExtendedKeyUsagePurpose::ClientAuth;
 pub const SERVER: ExtendedKeyUsagePurpose = ExtendedKeyUsagePurpose::ServerAuth;
 
-/// What a good one says.
+/// The contents of a valid one.
 pub fn good(role: Role, name: &str) -> Says {
     let (hosts, usage) = match role {
         Role::Driver => (vec!["127.0.0.1", "localhost"], SERVER),
@@ -66,7 +66,7 @@ impl Authority {
         self.folder_of(name, &good(role, name))
     }
 
-    /// A folder with a certificate that says what it is told to. What it had before is replaced.
+    /// A folder with a certificate of these contents. An earlier one is replaced.
     pub fn folder_of(&self, name: &str, says: &Says) -> PathBuf {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).expect("folders can be made");
@@ -89,7 +89,7 @@ impl Authority {
         folder
     }
 
-    /// To be used as it is.
+    /// Ready to be used.
     pub fn tls(&self, role: Role, name: &str) -> Tls {
         load(&self.folder(role, name), role).expect("a good certificate can be used")
     }

@@ -1,4 +1,4 @@
-//! A driver that knows nothing, and remembers who called it.
+//! A driver without a job, which remembers its last caller.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -52,17 +52,17 @@ impl Server {
         Client::new(&self.address.to_string(), credentials).expect("the address is one")
     }
 
-    /// What a call of somebody with these credentials brings.
+    /// The result of a call with these credentials.
     pub async fn status(&self, credentials: &Credentials) -> Result<Status, CallError> {
         in_time(self.client(credentials).status()).await
     }
 
-    /// And why it brings nothing, and never will.
+    /// Why such a call fails for good.
     pub async fn denied(&self, credentials: &Credentials) -> String {
         denied(self.status(credentials).await)
     }
 
-    /// Who made the last call that was let through.
+    /// The identity of the last admitted caller.
     pub fn last_caller(&self) -> Option<Identity> {
         let callers = self.callers.lock().expect("nothing panics while it is held");
         callers.last().map(|peer| peer.identity.clone())

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: what no honest library would send.
+//! HTTP/2 frames by hand: what no honest library would send.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 
-/// Of `HEADERS`: there are no more of them.
+/// Of `HEADERS`: the last of them.
 const END_HEADERS: u8 = 4;
 /// Of `DATA` and `HEADERS`: nothing comes after it.
 const END_STREAM: u8 = 1;
@@ -29,7 +29,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a caller says first.
+/// What a caller sends first.
 pub fn beginning() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
 }
@@ -55,7 +55,7 @@ pub fn rest(stream: u32, bytes: &[u8]) -> Vec<u8> {
     frame(DATA, END_STREAM, stream, bytes)
 }
 
-/// Never mind.
+/// Reset: the call is cancelled.
 pub fn reset(stream: u32) -> Vec<u8> {
     frame(RESET, 0, stream, &8_u32.to_be_bytes())
 }
@@ -70,7 +70,7 @@ fn headers(path: &str) -> Vec<u8> {
         ("content-type", "application/grpc"),
         ("te", "trailers"),
     ] {
-        // A literal that is not to be remembered, with a new name.
+        // A literal without indexing, with a new name.
         block.push(0);
         for text in [name, value] {
             block.push(u8::try_from(text.len()).expect("texts are short"));
@@ -80,13 +80,13 @@ fn headers(path: &str) -> Vec<u8> {
     block
 }
 
-/// Somebody who speaks HTTP/2 by hand, and answers what a living end has to.
+/// A peer that writes HTTP/2 frames by hand, and answers settings and pings.
 pub struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
-/// What came.
+/// A received frame.
 #[derive(Debug)]
 pub struct Frame {
     kind: u8,
@@ -103,7 +103,7 @@ impl Frame {
 
 impl Wire {
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        let stream = TcpStream::connect(address).await.expect("the driver listens");
         stream.set_nodelay(true).expect("it is a socket");
         Self { stream, unread: Vec::new() }
     }
@@ -128,7 +128,7 @@ impl Wire {
         }
     }
 
-    /// Waits until the other end closes, without a word.
+    /// Waits until the other end closes, without sending.
     pub async fn closed(&mut self) {
         let mut bytes = [0; 1 << 10];
         while self.stream.read(&mut bytes).await.is_ok_and(|bytes| bytes > 0) {}

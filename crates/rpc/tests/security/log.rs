@@ -1,4 +1,4 @@
-//! What was logged by the test that asks: each has a thread, and all of its tasks run on it.
+//! The log of one test: each test has a thread, and all of its tasks run on it.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,7 +9,7 @@ thread_local! {
     static LINES: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Begins to keep what is logged.
+/// Starts collecting the log.
 pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -26,7 +26,7 @@ pub fn take() -> String {
     LINES.take()
 }
 
-/// Waits until a warning about somebody is logged, with these words. The other end may know first.
+/// Waits until a warning with these words is logged. The other end may know first.
 pub async fn expect(words: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut logged = take();

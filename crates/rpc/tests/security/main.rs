@@ -1,6 +1,6 @@
-//! What a driver and its callers show each other: what is right works, and what is not is refused,
-//! for the stated reason, at both ends.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Credentials of a driver and its callers: valid ones work, and others are refused, for the stated
+//! reason, at both ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod authority;
 mod driver;

@@ -1,4 +1,4 @@
-//! Callers that are not ours: TLS as they like it, and calls of any path.
+//! Third-party callers: any TLS configuration, and calls of any path.
 
 use std::error::Error;
 use std::io;
@@ -27,7 +27,7 @@ use tonic_prost::ProstCodec;
 
 use crate::driver::in_time;
 
-/// Of somebody who believes the authority, and has a certificate or none.
+/// Of a caller that trusts the authority, with a certificate or without.
 pub fn config(authority: &str, folder: Option<&Path>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
@@ -65,7 +65,7 @@ pub async fn connect(
     TlsConnector::from(Arc::clone(config)).connect(name, stream).await
 }
 
-/// What a driver says to somebody whom it refuses in the handshake: an alert.
+/// The alert that a driver sends to a caller it refuses in the handshake.
 pub async fn alert(address: SocketAddr, config: &Arc<ClientConfig>) -> String {
     let refused = async {
         let mut stream = connect(address, config).await?;
@@ -113,8 +113,8 @@ pub fn channel(address: SocketAddr, config: Option<Arc<ClientConfig>>) -> Channe
     }
 }
 
-/// What a call of any path brings, with an empty message: its headers are enough. Made again when
-/// its connection breaks, as that of a stranger does after a while.
+/// The result of a call of any path, with an empty message: its headers are enough. Retried when
+/// its connection breaks, as an idle one is evicted after a while.
 pub async fn call(
     channel: &Channel,
     path: PathAndQuery,
@@ -122,7 +122,7 @@ pub async fn call(
 ) -> Result<(), Status> {
     let mut answer = call_once(channel, path.clone(), header).await;
     for _ in 0..5 {
-        // What a driver says has no cause on this side.
+        // A driver's answer has no cause on this side.
         if answer.as_ref().is_err_and(|status| status.source().is_some()) {
             answer = call_once(channel, path.clone(), header).await;
         }

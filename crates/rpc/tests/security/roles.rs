@@ -1,5 +1,5 @@
-//! Everything that can be called, by everybody: exactly what the table in `SECURITY.md` says, which
-//! knows nothing of the driver's.
+//! Every method called with every role: exactly what the table in `SECURITY.md` says, which is
+//! independent of the driver's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,36 +16,44 @@ use crate::driver::{Server, in_time};
 use crate::frames::{Wire, beginning, call, rest};
 use crate::raw;
 
-/// Where the table stands, for people and for this test.
+/// The file with the table, for people and for this test.
 const SECURITY: &str = include_str!("../../../../SECURITY.md");
 
 /// The columns of the table, but for `anyone`.
-const ALL: &[Who] = &[Who::Worker, Who::Viewer, Who::Bearer, Who::Driver, Who::Nobody];
+const ALL: &[Caller] =
+    &[Caller::Worker, Caller::Viewer, Caller::Bearer, Caller::Driver, Caller::Nobody];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Who {
+enum Caller {
     Worker,
     Viewer,
     Bearer,
     Driver,
     /// TLS, and nothing else.
     Nobody,
-    /// Whoever calls a driver that asks for nothing.
+    /// Any caller of a driver that requires no credentials.
     Anyone,
 }
 
-use Who::{Viewer, Worker};
+use Caller::{Viewer, Worker};
 
-/// Who may call what. A new method in a `.proto` file has to be thought about there.
-fn table() -> BTreeMap<String, Vec<Who>> {
+/// Which role may call which method. A new method in a `.proto` file needs a row there.
+fn table() -> BTreeMap<String, Vec<Caller>> {
     let rows = SECURITY.lines().filter_map(|line| line.strip_prefix("| `/"));
-    let columns = [Who::Worker, Who::Viewer, Who::Bearer, Who::Anyone, Who::Driver, Who::Nobody];
+    let columns = [
+        Caller::Worker,
+        Caller::Viewer,
+        Caller::Bearer,
+        Caller::Anyone,
+        Caller::Driver,
+        Caller::Nobody,
+    ];
     let header = "| method | worker | viewer | bearer | anyone | driver | nobody |";
     assert!(SECURITY.contains(header), "the table has other columns");
     let row = |row: &str| {
         let mut cells = row.trim_end_matches('|').split('|').map(str::trim);
         let path = cells.next()?.trim_end_matches('`');
-        let may = cells.zip(columns).filter_map(|(cell, who)| (cell == "yes").then_some(who));
+        let may = cells.zip(columns).filter_map(|(cell, caller)| (cell == "yes").then_some(caller));
         Some((format!("/{path}"), may.collect()))
     };
     rows.filter_map(row).collect()
@@ -73,7 +81,7 @@ fn methods() -> BTreeSet<String> {
     methods
 }
 
-/// Whatever is written where a method would stand and is not exactly one.
+/// Paths that are almost, but not exactly, a method's.
 fn odd_paths() -> Vec<String> {
     let mut odd = vec!["/".to_owned(), "/no.such.Service/Call".to_owned(), "/healthz".to_owned()];
     for path in table().keys() {
@@ -98,71 +106,76 @@ fn odd_paths() -> Vec<String> {
     odd
 }
 
-struct Everybody {
+struct AllRoles {
     server: Server,
-    channels: Vec<(Who, Channel)>,
+    channels: Vec<(Caller, Channel)>,
     token: String,
 }
 
-impl Everybody {
-    /// One server that wants a certificate or the token, and a connection of each.
+impl AllRoles {
+    /// One server that requires a certificate or the token, and a connection with each.
     async fn start() -> Self {
         let authority = Authority::new("ours");
         let token = Token::random().expect("there are random numbers");
         let shown = format!("Bearer {}", token.expose());
         let driver = authority.credentials(Role::Driver, "d");
         let server = Server::start(Credentials { token: Some(token), ..driver }).await;
-        let channels = ALL.iter().map(|&who| {
-            let role = match who {
-                Who::Nobody | Who::Bearer | Who::Anyone => None,
-                Who::Driver => Some(Role::Driver),
-                Who::Worker => Some(Role::Worker),
-                Who::Viewer => Some(Role::Viewer),
+        let channels = ALL.iter().map(|&caller| {
+            let role = match caller {
+                Caller::Nobody | Caller::Bearer | Caller::Anyone => None,
+                Caller::Driver => Some(Role::Driver),
+                Caller::Worker => Some(Role::Worker),
+                Caller::Viewer => Some(Role::Viewer),
             };
             let folder = role.map(|role| {
-                // A driver's would not come through the handshake, which is another matter.
+                // A driver's certificate fails in the handshake, which is another test.
                 let says = Says { usages: vec![CLIENT], ..good(role, "x") };
                 authority.folder_of(&role.to_string(), &says)
             });
             let config = raw::config(&authority.certificate, folder.as_deref());
-            (who, raw::channel(server.address, Some(Arc::clone(&config))))
+            (caller, raw::channel(server.address, Some(Arc::clone(&config))))
         });
         let channels = channels.collect();
         Self { server, channels, token: shown }
     }
 
-    async fn call(&self, who: Who, channel: &Channel, path: PathAndQuery) -> Result<(), String> {
-        let header = (who == Who::Bearer).then_some(&*self.token);
+    async fn call(
+        &self,
+        caller: Caller,
+        channel: &Channel,
+        path: PathAndQuery,
+    ) -> Result<(), String> {
+        let header = (caller == Caller::Bearer).then_some(&*self.token);
         let answer = raw::call(channel, path, header).await;
         let Err(status) = answer else {
             return Ok(());
         };
-        match (status.code(), who) {
-            (Code::Unauthenticated, Who::Nobody) => Err(status.message().to_owned()),
+        match (status.code(), caller) {
+            (Code::Unauthenticated, Caller::Nobody) => Err(status.message().to_owned()),
             (Code::PermissionDenied, _) => Err(status.message().to_owned()),
-            (Code::Unauthenticated, _) => panic!("{who:?} has shown who it is: {status}"),
-            // It came through: it is the service that says this about the empty message.
+            (Code::Unauthenticated, _) => panic!("{caller:?} is authenticated: {status}"),
+            // It was admitted: this is the service's answer to the empty message.
             _ => Ok(()),
         }
     }
 }
 
 #[tokio::test]
-async fn every_method_is_for_those_of_the_table_and_nobody_else() {
+async fn every_method_is_for_the_roles_of_the_table_only() {
     let table = table();
     let described = methods();
     for method in &described {
         let is_known = table.contains_key(method.as_str());
-        assert!(is_known, "{method} is new: who may call it? See the table in SECURITY.md.");
+        assert!(is_known, "{method} is new: add its roles to the table in SECURITY.md.");
     }
-    let everybody = Everybody::start().await;
+    let roles = AllRoles::start().await;
 
     for (path, may) in &table {
-        for (who, channel) in &everybody.channels {
+        for (caller, channel) in &roles.channels {
             let path: PathAndQuery = path.parse().unwrap();
-            let called = everybody.call(*who, channel, path.clone()).await;
-            assert_eq!(called.is_ok(), may.contains(who), "{who:?} calls {path}: {called:?}");
-            if *who == Who::Nobody {
+            let called = roles.call(*caller, channel, path.clone()).await;
+            assert_eq!(called.is_ok(), may.contains(caller), "{caller:?} calls {path}: {called:?}");
+            if *caller == Caller::Nobody {
                 assert!(called.unwrap_err().contains("--tls DIR"));
             }
         }
@@ -170,40 +183,40 @@ async fn every_method_is_for_those_of_the_table_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn driver_that_asks_for_nothing_answers_anyone_what_is_in_the_table() {
+async fn driver_without_credentials_answers_any_caller_what_is_in_the_table() {
     let server = Server::start(Credentials::default()).await;
     let channel = raw::channel(server.address, None);
     for (path, may) in table() {
         let path: PathAndQuery = path.parse().unwrap();
         let answer = raw::call(&channel, path.clone(), None).await;
         let refused = answer.is_err_and(|status| status.code() == Code::PermissionDenied);
-        assert_eq!(!refused, may.contains(&Who::Anyone), "anyone calls {path}");
+        assert_eq!(!refused, may.contains(&Caller::Anyone), "anyone calls {path}");
     }
 }
 
-/// In the end, nothing of it may come to the driver that it should not answer.
+/// None of these calls may reach the driver's service.
 #[tokio::test]
-async fn odd_paths_are_for_nobody() {
-    let everybody = Everybody::start().await;
+async fn odd_paths_are_refused_for_every_role() {
+    let roles = AllRoles::start().await;
 
     for path in odd_paths() {
         let Ok(path) = path.parse::<PathAndQuery>() else {
             continue;
         };
-        for (who, channel) in &everybody.channels {
-            let refused = everybody.call(*who, channel, path.clone()).await;
-            assert!(refused.is_err(), "{who:?} calls {path}");
+        for (caller, channel) in &roles.channels {
+            let refused = roles.call(*caller, channel, path.clone()).await;
+            assert!(refused.is_err(), "{caller:?} calls {path}");
         }
     }
-    assert_eq!(everybody.server.last_caller(), None);
+    assert_eq!(roles.server.last_caller(), None);
 }
 
 /// Also those that no library sends.
 #[tokio::test]
-async fn paths_that_are_none_come_to_nothing() {
+async fn malformed_paths_are_refused() {
     let server = Server::start(Credentials::default()).await;
     let status = "/mapmill.v1.Driver/Status";
-    // The empty message of a call that can be made, to show that the others fail for their paths.
+    // A permitted call with the same empty message, to show that the others fail for their paths.
     let empty = [0; 5];
 
     for path in ["", "mapmill.v1.Driver/Status", "*", "http://driver/mapmill.v1.Driver/Status", " "]
@@ -224,13 +237,13 @@ async fn paths_that_are_none_come_to_nothing() {
 }
 
 #[tokio::test]
-async fn wrong_role_is_told_which_it_has_to_be() {
-    let everybody = Everybody::start().await;
-    let said = |who: Who, path: &'static str| {
-        let (_, channel) = everybody.channels.iter().find(|(it, _)| *it == who).expect("it is one");
-        let everybody = &everybody;
+async fn wrong_role_is_told_which_role_is_required() {
+    let roles = AllRoles::start().await;
+    let said = |caller: Caller, path: &'static str| {
+        let (_, channel) = roles.channels.iter().find(|(it, _)| *it == caller).expect("it is one");
+        let roles = &roles;
         let path = PathAndQuery::from_static(path);
-        async move { everybody.call(who, channel, path).await.expect_err("it may not") }
+        async move { roles.call(caller, channel, path).await.expect_err("it may not") }
     };
 
     assert_eq!(

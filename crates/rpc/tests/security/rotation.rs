@@ -1,4 +1,4 @@
-//! New files are taken by a running driver and by its callers, and broken ones are not.
+//! A running driver and its callers load new files, and keep the old ones when the new are broken.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::driver::Server;
 use crate::log;
 
 #[tokio::test]
-async fn new_certificates_are_taken_without_a_restart() {
+async fn new_certificates_are_loaded_without_a_restart() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let driver = old.folder(Role::Driver, "d");
     let server = Server::start(with_tls(load(&driver, Role::Driver).unwrap())).await;
     let worker = old.folder(Role::Viewer, "eve");
     let eve = with_tls(load(&worker, Role::Viewer).unwrap());
     server.status(&eve).await.unwrap();
-    // At work all the time: what it is connected with stays good.
+    // Active all the time: its connection stays open.
     let mut busy = server.client(&eve);
     busy.status().await.unwrap();
 
-    // Both believe in both, then both are of the new, as it is done in practice.
+    // First both trust both authorities, then both use the new one, as in practice.
     let both = old.certificate.clone() + &new.certificate;
     write(&driver.join("ca.pem"), &both, 0o644);
     write(&worker.join("ca.pem"), &both, 0o644);
@@ -51,7 +51,7 @@ async fn files_that_cannot_be_used_change_nothing() {
     server.status(&eve).await.unwrap();
     log::take();
 
-    // Half of a change: a key to no certificate.
+    // Half of a change: a key without its certificate.
     let key = authority.folder(Role::Driver, "d2").join("key.pem");
     write(&driver.join("key.pem"), &fs::read_to_string(key).unwrap(), 0o600);
 
@@ -62,7 +62,7 @@ async fn files_that_cannot_be_used_change_nothing() {
         logged += &log::take();
     }
     assert!(logged.contains("key.pem is not the key to"), "{logged}");
-    // Looked at again, and not complained of again.
+    // Checked again, and not logged again.
     let again = Instant::now() + rpc::limits::CERTIFICATE_LOOK_INTERVAL.mul_f32(1.2);
     while Instant::now() < again {
         server.status(&eve).await.unwrap();

@@ -1,5 +1,5 @@
-//! Callers that take their time, and take it from others: each is gone in the time that the limits
-//! say, and all the while the calls of a good one are answered quickly.
+//! Slow callers, which hold resources: each is disconnected within its limit, and meanwhile the
+//! calls of an honest one are answered quickly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,11 +22,11 @@ const STATUS: &str = "/mapmill.v1.Driver/Status";
 /// A call that is answered in this time was not kept waiting. Machines are busy.
 const QUICK: Duration = Duration::from_secs(2);
 
-/// Beyond what the limits say, for the same reason.
+/// Allowed beyond the limits, for the same reason.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn slow_callers_are_gone_in_time() {
+async fn slow_callers_are_disconnected_in_time() {
     let server = Server::start(Credentials::default()).await;
     let good = Good::start(server.client(&Credentials::default()));
     let first = limits::FIRST_CALL_DEADLINE;
@@ -62,11 +62,11 @@ async fn slow_callers_are_gone_in_time() {
 }
 
 #[tokio::test]
-async fn slow_handshakes_are_gone_in_time() {
+async fn slow_handshakes_are_disconnected_in_time() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
     let good = Good::start(server.client(&authority.credentials(Role::Viewer, "eve")));
-    // A good certificate does not give anybody more time.
+    // A valid certificate does not give a caller more time.
     let folder = authority.folder(Role::Worker, "w");
     let config = raw::config(&authority.certificate, Some(&folder));
 
@@ -88,7 +88,7 @@ async fn slow_handshakes_are_gone_in_time() {
     log::expect("refused a handshake: it took longer than 3 s").await;
 }
 
-/// The connection has been of use, and is alive: it is the call that ends.
+/// The connection has had an admitted call, and is alive: only the call ends.
 async fn drip(mut wire: Wire) {
     let message = [0, 0, 0, 1, 0];
     assert!(wire.send(&[beginning(), call(1, STATUS), part(1, &message)].concat()).await);
@@ -120,10 +120,10 @@ async fn drip(mut wire: Wire) {
     in_time(answered).await;
 }
 
-/// As many as the driver takes are waited for; those who came before them are closed at once, and
-/// not all of them are logged. Whoever is at work notices nothing, nor who comes to work.
+/// The driver waits for as many connections as it takes; older ones are evicted at once, and not
+/// all of them are logged. Neither a working nor a connecting worker is delayed.
 #[tokio::test]
-async fn crowd_of_strangers_keeps_nobody_from_working() {
+async fn crowd_of_idle_connections_delays_no_worker() {
     let server = Server::start(Credentials::default()).await;
     let good = Good::start(server.client(&Credentials::default()));
     good.has_begun().await;
@@ -160,10 +160,10 @@ async fn crowd_of_strangers_keeps_nobody_from_working() {
 }
 
 #[tokio::test]
-async fn driver_that_ends_waits_for_no_stranger() {
+async fn driver_that_ends_waits_for_no_idle_connection() {
     let server = Server::start(Credentials::default()).await;
     let mut stranger = Wire::connect(server.address).await;
-    // Connections are taken in their order.
+    // Connections are accepted in their order.
     server.status(&Credentials::default()).await.unwrap();
     let began = Instant::now();
 
@@ -174,7 +174,7 @@ async fn driver_that_ends_waits_for_no_stranger() {
 }
 
 #[tokio::test]
-async fn calls_that_are_taken_back_at_once_end_their_connection() {
+async fn rapid_resets_end_their_connection() {
     let server = Server::start(Credentials::default()).await;
     let good = Good::start(server.client(&Credentials::default()));
     let mut wire = Wire::connect(server.address).await;
@@ -190,7 +190,7 @@ async fn calls_that_are_taken_back_at_once_end_their_connection() {
                 return round;
             }
         }
-        panic!("100,000 calls were begun and taken back");
+        panic!("100,000 calls were begun and reset");
     };
     let rounds = in_time(storm).await;
 
@@ -198,7 +198,7 @@ async fn calls_that_are_taken_back_at_once_end_their_connection() {
     good.was_quick().await;
 }
 
-/// Somebody who is at work, and makes a call now and then.
+/// An active worker, which makes a call now and then.
 struct Good {
     calls: JoinHandle<()>,
     answered: Arc<AtomicU64>,
@@ -240,7 +240,7 @@ impl Good {
     }
 }
 
-/// That it ends in its time, and not before.
+/// Checks that it ends within its limit, and not before.
 async fn gone_within(case: &str, limit: Duration, ends: impl Future<Output = ()>) {
     let began = Instant::now();
     let ended = tokio::time::timeout(limit + SLACK, ends).await;

@@ -1,4 +1,4 @@
-//! Handshakes: whoever is not who they should be is told so, and the driver's log says it too.
+//! Handshakes: a peer with the wrong credentials is told why, and the driver logs it too.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::driver::{Server, denied, in_time};
 use crate::{log, raw};
 
 #[tokio::test]
-async fn callers_are_known_by_their_certificates() {
+async fn callers_are_identified_by_their_certificates() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
 
@@ -32,7 +32,7 @@ async fn callers_are_known_by_their_certificates() {
 }
 
 #[tokio::test]
-async fn nobody_comes_in_without_a_certificate() {
+async fn caller_without_a_certificate_is_refused() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
 
@@ -70,7 +70,7 @@ async fn with_a_token_configured_either_is_enough() {
 }
 
 #[tokio::test]
-async fn wrong_token_spoils_a_good_certificate() {
+async fn wrong_token_is_refused_despite_a_valid_certificate() {
     let authority = Authority::new("ours");
     let driver = authority.credentials(Role::Driver, "d");
     let token = Some(Token::random().unwrap());
@@ -82,7 +82,7 @@ async fn wrong_token_spoils_a_good_certificate() {
     assert!(refused.contains("the call shows another"), "{refused}");
     log::expect("the call shows another").await;
 
-    // The right one does no harm, and makes nobody more than the certificate says.
+    // The right one is accepted, and grants no more than the certificate.
     let right = Credentials { token, ..viewer };
     server.status(&right).await.unwrap();
     assert!(matches!(server.last_caller(), Some(Identity::Certified { role: Role::Viewer, .. })));
@@ -92,7 +92,7 @@ async fn wrong_token_spoils_a_good_certificate() {
 async fn callers_of_another_authority_are_refused_by_the_driver() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let server = Server::start(ours.credentials(Role::Driver, "d")).await;
-    // They believe in both, so that it is not they who end it.
+    // They trust both, so that the driver refuses first.
     let folder = theirs.folder(Role::Viewer, "eve");
     write(&folder.join("ca.pem"), &(ours.certificate.clone() + &theirs.certificate), 0o644);
 
@@ -102,7 +102,7 @@ async fn callers_of_another_authority_are_refused_by_the_driver() {
     log::expect("refused a handshake: the certificate that was shown was made by another").await;
 }
 
-/// Its name is the same, as it is for all that were made before names had digests.
+/// Its name is the same, as for all that were made before names had digests.
 #[tokio::test]
 async fn authority_of_the_same_name_is_another() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("ours"));
@@ -147,7 +147,7 @@ async fn certificate_that_expires_is_refused_from_then_on() {
 }
 
 #[tokio::test]
-async fn certificate_of_tomorrow_is_not_yet_accepted() {
+async fn certificate_that_is_not_yet_valid_is_refused() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
     let tomorrow = |role| Says {
@@ -173,7 +173,7 @@ async fn certificate_of_tomorrow_is_not_yet_accepted() {
 }
 
 #[tokio::test]
-async fn certificates_are_good_for_one_end_alone() {
+async fn certificates_are_valid_for_one_end_only() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
 
@@ -193,7 +193,7 @@ async fn certificates_are_good_for_one_end_alone() {
     assert!(refused.contains("is not for this end of a connection"), "{refused}");
 }
 
-/// Usages are a fence; the role is the lock.
+/// The role is checked even where the key usages would allow everything.
 #[tokio::test]
 async fn roles_are_checked_where_usages_allow_everything() {
     let authority = Authority::new("ours");
@@ -204,7 +204,7 @@ async fn roles_are_checked_where_usages_allow_everything() {
         ..good(role, name)
     };
 
-    // A driver may call nothing, not even of another.
+    // A driver's certificate may call nothing, not even another driver.
     let folder = authority.folder_of("d2", &both(Role::Driver, "d2"));
     let refused = server.denied(&with_tls(load(&folder, Role::Driver).unwrap())).await;
     assert!(
@@ -213,7 +213,7 @@ async fn roles_are_checked_where_usages_allow_everything() {
     );
     log::expect("refused a call: a driver's certificate (urn:mapmill:driver:d2)").await;
 
-    // And a worker is no driver.
+    // And a worker's certificate is not a driver's.
     let imposter = raw::serve(&authority.folder_of("w", &both(Role::Worker, "w"))).await;
     let viewer = authority.credentials(Role::Viewer, "eve");
     let refused = denied(Client::new(&imposter.to_string(), &viewer).unwrap().status().await);
@@ -221,7 +221,7 @@ async fn roles_are_checked_where_usages_allow_everything() {
 }
 
 #[tokio::test]
-async fn certificate_without_one_role_is_nobodys() {
+async fn certificate_without_exactly_one_role_is_refused() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
     for (name, uris, cause) in [
@@ -264,7 +264,7 @@ async fn driver_must_be_called_by_a_name_of_its_certificate() {
 }
 
 #[tokio::test]
-async fn driver_that_speaks_tls_is_not_spoken_to_without() {
+async fn driver_with_tls_is_not_reached_without_it() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
 
@@ -276,7 +276,7 @@ async fn driver_that_speaks_tls_is_not_spoken_to_without() {
 }
 
 #[tokio::test]
-async fn driver_without_tls_is_not_spoken_to_with_it() {
+async fn driver_without_tls_is_not_reached_with_it() {
     let server = Server::start(Credentials::default()).await;
 
     let refused = server.denied(&Authority::new("ours").credentials(Role::Viewer, "eve")).await;
@@ -285,9 +285,9 @@ async fn driver_without_tls_is_not_spoken_to_with_it() {
     log::expect("refused a connection with TLS, which this driver was not started with").await;
 }
 
-/// New certificates do not come to all sides at once: who was at work goes on trying.
+/// New certificates do not reach all sides at once: a worker that was connected keeps retrying.
 #[tokio::test]
-async fn driver_that_has_answered_before_may_come_to_its_senses() {
+async fn driver_that_has_answered_before_is_retried() {
     let authority = Authority::new("ours");
     let server = Server::start(authority.credentials(Role::Driver, "d")).await;
     let mut client = server.client(&authority.credentials(Role::Viewer, "eve"));
@@ -318,7 +318,7 @@ async fn driver_that_has_answered_before_may_come_to_its_senses() {
 }
 
 #[tokio::test]
-async fn token_is_not_shown_to_another_machine_in_the_clear() {
+async fn token_is_not_sent_unencrypted_to_another_machine() {
     let Some(address) = elsewhere() else {
         return;
     };
@@ -393,13 +393,13 @@ fn key_is_not_shown_by_debug_output() {
 /// An address of this machine that is not of the loopback, if it has one.
 fn elsewhere() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing: finds out by which way it would.
+    // Sends nothing: finds the address that the route would use.
     socket.connect("192.0.2.1:9").ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
-/// What it brings once it brings what is waited for, or what it brought last.
+/// The awaited result, or the last one.
 async fn until<T, Work: Future<Output = T>>(
     mut work: impl FnMut() -> Work,
     is_it: impl Fn(&T) -> bool,

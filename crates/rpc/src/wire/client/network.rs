@@ -1,7 +1,7 @@
-//! Connections to a driver over the network, and what is known of why there are none.
+//! Connections to a driver over the network, and why there are none, as far as it is known.
 //!
-//! Our own rather than tonic's: with TLS 1.3 a driver that does not want our certificate says so
-//! when the handshake seems done, and what hyper makes of that is a broken connection.
+//! Our own rather than tonic's: with TLS 1.3 the alert of a driver that refuses our certificate
+//! arrives when the handshake seems done, and hyper reports it as a broken connection.
 
 use std::error::Error;
 use std::io;
@@ -29,10 +29,10 @@ use crate::tls::handshake::Trouble;
 use crate::tls::{Loaded, Tls};
 use crate::wire::socket::Socket;
 
-/// What is known of the way to the driver. Shared by the client and its connections.
+/// What is known of the connections to the driver. Shared by the client and its connections.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Why the connection that was tried last came to nothing, if it is known.
+    /// Why the last attempt to connect failed, if it is known.
     trouble: Mutex<Option<Trouble>>,
     has_answered: AtomicBool,
 }
@@ -43,9 +43,9 @@ impl Line {
         self.has_answered.store(true, Ordering::Relaxed);
     }
 
-    /// Says of a call without an answer why that is, as far as it is known. A driver that has never
-    /// answered and cannot as things are is not worth waiting for. One that has may be about to:
-    /// new certificates do not come to all sides at once.
+    /// Why a call has no answer, as far as it is known. Waiting is pointless for a driver that has
+    /// never answered and cannot with these credentials. One that has answered may do so again: new
+    /// certificates do not reach all sides at once.
     pub(super) fn explain(&self, error: CallError) -> CallError {
         match self.trouble().clone() {
             None => error,
@@ -101,7 +101,7 @@ impl Network {
             self.check_token(&stream)?;
             return Ok(Watched { socket: Socket::Plain(stream), line, first: Some(First::Plain) });
         };
-        // Addresses of version 6 stand in brackets.
+        // IPv6 addresses are in brackets.
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
         let own = tls.current().await;
@@ -127,7 +127,7 @@ impl Network {
                 Some(trouble) => self.line.fail(trouble),
                 None => error.into(),
             })?;
-        // The name is right, and the authority is: that it is no worker's certificate is left.
+        // Name and authority are verified; what remains is that the certificate is a driver's.
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         match certificate.map(|der| role_of(der)) {
             Some(Ok((Role::Driver, _))) => Ok(Socket::Encrypted(Box::new(stream.into()))),
@@ -142,7 +142,7 @@ impl Network {
         }
     }
 
-    /// What is shown in the clear can be read and used by anybody on the way.
+    /// A token sent unencrypted can be read and used by anyone on the way.
     fn check_token(&self, stream: &TcpStream) -> Result<(), BoxError> {
         let address = stream.peer_addr()?;
         let is_shown = self.credentials.token.is_some();
@@ -150,7 +150,7 @@ impl Network {
             return Ok(());
         }
         Err(self.line.fail(Trouble::lasting(format!(
-            "the token would go to {address} over a connection that anybody on the way can read: \
+            "the token would go to {address} over a connection that anyone on the way can read: \
              use --tls DIR on both sides, or allow it with --insecure"
         ))))
     }
@@ -171,18 +171,18 @@ impl Service<Uri> for Network {
     }
 }
 
-/// A connection whose first words are listened to.
+/// A connection whose first bytes are inspected.
 pub(super) struct Watched {
     socket: Socket,
     line: Arc<Line>,
     first: Option<First>,
 }
 
-/// What the first words of the driver may tell.
+/// What the first bytes from the driver can show.
 enum First {
-    /// That it does not want our certificate.
+    /// That it refuses our certificate.
     Encrypted { tls: Tls, own: Arc<Loaded>, host: String },
-    /// That it speaks TLS.
+    /// That it uses TLS.
     Plain,
 }
 

@@ -1,4 +1,5 @@
-//! One connection at the driver: who is at its other end, and how long it may be a stranger.
+//! One connection at the driver: the peer at its other end, and how long it may stay idle before
+//! its first admitted call.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,14 +19,14 @@ use crate::limits;
 use crate::peer::Role;
 use crate::wire::socket::Socket;
 
-/// What every call on a connection is told about it. Clones are of the same connection.
+/// What every call on a connection knows about it. Clones are of the same connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connection(Arc<About>);
 
 #[derive(Debug, Default)]
 struct About {
     address: Option<SocketAddr>,
-    /// Whose certificate was shown, if any was.
+    /// The identity in the certificate that was presented, if any was.
     certified: Option<Result<(Role, String), RoleError>>,
     is_known: AtomicBool,
 }
@@ -57,8 +58,8 @@ impl Connection {
     }
 }
 
-/// A connection that was accepted. It breaks when nothing that is admitted comes in time, and when
-/// what comes is of another protocol: hyper itself waits for ever for the first bytes.
+/// A connection that was accepted. It breaks when no admitted call arrives in time, and when the
+/// first bytes are of another protocol: hyper itself waits for ever for them.
 pub(super) struct Accepted {
     socket: Socket,
     connection: Connection,
@@ -66,13 +67,13 @@ pub(super) struct Accepted {
     patience: Option<Pin<Box<dyn Future<Output = Over> + Send>>>,
     has_spoken: bool,
     refusals: Arc<Refusals>,
-    /// Among all connections.
+    /// Its place among all connections.
     _place: OwnedSemaphorePermit,
 }
 
-/// What ends a connection that never was of use.
+/// What ends a connection that has never had an admitted call.
 enum Over {
-    /// Its place among those who came last.
+    /// Its place among the latest connections.
     Crowd,
     /// The driver itself.
     Driver,
@@ -80,7 +81,8 @@ enum Over {
 }
 
 impl Accepted {
-    /// A stranger is not waited for when the driver has `ended`, or its `stay` is over.
+    /// A connection without an admitted call breaks when the driver has `ended`, or its `stay` is
+    /// over.
     pub(super) fn new(
         socket: Socket,
         connection: Connection,
@@ -108,7 +110,7 @@ impl Accepted {
         }
     }
 
-    /// An error as soon as this connection has been a stranger for too long.
+    /// An error as soon as this connection has been without an admitted call for too long.
     fn check_patience(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(patience) = &mut self.patience else {
             return Ok(());
@@ -143,7 +145,7 @@ impl Accepted {
         }
     }
 
-    /// Whether these can be the first bytes of HTTP/2, which every caller begins with the same.
+    /// Whether these can be the first bytes of HTTP/2, which are the same for every caller.
     fn check_first(&self, first: u8) -> io::Result<()> {
         let what = if first == b'P' {
             return Ok(());
@@ -190,7 +192,7 @@ impl AsyncWrite for Accepted {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Here too: who is never read from may be waited for in vain to read.
+        // Here too: a peer that never reads would be waited for without end.
         self.check_patience(context)?;
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }

@@ -1,4 +1,4 @@
-//! Connections that are not of the operating system.
+//! Connections that are not of the operating system: those of a simulated network.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// A connection that tells nothing of its other end.
+/// A connection that does not know its other end.
 pub(super) struct Elsewhere<IO>(pub(super) IO);
 
 impl<IO> Connected for Elsewhere<IO> {

@@ -1,7 +1,8 @@
-//! Who may call what. In front of every service, so that none can forget it.
+//! Admission of calls: which role may call which method. In front of every service, so that none
+//! can forget it.
 //!
-//! What is not in [`CALLS`] may be called by nobody, and how a path is written is no way around it:
-//! paths are compared byte by byte with those of the table, before anything else looks at them.
+//! A method that is not in [`CALLS`] is refused for every role, however its path is written: paths
+//! are compared byte by byte with those of the table, before anything else reads them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::wire::printable;
 /// A method of a service.
 struct Call {
     path: &'static str,
-    /// Who may call it by certificate. The token is good for all.
+    /// The roles that may call it by certificate. The token grants all of them.
     roles: &'static [Role],
     messages: Messages,
 }
@@ -32,9 +33,9 @@ struct Call {
 /// How many messages a caller sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Messages {
-    /// At once.
+    /// With the call.
     One,
-    /// Whenever it likes.
+    /// At any time.
     Stream,
 }
 
@@ -60,7 +61,7 @@ const fn stream(path: &'static str, roles: &'static [Role]) -> Call {
     Call { path, roles, messages: Messages::Stream }
 }
 
-/// Lets nothing through to the services but what their callers may call.
+/// Passes only permitted calls on to the services.
 #[derive(Clone)]
 pub(super) struct Guard {
     services: Services,
@@ -68,7 +69,7 @@ pub(super) struct Guard {
     refusals: Arc<Refusals>,
 }
 
-/// Why a call is not let through: for the log, and for the caller.
+/// Why a call is refused: for the log, and for the caller.
 struct Refused {
     cause: Cause,
     status: Status,
@@ -83,11 +84,11 @@ impl Guard {
         Self { services, credentials, refusals }
     }
 
-    /// Admits the call, or says why not. Takes the token out of it, whatever it is: nobody behind
+    /// Admits the call, or says why not. Takes the token out of it, whatever it is: no code behind
     /// this line has to hide it.
     fn admit<B>(&self, request: &mut Request<B>) -> Result<Messages, Status> {
         let shown = request.headers_mut().remove("authorization");
-        // Connections of a simulated network know nothing of their other end.
+        // Connections of a simulated network do not know their other end.
         let connection = request.extensions().get::<Connection>().cloned().unwrap_or_default();
         let path = match request.uri().query() {
             None => request.uri().path(),
@@ -111,14 +112,14 @@ impl Guard {
         }
     }
 
-    /// Who it is that calls, as far as this driver wants to know.
+    /// The caller's identity, as far as this driver requires one.
     fn identify(
         &self,
         connection: &Connection,
         shown: Option<&HeaderValue>,
     ) -> Result<Identity, Refused> {
         let token = self.credentials.token.as_ref();
-        // Of those who show both, both must be right. The certificate says more.
+        // If both are presented, both must be valid. The certificate says more.
         if let (Some(token), Some(shown)) = (token, shown)
             && !token.admits(shown.as_bytes())
         {
@@ -143,7 +144,7 @@ impl Guard {
         }
     }
 
-    /// What this driver wants to be shown, and how that is done.
+    /// The credentials that this driver requires, and how to present them.
     fn unauthenticated(&self, instead: &str) -> Refused {
         let Credentials { token, tls, .. } = &*self.credentials;
         let wanted = match (tls.is_some(), token.as_ref().map(|_: &Token| ())) {
@@ -163,7 +164,7 @@ impl Guard {
     }
 }
 
-/// Whether somebody may make the call of this path.
+/// The method of this path, if there is one.
 fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
     let Some(call) = CALLS.iter().find(|call| call.path == path) else {
         let path = printable(path, 100);
@@ -176,7 +177,7 @@ fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
         Identity::Certified { role, name } => (role, name),
     };
     let method = call.path.rsplit('/').next().unwrap_or_default();
-    // All roles in the table but one entry's are alone.
+    // All entries but one have a single role.
     let wanted = call.roles.first().unwrap_or(&Role::Worker);
     let status = Status::permission_denied(format!(
         "a {role}'s certificate (urn:mapmill:{role}:{name}) may not call {method}; a {wanted}'s \

@@ -1,7 +1,7 @@
-//! Takes connections from the network, and makes of each what calls can be made on.
+//! Accepts connections from the network, and makes each ready for calls.
 //!
-//! Our own rather than tonic's, which takes no new certificate while it runs, sets no limit on
-//! how many there are, and tells nobody why a handshake failed.
+//! Our own rather than tonic's, which loads no new certificate while it runs, sets no limit on the
+//! number of connections, and does not report why a handshake failed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,33 +24,33 @@ use crate::limits;
 use crate::tls::{Tls, handshake};
 use crate::wire::socket::Socket;
 
-/// How a driver receives those who connect.
+/// How a driver accepts connections.
 pub(super) struct Reception {
     pub(super) tls: Option<Tls>,
-    /// Whether callers may come without certificate, as they may have a token.
+    /// Whether callers may connect without a certificate, as they may have a token.
     pub(super) is_open: bool,
     pub(super) refusals: Arc<Refusals>,
 }
 
-/// Where there is room for how many.
+/// Quotas of connections.
 struct Room {
     all: Arc<Semaphore>,
-    /// Of those who came last, whether they are strangers still or not. When there are too many the
-    /// oldest goes, and if it is a stranger its connection with it: who comes to work makes a call
-    /// at once, and whoever says nothing must not keep it out.
+    /// Of the latest connections, with an admitted call or without. Above the quota the oldest
+    /// leaves the queue, and if it has had no admitted call it is evicted: a worker makes a call at
+    /// once, and idle connections must not displace active ones.
     last: VecDeque<oneshot::Sender<Infallible>>,
 }
 
-/// What a connection takes up.
+/// The places that a connection takes up.
 struct Places {
     among_all: OwnedSemaphorePermit,
     among_last: Stay,
 }
 
-/// Ready when too many others have come since.
+/// Ready when too many others have connected since.
 pub(super) type Stay = oneshot::Receiver<Infallible>;
 
-/// Accepts connections until nobody wants them any more.
+/// Accepts connections until the server stops.
 pub(super) async fn accept(
     listener: TcpListener,
     reception: Reception,
@@ -75,16 +75,15 @@ pub(super) async fn accept(
         let (reception, ready) = (Arc::clone(&reception), ready.clone());
         handshakes.spawn(async move {
             if let Some(accepted) = reception.receive(stream, address, places, &ready).await {
-                // Nobody wants it when the driver ends.
+                // The receiver is gone when the driver ends.
                 let _ = ready.send(Ok(accepted)).await;
             }
         });
     }
 }
 
-/// The next connection. Pauses after one that could not be accepted: when there are no file handles
-/// left the next one cannot either, and asking at once again and again is all that a processor
-/// would do.
+/// The next connection. Pauses after one that could not be accepted: without free file handles the
+/// next one fails as well, and retrying at once would only burn a core.
 async fn next<T, Accepting>(mut accept: impl FnMut() -> Accepting) -> T
 where
     Accepting: Future<Output = io::Result<T>>,
@@ -103,7 +102,7 @@ impl Room {
     fn take(&mut self, address: SocketAddr, refusals: &Refusals) -> Option<Places> {
         let Ok(among_all) = Arc::clone(&self.all).try_acquire_owned() else {
             let most = limits::CONNECTIONS_MAX;
-            let what = format_args!("a connection: there are {most}, and no more are taken");
+            let what = format_args!("a connection: there are {most}, and no more are accepted");
             refusals.log(Cause::Crowd, Some(address), what);
             return None;
         };
@@ -117,7 +116,7 @@ impl Room {
 }
 
 impl Reception {
-    /// Finds out who it is. `None`: it does not want to say, or is not wanted.
+    /// Performs the handshake. `None`: it failed, or was refused.
     async fn receive(
         &self,
         stream: TcpStream,
@@ -125,12 +124,12 @@ impl Reception {
         mut places: Places,
         ready: &mpsc::Sender<io::Result<Accepted>>,
     ) -> Option<Accepted> {
-        // Without it a small answer waits for more. The connection is as good as dead if it fails.
+        // Without it a small answer is delayed (Nagle). The connection is dead if it fails.
         stream.set_nodelay(true).ok()?;
         let (socket, certified) = match &self.tls {
             None => (Socket::Plain(stream), None),
             Some(tls) => {
-                // Cancel safe: what is cancelled is not wanted any more.
+                // Cancel safe: what is cancelled is no longer needed.
                 let stream = tokio::select! {
                     stream = self.encrypt(tls, stream, address) => stream?,
                     _ = &mut places.among_last => {
@@ -145,7 +144,7 @@ impl Reception {
         };
         let connection = Connection::new(address, certified);
         let ready = ready.clone();
-        // When nobody takes connections any more the driver has ended.
+        // When the receiver is gone the driver has ended.
         let ended = async move { ready.closed().await };
         let refusals = Arc::clone(&self.refusals);
         let Places { among_all, among_last } = places;
@@ -183,7 +182,7 @@ impl Reception {
     }
 }
 
-/// Lets the other end hear why it was refused.
+/// Lets the refusal reach the other end.
 async fn linger(mut stream: TcpStream) {
     let listening = async {
         if stream.shutdown().await.is_ok() {
@@ -191,7 +190,7 @@ async fn linger(mut stream: TcpStream) {
             while stream.read(&mut unread).await.is_ok_and(|bytes| bytes > 0) {}
         }
     };
-    // It had its time.
+    // Its time is over.
     let _ = timeout(limits::LINGER, listening).await;
 }
 

@@ -1,4 +1,4 @@
-//! The one message of a call, which has to come in time.
+//! The one message of a call, which has a deadline.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,8 @@ use tonic::codegen::{Body as HttpBody, Bytes};
 
 use crate::limits;
 
-/// The body of a call, or an error once it has been waited for too long: somebody who sends a byte
-/// now and then could otherwise keep calls open as long as it likes.
+/// The body of a call, or an error once its deadline has passed: a caller that sends a byte now and
+/// then could otherwise keep calls open without end.
 pub(super) struct InTime {
     body: Body,
     /// From when it was first waited for: most messages come with their call.

@@ -1,4 +1,4 @@
-//! The driver's log of what it refuses, which must not fill a disk.
+//! The driver's log of refusals, rate-limited so that it does not fill a disk.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::log_limit::{LogLimit, Suppressed};
 use crate::wire::Malformed;
 
-/// Why a connection or a call is refused. One that comes often leaves room for the others.
+/// Why a connection or a call is refused. Each kind has a rate limit of its own.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Cause {
     Certificate,
@@ -46,7 +46,7 @@ impl Refusals {
         }
     }
 
-    /// Logs that a stranger had to make room.
+    /// Logs that an idle connection was evicted.
     pub(super) fn crowded_out(&self, peer: Option<SocketAddr>) {
         let most = limits::STRANGERS_MAX;
         let what = format_args!("a connection without a call: {most} others came after it");
