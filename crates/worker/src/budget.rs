@@ -20,9 +20,9 @@ impl Budget {
 
     /// The memory that the table may need while it counts.
     ///
-    /// The allocator of glibc keeps freed pieces of up to 32 MiB for reuse: beside a table that grows
-    /// are the sizes that it has outgrown, together as large as the last of them, a third of its
-    /// peak.
+    /// The allocator of glibc keeps freed pieces of up to 32 MiB for reuse: beside a table that
+    /// grows are the sizes that it has outgrown, together as large as the last of them, a third of
+    /// its peak.
     pub(crate) fn table_bytes(self) -> usize {
         (self.bytes / 4 * 3).max(self.bytes.saturating_sub(KEPT_BYTES_MAX))
     }

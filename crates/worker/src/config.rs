@@ -28,8 +28,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// Read at most so many bytes a second.
     pub throttle: Option<NonZeroU64>,
-    /// Use at most so many bytes of memory. Below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN) this
-    /// is not guaranteed.
+    /// Use at most so many bytes of memory. Below [`MEMORY_BYTES_MIN`](crate::MEMORY_BYTES_MIN)
+    /// this is not guaranteed.
     pub memory_bytes: u64,
     /// Receives what the user should see.
     pub notify: Notify,

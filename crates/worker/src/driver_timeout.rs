@@ -157,8 +157,8 @@ mod tests {
         assert_eq!(notices.try_iter().count(), 5);
     }
 
-    /// SIGSTOP, or a frozen machine. The connection is broken then, as the worker has not answered the
-    /// driver's pings; but the driver was not silent.
+    /// SIGSTOP, or a frozen machine. The connection is broken then, as the worker has not answered
+    /// the driver's pings; but the driver was not silent.
     #[tokio::test(start_paused = true)]
     async fn time_in_which_the_worker_was_stopped_is_not_silence_of_the_driver() {
         let (timeout, notices) = driver_timeout();

@@ -1,10 +1,11 @@
 //! Runs attempts: everything of the worker process but its command line.
 //!
 //! [`run`] waits for a driver, registers, and executes one attempt after the other until the driver
-//! says that the job is over. Two threads, so that neither waits for the other: the caller's thread,
-//! with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats ([`heartbeat`]), so
-//! that a worker busy counting is never considered dead; a thread of its own does the text work
-//! ([`attempt`]), as plain blocking code, and is replaced if it hangs ([`text_thread`]).
+//! says that the job is over. Two threads, so that neither waits for the other: the caller's
+//! thread, with a small runtime, speaks with the driver ([`worker`]) and sends heartbeats
+//! ([`heartbeat`]), so that a worker busy counting is never considered dead; a thread of its own
+//! does the text work ([`attempt`]), as plain blocking code, and is replaced if it hangs
+//! ([`text_thread`]).
 //!
 //! Deliberately absent: any decision about what counts. A worker stages and reports; it never
 //! publishes.

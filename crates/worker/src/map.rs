@@ -173,8 +173,8 @@ impl MapAttempt<'_> {
     }
 }
 
-/// How much is written at once of one of so many buckets: a power of two, so that every write begins
-/// where a page of its size does. The page cache then holds it as one folio, not as a dozen.
+/// How much is written at once of one of so many buckets: a power of two, so that every write
+/// begins where a page of its size does. The page cache then holds it as one folio, not as a dozen.
 fn part_bytes(buckets: u32) -> usize {
     let share = PENDING_BYTES / buckets as usize;
     1 << share.clamp(PART_MIN, PART_MAX).ilog2()
@@ -190,7 +190,8 @@ const PART_MIN: usize = 1 << 10;
 /// a second-level cache of 1 MiB, and writing takes half as long again.
 const PART_MAX: usize = 128 << 10;
 
-/// With more files than this, they are opened for each write. The usual limit of a process is 1,024.
+/// With more files than this, they are opened for each write. The usual limit of a process is
+/// 1,024.
 const HANDLES_MAX: u32 = 512;
 
 /// How much is read at once to find the end of a split's last word. Words are short.

@@ -1,8 +1,8 @@
 //! A worker on a simulated machine: what replaces the store, the network, the threads and random
 //! numbers.
 //!
-//! Everything else is what runs in a real process: the conversation, heartbeats, timeouts, attempts.
-//! Input files are real.
+//! Everything else is what runs in a real process: the conversation, heartbeats, timeouts,
+//! attempts. Input files are real.
 
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};

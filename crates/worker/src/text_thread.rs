@@ -2,8 +2,8 @@
 //!
 //! An abandoned attempt stops when it next checks. One that never checks, because its text triggers
 //! a defect or its disk does not answer, must not block the worker: the task would be reassigned to
-//! another worker, until all of them hang. The stuck thread is left behind, and the next attempt gets
-//! a new one. A thread cannot be ended from outside; it ends with the process.
+//! another worker, until all of them hang. The stuck thread is left behind, and the next attempt
+//! gets a new one. A thread cannot be ended from outside; it ends with the process.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -156,6 +156,6 @@ impl TextThread {
 /// eye: what a slow disk may take for one block, and some more.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// As often as a task may fail by default, so that one poisoned task costs no worker. More would not
-/// bound the memory and the cores that stuck attempts hold.
+/// As often as a task may fail by default, so that one poisoned task costs no worker. More would
+/// not bound the memory and the cores that stuck attempts hold.
 const HANGING_MAX: usize = 4;

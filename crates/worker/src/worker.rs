@@ -52,9 +52,9 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
             // The driver may be publishing what was reported. It discards the rest itself.
             return Err(WorkerError::Stopped);
         }
-        // Only this worker may know of what it staged: a driver that has continued without it, or is
-        // gone, has swept before that. If a driver has received the report after all, it has the task
-        // attempted again. A disk that does not answer delays the worker for a limited time.
+        // Only this worker may know of what it staged: a driver that has continued without it, or
+        // is gone, has swept before that. If a driver has received the report after all, it has the
+        // task attempted again. A disk that does not answer delays the worker for a limited time.
         let _ = tokio::time::timeout(DISCARD_MAX, text_thread.discard_staged()).await;
         match end? {
             RegistrationEnd::Forgotten => {

@@ -48,8 +48,8 @@ fn accepted_staging_is_left_alone_and_stale_staging_is_removed() {
     assert_eq!((bench.is_staged(0), bench.is_staged(1)), (true, false));
 }
 
-/// The assignment arrives again while the files of the first execution are being published: they must
-/// stay where the committer expects them.
+/// The assignment arrives again while the files of the first execution are being published: they
+/// must stay where the committer expects them.
 #[test]
 fn staging_of_an_earlier_execution_is_left_alone() {
     let bench = Bench::new(b"word");

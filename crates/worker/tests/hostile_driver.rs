@@ -1,7 +1,7 @@
 //! A hostile driver: the paths it sends lead elsewhere, are not what it says, or are off limits.
 //!
-//! Each violation is refused for its own reason; the honest task behind it is executed correctly; and
-//! nothing outside the roots is read, written or waited for.
+//! Each violation is refused for its own reason; the honest task behind it is executed correctly;
+//! and nothing outside the roots is read, written or waited for.
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::collections::VecDeque;
@@ -455,8 +455,8 @@ impl Bench {
         assert_eq!(fs::read(self.outside("secret")).unwrap(), b"secret ");
     }
 
-    /// Assigns map attempts while a thread swaps paths, until enough of them met the link and enough
-    /// did not. Returns those that succeeded.
+    /// Assigns map attempts while a thread swaps paths, until enough of them met the link and
+    /// enough did not. Returns those that succeeded.
     #[track_caller]
     fn attempts_while_swapping(&self, splits: Vec<Split>, refused_min: usize) -> Vec<Attempt> {
         let mut number = 0;

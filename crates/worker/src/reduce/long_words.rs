@@ -1,9 +1,9 @@
 //! Words that are too long to be held in memory.
 //!
 //! Each has a file of its own, and is never held as a whole: it is written as it is read, compared
-//! with other long words block by block, and copied to the output. A word longer than the limit is a
-//! long word wherever it occurs, so no other word equals one; and as other words are not longer than
-//! the limit, the first bytes of a long word decide which of the two comes first.
+//! with other long words block by block, and copied to the output. A word longer than the limit is
+//! a long word wherever it occurs, so no other word equals one; and as other words are not longer
+//! than the limit, the first bytes of a long word decide which of the two comes first.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;

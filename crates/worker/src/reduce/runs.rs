@@ -2,9 +2,9 @@
 //!
 //! # Invariants
 //!
-//! * `levels[level]` holds fewer runs than are merged at once: as soon as there are so many, they are
-//!   merged into one of the next level. So there are never many runs, whatever is counted, and a
-//!   word is copied once for each level.
+//! * `levels[level]` holds fewer runs than are merged at once: as soon as there are so many, they
+//!   are merged into one of the next level. So there are never many runs, whatever is counted, and
+//!   a word is copied once for each level.
 
 use std::cmp::Reverse;
 use std::ops::Range;
