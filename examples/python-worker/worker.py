@@ -6,8 +6,8 @@ worker in another language has to do. Read from top to bottom: the life of a wor
 attempt, words, files, and the driver as seen from here.
 
 Two threads. This one asks, works and reports; the other sends heartbeats over a connection of its own,
-so that a worker that is busy counting is never taken for dead. They share two things: `Worker.running`,
-which the heartbeat reads, and `Running.stop`, which it sets and the work looks at between blocks.
+so that a worker that is busy counting is never considered dead. They share two things: `Worker.running`,
+which the heartbeat reads, and `Running.stop`, which it sets and the work checks between blocks.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 class Stop(Exception):
-    """This worker ends, for good (code 0) or bad."""
+    """This worker ends, without an error (code 0) or with one."""
 
     def __init__(self, code: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -62,11 +62,11 @@ class Stop(Exception):
 
 
 class RegisterAgain(Exception):
-    """The driver does not know this worker: throw away the attempt and register."""
+    """The driver does not know this worker: discard the attempt and register."""
 
 
 class Abandon(Exception):
-    """The driver does not want this attempt any more."""
+    """The driver no longer needs this attempt."""
 
 
 class Failed(Exception):
@@ -78,7 +78,7 @@ class Failed(Exception):
 
 
 class Running:
-    """The attempt at hand, as the heartbeat shows it to the driver."""
+    """The current attempt, as the heartbeat describes it to the driver."""
 
     def __init__(self, attempt: pb.Attempt) -> None:
         self.attempt = attempt
@@ -87,7 +87,7 @@ class Running:
         """Set by the heartbeat: why the attempt is to end. Raised by the next `step`."""
 
     def step(self, size: int = 0, words: int = 0) -> None:
-        """The attempt got on, by `size` bytes read and `words` words. Called between blocks."""
+        """The attempt has made progress: `size` bytes read and `words` words. Called between blocks."""
         self.progress += 1
         self.bytes += size
         self.words += words
@@ -96,7 +96,7 @@ class Running:
 
 
 class Worker:
-    """Register, then: ask, work, report, until the driver says exit."""
+    """Register, then: ask, work, report, until the driver answers "exit"."""
 
     def __init__(self, address: str, token: str, roots: List[bytes]) -> None:
         self.address, self.roots = address, roots
@@ -115,7 +115,7 @@ class Worker:
             try:
                 self.work()
             except RegisterAgain:
-                # All workers of a driver that came back are told so at once; they need not come at once.
+                # A restarted driver tells all its workers at once; they should not all register at once.
                 time.sleep(random.uniform(0, 0.5))
                 self.register()
 
@@ -130,7 +130,7 @@ class Worker:
                           f"this worker ({BUILD}) speaks {PROTOCOL}; use a worker of the driver's version")
         if kind == "outside_roots":
             folder, roots = os.fsdecode(answer.outside_roots.folder), b", ".join(self.roots)
-            raise Stop(2, f"the job needs the folder {folder}, which lies below none of this worker's roots "
+            raise Stop(2, f"the job needs the folder {folder}, which is below none of this worker's roots "
                           f"({os.fsdecode(roots)}); add --root {folder}")
         if kind == "exit":
             raise Stop(0, JOB_OVER)
@@ -166,7 +166,7 @@ class Worker:
             with failing(staging, "create"):
                 try:
                     os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
-                    os.mkdir(staging)  # The guard: of all who try, for whatever reason, one gets through.
+                    os.mkdir(staging)  # The guard: only the first execution gets past it.
                 except FileExistsError:
                     raise Failed(staging_exists=pb.StagingExists()) from None
             ours = True
@@ -174,17 +174,17 @@ class Worker:
                 outcome = {"map_done": self.map(task, staging, running)}
             else:
                 outcome = {"reduce_done": self.reduce(task, staging, running)}
-        except (RegisterAgain, Stop):  # By the heartbeat, about more than this attempt.
+        except (RegisterAgain, Stop):  # Set by the heartbeat; they concern more than this attempt.
             raise
         except Abandon:
             say(f"{name_of(task.attempt)} abandoned")
         except Exception as error:
-            if ours:  # Before the report: the space may be what the next attempt lacks.
+            if ours:  # Before the report: the next attempt may need the space.
                 shutil.rmtree(staging, ignore_errors=True)
             panicked = pb.Failure(panicked=pb.Panicked(message=f"{type(error).__name__}: {error}"))
             self.report(running, failure=error.failure if isinstance(error, Failed) else panicked)
         else:
-            ours = False  # From here on the driver may be publishing: only its verdict allows to remove anything.
+            ours = False  # From here on the driver may be publishing: only its verdict allows removing files.
             if self.report(running, **outcome) != pb.VERDICT_ACCEPTED:
                 shutil.rmtree(staging, ignore_errors=True)
         finally:
@@ -193,7 +193,7 @@ class Worker:
                 shutil.rmtree(staging, ignore_errors=True)
 
     def report(self, running: Running, **outcome: Any) -> int:
-        """Says how the attempt ended; returns the driver's verdict."""
+        """Reports how the attempt ended; returns the driver's verdict."""
         verdict = self.driver.call("Report", pb.ReportRequest(
             session=self.job.session, worker=self.job.worker, attempt=running.attempt, **outcome),
             REPORT_SECONDS).verdict
@@ -202,7 +202,7 @@ class Worker:
         return verdict
 
     def beat(self) -> None:
-        """The heartbeat's thread. An order is for the attempt that was shown, whatever runs by now."""
+        """The heartbeat thread. An order is for the attempt that was sent, whatever runs by then."""
         while True:
             time.sleep(self.job.heartbeat_millis / 1000)
             job, running = self.job, self.running
@@ -214,12 +214,12 @@ class Worker:
                 stop = ORDERS[answer.order]() if answer and answer.order in ORDERS else None
             except Stop as lost:
                 stop = lost
-            # Between attempts there is nothing to stop: NextTask gives the same answer.
+            # Between attempts there is nothing to stop: NextTask brings the same answer.
             if running and stop:
                 running.stop = stop
 
     def map(self, task: pb.Task, staging: bytes, running: Running) -> pb.MapDone:
-        """In bounded memory, whatever the splits or the length of a word."""
+        """Uses bounded memory, whatever the splits or the length of a word."""
         stem = os.path.join(staging, b"mr-%d-" % task.attempt.task)
         buckets = Buckets(stem, self.job.buckets, self.job.rules.ignore_case)
         invalid_bytes = 0
@@ -253,7 +253,7 @@ class Worker:
         return write_counts(os.path.join(staging, b"out-%d" % bucket), counts, running)
 
     def below_roots(self, path: bytes) -> None:
-        """Fails unless `path`, with every symbolic link followed, lies below one of the roots."""
+        """Fails unless `path`, with every symbolic link followed, is below one of the roots."""
         real = os.path.realpath(path)
         if not any(os.path.commonpath([root, real]) == root for root in self.roots):
             raise Failed(outside_roots=pb.OutsideRoots(folder=os.path.dirname(real)))
@@ -262,7 +262,7 @@ class Worker:
 def map_split(descriptor: int, split: pb.Split, word: regex.Pattern, buckets: Buckets, running: Running) -> int:
     """Appends the words that begin in the split to their buckets; returns the number of invalid bytes in it.
 
-    The split is moved to where characters begin, at both ends by the same rule: splits that touch stay so.
+    Both ends are moved to where characters begin, by the same rule, so that adjacent splits stay adjacent.
     """
     first, before = boundary(descriptor, split.start, split)
     last, _ = boundary(descriptor, split.end, split)
@@ -272,7 +272,7 @@ def map_split(descriptor: int, split: pb.Split, word: regex.Pattern, buckets: Bu
         invalid_bytes += INVALID.subn("", text)[1]
         running.step(len(text.encode(*UTF8)), words.feed(text))
     if words.bucket is not None:
-        # The last word began in the split: follow it to its end, which is all that is taken from there.
+        # The last word began in the split: follow it to its end, and take nothing else from there.
         for text in characters(descriptor, last, split.file_bytes, TAIL_BYTES):
             rest = word.match(text)
             words.feed(rest.group() if rest else "")
@@ -284,10 +284,10 @@ def map_split(descriptor: int, split: pb.Split, word: regex.Pattern, buckets: Bu
 
 
 def boundary(descriptor: int, position: int, split: pb.Split) -> Tuple[int, str]:
-    """Where the first character begins at or behind `position`, and the character before it ("" at the start).
+    """Where the first character at or behind `position` begins, and the character before it ("" at the start).
 
-    A character has at most 4 bytes, and no byte that begins one also continues one. So decoding may begin in the
-    middle of a character, 4 bytes before: from the next one on it is right.
+    A character has at most 4 bytes, and no byte that begins one also continues one. So decoding may start in the
+    middle of a character, 4 bytes before: it is correct from the next character on.
     """
     at = max(0, position - 4)
     before = ""
@@ -307,7 +307,7 @@ class Words:
         self.under_way = under_way
         """Whether the text so far ends within a word."""
         self.bucket: Optional[int] = None
-        """That word's bucket; None if the word began in an earlier split, whose business it is."""
+        """That word's bucket; None if the word began in an earlier split, which counts it."""
 
     def feed(self, text: str) -> int:
         """Takes the next characters; returns how many words begin in them."""
@@ -333,7 +333,7 @@ class Words:
         return begun
 
     def end(self) -> None:
-        """The word under way, if any, ends here."""
+        """Ends the current word, if any."""
         if self.bucket is not None:
             self.buckets.add_piece(self.bucket, "\n")
         self.under_way, self.bucket = False, None
@@ -399,7 +399,7 @@ class Buckets:
 
 
 class LowerCase(Dict[int, str]):
-    """Each character's lower case by itself, for `str.translate`. `str.lower` looks around: it knows a final sigma."""
+    """Each character's lower case by itself, for `str.translate`. `str.lower` knows a final sigma."""
 
     def __missing__(self, character: int) -> str:
         return self.setdefault(character, chr(character).lower())
@@ -421,7 +421,7 @@ class BucketOf(Dict[str, int]):
 def count_lines(path: bytes, counts: Counter[bytes], running: Running) -> pb.Digest:
     """Counts the lines of an intermediate; returns its length and checksum as found."""
     size, crc32 = 0, 0
-    rest: List[bytes] = []  # The pieces of a line that is longer than the blocks so far.
+    rest: List[bytes] = []  # The pieces of a line that has not ended yet.
     with open(path, "rb", buffering=0) as file:
         while True:
             block = file.read(BLOCK_BYTES)
@@ -464,7 +464,7 @@ def write_counts(path: bytes, counts: Counter[bytes], running: Running) -> pb.Re
 
 @contextlib.contextmanager
 def open_input(split: pb.Split) -> Iterator[int]:
-    """An input's file descriptor. Fails if the file is not, before and after, as the job knows it."""
+    """An input's file descriptor. Fails unless the file is as planned, before and after."""
     with failing(split.path, "open", "input_unreadable"):
         try:
             descriptor = os.open(split.path, os.O_RDONLY)
@@ -484,7 +484,7 @@ def open_input(split: pb.Split) -> Iterator[int]:
             try:
                 yield descriptor
             except OSError:
-                unchanged()  # The better reason, if a file became too short to read.
+                unchanged()  # A better reason, if the file has become too short to read.
                 raise
             unchanged()
     finally:
@@ -505,7 +505,7 @@ def characters(descriptor: int, start: int, end: int, block_bytes: int = 0) -> I
 
 @contextlib.contextmanager
 def failing(path: bytes, operation: str, cause: str = "io") -> Iterator[None]:
-    """Turns an error of the operating system into the failure to report."""
+    """Turns an error of the operating system into the `Failure` to report."""
     try:
         yield
     except OSError as error:
@@ -516,7 +516,7 @@ def failing(path: bytes, operation: str, cause: str = "io") -> Iterator[None]:
 
 
 class Driver:
-    """The driver, over one connection, which is made when it is first needed and made again when it breaks."""
+    """The driver, over one connection, which is opened when it is first needed and again when it breaks."""
 
     def __init__(self, address: str, token: str, pulse: Pulse) -> None:
         self.address, self.pulse = address, pulse
@@ -524,7 +524,7 @@ class Driver:
         self.metadata = [("authorization", f"Bearer {token}")] if token else []
 
     def call(self, name: str, request: Any, seconds: float) -> Any:
-        """Calls until there is an answer: every call is safe to repeat."""
+        """Repeats the call until there is an answer: every call is idempotent."""
         delay = 0.1
         while True:
             answer = self.call_once(name, request, seconds)
@@ -551,14 +551,14 @@ class Driver:
 
 
 class Pulse:
-    """Since when the driver has been silent, over both connections."""
+    """For how long the driver has not answered, over both connections."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.lock = threading.Lock()
         self.ever_heard = False
         self.silent_since: Optional[float] = None
-        """The first call without an answer after the last one that had one: a worker that slept is not at once lost."""
+        """The first unanswered call after the last answer: a worker that was suspended does not give up at once."""
         self.notice_at = 0.0
 
     def heard(self) -> None:
@@ -586,7 +586,7 @@ def name_of(attempt: pb.Attempt) -> str:
 
 
 def load_stubs() -> Tuple[Any, Any]:
-    """The code that `protoc` makes of the proto: made if it is missing, in a folder named after the proto's content."""
+    """The code that `protoc` generates, if it is missing, in a folder named after the checksum of the proto."""
     here = Path(__file__).resolve().parent
     protos, name = here.parent.parent / "proto", "mapmill/v1/mapmill.proto"
     generated = here / "generated" / f"{zlib.crc32((protos / name).read_bytes()):08x}"
@@ -629,9 +629,9 @@ ORDERS: Dict[int, Callable[[], Exception]] = {
     pb.ORDER_REGISTER: RegisterAgain,
 }
 
-BLOCK_BYTES = 1 << 20  # Read at once. Between blocks the worker looks whether it is to stop.
+BLOCK_BYTES = 1 << 20  # Read at once. Between blocks the worker checks whether to stop.
 TAIL_BYTES = 1 << 12  # Read at once behind a split: most words are short.
-BUFFERED_BYTES_MAX = 16 << 20  # Over all buckets. Large enough that 10,000 buckets are not written in crumbs.
+BUFFERED_BYTES_MAX = 16 << 20  # Over all buckets. Large enough that 10,000 buckets are not written in tiny pieces.
 
 NEXT_TASK_SECONDS = 40.0  # From the proto: the driver may take 30.
 REPORT_SECONDS = 60.0  # The driver may take as long as publishing takes; a repeat joins it.
@@ -643,7 +643,7 @@ LOST_SECONDS = 30
 TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
              grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 CHANNEL_OPTIONS = [
-    ("grpc.use_local_subchannel_pool", 1),  # Or both channels would share one connection.
+    ("grpc.use_local_subchannel_pool", 1),  # Otherwise both channels would share one connection.
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", -1),  # A task that names many files is larger than the usual 4 MiB.
     ("grpc.initial_reconnect_backoff_ms", 100),
