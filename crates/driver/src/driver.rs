@@ -366,7 +366,7 @@ impl Driver {
                     // A worker names an attempt that is committed until it has the answer. What the
                     // attempt did is in the totals by then, and would count twice.
                     if self.is_open(attempt) {
-                        self.reports.note_progress(now, attempt, running);
+                        self.reports.live.note(now, attempt, running);
                     }
                 }
                 Order::Continue

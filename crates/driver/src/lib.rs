@@ -18,6 +18,7 @@ mod ids;
 mod job;
 mod members;
 mod plan;
+mod progress;
 mod recovery;
 mod reports;
 mod roster;

@@ -1,7 +1,7 @@
-//! What an observer may know of a job: how far it is, and how it ended.
+//! A job for observers: its progress, and its results.
 //!
-//! These are the driver's own types and not the scheduler's, because most of what people want to
-//! see (bytes, words, rates) is none of the scheduler's business.
+//! These are not the scheduler's types, because most of what people want to see (bytes, words,
+//! rates) is none of the scheduler's business.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,13 +17,13 @@ pub struct Snapshot {
     pub reduce: PhaseSnapshot,
     /// Workers alive.
     pub workers: u32,
-    /// Attempts handed out.
+    /// Attempts assigned to workers.
     pub attempts_started: u64,
     /// Attempts reported as failed, or stuck.
     pub attempts_failed: u64,
     /// Attempts lost with their worker.
     pub attempts_lost: u64,
-    /// Attempts begun to race one that was far behind.
+    /// Backup attempts, started to race one that was far behind.
     pub backups_started: u64,
     /// Those of them that won.
     pub backups_won: u64,

@@ -1,17 +1,17 @@
-//! Asks a running driver how its job stands: for who looks on from outside.
+//! Asks a running driver for the status of its job.
 
 use std::time::Duration;
 
 use rpc::message::Status;
 use rpc::{AddressError, CallError, Client, Credentials};
 
-/// A driver did not say how its job stands.
+/// The status of a job could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusClientError {
     /// No driver can have that address.
     #[error(transparent)]
     Address(AddressError),
-    /// The driver wants to see something else than was shown.
+    /// The driver does not accept the credentials.
     #[error("the driver at {driver} refused to answer: {message}")]
     Denied {
         /// Its address.
@@ -19,20 +19,20 @@ pub enum StatusClientError {
         /// Its sentence.
         message: String,
     },
-    /// What answers is no driver, or one of another version.
-    #[error("what listens at {driver} answers what cannot be understood: {message}")]
+    /// The answer is not that of a driver, or of one of another version.
+    #[error("cannot understand the answer of {driver}: {message}")]
     Protocol {
         /// Its address.
         driver: String,
         /// What is wrong.
         message: String,
     },
-    /// Nobody answers.
+    /// There was no answer.
     #[error("no driver answers at {driver} ({seen})")]
     Silent {
         /// Its address.
         driver: String,
-        /// What was seen.
+        /// Instead of an answer.
         seen: String,
     },
 }

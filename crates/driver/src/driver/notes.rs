@@ -66,7 +66,7 @@ impl Notes {
         let record = record_of(sched, attempt);
         let (ended, end) = record.ended.expect("an attempt is discarded when it has ended");
         let ending = ending(attempt, &record, reports, roster);
-        let bytes = reports.settle(attempt);
+        let bytes = reports.live.remove(attempt);
         let note = Record::Ended {
             phase: ids::recorded_phase(attempt.task.phase),
             task: attempt.task.index,
@@ -123,7 +123,7 @@ fn ending(
             None => Ending::Lost { silent_ms: since(roster.last_call(record.worker)) },
         },
         End::Stuck => {
-            let advanced = reports.last_progress(attempt).unwrap_or(record.started);
+            let advanced = reports.live.advanced(attempt).unwrap_or(record.started);
             Ending::Stuck { still_ms: since(advanced) }
         }
         End::Undelivered => Ending::Undelivered,

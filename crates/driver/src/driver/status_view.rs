@@ -78,7 +78,7 @@ impl StatusView {
         let Observed { now, sched, reports, input_bytes, violations } = job;
         let counts = sched.snapshot();
         let totals = reports.totals();
-        let (map, reduce) = (reports.live(Phase::Map), reports.live(Phase::Reduce));
+        let (map, reduce) = (reports.live.sum(Phase::Map), reports.live.sum(Phase::Reduce));
         let maps_done = counts.map.committed == counts.map.tasks;
         let map = PhaseStatus {
             bytes_total: input_bytes,
