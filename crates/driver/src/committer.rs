@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use journal::{Log, Outcome, Record};
 use rpc::message::sentence;
 use scheduler::AttemptId;
-use store::{Check, Digest, Folder, Name, Staging, Store, StoreError, layout};
+use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout};
 use tokio::sync::mpsc;
 
 use crate::cause::Cause;
@@ -47,9 +47,9 @@ pub(crate) struct Commit {
     pub(crate) attempt: AttemptId,
     pub(crate) staging: Staging,
     pub(crate) objects: Vec<(Name, Digest)>,
-    /// Intermediates are checked whenever they are read, so their length is enough here; an output
-    /// is checked in full, because nobody does it later, and made durable.
-    pub(crate) check: Check,
+    /// Intermediates are verified whenever they are read, so their length is enough here. An output
+    /// is verified in full, because that is not done later, and made durable.
+    pub(crate) durability: Durability,
     pub(crate) record: Record,
     /// Somebody waits for it: its worker, or those who have nothing else to do.
     pub(crate) is_awaited: bool,
@@ -84,7 +84,7 @@ struct Batch {
 struct Published {
     attempt: AttemptId,
     staging: Staging,
-    check: Check,
+    durability: Durability,
     is_awaited: bool,
 }
 
@@ -164,13 +164,14 @@ impl Committer {
     fn take_commit(&mut self, batch: &mut Batch, commit: Commit) {
         match self.publish(&commit) {
             Ok(()) => {
-                let Commit { attempt, staging, check, record, is_awaited, objects: _ } = commit;
+                let Commit { attempt, staging, durability, record, is_awaited, objects: _ } =
+                    commit;
                 let now = Instant::now();
                 match is_awaited {
                     true => batch.until = Some(now),
                     false => batch.until = batch.until.or(Some(now + self.company_wait)),
                 }
-                batch.commits.push(Published { attempt, staging, check, is_awaited });
+                batch.commits.push(Published { attempt, staging, durability, is_awaited });
                 batch.records.push(record);
             }
             Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
@@ -182,10 +183,8 @@ impl Committer {
     /// over another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
     pub(crate) fn arrive(&self) {
         let remove_all = || -> Result<(), StoreError> {
-            for file in self.store.list(Folder::Intermediate)? {
-                if let Some((map, bucket)) = layout::parse_intermediate(&file) {
-                    self.store.remove(&layout::intermediate(map, bucket))?;
-                }
+            for (map, bucket) in self.store.intermediates()? {
+                self.store.remove(&layout::intermediate(map, bucket))?;
             }
             Ok(())
         };
@@ -226,7 +225,7 @@ impl Committer {
         if commits.is_empty() {
             return;
         }
-        let durable = commits.iter().any(|commit| commit.check == Check::Checksum);
+        let durable = commits.iter().any(|commit| commit.durability == Durability::Durable);
         if durable && let Err(error) = self.settle() {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
@@ -264,8 +263,8 @@ impl Committer {
         let phase = commit.attempt.task.phase;
         faults::reach("driver::verify", phase);
         for (name, digest) in &commit.objects {
-            if commit.check == Check::Checksum {
-                self.store.verify_staged(&commit.staging, name, *digest, commit.check)?;
+            if commit.durability == Durability::Durable {
+                self.store.verify_staged(&commit.staging, name, *digest)?;
             }
         }
         faults::reach("driver::publish", phase);

@@ -4,22 +4,20 @@
 //! store. The store of the simulation, which is in memory, is held to the same list. Objects are
 //! damaged through the trait as well, by publishing other bytes under the same name.
 
-use std::ffi::OsString;
-
 use proptest::prelude::*;
 
 use crate::layout::{self, Folder, Name, Phase, Staging};
-use crate::{Check, Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader};
+use crate::{Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader};
 
 fn staged_bytes_are_invisible_until_they_are_published(store: &dyn Store) {
     let (attempt, name) = (begin(store, "m0.a0"), layout::intermediate(0, 1));
     let digest = stage_object(store, &attempt, &name, b"word\n");
     assert!(matches!(store.open(&name), Err(StoreError::Lost { loss: Loss::Missing, .. })));
-    assert!(store.list(Folder::Intermediate).unwrap().is_empty());
+    assert!(store.intermediates().unwrap().is_empty());
 
     store.publish(&attempt, &name, digest).unwrap();
     check_content(store, &name, b"word\n");
-    assert_eq!(store.list(Folder::Intermediate).unwrap(), [name.file()]);
+    assert_eq!(store.intermediates().unwrap(), [(0, 1)]);
 }
 
 fn a_published_object_is_no_longer_staged(store: &dyn Store) {
@@ -27,7 +25,7 @@ fn a_published_object_is_no_longer_staged(store: &dyn Store) {
     let digest = stage_object(store, &attempt, &name, b"word 1\n");
     store.publish(&attempt, &name, digest).unwrap();
 
-    let again = store.verify_staged(&attempt, &name, digest, Check::Length);
+    let again = store.verify_staged(&attempt, &name, digest);
     assert!(matches!(again, Err(StoreError::Gone { .. })), "{again:?}");
 }
 
@@ -58,11 +56,11 @@ fn publishing_nothing_over_other_bytes_is_refused(store: &dyn Store) {
 }
 
 fn publishing_replaces_what_was_there(store: &dyn Store) {
-    let name = layout::output(0);
-    put(store, "r0.a0", &name, b"a longer result of an older job\n");
-    put(store, "r0.a1", &name, b"word 1\n");
-    check_content(store, &name, b"word 1\n");
-    assert_eq!(store.list(Folder::Output).unwrap(), [name.file()]);
+    let name = layout::intermediate(0, 0);
+    put(store, "m0.a0", &name, b"a longer object of an older job\n");
+    put(store, "m0.a1", &name, b"word\n");
+    check_content(store, &name, b"word\n");
+    assert_eq!(store.intermediates().unwrap(), [(0, 0)]);
 }
 
 fn a_reader_keeps_the_bytes_it_opened(store: &dyn Store) {
@@ -99,7 +97,7 @@ fn an_attempt_is_staged_once(store: &dyn Store) {
     let again = store.create(&attempt, &name, Durability::Verified).err();
     assert!(matches!(again, Some(StoreError::Begun { .. })), "{again:?}");
     // What was reported is still what is there.
-    store.verify_staged(&attempt, &name, digest, Check::Checksum).unwrap();
+    store.verify_staged(&attempt, &name, digest).unwrap();
     store.stage(&staging(JOB, "m0.a1")).unwrap();
     store.stage(&staging("job-2", "m0.a0")).unwrap();
 }
@@ -111,14 +109,14 @@ fn nothing_is_created_in_an_attempt_that_was_not_staged(store: &dyn Store) {
 }
 
 fn a_discarded_attempt_leaves_nothing(store: &dyn Store) {
-    let (attempt, name) = (begin(store, "r0.a0"), layout::output(0));
-    let digest = stage_object(store, &attempt, &name, b"word 1\n");
+    let (attempt, name) = (begin(store, "m0.a0"), layout::intermediate(0, 0));
+    let digest = stage_object(store, &attempt, &name, b"word\n");
     store.discard(&attempt).unwrap();
     store.discard(&attempt).unwrap();
 
     let answer = store.publish(&attempt, &name, digest);
     assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
-    assert!(store.list(Folder::Output).unwrap().is_empty());
+    assert!(store.intermediates().unwrap().is_empty());
     assert_eq!(store.sweep().unwrap(), 0);
 }
 
@@ -137,20 +135,20 @@ fn an_attempt_can_be_discarded_while_its_worker_writes(store: &dyn Store) {
     let (attempt, name) = (begin(store, "m0.a0"), layout::intermediate(0, 0));
     let mut open = store.create(&attempt, &name, Durability::Verified).unwrap();
     let other = layout::intermediate(0, 1);
-    let mut released = store.create(&attempt, &other, Durability::Verified).unwrap();
+    let mut paused = store.create(&attempt, &other, Durability::Verified).unwrap();
     open.append(b"word\n").unwrap();
-    released.release();
+    paused.pause();
     store.discard(&attempt).unwrap();
 
     // Whether a late append is refused or lost, it never becomes visible.
     if open.append(b"late\n").is_ok() {
         let _ = open.finish();
     }
-    let late = released.append(b"late\n");
+    let late = paused.append(b"late\n");
     assert!(matches!(late, Err(StoreError::Gone { .. })), "{late:?}");
     let answer = store.publish(&attempt, &name, Digest::of(b"word\nlate\n"));
     assert!(matches!(answer, Err(StoreError::Gone { .. })), "{answer:?}");
-    assert!(store.list(Folder::Intermediate).unwrap().is_empty());
+    assert!(store.intermediates().unwrap().is_empty());
 }
 
 fn an_attempt_reads_again_what_it_has_finished(store: &dyn Store) {
@@ -197,20 +195,20 @@ fn the_digest_is_that_of_what_was_appended(store: &dyn Store) {
         }
         let digest = staged.finish().unwrap();
         assert_eq!(digest, Digest { bytes: 9, crc32: 0xcbf4_3926 });
-        store.verify_staged(&attempt, &name, digest, Check::Checksum).unwrap();
+        store.verify_staged(&attempt, &name, digest).unwrap();
     }
 }
 
-fn appending_goes_on_after_a_release(store: &dyn Store) {
+fn appending_continues_after_a_pause(store: &dyn Store) {
     let attempt = begin(store, "m0.a0");
     for (bucket, durability) in [(0, Durability::Durable), (1, Durability::Verified)] {
         let name = layout::intermediate(0, bucket);
         let mut staged = store.create(&attempt, &name, durability).unwrap();
-        staged.release();
+        staged.pause();
         for piece in ["one\n", "two\n", "three\n"] {
             staged.append(piece.as_bytes()).unwrap();
-            staged.release();
-            staged.release();
+            staged.pause();
+            staged.pause();
         }
         let digest = staged.finish().unwrap();
         store.publish(&attempt, &name, digest).unwrap();
@@ -221,32 +219,26 @@ fn appending_goes_on_after_a_release(store: &dyn Store) {
 fn an_empty_object_is_an_object(store: &dyn Store) {
     let (attempt, name) = (begin(store, "m0.a0"), layout::intermediate(0, 0));
     let mut staged = store.create(&attempt, &name, Durability::Verified).unwrap();
-    staged.release();
+    staged.pause();
     assert_eq!(staged.finish().unwrap(), Digest::default());
     store.publish(&attempt, &name, Digest::default()).unwrap();
     check_content(store, &name, b"");
 }
 
-fn a_check_is_as_close_as_asked_for(store: &dyn Store) {
+fn a_staged_object_is_verified_in_full(store: &dyn Store) {
     let (attempt, name) = (begin(store, "r0.a0"), layout::output(0));
     let right = stage_object(store, &attempt, &name, b"word 1\n");
-    let other_bytes = Digest::of(b"word 2\n");
-    let other_length = Digest::of(b"word 11\n");
-    let check = |expected, check| store.verify_staged(&attempt, &name, expected, check);
+    let verify = |expected| store.verify_staged(&attempt, &name, expected);
 
-    check(right, Check::Length).unwrap();
-    check(right, Check::Checksum).unwrap();
-    check(other_bytes, Check::Length).unwrap();
-    let found = check(other_bytes, Check::Checksum);
+    verify(right).unwrap();
+    let found = verify(Digest::of(b"word 2\n"));
     assert!(matches!(found, Err(StoreError::Lost { loss: Loss::Corrupt { .. }, .. })), "{found:?}");
-    for how in [Check::Length, Check::Checksum] {
-        let found = check(other_length, how);
-        assert!(
-            matches!(found, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
-            "{found:?}"
-        );
-    }
-    let found = store.verify_staged(&attempt, &layout::output(1), Digest::default(), Check::Length);
+    let found = verify(Digest::of(b"word 11\n"));
+    assert!(
+        matches!(found, Err(StoreError::Lost { loss: Loss::WrongLength { .. }, .. })),
+        "{found:?}"
+    );
+    let found = store.verify_staged(&attempt, &layout::output(1), Digest::default());
     assert!(matches!(found, Err(StoreError::Gone { .. })), "{found:?}");
 }
 
@@ -335,13 +327,14 @@ fn a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else(store: &dyn Store
     put(store, "r0.a1", &kept, b"word 2\n");
 }
 
-fn a_list_is_sorted_bytewise(store: &dyn Store) {
-    for bucket in [10, 9, 0, 2, 100] {
-        put(store, &format!("r{bucket}.a0"), &layout::output(bucket), b"");
+fn intermediates_are_listed_in_ascending_order(store: &dyn Store) {
+    assert!(store.intermediates().unwrap().is_empty());
+    for (map, bucket) in [(10, 0), (9, 1), (0, 10), (0, 2), (100, 0)] {
+        put(store, &format!("m{map}.a{bucket}"), &layout::intermediate(map, bucket), b"");
     }
-    let expected = [0, 10, 100, 2, 9].map(|bucket| OsString::from(layout::output(bucket).file()));
-    assert_eq!(store.list(Folder::Output).unwrap(), expected);
-    assert!(store.list(Folder::Intermediate).unwrap().is_empty());
+    put(store, "r0.a0", &layout::output(0), b"");
+    let expected = [(0, 2), (0, 10), (9, 1), (10, 0), (100, 0)];
+    assert_eq!(store.intermediates().unwrap(), expected);
 }
 
 fn settling_is_safe_at_any_time(store: &dyn Store) {
@@ -376,10 +369,10 @@ proptest! {
         let store = Local::create(root.path()).unwrap();
         let (attempt, name) = (begin(&store, "m0.a0"), layout::intermediate(0, 0));
         let mut staged = store.create(&attempt, &name, Durability::Verified).unwrap();
-        for (piece, is_released) in &pieces {
+        for (piece, is_paused) in &pieces {
             staged.append(piece).unwrap();
-            if *is_released {
-                staged.release();
+            if *is_paused {
+                staged.pause();
             }
         }
         let digest = staged.finish().unwrap();
@@ -473,12 +466,11 @@ fn run_on_local(clause: fn(&dyn Store)) {
 }
 
 clauses! {
-    a_check_is_as_close_as_asked_for
     a_discarded_attempt_leaves_nothing
-    a_list_is_sorted_bytewise
     a_published_object_is_no_longer_staged
     a_reader_keeps_the_bytes_it_opened
     a_reader_may_stop_before_the_end
+    a_staged_object_is_verified_in_full
     a_staged_object_of_the_wrong_length_is_not_published
     a_sweep_removes_what_is_staged_of_all_jobs_and_nothing_else
     an_attempt_can_be_discarded_while_its_worker_writes
@@ -488,9 +480,10 @@ clauses! {
     an_object_cut_short_or_grown_is_noticed_by_the_reader
     an_object_that_was_removed_is_missing
     an_object_that_was_unstaged_is_no_longer_staged
-    appending_goes_on_after_a_release
+    appending_continues_after_a_pause
     damage_to_any_byte_is_noticed_by_the_reader
     discarding_keeps_what_was_published
+    intermediates_are_listed_in_ascending_order
     nothing_is_created_in_an_attempt_that_was_not_staged
     publishing_nothing_over_other_bytes_is_refused
     publishing_replaces_what_was_there

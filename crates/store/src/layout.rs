@@ -233,7 +233,7 @@ pub fn parse_output(file: impl AsRef<OsStr>) -> Option<u32> {
 }
 
 /// Whether Mapmill writes files of this name in `folder`.
-pub fn is_ours(folder: Folder, file: impl AsRef<OsStr>) -> bool {
+pub(crate) fn is_ours(folder: Folder, file: impl AsRef<OsStr>) -> bool {
     match folder {
         Folder::Hidden => true,
         Folder::Intermediate => parse_intermediate(file).is_some(),

@@ -46,7 +46,7 @@ pub use local::Local;
 pub use lock::{FolderLock, LockError};
 pub use owner::{OwnerError, require_ownership};
 pub use roots::{Roots, below};
-pub use store::{Check, Durability, Object, StagedObject, Store};
+pub use store::{Durability, Object, StagedObject, Store};
 pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::list_inputs;

@@ -26,7 +26,7 @@ use crate::anchor::{Anchor, Entry, is_met_link, kind};
 use crate::digest::Digest;
 use crate::error::{BEHIND_A_LINK, Loss, NOT_A_FILE, NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
-use crate::store::{Check, Durability, Object, StagedObject, Store};
+use crate::store::{Durability, Object, StagedObject, Store};
 use crate::verified::VerifiedReader;
 
 mod staged_file;
@@ -196,7 +196,7 @@ impl Local {
         name: &Name,
         expected: Digest,
     ) -> Result<(), StoreError> {
-        match self.verify(name, expected, Check::Checksum) {
+        match self.verify(name, expected) {
             Err(StoreError::Lost { .. }) => Err(StoreError::Gone { name: staged }),
             answer => answer,
         }
@@ -210,25 +210,21 @@ impl Local {
         }
     }
 
-    fn verify(&self, name: &Name, expected: Digest, check: Check) -> Result<(), StoreError> {
+    fn verify(&self, name: &Name, expected: Digest) -> Result<(), StoreError> {
         let object = self.open(name)?;
-        let block_bytes = match check {
-            Check::Checksum => usize::try_from(expected.bytes)
-                .map_or(VERIFY_BLOCK_BYTES, |bytes| bytes.clamp(1, VERIFY_BLOCK_BYTES)),
-            Check::Length => 1,
-        };
+        let block_bytes = usize::try_from(expected.bytes)
+            .map_or(VERIFY_BLOCK_BYTES, |bytes| bytes.clamp(1, VERIFY_BLOCK_BYTES));
         let mut block = vec![0; block_bytes];
-        let reader = VerifiedReader::new(object, expected, &mut block)?;
-        match check {
-            Check::Checksum => reader.verify(),
-            Check::Length => Ok(()),
-        }
+        VerifiedReader::new(object, expected, &mut block)?.verify()
     }
 }
 
 impl Store for Local {
-    fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError> {
-        self.list_below(Path::new(folder.as_str()))
+    fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError> {
+        let files = self.list_below(Path::new(Folder::Intermediate.as_str()))?;
+        let mut found: Vec<_> = files.iter().filter_map(layout::parse_intermediate).collect();
+        found.sort_unstable();
+        Ok(found)
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
@@ -289,9 +285,8 @@ impl Store for Local {
         staging: &Staging,
         name: &Name,
         expected: Digest,
-        check: Check,
     ) -> Result<(), StoreError> {
-        match self.verify(&layout::staged(staging, name), expected, check) {
+        match self.verify(&layout::staged(staging, name), expected) {
             Err(StoreError::Lost { name, loss: Loss::Missing }) => Err(StoreError::Gone { name }),
             answer => answer,
         }

@@ -11,18 +11,16 @@
 //! them: publish, settle, discard, unstage, sweep, remove. `stage` and `create` are the opposite on
 //! purpose: an attempt that could begin twice could truncate what it has already reported.
 
-use std::ffi::OsString;
-
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::layout::{Folder, Name, Staging};
 
 /// Names to bytes.
 pub trait Store: Send + Sync {
-    /// The names directly in `folder`, sorted bytewise. A folder that is not there is empty.
+    /// The map task and bucket of every final intermediate, in ascending order.
     ///
-    /// For taking stock only: what to read is known from the journal, never from a listing.
-    fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError>;
+    /// For removing those of an earlier job: what to read is in the journal, never in a listing.
+    fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError>;
 
     /// Open a final object. The reader gets the bytes that it had when it was opened, whatever is
     /// published in its place meanwhile.
@@ -46,13 +44,12 @@ pub trait Store: Send + Sync {
     /// Remove one object of an attempt that continues without it, if it is there.
     fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError>;
 
-    /// Check that the object staged for `name` is the one that was reported.
+    /// Read the object staged for `name`, and check that it is the one that was reported.
     fn verify_staged(
         &self,
         staging: &Staging,
         name: &Name,
         expected: Digest,
-        check: Check,
     ) -> Result<(), StoreError>;
 
     /// Give the staged object its final name, atomically, in place of whatever has that name.
@@ -93,9 +90,9 @@ pub trait StagedObject: Send {
     /// Write the next bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Give the file handle back until the next append, so that an attempt with ten thousand
-    /// buckets does not need ten thousand of them.
-    fn release(&mut self);
+    /// Nothing is appended for a while. Until then the object holds nothing that is scarce, such as a
+    /// file handle: an attempt with ten thousand buckets has ten thousand objects.
+    fn pause(&mut self);
 
     /// Complete the object. Returns the digest of what was appended, for the attempt to report.
     fn finish(self: Box<Self>) -> Result<Digest, StoreError>;
@@ -108,13 +105,4 @@ pub enum Durability {
     Durable,
     /// The death of its worker. Its readers check it, and have it made again if it is lost.
     Verified,
-}
-
-/// How closely to look at a staged object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Check {
-    /// Read it all.
-    Checksum,
-    /// Look at its length.
-    Length,
 }

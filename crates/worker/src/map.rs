@@ -72,7 +72,7 @@ fn create_files(context: AttemptContext<'_>) -> Result<Vec<Box<dyn StagedObject>
         let mut file =
             job.store.create(staging, &name, Durability::Verified).map_err(store_failure)?;
         if job.buckets.get() > HANDLES_MAX {
-            file.release();
+            file.pause();
         }
         files.push(file);
         progress.advance()?;
@@ -138,7 +138,7 @@ impl MapAttempt<'_> {
 
     /// Writes of each bucket as many parts of `part_bytes` as are pending.
     fn flush(&mut self, part_bytes: usize) -> Result<(), Interrupted> {
-        let release = self.files.len() > HANDLES_MAX as usize;
+        let pauses = self.files.len() > HANDLES_MAX as usize;
         let buckets = self.tokenizer.buckets_mut();
         for (bucket, file) in (0..).zip(&mut self.files) {
             let pending = buckets.pending(bucket);
@@ -147,8 +147,8 @@ impl MapAttempt<'_> {
                 continue;
             }
             file.append(&pending[..parts]).map_err(store_failure)?;
-            if release {
-                file.release();
+            if pauses {
+                file.pause();
             }
             buckets.clear_first(bucket, parts);
             self.progress.step();

@@ -3,7 +3,7 @@
 use journal::{Record, ReduceCommit, Winner};
 use rpc::message::{Outcome, TaskAnswer};
 use scheduler::{Action, AttemptId, Phase, Time, WorkerId};
-use store::Check;
+use store::Durability;
 
 use super::{Driver, notes};
 use crate::cause::Cause;
@@ -82,22 +82,22 @@ impl Driver {
         let worker = self.members.roster.describe(*worker);
         let span = Some(notes::span(&notes::record_of(&self.sched, attempt), now));
         let winner = Winner { task, attempt: number, worker, span };
-        let (objects, check, record) = match outcome {
+        let (objects, durability, record) = match outcome {
             Outcome::Mapped { buckets, invalid_bytes } => {
                 let commit = ids::map_commit(buckets, *invalid_bytes);
                 let objects = commit.objects(task).collect();
-                (objects, Check::Length, Record::map(winner, commit))
+                (objects, Durability::Verified, Record::map(winner, commit))
             }
             &Outcome::Reduced { output, words, distinct_words } => {
                 self.reports.check_conservation(task, words)?;
                 let commit = ReduceCommit { output: ids::digest(output), words, distinct_words };
-                (vec![commit.object(task)], Check::Checksum, Record::reduce(winner, commit))
+                (vec![commit.object(task)], Durability::Durable, Record::reduce(winner, commit))
             }
             Outcome::Failed(_) => unreachable!("a failure is never accepted for publication"),
         };
         let staging = self.spec.staging(attempt);
         let is_awaited = self.is_awaited(attempt);
-        Ok(Commit { attempt, staging, objects, check, record, is_awaited })
+        Ok(Commit { attempt, staging, objects, durability, record, is_awaited })
     }
 
     /// Whether a worker waits until the attempt is committed: the one that has reported it, or all

@@ -30,9 +30,7 @@ use random::Random;
 use report::{Fault, Report, Total};
 use shelf::{Mistakes, Shelf, Who};
 // What the contract finds at the top of its own crate.
-use store::{
-    Check, Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader, layout,
-};
+use store::{Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader, layout};
 use world::Setting;
 
 /// Faults of networks, processes, disks and the store, all of which really strike.

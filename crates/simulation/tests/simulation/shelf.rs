@@ -4,15 +4,14 @@
 //! never happen to the folder, whatever the results look like afterwards, is noted as a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::{
-    Check, Digest, Digester, Durability, Folder, Loss, Name, Object, Operation, StagedObject,
-    Staging, Store, StoreError, VerifiedReader, layout,
+    Digest, Digester, Durability, Folder, Loss, Name, Object, Operation, StagedObject, Staging,
+    Store, StoreError, VerifiedReader, layout,
 };
 
 use crate::lockstep;
@@ -343,17 +342,12 @@ impl State {
 }
 
 impl Store for Hand {
-    fn list(&self, folder: Folder) -> Result<Vec<OsString>, StoreError> {
+    fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError> {
         let state = self.begin(Operation::List)?;
-        let inside = |name: &Name| name.as_str().strip_prefix(folder.as_str()).map(OsString::from);
-        let mut names: Vec<OsString> = state
-            .objects
-            .keys()
-            .filter(|name| inside(name).is_some())
-            .map(|name| OsString::from(name.file()))
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        let names = state.objects.keys().map(Name::file);
+        let mut found: Vec<_> = names.filter_map(layout::parse_intermediate).collect();
+        found.sort_unstable();
+        Ok(found)
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
@@ -407,7 +401,7 @@ impl Store for Hand {
             inode,
             durability,
             digester: Digester::new(),
-            released: false,
+            paused: false,
         }))
     }
 
@@ -432,21 +426,13 @@ impl Store for Hand {
         staging: &Staging,
         name: &Name,
         expected: Digest,
-        check: Check,
     ) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Open)?;
         let inode = state.staged(staging, name)?;
         state.require_finished(&inode, name);
         lock(&inode).checked = true;
         drop(state);
-        let object = self.shelf.opened(layout::staged(staging, name), &inode);
-        match check {
-            Check::Checksum => self.verify(object, expected),
-            Check::Length => {
-                let mut block = [0];
-                VerifiedReader::new(object, expected, &mut block).map(drop)
-            }
-        }
+        self.verify(self.shelf.opened(layout::staged(staging, name), &inode), expected)
     }
 
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
@@ -560,27 +546,27 @@ struct StagedBytes {
     durability: Durability,
     digester: Digester,
     /// It has to be opened again, and is found only if it is still there.
-    released: bool,
+    paused: bool,
 }
 
 impl StagedObject for StagedBytes {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let state = self.hand.begin(Operation::Append)?;
-        if self.released {
+        if self.paused {
             let inode = state.staged(&self.staging, &self.name)?;
             if !Arc::ptr_eq(&inode, &self.inode) {
                 let name = layout::staged(&self.staging, &self.name);
                 return Err(StoreError::Gone { name });
             }
         }
-        self.released = false;
+        self.paused = false;
         lock(&self.inode).bytes.extend_from_slice(bytes);
         self.digester.update(bytes);
         Ok(())
     }
 
-    fn release(&mut self) {
-        self.released = true;
+    fn pause(&mut self) {
+        self.paused = true;
     }
 
     fn finish(self: Box<Self>) -> Result<Digest, StoreError> {

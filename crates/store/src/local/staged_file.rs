@@ -25,7 +25,7 @@ pub(super) struct StagedFile {
     name: Name,
     path: PathBuf,
     durability: Durability,
-    /// `None` while released.
+    /// `None` while paused.
     file: Option<File>,
     /// Device and inode of the file that was created.
     id: (u64, u64),
@@ -67,7 +67,7 @@ impl StagedFile {
         })
     }
 
-    /// The file, opened again if it was released.
+    /// The file, opened again after a pause.
     fn file(&mut self) -> Result<&mut File, StoreError> {
         let file = match self.file.take() {
             Some(file) => file,
@@ -116,7 +116,7 @@ impl StagedObject for StagedFile {
         appended
     }
 
-    fn release(&mut self) {
+    fn pause(&mut self) {
         self.file = None;
     }
 
@@ -151,7 +151,7 @@ mod tests {
 
         for file in [&mut durable, &mut verified] {
             file.append(&block).unwrap();
-            file.release();
+            file.pause();
             assert_eq!(file.unsynced_bytes, 20 * 1024 * 1024);
             file.append(&block).unwrap();
         }

@@ -90,7 +90,7 @@ fn links_and_fifos_are_neither_read_nor_published() {
     store.stage(&staging).unwrap();
     symlink("/etc/passwd", store.path(&layout::staged(&staging, &name))).unwrap();
     let digest = Digest::of(&fs::read("/etc/passwd").unwrap());
-    assert_not_a_file(store.verify_staged(&staging, &name, digest, Check::Checksum));
+    assert_not_a_file(store.verify_staged(&staging, &name, digest));
     assert_not_a_file(store.publish(&staging, &name, digest));
 }
 
@@ -115,7 +115,7 @@ fn a_staged_file_that_was_replaced_is_not_appended_to() {
     let staging = layout::staging_folder("job", "r0.a0");
     store.stage(&staging).unwrap();
     let mut staged = store.create(&staging, &name, Durability::Verified).unwrap();
-    staged.release();
+    staged.pause();
 
     let path = store.path(&layout::staged(&staging, &name));
     // Renamed and not removed, so that its inode is not reused.
@@ -127,7 +127,7 @@ fn a_staged_file_that_was_replaced_is_not_appended_to() {
 }
 
 #[test]
-fn released_objects_hold_no_handles() {
+fn paused_objects_hold_no_handles() {
     const BUCKETS: u32 = 500;
     let (root, store) = new_store();
     let staging = layout::staging_folder("job", "m0.a0");
@@ -136,7 +136,7 @@ fn released_objects_hold_no_handles() {
         .map(|bucket| {
             let name = layout::intermediate(0, bucket);
             let mut object = store.create(&staging, &name, Durability::Verified).unwrap();
-            object.release();
+            object.pause();
             object
         })
         .collect();
@@ -144,7 +144,7 @@ fn released_objects_hold_no_handles() {
 
     for object in &mut objects {
         object.append(b"word\n").unwrap();
-        object.release();
+        object.pause();
     }
     assert_eq!(handles_below(root.path()), 0);
 }

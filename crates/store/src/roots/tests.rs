@@ -8,7 +8,7 @@ use std::process::Command;
 use super::*;
 use crate::error::BEHIND_A_LINK;
 use crate::watchdog::in_time;
-use crate::{Folder, Store, layout};
+use crate::{Store, layout};
 
 #[test]
 fn paths_outside_of_a_root_are_told_apart_by_their_names() {
@@ -134,7 +134,7 @@ fn a_store_is_opened_below_the_roots_and_nowhere_else() {
 
     let store = roots.open_store(&bench.path("data/files")).unwrap();
     assert_eq!(store.root(), bench.path("data/files"));
-    assert!(store.list(Folder::Output).unwrap().is_empty());
+    assert!(store.intermediates().unwrap().is_empty());
     let refusal = roots.open_store(&bench.path("data/link")).unwrap_err();
     assert!(matches!(refusal, StoreError::Tampered { found: BEHIND_A_LINK, .. }), "{refusal}");
     for path in ["outside", "data/../outside", "data/files/../../outside"] {
