@@ -22,11 +22,11 @@ use crate::record::Record;
 pub struct FileLog {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    state: State,
+    state: FileState,
 }
 
 #[derive(Debug)]
-enum State {
+enum FileState {
     /// It can be read.
     Unopened,
     Open {
@@ -46,7 +46,7 @@ impl FileLog {
 
     /// The same, on another disk.
     pub fn on(disk: Arc<dyn Disk>, files: &Path) -> Self {
-        Self { disk, path: path(files), state: State::Unopened }
+        Self { disk, path: path(files), state: FileState::Unopened }
     }
 
     /// Puts a new file that holds `lines` in the place of the one that is there, if there is one,
@@ -74,7 +74,7 @@ impl FileLog {
         let folder = self.path.parent().expect("a journal is in a folder");
         self.disk.sync_folder(folder).map_err(refused("sync", folder))?;
         faults::reach("driver::begun", "");
-        self.state = State::Open { file, whole_bytes: lines.len() as u64 };
+        self.state = FileState::Open { file, whole_bytes: lines.len() as u64 };
         Ok(())
     }
 }
@@ -120,7 +120,7 @@ impl Log for FileLog {
                 *whole_bytes += lines.len() as u64;
                 faults::reach("driver::recorded", kind);
             }
-            Err(_) => self.state = State::Broken,
+            Err(_) => self.state = FileState::Broken,
         }
         appended
     }
@@ -135,13 +135,13 @@ impl Log for FileLog {
             return Ok(());
         };
         if file.cut(*whole_bytes).is_err() {
-            self.state = State::Broken;
+            self.state = FileState::Broken;
         }
         Err(refused("append a note to", &self.path)(error))
     }
 }
 
-impl State {
+impl FileState {
     /// The file to append to, and its length.
     fn file(&mut self, path: &Path) -> Result<(&mut Box<dyn DiskFile>, &mut u64), JournalError> {
         match self {

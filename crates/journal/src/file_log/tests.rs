@@ -57,10 +57,10 @@ fn resumed(files: &Path) -> FileLog {
 }
 
 /// Puts the file of a full disk in the place of the one that is open, which is returned.
-fn fill_disk(log: &mut FileLog) -> State {
+fn fill_disk(log: &mut FileLog) -> FileState {
     let file = fs::File::options().write(true).open("/dev/full");
     let file = Box::new(file.expect("every Linux has /dev/full"));
-    std::mem::replace(&mut log.state, State::Open { file, whole_bytes: 0 })
+    std::mem::replace(&mut log.state, FileState::Open { file, whole_bytes: 0 })
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn note_that_finds_no_room_is_left_out_and_the_next_commit_is_not() {
     for task in 0..2 {
         log.note(&[note()]).unwrap();
         // A part of another one was written, and the rest did not fit.
-        let State::Open { file, whole_bytes } = &mut log.state else { panic!("{log:?}") };
+        let FileState::Open { file, whole_bytes } = &mut log.state else { panic!("{log:?}") };
         file.write(&[b'x'; 4096]).unwrap();
         file.cut(*whole_bytes).unwrap();
         log.append(&[map(task)]).unwrap();
