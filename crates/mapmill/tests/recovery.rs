@@ -1,4 +1,4 @@
-//! A driver that is killed, at whatever moment, and started again: the job goes on.
+//! A driver that is killed, at any moment, and started again: the job is resumed.
 //!
 //! What the journal calls committed is not done again, and the results are the same bytes.
 
@@ -16,12 +16,12 @@ use util::job::TestJob;
 use util::random::Random;
 use util::runs::Times;
 
-/// A job with some megabytes of time to be killed in.
+/// A job that takes long enough to be killed in.
 fn job() -> TestJob {
     TestJob::new().sample().map_tasks(12).flags(["--worker-timeout", "2"])
 }
 
-/// The job, when so many map tasks were committed and everybody is dead.
+/// The job, after so many commits of map tasks, when all its processes are dead.
 #[track_caller]
 fn cut_off_after(maps: usize) -> Cluster {
     let mut cluster = job().drive();
@@ -33,7 +33,7 @@ fn cut_off_after(maps: usize) -> Cluster {
 }
 
 #[test]
-fn killed_driver_goes_on_where_it_was_and_its_workers_come_back() {
+fn killed_driver_resumes_where_it_was_and_its_workers_register_again() {
     let mut cluster = job().drive();
     let worker = cluster.worker(&["--throttle", "400K"]);
     cluster.maps_committed(5);
@@ -76,8 +76,8 @@ fn driver_killed_again_and_again_loses_nothing() {
         cluster.worker(&["--throttle", "150K"]);
     }
     let mut before = Times::new();
-    let mut lives = 1;
-    while lives < 12 {
+    let mut epochs = 1;
+    while epochs < 12 {
         thread::sleep(Duration::from_millis(100 + random.below(500) as u64));
         if cluster.driver.ended().is_some() {
             break;
@@ -89,9 +89,9 @@ fn driver_killed_again_and_again_loses_nothing() {
         }
         before = cluster.job.commits();
         cluster.start_driver_again(&[]);
-        lives += 1;
+        epochs += 1;
     }
-    assert!(lives > 5, "the job was over after {lives} lives: nothing was tried");
+    assert!(epochs > 5, "the job was over after {epochs} epochs: nothing was tried");
 
     let after = finish_and_count(cluster, &before);
     assert_eq!(after.len(), 16);
@@ -153,7 +153,7 @@ fn job_that_only_lacks_its_end_ends_at_once() {
 }
 
 #[test]
-fn interrupted_job_goes_on_and_fresh_starts_over() {
+fn interrupted_job_is_resumed_and_fresh_starts_over() {
     let mut cluster = job().drive();
     let worker = cluster.worker(&["--throttle", "400K"]);
     cluster.maps_committed(3);
@@ -170,7 +170,7 @@ fn interrupted_job_goes_on_and_fresh_starts_over() {
     cluster.driver.wait_for(": start m0.");
     cluster.driver.wait();
     assert_eq!(cluster.job.commits().len(), 16);
-    assert_eq!(cluster.job.records()[0]["epoch"], 3, "every life had an epoch of its own");
+    assert_eq!(cluster.job.records()[0]["epoch"], 3, "every driver had an epoch of its own");
     cluster.finish();
 }
 

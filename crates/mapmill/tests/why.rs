@@ -28,11 +28,11 @@ fn why(job: &TestJob, what: impl ToString) -> String {
 
 /// What it says became of `attempt`, which `worker` made.
 #[track_caller]
-fn fate(story: &str, attempt: Attempt, worker: usize) -> String {
+fn fate(report: &str, attempt: Attempt, worker: usize) -> String {
     let start = format!("  {attempt} on w{worker} (");
-    let mut lines = story.lines().skip_while(|line| !line.starts_with(&start));
+    let mut lines = report.lines().skip_while(|line| !line.starts_with(&start));
     let (first, second) = (lines.next(), lines.next());
-    assert!(first.is_some_and(|line| line.contains("started at ")), "{attempt}: {story}");
+    assert!(first.is_some_and(|line| line.contains("started at ")), "{attempt}: {report}");
     second.expect("two lines an attempt").trim_start().to_owned()
 }
 
@@ -54,7 +54,7 @@ fn first_of(run: &mut Process, number: usize) -> (Attempt, Pid) {
 }
 
 #[test]
-fn killed_worker_of_run_loses_its_task_at_once_and_the_signal_is_told() {
+fn killed_worker_of_run_loses_its_task_at_once_and_why_names_the_signal() {
     let flags = ["--workers", "2", "--throttle", "4K"];
     let job = TestJob::new().input(text(16_000)).map_tasks(2).flags(flags);
     let mut run = job.start_run();
@@ -64,21 +64,21 @@ fn killed_worker_of_run_loses_its_task_at_once_and_the_signal_is_told() {
 
     run.wait_for(&format!(": discard {attempt}"));
     run.wait_for(&format!(": start {} on w", attempt.next()));
-    assert!(struck.elapsed() < AT_ONCE, "given away after {:?}", struck.elapsed());
+    assert!(struck.elapsed() < AT_ONCE, "reassigned after {:?}", struck.elapsed());
     run.wait_for("ended: killed by signal 9 (SIGKILL); starting another");
     // Live, as soon as the committer has written it.
-    let story = poll(
-        || Some(why(&job, "m0")).filter(|story| story.contains("still running")),
+    let report = poll(
+        || Some(why(&job, "m0")).filter(|report| report.contains("still running")),
         || "the note of the second attempt".to_owned(),
     );
-    assert!(story.contains("\n    the worker process died: killed by signal 9 (SIGKILL)\n"));
+    assert!(report.contains("\n    the worker process died: killed by signal 9 (SIGKILL)\n"));
 
     run.wait();
     let ended = Ended::new(job, run).check();
     assert_eq!(ended.attempts_lost(), 1);
-    let story = why(&ended.job, "m0");
-    assert!(story.contains("killed by signal 9 (SIGKILL)"), "{story}");
-    assert!(story.ends_with("    committed: this is the one that counts\n"), "{story}");
+    let report = why(&ended.job, "m0");
+    assert!(report.contains("killed by signal 9 (SIGKILL)"), "{report}");
+    assert!(report.ends_with("    committed: this is the one that counts\n"), "{report}");
     let overview = ended.job.command("why").output().expect("it can be started").stdout;
     let overview = String::from_utf8(overview).expect("messages are text");
     assert!(overview.contains("    1 worker died: m0.a0\n"), "{overview}");
@@ -86,7 +86,7 @@ fn killed_worker_of_run_loses_its_task_at_once_and_the_signal_is_told() {
 }
 
 #[test]
-fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
+fn why_distinguishes_lost_workers_from_stuck_attempts() {
     let flags = ["--worker-timeout", "2", "--task-timeout", "10", "--no-backup"];
     let mut cluster = TestJob::new().input(text(40_000)).map_tasks(2).flags(flags).drive();
     let victim = cluster.worker(&["--throttle", "1000"]);
@@ -116,10 +116,10 @@ fn killed_and_stopped_workers_are_told_apart_from_those_that_stand_still() {
     assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
     let ended = cluster.finish();
-    let story = why(&ended.job, "m0");
-    let told = fate(&story, attempt, sleeper);
+    let report = why(&ended.job, "m0");
+    let told = fate(&report, attempt, sleeper);
     assert!(told.starts_with("stuck: heartbeats arrived, but the attempt made no"), "{told}");
-    let told = fate(&story, attempt.next(), other);
+    let told = fate(&report, attempt.next(), other);
     assert_eq!(told, "committed: this is the one that counts");
 }
 
@@ -130,38 +130,38 @@ fn attempts_that_ran_when_the_driver_was_killed_are_cut_off_with_it() {
     let attempt = cluster.running(Phase::Map, worker);
     let task = attempt.to_string().split('.').next().expect("m0").to_owned();
     // The line of the start is written by another thread than the log.
-    let story = poll(
-        || Some(why(&cluster.job, &task)).filter(|story| story.contains(&attempt.to_string())),
+    let report = poll(
+        || Some(why(&cluster.job, &task)).filter(|report| report.contains(&attempt.to_string())),
         || "the note of the start".to_owned(),
     );
-    assert_eq!(fate(&story, attempt, worker), "still running");
+    assert_eq!(fate(&report, attempt, worker), "still running");
     cluster.kill_driver();
-    let story = why(&cluster.job, &task);
-    assert_eq!(fate(&story, attempt, worker), "cut off: its driver ended before it did");
-    assert!(story.ends_with("  not committed: the job was cut off\n"), "{story}");
+    let report = why(&cluster.job, &task);
+    assert_eq!(fate(&report, attempt, worker), "cut off: its driver ended before it did");
+    assert!(report.ends_with("  not committed: the job was cut off\n"), "{report}");
 
     cluster.start_driver_again(&[]);
     let ended = cluster.finish();
-    let story = why(&ended.job, &task);
-    assert_eq!(fate(&story, attempt, worker), "cut off: its driver ended before it did");
-    let (first, second) = story.split_once("\ndriver 2, ").expect("two drivers");
-    assert!(first.contains("\ndriver 1, ") && second.contains("committed: this"), "{story}");
+    let report = why(&ended.job, &task);
+    assert_eq!(fate(&report, attempt, worker), "cut off: its driver ended before it did");
+    let (first, second) = report.split_once("\ndriver 2, ").expect("two drivers");
+    assert!(first.contains("\ndriver 1, ") && second.contains("committed: this"), "{report}");
 }
 
 /// An intermediate is lost twice, and between the two the driver is killed.
 #[test]
-fn recalls_are_told_and_their_bound_survives_a_restart() {
+fn why_shows_recalls_and_their_bound_survives_a_restart() {
     let flags = ["--attempts", "2", "--worker-timeout", "2"];
     let job = TestJob::new().input(text(20_000)).map_tasks(2).reduce_tasks(2).flags(flags);
     let mut cluster = job.drive();
     let lost = |cluster: &Cluster| cluster.job.result("intermediate/mr-1-0");
     let recalls = |job: &TestJob| {
-        let story = why(job, "m1");
+        let report = why(job, "m1");
         let is_recall = |line: &&str| {
             line.starts_with("    committed, and recalled when r0.a")
                 && line.ends_with(" found: intermediate of map task 1 is missing")
         };
-        story.lines().filter(is_recall).count()
+        report.lines().filter(is_recall).count()
     };
 
     let mapper = cluster.worker(&["--throttle", "20K"]);
@@ -173,8 +173,8 @@ fn recalls_are_told_and_their_bound_survives_a_restart() {
     poll(|| (recalls(&cluster.job) == 1).then_some(()), || "the note of a recall".to_owned());
     cluster.kill_driver();
     cluster.workers[finder].kill();
-    let story = why(&cluster.job, "m1");
-    assert!(!story.contains("this is the one"), "{story}");
+    let report = why(&cluster.job, "m1");
+    assert!(!report.contains("this is the one"), "{report}");
 
     cluster.start_driver_again(&[]);
     // What was recalled is not believed, though nothing else has changed.
@@ -191,7 +191,7 @@ fn recalls_are_told_and_their_bound_survives_a_restart() {
 }
 
 #[test]
-fn job_that_fails_tells_the_story_itself_and_why_has_the_same_words() {
+fn failed_job_lists_its_attempts_in_the_words_of_why() {
     let flags = ["--worker-timeout", "2"];
     let mut cluster = TestJob::new().input(text(40_000)).map_tasks(1).flags(flags).drive();
     let victim = cluster.worker(&["--throttle", "1000"]);
@@ -205,25 +205,28 @@ fn job_that_fails_tells_the_story_itself_and_why_has_the_same_words() {
     assert_eq!(ended.code, 1);
     let (_, said) =
         ended.log.split_once(" ended the job: m0 cannot succeed\n").expect("it says so");
-    let story = why(&ended.job, "m0");
+    let report = why(&ended.job, "m0");
     for (attempt, worker) in [(lost, victim), (lost.next(), worker)] {
-        let told = fate(&story, attempt, worker);
+        let told = fate(&report, attempt, worker);
         let line =
             said.lines().find(|line| line.starts_with(&format!("  {attempt} on w{worker} (")));
         assert!(line.is_some_and(|line| line.ends_with(&told)), "{told}: {said}");
     }
-    assert!(fate(&story, lost.next(), worker).ends_with("disappeared during the job"), "{story}");
-    assert!(story.ends_with("  not committed: the job failed\n"), "{story}");
+    assert!(fate(&report, lost.next(), worker).ends_with("disappeared during the job"), "{report}");
+    assert!(report.ends_with("  not committed: the job failed\n"), "{report}");
     // The command that it names can be typed as it is.
     let (_, command) = said.split_once("the whole story: mapmill ").expect("it names a command");
     let mut words = command.lines().next().expect("a line").split(' ');
     assert_eq!(words.next(), Some("why"));
     let output = ended.job.command("why").args(words).output().expect("it can be started").stdout;
     let told = String::from_utf8(output).expect("messages are text");
-    assert_eq!(told.lines().skip(1).collect::<Vec<_>>(), story.lines().skip(1).collect::<Vec<_>>());
+    assert_eq!(
+        told.lines().skip(1).collect::<Vec<_>>(),
+        report.lines().skip(1).collect::<Vec<_>>()
+    );
 }
 
-/// Every look finds a whole story, whatever is being written.
+/// Every read finds whole records, whatever is being written.
 #[test]
 fn journal_can_be_read_while_it_is_written() {
     let flags = ["--workers", "4"];
