@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use bench::loops::Reading;
 use bench::texts::Text;
 use bench::{loops, say, top};
-use scheduler::{Action, Beat, Job, Limits, Order, Outcome, Phase, Scheduler, Time, WorkerId};
+use scheduler::{Action, Heartbeat, Job, Limits, Order, Outcome, Phase, Scheduler, Time, WorkerId};
 use words::{Counter, Level};
 
 fn main() -> ExitCode {
@@ -106,8 +106,8 @@ fn schedule() {
             now.0 += std::time::Duration::from_millis(1);
             match action {
                 Action::Start { attempt, worker, .. } => {
-                    let beat = Beat { attempt, progress: 1, bytes: 1 };
-                    let order = scheduler.handle_heartbeat(now, worker, Some(beat));
+                    let heartbeat = Heartbeat { attempt, progress: 1, bytes: 1 };
+                    let order = scheduler.handle_heartbeat(now, worker, Some(heartbeat));
                     assert_eq!(order, Order::Continue);
                     let verdict = scheduler.handle_done(now, worker, attempt);
                     assert_eq!(verdict, scheduler::Verdict::Publishing);

@@ -18,7 +18,7 @@ use rpc::message::{
     self, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
 use rpc::{Peer, Refusal};
-use scheduler::{AttemptId, Beat, Scheduler, Time, WorkerId};
+use scheduler::{AttemptId, Heartbeat, Scheduler, Time, WorkerId};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Denial, IdSource, Violation, shut_out};
@@ -353,12 +353,12 @@ impl Driver {
     }
 
     fn handle_heartbeat(&mut self, now: Time, worker: WorkerId, running: Option<Running>) -> Order {
-        let beat = running.map(|running| Beat {
+        let heartbeat = running.map(|running| Heartbeat {
             attempt: ids::attempt_id(running.attempt),
             progress: running.progress,
             bytes: running.bytes,
         });
-        match self.sched.handle_heartbeat(now, worker, beat) {
+        match self.sched.handle_heartbeat(now, worker, heartbeat) {
             scheduler::Order::Abandon => Order::Abandon,
             scheduler::Order::Continue => {
                 if let Some(running) = running {

@@ -84,7 +84,7 @@ fn play(size: Size) -> Measured {
     let before = ALLOCATOR.current_usage();
     let mut scheduler = Scheduler::new(&size.job(), fleet::limits());
     let mut bytes = ALLOCATOR.current_usage() - before;
-    while fleet.go_on(&mut batch) {
+    while fleet.fill(&mut batch) {
         let before = ALLOCATOR.current_usage();
         ALLOCATOR.reset_peak_usage();
         let start = Instant::now();

@@ -43,7 +43,7 @@ pub enum Action {
 
 /// What a heartbeat says about the attempt its worker is busy with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Beat {
+pub struct Heartbeat {
     /// What it is busy with.
     pub attempt: AttemptId,
     /// How far it is, in any unit that only grows while work is done. It starts at 0.

@@ -93,7 +93,7 @@ mod tasks;
 mod time;
 mod workers;
 
-pub use crate::action::{Action, Beat, Order, Verdict};
+pub use crate::action::{Action, Heartbeat, Order, Verdict};
 pub use crate::attempt::{AttemptRecord, End, Role};
 pub use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 pub use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};

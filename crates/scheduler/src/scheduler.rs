@@ -14,13 +14,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::action::{Action, Beat, Order, Verdict};
+use crate::action::{Action, Heartbeat, Order, Verdict};
 use crate::attempt::{AttemptRecord, End, Role};
 use crate::backup::{Backups, Next};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 use crate::snapshot::{AttemptCounts, Snapshot};
-use crate::task::{Status, Task};
+use crate::task::{AttemptStatus, Task};
 use crate::tasks::Tasks;
 use crate::time::Time;
 use crate::workers::{Due, Workers};
@@ -169,7 +169,7 @@ impl Scheduler {
         &mut self,
         now: Time,
         worker: WorkerId,
-        running: Option<Beat>,
+        running: Option<Heartbeat>,
     ) -> Order {
         self.handle(now, |this| {
             let known = this.hear(worker);
@@ -194,14 +194,14 @@ impl Scheduler {
     pub fn handle_done(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) -> Verdict {
         self.handle(now, |this| {
             this.hear(worker);
-            match this.tasks.status_for(worker, attempt) {
-                Some(Status::Live) => {
+            match this.tasks.attempt_status_for(worker, attempt) {
+                Some(AttemptStatus::Live) => {
                     this.win(worker, attempt);
                     Verdict::Publishing
                 }
-                Some(Status::Publishing) => Verdict::Publishing,
-                Some(Status::Ended(End::Committed)) => Verdict::Accepted,
-                Some(Status::Ended(_)) | None => this.stale(),
+                Some(AttemptStatus::Publishing) => Verdict::Publishing,
+                Some(AttemptStatus::Ended(End::Committed)) => Verdict::Accepted,
+                Some(AttemptStatus::Ended(_)) | None => this.stale(),
             }
         })
     }
@@ -252,13 +252,13 @@ impl Scheduler {
     ) -> Verdict {
         self.handle(now, |this| {
             this.hear(worker);
-            match this.tasks.status_for(worker, attempt) {
-                Some(Status::Live) => {
+            match this.tasks.attempt_status_for(worker, attempt) {
+                Some(AttemptStatus::Live) => {
                     this.fail(attempt, End::Failed, failure);
                     Verdict::Accepted
                 }
-                Some(Status::Ended(End::Failed)) => Verdict::Accepted,
-                Some(Status::Ended(_) | Status::Publishing) | None => this.stale(),
+                Some(AttemptStatus::Ended(End::Failed)) => Verdict::Accepted,
+                Some(AttemptStatus::Ended(_) | AttemptStatus::Publishing) | None => this.stale(),
             }
         })
     }
@@ -286,17 +286,17 @@ impl Scheduler {
             let map = TaskId::map(map);
             let reads = attempt.task.phase == Phase::Reduce && this.tasks.find(map).is_some();
             let end = if reads { End::Starved } else { End::Failed };
-            match this.tasks.status_for(worker, attempt) {
-                Some(Status::Live) if reads => {
+            match this.tasks.attempt_status_for(worker, attempt) {
+                Some(AttemptStatus::Live) if reads => {
                     this.starve(attempt, map);
                     Verdict::Accepted
                 }
-                Some(Status::Live) => {
+                Some(AttemptStatus::Live) => {
                     this.fail(attempt, End::Failed, Failure::Transient);
                     Verdict::Accepted
                 }
-                Some(Status::Ended(before)) if before == end => Verdict::Accepted,
-                Some(Status::Ended(_) | Status::Publishing) | None => this.stale(),
+                Some(AttemptStatus::Ended(before)) if before == end => Verdict::Accepted,
+                Some(AttemptStatus::Ended(_) | AttemptStatus::Publishing) | None => this.stale(),
             }
         })
     }
@@ -311,7 +311,7 @@ impl Scheduler {
     /// same attempt, and would lose what it has just begun.
     pub fn handle_undelivered(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
         self.handle(now, |this| {
-            let live = this.tasks.status_for(worker, attempt) == Some(Status::Live);
+            let live = this.tasks.attempt_status_for(worker, attempt) == Some(AttemptStatus::Live);
             let task = this.tasks.find(attempt.task);
             if live && task.is_some_and(|task| !task.is_confirmed(attempt)) {
                 this.end(attempt, End::Undelivered);
@@ -501,10 +501,14 @@ impl Scheduler {
     }
 
     /// The answer to a heartbeat of `worker` that names an attempt.
-    fn follow(&mut self, worker: WorkerId, Beat { attempt, progress, bytes }: Beat) -> Order {
+    fn follow(
+        &mut self,
+        worker: WorkerId,
+        Heartbeat { attempt, progress, bytes }: Heartbeat,
+    ) -> Order {
         let now = self.now;
-        match self.tasks.status_for(worker, attempt) {
-            Some(Status::Live) => {
+        match self.tasks.attempt_status_for(worker, attempt) {
+            Some(AttemptStatus::Live) => {
                 let advance = |task: &mut Task| task.advance(now, attempt, progress, bytes);
                 if self.tasks.change(attempt.task, advance) {
                     self.workers.expect_progress(worker, attempt, now + self.limits.task_timeout);
@@ -514,8 +518,10 @@ impl Scheduler {
             }
             // The report has overtaken the heartbeat. To abandon would be to delete what is being
             // published.
-            Some(Status::Publishing | Status::Ended(End::Committed)) => Order::Continue,
-            Some(Status::Ended(_)) | None => Order::Abandon,
+            Some(AttemptStatus::Publishing | AttemptStatus::Ended(End::Committed)) => {
+                Order::Continue
+            }
+            Some(AttemptStatus::Ended(_)) | None => Order::Abandon,
         }
     }
 
@@ -645,11 +651,11 @@ impl Scheduler {
 
     /// Whether `attempt` is being published; if not, it must have ended as the caller says again.
     fn is_publishing(&self, attempt: AttemptId, again: End) -> bool {
-        match self.tasks.status(attempt) {
-            Some(Status::Publishing) => true,
-            Some(Status::Ended(end)) if end == again => false,
-            Some(Status::Ended(End::Violation)) if again == End::Rejected => false,
-            status @ (Some(Status::Ended(_) | Status::Live) | None) => {
+        match self.tasks.attempt_status(attempt) {
+            Some(AttemptStatus::Publishing) => true,
+            Some(AttemptStatus::Ended(end)) if end == again => false,
+            Some(AttemptStatus::Ended(End::Violation)) if again == End::Rejected => false,
+            status @ (Some(AttemptStatus::Ended(_) | AttemptStatus::Live) | None) => {
                 panic!("{attempt} was never to be {again}: {status:?}")
             }
         }

@@ -45,7 +45,7 @@ pub(crate) struct Task {
 
 /// Where a task stands, without the details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum TaskStatus {
     Waiting,
     Running,
     Publishing,
@@ -54,7 +54,7 @@ pub(crate) enum Standing {
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Status {
+pub(crate) enum AttemptStatus {
     /// It holds a lease: it may report.
     Live,
     /// It was the first to report. No lease, no deadline: the caller will say how it went.
@@ -186,7 +186,11 @@ impl Task {
     /// A live attempt is done, and its output is to be published. Its lease ends, and so does the
     /// other attempt, if there is one: that is handed back.
     pub(crate) fn report(&mut self, now: Time, attempt: AttemptId) -> Option<AttemptId> {
-        assert_eq!(self.status(attempt), Some(Status::Live), "{attempt} reported without a lease");
+        assert_eq!(
+            self.attempt_status(attempt),
+            Some(AttemptStatus::Live),
+            "{attempt} reported without a lease"
+        );
         let superseded = self.live().find(|&live| live != attempt);
         if let Some(superseded) = superseded {
             self.close(now, superseded, End::Superseded { by: attempt.number });
@@ -197,8 +201,8 @@ impl Task {
 
     /// The attempt that was being published has won.
     pub(crate) fn commit(&mut self, now: Time, attempt: AttemptId) {
-        let status = self.status(attempt);
-        assert_eq!(status, Some(Status::Publishing), "{attempt} committed without a report");
+        let status = self.attempt_status(attempt);
+        assert_eq!(status, Some(AttemptStatus::Publishing), "{attempt} committed without a report");
         self.close(now, attempt, End::Committed);
         self.state = State::Committed { winner: Some(attempt) };
     }
@@ -218,10 +222,10 @@ impl Task {
     /// If it was not, the task has not failed: a backup must not end a job that does without it.
     pub(crate) fn end(&mut self, now: Time, attempt: AttemptId, end: End) {
         let goes_on = self.live().any(|live| live != attempt);
-        match self.status(attempt) {
-            Some(Status::Live) => self.leases_mut().retain(|lease| lease.attempt != attempt),
-            Some(Status::Publishing) => self.state = State::Waiting,
-            status @ (Some(Status::Ended(_)) | None) => {
+        match self.attempt_status(attempt) {
+            Some(AttemptStatus::Live) => self.leases_mut().retain(|lease| lease.attempt != attempt),
+            Some(AttemptStatus::Publishing) => self.state = State::Waiting,
+            status @ (Some(AttemptStatus::Ended(_)) | None) => {
                 panic!("{attempt} ended as {end} while {status:?}")
             }
         }
@@ -255,14 +259,14 @@ impl Task {
     }
 
     /// Where `attempt` stands, if it ever existed.
-    pub(crate) fn status(&self, attempt: AttemptId) -> Option<Status> {
+    pub(crate) fn attempt_status(&self, attempt: AttemptId) -> Option<AttemptStatus> {
         let record = self.record(attempt)?;
         if let Some((_, end)) = record.ended {
-            return Some(Status::Ended(end));
+            return Some(AttemptStatus::Ended(end));
         }
         match self.state {
-            State::Publishing { winner } if winner == attempt => Some(Status::Publishing),
-            State::Publishing { .. } | State::Running { .. } => Some(Status::Live),
+            State::Publishing { winner } if winner == attempt => Some(AttemptStatus::Publishing),
+            State::Publishing { .. } | State::Running { .. } => Some(AttemptStatus::Live),
             State::Waiting | State::Committed { .. } => {
                 panic!("{attempt} has not ended while {:?}", self.state)
             }
@@ -329,12 +333,12 @@ impl Task {
         self.recalls
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn status(&self) -> TaskStatus {
         match self.state {
-            State::Waiting => Standing::Waiting,
-            State::Running { .. } => Standing::Running,
-            State::Publishing { .. } => Standing::Publishing,
-            State::Committed { .. } => Standing::Committed,
+            State::Waiting => TaskStatus::Waiting,
+            State::Running { .. } => TaskStatus::Running,
+            State::Publishing { .. } => TaskStatus::Publishing,
+            State::Committed { .. } => TaskStatus::Committed,
         }
     }
 
@@ -375,7 +379,7 @@ impl Task {
         assert_eq!(self.losses, ended(&[End::Lost, End::Violation]), "{id}");
 
         let won = ended(&[End::Committed]) + u32::from(self.restored);
-        let is_committed = self.standing() == Standing::Committed;
+        let is_committed = self.status() == TaskStatus::Committed;
         let expected = self.recalls + u32::from(is_committed);
         assert_eq!(won, expected, "{id} is won too often, or not at all: {:?}", self.attempts);
         assert!(self.recalls == 0 || id.phase == Phase::Map, "{id} was recalled");

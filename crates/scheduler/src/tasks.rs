@@ -25,7 +25,7 @@ use crate::attempt::AttemptRecord;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::Job;
 use crate::snapshot::PhaseCounts;
-use crate::task::{Standing, Status, Task};
+use crate::task::{AttemptStatus, Task, TaskStatus};
 
 #[derive(Debug)]
 pub(crate) struct Tasks {
@@ -86,23 +86,23 @@ impl Tasks {
             }
         };
         let task = &mut tasks[id.index as usize];
-        let before = task.standing();
+        let before = task.status();
         let result = transition(task);
-        let after = task.standing();
+        let after = task.status();
         if before == after {
             return result;
         }
         *count_mut(counts, before) -= 1;
         *count_mut(counts, after) += 1;
         // A transition changes no size, and so no turn.
-        if before == Standing::Waiting {
+        if before == TaskStatus::Waiting {
             waiting.remove(&turn(task));
-        } else if before == Standing::Running {
+        } else if before == TaskStatus::Running {
             self.running.remove(&id);
         }
-        if after == Standing::Waiting && has_size {
+        if after == TaskStatus::Waiting && has_size {
             waiting.insert(turn(task));
-        } else if after == Standing::Running {
+        } else if after == TaskStatus::Running {
             self.running.insert(id);
         }
         result
@@ -126,7 +126,7 @@ impl Tasks {
         if self.may_start(Phase::Reduce) {
             for (reduce, bytes) in self.reduces.iter_mut().zip(mem::take(&mut self.left)) {
                 reduce.grow(bytes);
-                if reduce.standing() == Standing::Waiting {
+                if reduce.status() == TaskStatus::Waiting {
                     self.waiting_reduces.insert(turn(reduce));
                 }
             }
@@ -141,13 +141,17 @@ impl Tasks {
     }
 
     /// Where `attempt` stands, if it ever existed.
-    pub(crate) fn status(&self, attempt: AttemptId) -> Option<Status> {
-        self.find(attempt.task)?.status(attempt)
+    pub(crate) fn attempt_status(&self, attempt: AttemptId) -> Option<AttemptStatus> {
+        self.find(attempt.task)?.attempt_status(attempt)
     }
 
     /// Where `attempt` stands, if it ever existed and is `worker`'s.
-    pub(crate) fn status_for(&self, worker: WorkerId, attempt: AttemptId) -> Option<Status> {
-        self.status(attempt).filter(|_| self.worker(attempt) == worker)
+    pub(crate) fn attempt_status_for(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+    ) -> Option<AttemptStatus> {
+        self.attempt_status(attempt).filter(|_| self.worker(attempt) == worker)
     }
 
     /// Who runs `attempt`, or ran it. It must have existed.
@@ -215,14 +219,14 @@ impl Tasks {
             };
             counts.tasks += 1;
             recalls += u64::from(task.recalls());
-            *count_mut(counts, task.standing()) += 1;
-            if task.standing() == Standing::Waiting {
+            *count_mut(counts, task.status()) += 1;
+            if task.status() == TaskStatus::Waiting {
                 match task.id().phase {
                     Phase::Map => waiting_maps.insert(turn(task)),
                     Phase::Reduce => self.left.is_empty() && waiting_reduces.insert(turn(task)),
                 };
             }
-            if task.standing() == Standing::Running {
+            if task.status() == TaskStatus::Running {
                 running.insert(task.id());
             }
         }
@@ -248,11 +252,11 @@ fn turn(task: &Task) -> Turn {
     (Reverse(task.bytes()), task.id().index)
 }
 
-fn count_mut(counts: &mut PhaseCounts, standing: Standing) -> &mut u32 {
+fn count_mut(counts: &mut PhaseCounts, standing: TaskStatus) -> &mut u32 {
     match standing {
-        Standing::Waiting => &mut counts.waiting,
-        Standing::Running => &mut counts.running,
-        Standing::Publishing => &mut counts.publishing,
-        Standing::Committed => &mut counts.committed,
+        TaskStatus::Waiting => &mut counts.waiting,
+        TaskStatus::Running => &mut counts.running,
+        TaskStatus::Publishing => &mut counts.publishing,
+        TaskStatus::Committed => &mut counts.committed,
     }
 }

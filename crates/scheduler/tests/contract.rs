@@ -28,7 +28,7 @@ fn publishing_an_attempt_that_was_not_reported_panics() {
 }
 
 #[test]
-fn taking_a_publication_back_panics() {
+fn revoking_a_publication_panics() {
     let mut scheduler = scheduler();
     report(&mut scheduler);
     scheduler.handle_published(at(0), M0_A0, &[1]);
@@ -114,7 +114,7 @@ fn a_timeout_without_end_never_comes() {
 }
 
 #[test]
-fn a_task_that_does_not_exist_has_no_story() {
+fn a_task_that_does_not_exist_has_no_attempts() {
     assert!(scheduler().attempts(TaskId::reduce(7)).is_empty());
 }
 

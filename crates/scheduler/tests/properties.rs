@@ -22,8 +22,8 @@ use cases::{Case, Choice, TIMEOUT_MAX, cases};
 use proptest::prelude::RngExt;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use scheduler::{
-    Action, AttemptId, AttemptRecord, Beat, End, Failure, Limits, Order, Outcome, Phase, Reason,
-    Role, TaskId, Time, Verdict, WorkerId,
+    Action, AttemptId, AttemptRecord, End, Failure, Heartbeat, Limits, Order, Outcome, Phase,
+    Reason, Role, TaskId, Time, Verdict, WorkerId,
 };
 use script::{Answer, Event, Reaction, Script};
 
@@ -156,7 +156,7 @@ fn a_backup_races_one_old_attempt_of_the_phase_when_nothing_waits() {
 }
 
 #[test]
-fn the_first_of_a_task_to_report_beats_the_other_and_nothing_else_does() {
+fn the_first_attempt_of_a_task_to_report_supersedes_the_other_and_nothing_else_does() {
     check(|case| {
         let mut live: BTreeSet<AttemptId> = BTreeSet::new();
         let mut superseded: BTreeSet<AttemptId> = BTreeSet::new();
@@ -178,10 +178,10 @@ fn the_first_of_a_task_to_report_beats_the_other_and_nothing_else_does() {
                 let still = world.live_of(attempt.task).count();
                 assert_eq!(still, 0, "{attempt} is published while another goes on");
             }
-            let now_beaten = world
+            let now_superseded = world
                 .attempts()
                 .filter(|(_, record)| matches!(record.ended, Some((_, End::Superseded { .. }))));
-            let news: Vec<AttemptId> = now_beaten
+            let news: Vec<AttemptId> = now_superseded
                 .map(|(attempt, _)| attempt)
                 .filter(|&attempt| superseded.insert(attempt))
                 .collect();
@@ -237,12 +237,12 @@ fn a_map_is_recalled_exactly_if_a_starved_attempt_cannot_have_read_an_older_outp
 }
 
 #[test]
-fn an_assignment_is_taken_back_only_while_nobody_has_named_it() {
+fn an_attempt_is_undelivered_only_if_no_heartbeat_has_named_it() {
     check(|case| {
         let mut named: BTreeSet<AttemptId> = BTreeSet::new();
         let mut undelivered: BTreeSet<AttemptId> = BTreeSet::new();
         play(case, |world, event, reaction| {
-            if let Event::Beat { running: Some(Beat { attempt, .. }), .. } = *event
+            if let Event::Beat { running: Some(Heartbeat { attempt, .. }), .. } = *event
                 && reaction.answer == Some(Answer::Order(Order::Continue))
             {
                 named.insert(attempt);
@@ -383,7 +383,7 @@ fn whatever_happened_one_healthy_worker_finishes_the_job() {
 }
 
 #[test]
-fn a_transcript_reads_as_it_prints() {
+fn a_transcript_is_parsed_as_it_is_printed() {
     check(|case| {
         let line = script::format_job(&case.job, &case.limits);
         assert_eq!(script::parse_job(&line), (case.job.clone(), case.limits.clone()));
@@ -431,7 +431,7 @@ impl World {
     }
 
     fn apply(&mut self, event: &Event) -> Reaction {
-        self.transcript.push(match event.is_of_this_life() {
+        self.transcript.push(match event.has_a_time() {
             true => format!("{event} at {}", self.now),
             false => event.to_string(),
         });
@@ -488,7 +488,7 @@ impl World {
             Choice::Event(ref event) => event.clone(),
             Choice::Beat { recent, by, progress, bytes } => {
                 let (attempt, worker) = self.recently_started(recent, by)?;
-                Event::Beat { worker, running: Some(Beat { attempt, progress, bytes }) }
+                Event::Beat { worker, running: Some(Heartbeat { attempt, progress, bytes }) }
             }
             Choice::Done { recent, by } => {
                 let (attempt, worker) = self.recently_started(recent, by)?;

@@ -20,7 +20,7 @@ fn a_task_takes_at_most_400_bytes_with_its_attempt_and_its_share_of_the_workers(
     let mut scheduler = Scheduler::new(&size.job(), fleet::limits());
     let mut bytes = ALLOCATOR.current_usage() - empty;
     let mut most = bytes;
-    while fleet.go_on(&mut batch) {
+    while fleet.fill(&mut batch) {
         let before = ALLOCATOR.current_usage();
         ALLOCATOR.reset_peak_usage();
         replay(&mut scheduler, &batch, fleet.buckets());

@@ -15,7 +15,7 @@ use script::Script;
 mod script;
 
 #[test]
-fn every_transcript_still_tells_its_story() {
+fn every_transcript_happens_as_it_is_written() {
     let rewrite = std::env::var_os("REWRITE").is_some();
     let mut differences = String::new();
     for path in transcripts() {
@@ -37,7 +37,7 @@ fn every_transcript_still_tells_its_story() {
 }
 
 #[test]
-fn every_transcript_says_first_what_it_is_about() {
+fn every_transcript_begins_with_what_it_is_about() {
     for path in transcripts() {
         let written = fs::read_to_string(&path).expect("a transcript is text");
         assert!(written.starts_with("# "), "{} starts without its story", path.display());

@@ -10,7 +10,8 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Beat, Failure, Job, Limits, Order, Phase, Scheduler, Time, Verdict, WorkerId,
+    Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Scheduler, Time, Verdict,
+    WorkerId,
 };
 
 /// How many workers do how much.
@@ -23,8 +24,8 @@ pub struct Size {
 
 /// Something that the caller of a scheduler tells it.
 #[derive(Clone, Copy, Debug)]
-pub enum Event {
-    Beat { worker: WorkerId, running: Option<Beat> },
+pub enum Call {
+    Beat { worker: WorkerId, running: Option<Heartbeat> },
     Done { worker: WorkerId, attempt: AttemptId },
     Failed { worker: WorkerId, attempt: AttemptId },
     Idle { worker: WorkerId },
@@ -36,7 +37,7 @@ pub enum Event {
 
 /// What a scheduler answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
+pub enum Reply {
     None,
     Order(Order),
     Verdict(Verdict),
@@ -46,7 +47,7 @@ pub enum Answer {
 pub struct Fleet {
     job: Job,
     scheduler: Scheduler,
-    hands: Vec<Hand>,
+    slots: Vec<Slot>,
     agenda: BinaryHeap<Reverse<(Time, u64, Plan)>>,
     /// How many plans were made: tells apart those for the same time.
     plans: u64,
@@ -58,7 +59,7 @@ pub struct Fleet {
 
 /// A place for one worker.
 #[derive(Clone, Copy)]
-struct Hand {
+struct Slot {
     worker: WorkerId,
     running: Option<Running>,
     gone: bool,
@@ -72,12 +73,12 @@ struct Running {
     bytes: u64,
 }
 
-/// What a hand, by its number, is going to do.
+/// What a slot, by its number, is going to do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Plan {
     Ask(usize),
     Beat(usize),
-    Come(usize),
+    Register(usize),
     /// The caller has published what it did.
     Publish(usize, AttemptId),
     Report(usize, AttemptId),
@@ -99,16 +100,16 @@ impl Fleet {
         let job = size.job();
         let mut fleet = Self {
             scheduler: Scheduler::new(&job, limits()),
-            hands: Vec::with_capacity(size.workers as usize),
+            slots: Vec::with_capacity(size.workers as usize),
             agenda: BinaryHeap::with_capacity(4 * size.workers as usize),
             plans: 0,
             came: 0,
             buckets: vec![BUCKET_BYTES; size.reduces as usize],
             job,
         };
-        for hand in 0..size.workers {
-            fleet.hands.push(Hand { worker: WorkerId(0), running: None, gone: false });
-            fleet.plan(Time(Duration::from_micros(50) * hand), Plan::Come(hand as usize));
+        for slot in 0..size.workers {
+            fleet.slots.push(Slot { worker: WorkerId(0), running: None, gone: false });
+            fleet.plan(Time(Duration::from_micros(50) * slot), Plan::Register(slot as usize));
         }
         fleet
     }
@@ -122,13 +123,13 @@ impl Fleet {
     }
 
     /// Go on until `batch` is full or the job is over; says whether anything happened.
-    pub fn go_on(&mut self, batch: &mut Vec<(Time, Event)>) -> bool {
+    pub fn fill(&mut self, batch: &mut Vec<(Time, Call)>) -> bool {
         batch.clear();
         while batch.len() + 2 < batch.capacity() && self.scheduler.outcome().is_none() {
             let Some(&Reverse((time, _, plan))) = self.agenda.peek() else { break };
             if let Some(timeout) = self.scheduler.poll_timeout().filter(|&timeout| timeout <= time)
             {
-                self.tell(timeout, Event::Timeout, batch);
+                self.call(timeout, Call::Timeout, batch);
                 continue;
             }
             self.agenda.pop();
@@ -137,81 +138,81 @@ impl Fleet {
         !batch.is_empty()
     }
 
-    fn act(&mut self, now: Time, plan: Plan, batch: &mut Vec<(Time, Event)>) {
+    fn act(&mut self, now: Time, plan: Plan, batch: &mut Vec<(Time, Call)>) {
         match plan {
-            Plan::Ask(hand) => {
-                let worker = self.hands[hand].worker;
-                self.tell(now, Event::Idle { worker }, batch);
+            Plan::Ask(slot) => {
+                let worker = self.slots[slot].worker;
+                self.call(now, Call::Idle { worker }, batch);
             }
-            Plan::Beat(hand) => self.beat(now, hand, batch),
-            Plan::Come(hand) => {
+            Plan::Beat(slot) => self.beat(now, slot, batch),
+            Plan::Register(slot) => {
                 self.came += 1;
-                let worker = WorkerId(self.came * self.hands.len() as u64 + hand as u64);
-                self.hands[hand] = Hand { worker, running: None, gone: false };
-                self.tell(now, Event::Register { worker }, batch);
-                self.plan(now, Plan::Ask(hand));
-                self.plan(now + SECOND, Plan::Beat(hand));
+                let worker = WorkerId(self.came * self.slots.len() as u64 + slot as u64);
+                self.slots[slot] = Slot { worker, running: None, gone: false };
+                self.call(now, Call::Register { worker }, batch);
+                self.plan(now, Plan::Ask(slot));
+                self.plan(now + SECOND, Plan::Beat(slot));
             }
-            Plan::Publish(hand, attempt) => {
-                self.tell(now, Event::Published { attempt }, batch);
-                self.plan(now, Plan::Ask(hand));
+            Plan::Publish(slot, attempt) => {
+                self.call(now, Call::Published { attempt }, batch);
+                self.plan(now, Plan::Ask(slot));
             }
-            Plan::Report(hand, attempt) => self.report(now, hand, attempt, batch),
+            Plan::Report(slot, attempt) => self.report(now, slot, attempt, batch),
         }
     }
 
-    fn beat(&mut self, now: Time, hand: usize, batch: &mut Vec<(Time, Event)>) {
-        let Hand { worker, running, gone } = self.hands[hand];
+    fn beat(&mut self, now: Time, slot: usize, batch: &mut Vec<(Time, Call)>) {
+        let Slot { worker, running, gone } = self.slots[slot];
         if gone {
             return;
         }
         let running = running.map(|Running { attempt, started, takes, bytes }| {
             let (age, takes) = (now.0 - started.0, takes.as_micros());
             let bytes = (u128::from(bytes) * age.as_micros() / takes) as u64;
-            Beat { attempt, progress: bytes, bytes }
+            Heartbeat { attempt, progress: bytes, bytes }
         });
-        let answer = self.tell(now, Event::Beat { worker, running }, batch);
-        if answer == Answer::Order(Order::Abandon) {
-            self.hands[hand].running = None;
-            self.plan(now, Plan::Ask(hand));
+        let reply = self.call(now, Call::Beat { worker, running }, batch);
+        if reply == Reply::Order(Order::Abandon) {
+            self.slots[slot].running = None;
+            self.plan(now, Plan::Ask(slot));
         } else {
-            assert_eq!(answer, Answer::Order(Order::Continue), "{worker} was heard from");
+            assert_eq!(reply, Reply::Order(Order::Continue), "{worker} was heard from");
         }
-        self.plan(now + SECOND, Plan::Beat(hand));
+        self.plan(now + SECOND, Plan::Beat(slot));
     }
 
     fn report(
         &mut self,
         now: Time,
-        hand: usize,
+        slot: usize,
         attempt: AttemptId,
-        batch: &mut Vec<(Time, Event)>,
+        batch: &mut Vec<(Time, Call)>,
     ) {
-        let Hand { worker, running, .. } = self.hands[hand];
+        let Slot { worker, running, .. } = self.slots[slot];
         if running.is_none_or(|running| running.attempt != attempt) {
             return;
         }
-        self.hands[hand].running = None;
+        self.slots[slot].running = None;
         let chance = chance(attempt) % 10_000;
         if chance < 5 {
-            self.hands[hand].gone = true;
-            self.tell(now, Event::Leave { worker }, batch);
-            self.plan(now + 2 * SECOND, Plan::Come(hand));
+            self.slots[slot].gone = true;
+            self.call(now, Call::Leave { worker }, batch);
+            self.plan(now + 2 * SECOND, Plan::Register(slot));
         } else if chance < 105 {
-            self.tell(now, Event::Failed { worker, attempt }, batch);
-            self.plan(now, Plan::Ask(hand));
+            self.call(now, Call::Failed { worker, attempt }, batch);
+            self.plan(now, Plan::Ask(slot));
         } else {
-            let answer = self.tell(now, Event::Done { worker, attempt }, batch);
-            if answer == Answer::Verdict(Verdict::Publishing) {
-                self.plan(now + PUBLISHING, Plan::Publish(hand, attempt));
+            let reply = self.call(now, Call::Done { worker, attempt }, batch);
+            if reply == Reply::Verdict(Verdict::Publishing) {
+                self.plan(now + PUBLISHING, Plan::Publish(slot, attempt));
             } else {
-                self.plan(now, Plan::Ask(hand));
+                self.plan(now, Plan::Ask(slot));
             }
         }
     }
 
-    fn tell(&mut self, now: Time, event: Event, batch: &mut Vec<(Time, Event)>) -> Answer {
-        let answer = tell(&mut self.scheduler, now, event, &self.buckets);
+    fn call(&mut self, now: Time, call: Call, batch: &mut Vec<(Time, Call)>) -> Reply {
+        let reply = apply(&mut self.scheduler, now, call, &self.buckets);
         while let Some(action) = self.scheduler.poll_action() {
             match action {
                 Action::Start { attempt, worker, .. } => self.start(now, worker, attempt),
@@ -219,12 +220,12 @@ impl Fleet {
                 Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => {}
             }
         }
-        batch.push((now, event));
-        answer
+        batch.push((now, call));
+        reply
     }
 
     fn start(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
-        let hand = (worker.0 % self.hands.len() as u64) as usize;
+        let slot = (worker.0 % self.slots.len() as u64) as usize;
         let bytes = match attempt.task.phase {
             Phase::Map => self.job.map_bytes[attempt.task.index as usize],
             Phase::Reduce => BUCKET_BYTES * self.job.map_bytes.len() as u64,
@@ -233,10 +234,10 @@ impl Fleet {
             Phase::Map => Duration::from_micros(bytes),
             Phase::Reduce => 3 * SECOND,
         };
-        let slowness = if hand % 100 == 99 { 5 } else { 1 };
+        let slowness = if slot % 100 == 99 { 5 } else { 1 };
         let takes = usual * slowness * (80 + (chance(attempt) / 10_000 % 40) as u32) / 100;
-        self.hands[hand].running = Some(Running { attempt, started: now, takes, bytes });
-        self.plan(now + takes, Plan::Report(hand, attempt));
+        self.slots[slot].running = Some(Running { attempt, started: now, takes, bytes });
+        self.plan(now + takes, Plan::Report(slot, attempt));
     }
 
     fn plan(&mut self, time: Time, plan: Plan) {
@@ -248,10 +249,10 @@ impl Fleet {
 /// Tell a scheduler everything in `batch`, and ask what a caller would ask; returns the number of
 /// actions.
 #[inline(never)]
-pub fn replay(scheduler: &mut Scheduler, batch: &[(Time, Event)], buckets: &[u64]) -> u64 {
+pub fn replay(scheduler: &mut Scheduler, batch: &[(Time, Call)], buckets: &[u64]) -> u64 {
     let mut actions = 0;
-    for &(now, event) in batch {
-        tell(scheduler, now, event, buckets);
+    for &(now, call) in batch {
+        apply(scheduler, now, call, buckets);
         while scheduler.poll_action().is_some() {
             actions += 1;
         }
@@ -271,28 +272,28 @@ pub fn limits() -> Limits {
     }
 }
 
-fn tell(scheduler: &mut Scheduler, now: Time, event: Event, buckets: &[u64]) -> Answer {
-    match event {
-        Event::Beat { worker, running } => {
-            return Answer::Order(scheduler.handle_heartbeat(now, worker, running));
+fn apply(scheduler: &mut Scheduler, now: Time, call: Call, buckets: &[u64]) -> Reply {
+    match call {
+        Call::Beat { worker, running } => {
+            return Reply::Order(scheduler.handle_heartbeat(now, worker, running));
         }
-        Event::Done { worker, attempt } => {
-            return Answer::Verdict(scheduler.handle_done(now, worker, attempt));
+        Call::Done { worker, attempt } => {
+            return Reply::Verdict(scheduler.handle_done(now, worker, attempt));
         }
-        Event::Failed { worker, attempt } => {
+        Call::Failed { worker, attempt } => {
             let verdict = scheduler.handle_failed(now, worker, attempt, Failure::Transient);
-            return Answer::Verdict(verdict);
+            return Reply::Verdict(verdict);
         }
-        Event::Idle { worker } => scheduler.handle_idle(now, worker),
-        Event::Leave { worker } => scheduler.handle_leave(now, worker),
-        Event::Published { attempt } => {
+        Call::Idle { worker } => scheduler.handle_idle(now, worker),
+        Call::Leave { worker } => scheduler.handle_leave(now, worker),
+        Call::Published { attempt } => {
             let buckets = if attempt.task.phase == Phase::Map { buckets } else { &[] };
             scheduler.handle_published(now, attempt, buckets);
         }
-        Event::Register { worker } => scheduler.handle_register(now, worker),
-        Event::Timeout => scheduler.handle_timeout(now),
+        Call::Register { worker } => scheduler.handle_register(now, worker),
+        Call::Timeout => scheduler.handle_timeout(now),
     }
-    Answer::None
+    Reply::None
 }
 
 fn chance(attempt: AttemptId) -> u64 {

@@ -37,8 +37,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Beat, Failure, Job, Limits, Order, Phase, Role, Scheduler, TaskId, Time,
-    Verdict, WorkerId,
+    Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Role, Scheduler, TaskId,
+    Time, Verdict, WorkerId,
 };
 
 /// Something that happens to a scheduler.
@@ -46,7 +46,7 @@ use scheduler::{
 pub enum Event {
     Beat {
         worker: WorkerId,
-        running: Option<Beat>,
+        running: Option<Heartbeat>,
     },
     Cancel,
     Died {
@@ -166,7 +166,7 @@ impl Script {
         } else if line == "snapshot" {
             self.scheduler.snapshot().to_string().lines().map(str::to_owned).collect()
         } else if let Some(task) = line.strip_prefix("attempts ") {
-            self.story(parse_task(task))
+            self.attempts(parse_task(task))
         } else if line.starts_with("restore ") {
             self.apply(self.now, &line.parse().expect(line)).lines()
         } else {
@@ -177,7 +177,7 @@ impl Script {
         }
     }
 
-    fn story(&self, task: TaskId) -> Vec<String> {
+    fn attempts(&self, task: TaskId) -> Vec<String> {
         let attempts = (0..).zip(self.scheduler.attempts(task)).map(|(number, record)| {
             let attempt = AttemptId { task, number };
             let role = if record.role == Role::Backup { " as backup" } else { "" };
@@ -237,7 +237,7 @@ impl Reaction {
 
 impl Event {
     /// Whether it has a time.
-    pub fn is_of_this_life(&self) -> bool {
+    pub fn has_a_time(&self) -> bool {
         !matches!(self, Self::Restore { .. } | Self::RestoreRecalls { .. })
     }
 
@@ -267,10 +267,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Beat { worker, running: None } => write!(f, "beat {worker}"),
-            Self::Beat { worker, running: Some(Beat { attempt, progress, bytes: 0 }) } => {
+            Self::Beat { worker, running: Some(Heartbeat { attempt, progress, bytes: 0 }) } => {
                 write!(f, "beat {worker} {attempt} {progress}")
             }
-            Self::Beat { worker, running: Some(Beat { attempt, progress, bytes }) } => {
+            Self::Beat { worker, running: Some(Heartbeat { attempt, progress, bytes }) } => {
                 write!(f, "beat {worker} {attempt} {progress} {bytes}")
             }
             Self::Cancel => f.write_str("cancel"),
@@ -319,7 +319,7 @@ impl FromStr for Event {
             ["beat", worker, attempt, progress, ref bytes @ ..] => {
                 let progress = progress.parse().expect("progress is a number");
                 let bytes = bytes.first().map_or(0, |bytes| bytes.parse().expect("so are bytes"));
-                let running = Some(Beat { attempt: parse_attempt(attempt), progress, bytes });
+                let running = Some(Heartbeat { attempt: parse_attempt(attempt), progress, bytes });
                 Self::Beat { worker: parse_worker(worker), running }
             }
             ["cancel"] => Self::Cancel,

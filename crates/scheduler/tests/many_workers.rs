@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use fleet::{Fleet, Size};
 use scheduler::{
-    Action, AttemptId, Beat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time, WorkerId,
+    Action, AttemptId, Heartbeat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time, WorkerId,
 };
 
 #[expect(dead_code, reason = "shared with the bench, which tells it to another scheduler")]
 mod fleet;
 
 #[test]
-fn every_index_holds_while_a_crowd_does_a_job() {
+fn every_index_holds_during_a_job_of_many_workers() {
     let mut fleet = Fleet::new(Size { workers: 300, maps: 900, reduces: 100 });
     let mut batch = Vec::with_capacity(200);
-    while fleet.go_on(&mut batch) {
+    while fleet.fill(&mut batch) {
         fleet.scheduler().assert_consistent();
     }
     assert_eq!(fleet.scheduler().outcome(), Some(&Outcome::Done));
@@ -23,12 +23,12 @@ fn every_index_holds_while_a_crowd_does_a_job() {
 }
 
 #[test]
-fn one_in_a_crowd_that_is_far_behind_is_raced_a_moment_later() {
+fn one_straggler_among_many_attempts_is_raced_a_moment_later() {
     check_races(1);
 }
 
 #[test]
-fn all_in_a_crowd_who_are_far_behind_are_raced_at_once() {
+fn all_stragglers_among_many_attempts_are_raced_at_once() {
     check_races(80);
 }
 
@@ -54,7 +54,7 @@ fn check_races(slow: u32) {
             scheduler.handle_idle(at(1000), worker(index));
         } else {
             let bytes = if index < 200 - slow { 50 } else { 10 };
-            let beat = Beat { attempt: attempt(index), progress: 1, bytes };
+            let beat = Heartbeat { attempt: attempt(index), progress: 1, bytes };
             let _ = scheduler.handle_heartbeat(at(1000), worker(index), Some(beat));
         }
         scheduler.assert_consistent();
