@@ -1,11 +1,11 @@
 //! What an event costs the scheduler, and a task in memory, by the size of the job.
 //!
 //! `cargo bench -p scheduler -- WORKERS:MAPS:REDUCES...` measures jobs of these sizes; without
-//! arguments a small one, so that a test run over all targets stays short. The series of which the
-//! numbers are told is `1000:10000:10 1000:100000:10 10000:100000:10 10000:1000000:10`, and
-//! `100:1000:10000` for many buckets, whose sizes every map task brings.
+//! arguments a small one, so that a test run over all targets stays short. The published series is
+//! `1000:10000:10 1000:100000:10 10000:100000:10 10000:1000000:10`, and `100:1000:10000` for many
+//! buckets, whose sizes every map task reports.
 //!
-//! Times are the least of several rounds (`ROUNDS=5`), batch by batch. Steadier are instructions:
+//! Times are the least of several rounds (`ROUNDS=5`), batch by batch. Instructions vary less:
 //!
 //! ```text
 //! valgrind --tool=callgrind --toggle-collect='*fleet*replay*' BENCH ROUNDS=1 1000:10000:10

@@ -1,7 +1,7 @@
-//! What the scheduler wants done, and what it answers.
+//! The scheduler's actions for its caller, and its answers to workers.
 //!
-//! All of it prints in the words of the transcripts (`start m3.a0 on w1`), so that a driver's log
-//! of events and actions can be pasted into `tests/scenarios` and becomes a test.
+//! All of them print as the transcripts write them (`start m3.a0 on w1`), so that a driver's log of
+//! events and actions, pasted into `tests/scenarios`, becomes a test.
 
 use std::fmt;
 
@@ -11,44 +11,45 @@ use crate::id::{AttemptId, WorkerId};
 /// Something the caller should do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Throw away what `attempt` staged: it expired, failed, or was abandoned. Comes once for every
-    /// attempt that did not win. Its worker may still be writing, and may be gone.
+    /// Delete the staging of `attempt`: it expired, failed, or was abandoned. Comes once for every
+    /// attempt that did not win. Its worker may still be writing, or may be dead.
     Discard {
-        /// Whose staging.
+        /// The attempt.
         attempt: AttemptId,
     },
     /// Answer `worker`, which asked for work, that the job is over.
     Exit {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
     },
-    /// Check what `attempt` staged, publish it, and record that; then call
+    /// Check the staging of `attempt`, publish it, and record that; then call
     /// [`handle_published`](crate::Scheduler::handle_published) or
-    /// [`handle_publish_failed`](crate::Scheduler::handle_publish_failed). Comes once an attempt.
+    /// [`handle_publish_failed`](crate::Scheduler::handle_publish_failed). Comes at most once for
+    /// an attempt.
     Publish {
-        /// Whose staging.
+        /// The attempt.
         attempt: AttemptId,
     },
     /// Answer `worker`, which asked for work, with this attempt. Comes again, for the same attempt,
     /// when the worker asks again without having reported.
     Start {
-        /// What to do.
+        /// The attempt.
         attempt: AttemptId,
-        /// Who does it.
+        /// The worker.
         worker: WorkerId,
         /// Why it is granted.
         role: Role,
     },
 }
 
-/// What a heartbeat says about the attempt its worker is busy with.
+/// What a heartbeat says about the attempt that its worker runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Heartbeat {
-    /// What it is busy with.
+    /// The attempt.
     pub attempt: AttemptId,
-    /// How far it is, in any unit that only grows while work is done. It starts at 0.
+    /// How far it is, in any unit that grows only while work is done. It starts at 0.
     pub progress: u64,
-    /// How many bytes of its task it has read: by that it is told who is slow.
+    /// How many bytes of its task it has read: this shows which attempt is slow.
     pub bytes: u64,
 }
 
@@ -56,13 +57,13 @@ pub struct Heartbeat {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Order {
-    /// Stop that attempt: it is not live any more, or never was this worker's.
+    /// Stop that attempt: it is no longer live, or never was this worker's.
     Abandon,
-    /// Go on.
+    /// Continue with that attempt, or wait.
     Continue,
     /// The job is over.
     Exit,
-    /// Nobody here knows you (any more).
+    /// The worker is not registered, or was forgotten: register first.
     Register,
 }
 
@@ -70,12 +71,12 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Verdict {
-    /// It is settled: the output is the task's output (or was, until it was lost), or the failure
-    /// is noted.
+    /// It is final: the output is the task's output (or was, until it was lost), or the failure is
+    /// counted.
     Accepted,
-    /// The output is being published. Answer the worker when that has gone well or badly.
+    /// The output is being published. Answer the worker when that has succeeded or failed.
     Publishing,
-    /// Someone else won, or the lease ran out. Nothing changed.
+    /// Another attempt won, or the lease expired. Nothing changed.
     Stale,
 }
 

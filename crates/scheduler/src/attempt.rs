@@ -61,6 +61,26 @@ pub enum End {
     Violation,
 }
 
+impl AttemptRecord {
+    /// Whether it ended in a way that counts against its worker.
+    pub(crate) fn has_failed(&self) -> bool {
+        match self.ended {
+            Some((_, End::Failed | End::Rejected | End::Stuck | End::Violation)) => true,
+            Some((
+                _,
+                End::Abandoned
+                | End::Committed
+                | End::Left
+                | End::Lost
+                | End::Starved
+                | End::Superseded { .. }
+                | End::Undelivered,
+            ))
+            | None => false,
+        }
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,8 +1,8 @@
 //! Backup attempts: which attempt is so far behind that another should race it.
 //!
 //! One slow machine must not hold the job up. When no task waits and a worker is idle, the attempt
-//! expected to end last, the *straggler*, gets a second, *speculative* attempt elsewhere, if that is
-//! expected to end sooner; the first to report wins. Dean and Ghemawat (2004) do so with all
+//! expected to end last, the *straggler*, gets a second, *speculative* attempt elsewhere, if that
+//! is expected to end sooner; the first to report wins. Dean and Ghemawat (2004) do so with all
 //! attempts left at the end of a phase. To do it for stragglers only follows LATE (Zaharia,
 //! Konwinski, Joseph, Katz and Stoica, "Improving MapReduce performance in heterogeneous
 //! environments", 2008): what counts is when an attempt will end, judged by its rate so far; and a
@@ -136,9 +136,9 @@ impl Backups {
     ///
     /// An index of the next attempt to deserve a backup would have to move with the median, which
     /// every report moves. Instead all running tasks of the phase are looked at, and all stragglers
-    /// are raced at once. Of more than [`FEW`] tasks that happens only every [`PAUSE`]: each sends a
-    /// heartbeat about once a second, so looking costs a few steps an event however many there are,
-    /// and a backup that starts so much later still ends long before the attempt it races.
+    /// are raced at once. Of more than [`FEW`] tasks that happens only every [`PAUSE`]: each sends
+    /// a heartbeat about once a second, so looking costs a few steps an event however many there
+    /// are, and a backup that starts so much later still ends long before the attempt it races.
     pub(crate) fn poll(&mut self, now: Time, tasks: &Tasks, workers: &Workers) -> Next {
         if self.look_at.take_if(|time| *time <= now).is_some() {
             self.changed = true;
@@ -269,5 +269,6 @@ const SLOW: u32 = 2;
 /// So many tasks are looked at whenever something changes: the cost is not noticed.
 const FEW: u32 = 32;
 
-/// How often more are looked at. Heartbeats, which show that an attempt is slow, come once a second.
+/// How often more are looked at. Heartbeats, which show that an attempt is slow, come once a
+/// second.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
-//! What tasks, attempts and workers are called.
+//! The names of tasks, attempts and workers.
 //!
 //! Every late, repeated or foreign message is judged by the ids it carries, so an id is never used
-//! twice: attempts are numbered upward per task, and the caller names each worker process anew.
+//! twice: attempts are numbered upward per task, and the caller gives each worker process a new id.
 //! All ids print as the transcripts write them: `m3`, `m3.a0`, `w1`.
 
 use std::fmt;
@@ -22,14 +22,14 @@ pub enum Phase {
 pub struct TaskId {
     /// Whether it maps or reduces.
     pub phase: Phase,
-    /// Which of its phase, from 0.
+    /// Its index within the phase, from 0.
     pub index: u32,
 }
 
 /// One execution of a task by one worker. Never used twice in a job.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct AttemptId {
-    /// What is attempted.
+    /// The task.
     pub task: TaskId,
     /// Which attempt at that task, from 0.
     pub number: u32,

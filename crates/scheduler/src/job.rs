@@ -1,4 +1,4 @@
-//! What a job is, how much goes wrong before it is given up, and how it ends.
+//! What a job is, how many failures end it, and its outcome.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,21 +15,21 @@ pub struct Job {
     pub reduce_tasks: u32,
 }
 
-/// Limits the scheduler enforces. Every wait and every retry has one, except that a worker which
-/// leaves in an orderly way, or is gone when it is to be given work, costs its task nothing,
-/// however often that happens.
+/// Limits that the scheduler enforces. Every wait and every retry has one, with an exception: a
+/// worker that leaves in an orderly way, or disconnects before its attempt is delivered, costs the
+/// task nothing, however often that happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// How long a worker may be silent before it is forgotten and its attempt given away.
+    /// How long a worker may be silent before it is considered dead and its task reassigned.
     pub worker_timeout: Duration,
-    /// How long an attempt may go without progress before it is given away.
+    /// How long an attempt may make no progress before its task is reassigned.
     pub task_timeout: Duration,
-    /// Failed attempts of one task that end the job. As many as that may the intermediates of one
-    /// map task be lost, counted by themselves: the last time ends the job.
+    /// Failed attempts of one task that end the job. The intermediates of one map task may be lost
+    /// as often, counted separately: the last time ends the job.
     pub failures_max: NonZeroU32,
-    /// Attempts of one task lost with their workers, or to liars, that end the job. Far above
-    /// `failures_max`: a task that kills its workers must end the job, a fleet that is being killed
-    /// must not.
+    /// Attempts of one task lost with their workers, or to protocol violations, that end the job.
+    /// Far above `failures_max`: a task that kills its workers must end the job, a fleet that is
+    /// being killed must not.
     pub losses_max: NonZeroU32,
     /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
     pub worker_failures_max: NonZeroU32,
@@ -51,8 +51,7 @@ pub enum Outcome {
 /// Why the job failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct JobFailure {
-    /// The task that could not be done. [`Scheduler::attempts`](crate::Scheduler::attempts) has
-    /// its story.
+    /// The task that could not be done, see [`Scheduler::attempts`](crate::Scheduler::attempts).
     pub task: TaskId,
     /// What was wrong with it.
     pub reason: Reason,
@@ -63,23 +62,23 @@ pub struct JobFailure {
 pub enum Reason {
     /// [`Limits::failures_max`] of its attempts failed.
     Failures,
-    /// One attempt failed in a way that no other attempt could mend.
+    /// One attempt failed, and no other attempt could succeed.
     Fatal,
     /// [`Limits::losses_max`] of its attempts were lost with their workers.
     Losses,
-    /// What it left for the reduce tasks was lost [`Limits::failures_max`] times.
+    /// Its intermediates were lost [`Limits::failures_max`] times.
     Recalls,
 }
 
-/// Whether another attempt may help.
+/// Whether another attempt may succeed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// No: the input is gone, say. The job fails at once.
+    /// No: for example, the input is missing. The job fails at once.
     Fatal,
-    /// Yes: this worker's disk is full, say.
+    /// Yes: for example, this worker's disk is full.
     Transient,
-    /// Yes, and nothing is known of the task: what this worker said of the attempt is a lie. Counts
-    /// towards [`Limits::losses_max`], or a few liars would end the job.
+    /// Yes, and it says nothing about the task: the worker's report is a protocol violation. Counts
+    /// towards [`Limits::losses_max`], or a few malicious workers would end the job.
     Violation,
 }
 
@@ -127,15 +126,15 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The user's contract: a task that stands still this long is given to another worker.
+/// The user's contract: a task that stands still this long is reassigned.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What Hadoop and Spark settled on for attempts per task.
 const FAILURES_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 
-/// Chosen by eye: four times the bound on failures, so that killing workers all day ends no job
-/// and a task that always kills its worker still ends within minutes.
+/// Chosen by eye: four times the bound on failures, so that killing workers all day ends no job,
+/// and a task that always kills its worker still ends it within minutes.
 const LOSSES_MAX: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
 
-/// Below `FAILURES_MAX`, so that one broken worker is set aside before it can end the job alone.
+/// Below `FAILURES_MAX`, so that one broken worker is excluded before it can end the job alone.
 const WORKER_FAILURES_MAX: NonZeroU32 = NonZeroU32::new(3).expect("3 is not 0");

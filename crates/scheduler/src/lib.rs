@@ -1,12 +1,12 @@
 //! Decides which worker runs which attempt of which task, and when to give up.
 //!
-//! This crate is the driver's brain with everything else removed. It performs no I/O, starts no
+//! The decisions of the driver, and nothing else of it. This crate performs no I/O, starts no
 //! thread and reads no clock: callers feed it events with the time attached and carry out the
-//! actions it hands back. The same events give the same actions, always, which is what lets one
-//! test replay a day of failures in a millisecond, and a journal be the whole of recovery.
+//! actions it returns. The same events always give the same actions, so one test can replay a day
+//! of failures in a millisecond, and a journal is all that recovery needs.
 //!
-//! The type to read first is [`Scheduler`]; the states of a task are drawn in `task.rs`; what
-//! happens when something goes wrong is told by the transcripts in `tests/scenarios`.
+//! The type to read first is [`Scheduler`]; the states of a task are drawn in `task.rs`; the
+//! transcripts in `tests/scenarios` show what happens when something goes wrong.
 //!
 //! # The loop you write
 //!
@@ -34,17 +34,17 @@
 //!         }
 //!         Action::Publish { attempt } => {
 //!             // Check the staged files, rename them, write the journal; then answer the worker,
-//!             // which goes on to ask for the next task.
+//!             // which asks for the next task.
 //!             let bucket_bytes: &[u64] = if started.len() <= 2 { &[40, 60] } else { &[] };
 //!             scheduler.handle_published(now, attempt, bucket_bytes);
 //!             scheduler.handle_idle(now, worker);
 //!         }
-//!         Action::Discard { attempt } => unreachable!("{attempt} did well"),
-//!         Action::Exit { worker: told } => assert_eq!(told, worker),
+//!         Action::Discard { attempt } => unreachable!("{attempt} succeeded"),
+//!         Action::Exit { worker: waiting } => assert_eq!(waiting, worker),
 //!     }
 //! }
 //!
-//! // The larger map went first, and so did the larger bucket.
+//! // The larger map task started first, and so did the larger bucket.
 //! assert_eq!(started, ["m1.a0", "m0.a0", "r1.a0", "r0.a0"]);
 //! assert_eq!(scheduler.outcome(), Some(&Outcome::Done));
 //! ```
@@ -52,29 +52,29 @@
 //! # Two clocks for every attempt
 //!
 //! * *Dead*: the worker has not been heard from for [`Limits::worker_timeout`]. Every message of
-//!   its own renews this. It is forgotten, and its attempt is lost.
+//!   the worker renews this. The worker is forgotten, and its attempt is lost.
 //! * *Stuck*: the worker is heard from, but the progress of its attempt has not grown for
 //!   [`Limits::task_timeout`]. The attempt has failed; the worker stays.
 //!
-//! A deadline has passed when `now` has reached it. Everything due is expired before an event is
-//! looked at, so a report at the deadline is late even if nobody had noticed yet.
+//! A deadline has passed when `now` has reached it. All passed deadlines expire before an event is
+//! handled, so a report at the deadline is late even if no timeout was handled before.
 //!
-//! # A race
+//! # Stragglers
 //!
-//! A *slow* attempt gets on, but would hold the job up. When nothing waits and somebody is idle,
-//! such an attempt is raced by one more, its *backup*; the first to report wins, the other is
-//! superseded. `backup.rs` says who is slow; [`Limits::backups`] is the switch.
+//! A *slow* attempt makes progress, but would hold the job up. When no task waits and a worker is
+//! idle, a second attempt, its *backup*, races it; the first to report wins, and the other is
+//! superseded. `backup.rs` says which attempt is slow; [`Limits::backups`] is the switch.
 //!
-//! # A second life
+//! # Resuming
 //!
 //! A caller that keeps a journal of what it published, and is started again, says so right after
 //! [`Scheduler::new`]: [`Scheduler::restore_map`] and [`Scheduler::restore_reduce`], once for each
-//! task whose record stands. Those are committed, everything else begins anew, attempt numbers
-//! included: that no two attempts of a job share a name is for the caller to see to.
+//! task with a valid record. Those tasks are committed, and all others start anew. So do attempt
+//! numbers: the caller must ensure that no two attempts of a job share a name.
 //!
 //! # What is absent, on purpose
 //!
-//! Where data is, what is in it and how it travels; logging (the caller logs events and actions,
+//! Where data is, what it contains and how it travels; logging (the caller logs events and actions,
 //! which print as the transcripts write them); hash maps, whose order is random.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

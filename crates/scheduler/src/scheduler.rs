@@ -1,16 +1,14 @@
 //! The job as a state machine: events in, actions out.
 //!
-//! The branching is here; the state is in [`Tasks`], [`Workers`] and [`Deadlines`], each of which
+//! The branching is here; the state is in [`Tasks`], [`Workers`] and [`Backups`], each of which
 //! keeps its own invariants. Every event passes through `handle`, which first expires what is due:
-//! it makes no difference whether the caller called [`Scheduler::handle_timeout`] in time, for
-//! whatever arrives at a deadline or after it is late.
+//! it makes no difference whether the caller called [`Scheduler::handle_timeout`] in time, because
+//! every message that arrives at a deadline or after it is late.
 //!
 //! # Invariants
 //!
 //! * A live attempt is held by exactly one worker, which is alive, and the worker holds no other.
-//! * The alive workers and the live attempts have a deadline, and nothing else has but the next
-//!   look for attempts that are far behind.
-//! * After the job has ended no attempt is live, nobody is idle, and the outcome never changes.
+//! * After the job has ended no attempt is live, no worker is idle, and the outcome never changes.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -29,25 +27,26 @@ use crate::workers::{Due, Workers};
 ///
 /// Methods come in four kinds, told apart by name:
 ///
-/// - `restore_*`: something had happened in an earlier life. Before anything else.
+/// - `restore_*`: something had happened before the caller was restarted. Before anything else.
 /// - `handle_*`: something happened. Takes `now`; never waits, never fails. Time does not run
 ///   backwards: a `now` before the latest one counts as the latest.
 /// - `poll_*`: what the caller should do next. Call after every `handle_*`, actions first.
 /// - everything else: a question about the present, `&self`.
 ///
-/// Nothing that a *worker* says can make it panic. What the *caller* says about its own doing
-/// must be true, or it does: a publication that was never asked for is a wrong count in the making.
+/// Nothing that a *worker* reports can make it panic. What the *caller* reports about its own
+/// actions must be true, or it panics: a publication that was never asked for leads to a wrong
+/// count.
 ///
 /// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
-/// sizes that it brings. Only the end of the job looks at every worker, and only the end of the
-/// first map phase at every reduce task; and the tasks that run are looked at now and then, when
-/// nothing waits and somebody is idle: `backup.rs` says how often.
+/// sizes that it brings. Only the end of the job visits every worker, and only the end of the first
+/// map phase every reduce task; the running tasks are visited when no task waits and a worker is
+/// idle: `backup.rs` says how often.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
     /// Whether anything has happened. From then on nothing can be restored.
     begun: bool,
-    /// The latest time heard of.
+    /// The latest time passed in.
     now: Time,
     tasks: Tasks,
     workers: Workers,
@@ -62,7 +61,7 @@ pub struct Scheduler {
 
 /// What happens.
 impl Scheduler {
-    /// A job that nobody works on yet.
+    /// A job without workers.
     ///
     /// # Panics
     ///
@@ -85,10 +84,10 @@ impl Scheduler {
         }
     }
 
-    /// Map task `map` was committed in an earlier life of the caller, and left `bucket_bytes`.
+    /// Map task `map` was committed before the caller was restarted, with buckets of these sizes.
     ///
-    /// It stands as if an attempt had just been published, only that it has no attempts: the story
-    /// of a task begins anew, with attempt 0. A job whose tasks are all restored is done at once.
+    /// It is as if an attempt had just been published, except that the task has no attempts: they
+    /// are numbered from 0 again. A job whose tasks are all restored is done at once.
     ///
     /// # Panics
     ///
@@ -101,10 +100,10 @@ impl Scheduler {
         self.finish_if_done();
     }
 
-    /// Reduce task `reduce` was committed in an earlier life of the caller: it is never run again.
+    /// Reduce task `reduce` was committed before the caller was restarted: it never runs again.
     ///
     /// That holds even if a map task is not committed, because it was recalled after this one had
-    /// read what it left. Maps and reduces may be restored in any order.
+    /// read its intermediates. Map and reduce tasks may be restored in any order.
     ///
     /// # Panics
     ///
@@ -116,8 +115,8 @@ impl Scheduler {
         self.finish_if_done();
     }
 
-    /// What map task `map` left was lost `times` times in earlier lives of the caller. That counts
-    /// towards the bound, and ends the job at once if it had been reached.
+    /// The intermediates of map task `map` were lost `times` times before the caller was restarted.
+    /// That counts towards the limit, and ends the job at once if it had been reached.
     ///
     /// # Panics
     ///
@@ -129,10 +128,10 @@ impl Scheduler {
         self.give_up_if_exhausted(map);
     }
 
-    /// `worker` is there and can be given work when it asks.
+    /// `worker` registers, and can be given work when it asks.
     ///
-    /// May be repeated. A worker that was forgotten is back, without the attempt it had and with
-    /// the failures it had.
+    /// May be repeated. A worker that was forgotten is alive again, without the attempt it held and
+    /// with the failures it had.
     pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| {
             this.workers.add(worker, this.now + this.limits.worker_timeout);
@@ -141,12 +140,12 @@ impl Scheduler {
 
     /// `worker` asks for work.
     ///
-    /// Sooner or later one [`Action::Start`] or [`Action::Exit`] answers it. May be repeated: a
-    /// worker that waits keeps its place in the queue and is answered once, and one that holds a
-    /// live attempt is given the same again, because the first answer must have been lost.
+    /// Sooner or later one [`Action::Start`] or [`Action::Exit`] answers it. Idempotent: a worker
+    /// that waits keeps its place in the queue and is answered once, and one that holds a live
+    /// attempt is given the same again, because the first answer must have been lost.
     ///
     /// A worker that is not known is not answered. Ask [`knows`](Self::knows) *after* this call:
-    /// it may be this very call that found the worker's time had run out.
+    /// the worker's deadline may have expired with it.
     pub fn handle_idle(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| {
             if !this.hear(worker) {
@@ -161,10 +160,10 @@ impl Scheduler {
         });
     }
 
-    /// `worker` is alive and may be busy.
+    /// `worker` is alive and may run an attempt.
     ///
     /// Only progress that has grown renews the attempt's own deadline. An attempt that was reported
-    /// may go on being named, until the worker has the answer.
+    /// may still be named, until the worker receives the answer.
     pub fn handle_heartbeat(
         &mut self,
         now: Time,
@@ -180,7 +179,7 @@ impl Scheduler {
                 return Order::Register;
             }
             match running {
-                Some(beat) => this.follow(worker, beat),
+                Some(heartbeat) => this.advance(worker, heartbeat),
                 None => Order::Continue,
             }
         })
@@ -188,15 +187,15 @@ impl Scheduler {
 
     /// `worker` says that `attempt` is done and its output staged.
     ///
-    /// The first report of a live attempt wins and causes an [`Action::Publish`]. An attempt that
-    /// raced it is superseded, whatever comes of the publication. May be repeated: the answer is
+    /// The first report of a live attempt causes an [`Action::Publish`]. An attempt that raced it
+    /// is superseded, also if the publication fails. Idempotent: the answer is
     /// [`Verdict::Publishing`] until the output is published, then [`Verdict::Accepted`].
     pub fn handle_done(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) -> Verdict {
         self.handle(now, |this| {
             this.hear(worker);
             match this.tasks.attempt_status_for(worker, attempt) {
                 Some(AttemptStatus::Live) => {
-                    this.win(worker, attempt);
+                    this.publish(worker, attempt);
                     Verdict::Publishing
                 }
                 Some(AttemptStatus::Publishing) => Verdict::Publishing,
@@ -208,11 +207,10 @@ impl Scheduler {
 
     /// The output of `attempt` is published and recorded: its task is committed.
     ///
-    /// `bucket_bytes` is the size of each bucket that a map attempt left, one for each reduce task;
-    /// for a reduce attempt it is empty. Those of a map task that ran again because they were lost
-    /// change no size. May be repeated, even after the task was recalled. A publication that was
-    /// under way when the job ended still commits its task, for so says the record, but no longer
-    /// changes the outcome.
+    /// `bucket_bytes` is the size of each bucket of a map attempt, one for each reduce task; for a
+    /// reduce attempt it is empty. Those of a map task that ran again change no size. Idempotent,
+    /// even after the task was recalled. A publication that was under way when the job ended still
+    /// commits its task, as the record says, but no longer changes the outcome.
     ///
     /// # Panics
     ///
@@ -227,7 +225,7 @@ impl Scheduler {
     }
 
     /// The output of `attempt` was not as reported, or could not be published. Counts as a failed
-    /// attempt. May be repeated.
+    /// attempt. Idempotent.
     ///
     /// # Panics
     ///
@@ -242,7 +240,7 @@ impl Scheduler {
 
     /// `worker` says that `attempt` failed.
     ///
-    /// May be repeated: the answer is [`Verdict::Accepted`] again, and it counts once.
+    /// Idempotent: the answer is [`Verdict::Accepted`] again, and it counts once.
     pub fn handle_failed(
         &mut self,
         now: Time,
@@ -263,17 +261,17 @@ impl Scheduler {
         })
     }
 
-    /// `worker` says that `attempt`, which reduces, cannot go on: what map task `map` should have
-    /// left for it is missing or damaged.
+    /// `worker` says that `attempt`, which reduces, cannot continue: its intermediate of map task
+    /// `map` is missing or damaged.
     ///
-    /// The attempt ends, and nobody is blamed. The map task is recalled: it waits again, ahead of
-    /// all reduce tasks, of which none starts before it is committed again; those that run go on.
-    /// It is *not* recalled if its present output is younger than the attempt, which may have read
-    /// the one before; nor if it is being done again already. Recalling one map task
+    /// The attempt ends, which counts as no failure. The map task is recalled: it waits again,
+    /// ahead of all reduce tasks, of which none starts before it is committed again; those that run
+    /// continue. It is *not* recalled if its present output is younger than the attempt, which may
+    /// have read the one before; nor if it already runs again. Recalling one map task
     /// [`Limits::failures_max`] times ends the job.
     ///
-    /// May be repeated: the answer is [`Verdict::Accepted`] again, and it counts once. If there is
-    /// no such map task, or the attempt does not reduce, it is an ordinary failure.
+    /// Idempotent: the answer is [`Verdict::Accepted`] again, and it counts once. If there is no
+    /// such map task, or the attempt does not reduce, it is an ordinary failure.
     pub fn handle_lost(
         &mut self,
         now: Time,
@@ -301,14 +299,14 @@ impl Scheduler {
         })
     }
 
-    /// `attempt` could not be given to `worker`: the call that asked for work was gone.
+    /// `attempt` could not be delivered to `worker`: the call that asked for work was disconnected.
     ///
-    /// Its task waits again at once, and nobody is blamed, however often it happens. The worker
-    /// stays registered, asks again if it lives, and is forgotten if it does not. Changes nothing
-    /// if the attempt has ended, or a heartbeat has named it: then the worker has it after all.
+    /// Its task waits again at once, and that counts as no failure, however often it happens. The
+    /// worker stays registered, asks again if it is alive, and is forgotten if it is not. Nothing
+    /// changes if the attempt has ended, or a heartbeat has named it: then the worker received it.
     ///
-    /// Say it of the latest answer only. A worker that asked again in the meantime was given the
-    /// same attempt, and would lose what it has just begun.
+    /// Report it of the latest answer only. A worker that asked again in the meantime was given the
+    /// same attempt, and would lose it just after starting.
     pub fn handle_undelivered(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
         self.handle(now, |this| {
             let live = this.tasks.attempt_status_for(worker, attempt) == Some(AttemptStatus::Live);
@@ -319,17 +317,17 @@ impl Scheduler {
         });
     }
 
-    /// `worker` goes away for good. What it holds waits again at once, and nobody is blamed.
+    /// `worker` leaves for good. Its task waits again at once, and that counts as no failure.
     ///
-    /// What it has reported is published all the same.
+    /// An attempt that it has reported is published all the same.
     pub fn handle_leave(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| this.forget(worker, End::Left));
     }
 
-    /// `worker` has died, as its parent process knows: what silence would have shown in
-    /// [`Limits::worker_timeout`] is known now. Its attempt is lost, and counts as that.
+    /// `worker` has died, as its parent process saw: there is no need to wait for
+    /// [`Limits::worker_timeout`]. Its attempt is lost, and counts as that.
     ///
-    /// What it has reported is published all the same.
+    /// An attempt that it has reported is published all the same.
     pub fn handle_died(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| this.forget(worker, End::Lost));
     }
@@ -347,7 +345,7 @@ impl Scheduler {
 
 /// What to do next.
 impl Scheduler {
-    /// What the caller should do now, in this order, until there is nothing left.
+    /// The next action for the caller. Poll until there is none.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -362,7 +360,7 @@ impl Scheduler {
     }
 }
 
-/// How things are.
+/// The present state.
 impl Scheduler {
     /// How the job ended; `None` while it runs.
     #[must_use]
@@ -376,8 +374,8 @@ impl Scheduler {
         self.workers.knows(worker)
     }
 
-    /// The story of a task: all its attempts in this life, in order. Empty for a task that does not
-    /// exist.
+    /// All attempts at a task since the caller was started, in order. Empty for a task that does
+    /// not exist.
     #[must_use]
     pub fn attempts(&self, task: TaskId) -> &[AttemptRecord] {
         self.tasks.find(task).map_or(&[], Task::attempts)
@@ -426,8 +424,8 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// Expire what is due, let `event` happen, and only then give away what is free. Any earlier,
-    /// and an attempt might start on a worker that is about to be forgotten, or is leaving.
+    /// Expire what is due, let `event` happen, and only then start attempts. Any earlier, and one
+    /// might start on a worker that is about to be forgotten, or is leaving.
     fn handle<R>(&mut self, now: Time, event: impl FnOnce(&mut Self) -> R) -> R {
         self.begun = true;
         self.now = self.now.max(now);
@@ -442,16 +440,15 @@ impl Scheduler {
         answer
     }
 
-    /// `attempt` made no progress until `time`. Was its worker there to make any?
+    /// `attempt` made no progress until `time`. It is stuck if its worker was heard from lately.
     ///
-    /// A worker that dies between two heartbeats without progress reaches the end of its attempt's
-    /// time before the end of its own. Silence is no evidence of being stuck: were it taken for
-    /// one, a fleet that is being killed would end the job after `failures_max` deaths instead of
-    /// `losses_max`.
+    /// For a worker that dies between two heartbeats, the deadline of its attempt may pass before
+    /// its own. Silence is no evidence that the attempt was stuck: if it counted as such, a fleet
+    /// that is being killed would end the job after `failures_max` deaths instead of `losses_max`.
     fn expire(&mut self, time: Time, worker: WorkerId, attempt: AttemptId) {
         let silence_max = self.limits.worker_timeout / 2;
-        let heard_until = self.workers.heard_by(worker);
-        if heard_until.is_some_and(|heard_until| heard_until <= time + silence_max) {
+        let heard_by = self.workers.heard_by(worker);
+        if heard_by.is_some_and(|heard_by| heard_by <= time + silence_max) {
             self.end(attempt, End::Lost);
             self.give_up_if_exhausted(attempt.task);
         } else {
@@ -459,13 +456,12 @@ impl Scheduler {
         }
     }
 
-    /// `worker` gave a sign of life; says whether it is known.
+    /// `worker` was heard from. Returns whether it is known.
     fn hear(&mut self, worker: WorkerId) -> bool {
         self.workers.hear(worker, self.now + self.limits.worker_timeout)
     }
 
-    /// Answer the idle workers for whom there is a task, or all of them if the job is over. A task
-    /// that failed last time goes to another worker, if another is idle.
+    /// Answer the idle workers that can be given an attempt, or all of them if the job is over.
     fn dispatch(&mut self) {
         if self.outcome.is_some() {
             let exits = self.workers.dismiss().into_iter().map(|worker| Action::Exit { worker });
@@ -482,7 +478,8 @@ impl Scheduler {
         }
     }
 
-    /// The next task, and the worker that should do it.
+    /// The next task, and the worker that should do it: not the one that failed it last, if another
+    /// is idle.
     fn next_start(&self) -> Option<(TaskId, WorkerId)> {
         let task = self.tasks.next()?;
         let failed_by = self.tasks.find(task).and_then(Task::failed_by);
@@ -500,8 +497,8 @@ impl Scheduler {
         self.actions.push_back(Action::Start { attempt, worker, role });
     }
 
-    /// The answer to a heartbeat of `worker` that names an attempt.
-    fn follow(
+    /// `worker` reports the progress of an attempt. Returns whether it should continue.
+    fn advance(
         &mut self,
         worker: WorkerId,
         Heartbeat { attempt, progress, bytes }: Heartbeat,
@@ -516,8 +513,8 @@ impl Scheduler {
                 self.backups.hear(now, attempt.task, &self.tasks, &self.workers);
                 Order::Continue
             }
-            // The report has overtaken the heartbeat. To abandon would be to delete what is being
-            // published.
+            // The report has overtaken the heartbeat. To abandon the attempt would delete the files
+            // that are being published.
             Some(AttemptStatus::Publishing | AttemptStatus::Ended(End::Committed)) => {
                 Order::Continue
             }
@@ -525,8 +522,8 @@ impl Scheduler {
         }
     }
 
-    /// `attempt` is the first of its task to report: it is published, and another is superseded.
-    fn win(&mut self, worker: WorkerId, attempt: AttemptId) {
+    /// `attempt` is the first of its task to report: it is published, and the other superseded.
+    fn publish(&mut self, worker: WorkerId, attempt: AttemptId) {
         let now = self.now;
         if let Some(task) = self.tasks.find(attempt.task) {
             self.backups.learn(now, task, attempt);
@@ -540,7 +537,7 @@ impl Scheduler {
         }
     }
 
-    /// `attempt`, which was being published, has won.
+    /// `attempt`, which was being published, wins.
     fn commit(&mut self, attempt: AttemptId, bucket_bytes: &[u64]) {
         let now = self.now;
         match attempt.task.phase {
@@ -549,7 +546,7 @@ impl Scheduler {
                 self.tasks.commit_map(attempt.task, bucket_bytes, commit);
             }
             Phase::Reduce => {
-                assert!(bucket_bytes.is_empty(), "{attempt} reduces: it leaves no buckets");
+                assert!(bucket_bytes.is_empty(), "{attempt} reduces: it has no buckets");
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
@@ -560,7 +557,7 @@ impl Scheduler {
         self.finish_if_done();
     }
 
-    /// `attempt` found nothing of use where the output of `map` should be.
+    /// `attempt` found its intermediate of `map` missing or damaged.
     fn starve(&mut self, attempt: AttemptId, map: TaskId) {
         let started = self.tasks.record(attempt).started;
         self.end(attempt, End::Starved);
@@ -570,7 +567,7 @@ impl Scheduler {
         }
     }
 
-    /// `worker` is gone, and its live attempt with it.
+    /// `worker` is dead or has left, and its live attempt ends.
     fn forget(&mut self, worker: WorkerId, end: End) {
         let attempt = self.workers.forget(worker);
         if let Some(attempt) = attempt {
@@ -579,17 +576,17 @@ impl Scheduler {
         }
     }
 
-    /// `attempt` ends badly, and its worker is blamed.
+    /// `attempt` failed, which counts against its worker.
     fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
         self.end(attempt, if failure == Failure::Violation { End::Violation } else { end });
-        self.workers.blame(self.tasks.worker(attempt));
+        self.workers.count_failure(self.tasks.worker(attempt));
         match failure {
             Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
             Failure::Transient | Failure::Violation => self.give_up_if_exhausted(attempt.task),
         }
     }
 
-    /// `attempt` ends without having won.
+    /// `attempt` ends without winning.
     fn end(&mut self, attempt: AttemptId, end: End) {
         let now = self.now;
         self.tasks.change(attempt.task, |task| task.end(now, attempt, end));
@@ -607,7 +604,7 @@ impl Scheduler {
         }
     }
 
-    /// `attempt` is not live any more: its worker is free and no deadline applies.
+    /// `attempt` is no longer live: its worker is free and no deadline applies.
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
         self.workers.release(worker, attempt);
         self.backups.reconsider();
@@ -624,15 +621,15 @@ impl Scheduler {
         self.finish(Outcome::Failed(JobFailure { task, reason }));
     }
 
-    /// Every task counts, not only the reduces: those may all have been restored while a map that
-    /// was recalled was not, and what it leaves is part of the result.
+    /// Every task counts, not only the reduce tasks: those may all have been restored while a map
+    /// task that was recalled was not, and its intermediates are part of the result.
     fn finish_if_done(&mut self) {
         if self.tasks.are_committed(Phase::Map) && self.tasks.are_committed(Phase::Reduce) {
             self.finish(Outcome::Done);
         }
     }
 
-    /// The job is over, unless it was before. Those who wait are told by `dispatch`.
+    /// The job is over, unless it was before. `dispatch` answers the waiting workers.
     fn finish(&mut self, outcome: Outcome) {
         if self.outcome.is_some() {
             return;
@@ -649,7 +646,8 @@ impl Scheduler {
         assert!(self.tasks.find(task).is_some(), "{task} restored, which does not exist");
     }
 
-    /// Whether `attempt` is being published; if not, it must have ended as the caller says again.
+    /// Whether `attempt` is being published; if not, it must have ended as the caller reports
+    /// again.
     fn is_publishing(&self, attempt: AttemptId, again: End) -> bool {
         match self.tasks.attempt_status(attempt) {
             Some(AttemptStatus::Publishing) => true,

@@ -1,7 +1,7 @@
-//! The job in numbers, for whoever watches it.
+//! The job in numbers, for status views.
 //!
-//! The scheduler keeps most of these counts anyway, so taking a snapshot costs nothing worth
-//! saving. Nothing here derives a wire format: the driver has its own twins of these types.
+//! The scheduler keeps most of these counts anyway, so a snapshot costs next to nothing. Nothing
+//! here derives a wire format: the driver has its own twins of these types.
 
 use std::fmt;
 
@@ -16,49 +16,49 @@ pub struct Snapshot {
     pub workers: WorkerCounts,
     /// The attempts made so far, over all tasks.
     pub attempts: AttemptCounts,
-    /// How often the intermediates of a map task were lost and it had to run again, over all.
+    /// How often the intermediates of a map task were lost and it had to run again, over all tasks.
     pub maps_recalled: u64,
     /// Reports that came too late or from the wrong worker, and were answered `Stale`.
     pub stale_reports: u64,
 }
 
-/// How far the tasks of one phase are. `tasks` is the sum of the others.
+/// The tasks of one phase by their status. `tasks` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PhaseCounts {
-    /// All of them.
+    /// All tasks.
     pub tasks: u32,
-    /// With no attempt under way. Reduce tasks that do not run yet wait here while map tasks do.
+    /// With no live attempt. Reduce tasks wait while map tasks run.
     pub waiting: u32,
-    /// Held by a worker.
+    /// With one live attempt, or two.
     pub running: u32,
     /// Reported, and being published.
     pub publishing: u32,
-    /// Done, in this life of the driver or an earlier one. A reduce task for good, a map task until
-    /// what it left is found to be lost.
+    /// Done, also before the driver was restarted: a reduce task for good, a map task until its
+    /// intermediates are found to be lost.
     pub committed: u32,
 }
 
 /// The workers that are registered and not forgotten.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct WorkerCounts {
-    /// All of them.
+    /// All workers.
     pub alive: u32,
-    /// Those of them that failed too often to be given work while others are alive.
+    /// Workers that failed too often to be given work while others are alive.
     pub excluded: u32,
 }
 
-/// What became of the attempts so far. The others run, won, or ended by nobody's fault.
+/// The attempts so far. Those not counted as failed or lost run, won, or ended without a failure.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct AttemptCounts {
-    /// All of them.
+    /// All attempts.
     pub started: u64,
     /// Reported as failed by the worker, or not publishable.
     pub failed: u64,
-    /// Taken away: the worker was lost or the attempt was stuck.
+    /// Expired: the worker was lost or the attempt was stuck.
     pub lost: u64,
-    /// Begun to race another attempt of their task.
+    /// Started to race another attempt of their task.
     pub backups: u64,
-    /// Those of them that won.
+    /// Backups that won.
     pub backups_won: u64,
 }
 

@@ -1,8 +1,8 @@
 //! One task, and every attempt made at it.
 //!
-//! The only module that can change the state of a task: the fields are private, and the methods
-//! below that take `&mut self` are all there is. Each asserts that it is called in the right state,
-//! because a task that is won twice is a wrong count for ever.
+//! The only module that can change the state of a task: the fields are private, and only the
+//! methods below take `&mut self`. Each asserts that it is called in the right state, because a
+//! task that is won twice is a wrong count for ever.
 //!
 //! A running task has one lease, and a second while a backup attempt races the first.
 //!
@@ -12,9 +12,9 @@
 //!   published.
 //! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`,
 //!   add up to `recalls`, and to one more while the task is committed.
-//! * A committed task never changes but by a recall, and only map tasks are recalled.
-//! * `failures`, `spared` and `losses` count the attempts whose end says so. A failure is spared if
-//!   another attempt went on.
+//! * A committed task changes only by a recall, and only map tasks are recalled.
+//! * `failures`, `spared` and `losses` count the attempts that ended in that way. A failure is
+//!   spared if another attempt was live.
 
 use crate::attempt::{AttemptRecord, Attempts, End, Role};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
@@ -26,24 +26,24 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(crate) struct Task {
     id: TaskId,
-    /// How much work it is; decides who goes first, nothing else. Grows only while a reduce task
-    /// waits for the map phase to end.
+    /// How much work it is: decides the order of tasks and which attempt is slow, nothing else.
+    /// Grows only while a reduce task waits for the map phase to end.
     bytes: u64,
     state: State,
     attempts: Attempts,
     failures: u32,
-    /// Failures that cost the task nothing, because another attempt went on.
+    /// Failures that cost the task nothing, because another attempt was live.
     spared: u32,
     losses: u32,
-    /// How often what the task left was lost, and the task with it.
+    /// How often its intermediates were lost, so that it had to run again.
     recalls: u32,
-    /// The same, in earlier lives of the caller.
+    /// The same, before the caller was restarted.
     recalls_before: u32,
-    /// Whether an earlier life of the caller committed the task.
+    /// Whether it was committed before the caller was restarted.
     restored: bool,
 }
 
-/// Where a task stands, without the details.
+/// The state of a task, without the details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TaskStatus {
     Waiting,
@@ -52,12 +52,13 @@ pub(crate) enum TaskStatus {
     Committed,
 }
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum AttemptStatus {
     /// It holds a lease: it may report.
     Live,
-    /// It was the first to report. No lease, no deadline: the caller will say how it went.
+    /// It was the first to report. It has no lease and no deadline: the caller will say whether the
+    /// publication succeeded.
     Publishing,
     /// It is over.
     Ended(End),
@@ -78,12 +79,12 @@ pub(crate) enum AttemptStatus {
 enum State {
     /// No attempt may report.
     Waiting,
-    /// Whoever holds one of `leases` may report; the first to do so is published. One or two.
+    /// The attempts with one of `leases` may report; the first to do so is published. One or two.
     Running { leases: Vec<Lease> },
-    /// `winner` reported first and the caller is publishing its output.
+    /// `winner` reported first, and the caller is publishing its output.
     Publishing { winner: AttemptId },
-    /// The output of `winner` is the task's output; `None` if the task was restored and the winner
-    /// is of an earlier life. Every other attempt is stale.
+    /// The output of `winner` is the task's output; `None` if the task was restored. Every other
+    /// attempt is stale.
     Committed { winner: Option<AttemptId> },
 }
 
@@ -91,13 +92,13 @@ enum State {
 #[derive(Debug)]
 struct Lease {
     attempt: AttemptId,
-    /// The highest progress heard of, in a unit of the worker's choosing; `None` before any.
+    /// The highest progress reported, in a unit of the worker's choosing; `None` before any.
     progress: Option<u64>,
     /// When a heartbeat named it last; when it was granted, if none has.
     heard: Time,
-    /// The most bytes it said it had read.
+    /// The most bytes it reported as read.
     bytes: u64,
-    /// When the heartbeat before that came, and the bytes it told.
+    /// When the heartbeat before that came, and the bytes it reported.
     before: (Time, u64),
 }
 
@@ -117,7 +118,7 @@ impl Task {
         }
     }
 
-    /// The task was committed in an earlier life. It must be as new.
+    /// The task was committed before the caller was restarted. It must be new.
     pub(crate) fn restore(&mut self) {
         let State::Waiting = self.state else {
             panic!("restored {} while {:?}", self.id, self.state);
@@ -127,7 +128,7 @@ impl Task {
         self.state = State::Committed { winner: None };
     }
 
-    /// What the task left was lost `times` times in earlier lives. It must be as new.
+    /// Its intermediates were lost `times` times before the caller was restarted. It must be new.
     pub(crate) fn restore_recalls(&mut self, times: u32) {
         assert!(self.attempts.is_empty(), "{} restored after it was attempted", self.id);
         self.recalls_before = times;
@@ -135,13 +136,14 @@ impl Task {
 
     /// The task turned out to be `bytes` larger. It must not have been attempted yet.
     ///
-    /// Saturates: the size is a hint for the order, and never worth a panic.
+    /// Saturates: the size is a hint, and never worth a panic.
     pub(crate) fn grow(&mut self, bytes: u64) {
         assert!(self.attempts.is_empty(), "{} grew after it was attempted", self.id);
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Start an attempt on `worker`. The task must wait; for a backup it must run, with one attempt.
+    /// Start an attempt on `worker`. The task must wait; for a backup it must run, with one
+    /// attempt.
     pub(crate) fn grant(&mut self, now: Time, worker: WorkerId, role: Role) -> AttemptId {
         let number =
             u32::try_from(self.attempts.len()).expect("a task has fewer than 2^32 attempts");
@@ -164,7 +166,7 @@ impl Task {
         attempt
     }
 
-    /// Note how far a live attempt is; says whether its progress grew.
+    /// Note the progress of a live attempt; returns whether it grew.
     pub(crate) fn advance(
         &mut self,
         now: Time,
@@ -184,13 +186,10 @@ impl Task {
     }
 
     /// A live attempt is done, and its output is to be published. Its lease ends, and so does the
-    /// other attempt, if there is one: that is handed back.
+    /// other live attempt, which is returned.
     pub(crate) fn report(&mut self, now: Time, attempt: AttemptId) -> Option<AttemptId> {
-        assert_eq!(
-            self.attempt_status(attempt),
-            Some(AttemptStatus::Live),
-            "{attempt} reported without a lease"
-        );
+        let status = self.attempt_status(attempt);
+        assert_eq!(status, Some(AttemptStatus::Live), "{attempt} reported without a lease");
         let superseded = self.live().find(|&live| live != attempt);
         if let Some(superseded) = superseded {
             self.close(now, superseded, End::Superseded { by: attempt.number });
@@ -199,7 +198,7 @@ impl Task {
         superseded
     }
 
-    /// The attempt that was being published has won.
+    /// The attempt that was being published wins.
     pub(crate) fn commit(&mut self, now: Time, attempt: AttemptId) {
         let status = self.attempt_status(attempt);
         assert_eq!(status, Some(AttemptStatus::Publishing), "{attempt} committed without a report");
@@ -207,21 +206,21 @@ impl Task {
         self.state = State::Committed { winner: Some(attempt) };
     }
 
-    /// What the task left is lost, so it has to be done again. It must be a committed map task: the
-    /// output of a reduce task is durable, and nobody reads it.
+    /// Its intermediates are lost, so it has to run again. It must be a committed map task: the
+    /// output of a reduce task is durable, and no attempt reads it.
     pub(crate) fn recall(&mut self) {
         let State::Committed { .. } = self.state else {
             panic!("recalled {} while {:?}", self.id, self.state);
         };
-        assert_eq!(self.id.phase, Phase::Map, "{} recalled, which leaves nothing", self.id);
+        assert_eq!(self.id.phase, Phase::Map, "{} recalled, which has no buckets", self.id);
         self.recalls += 1;
         self.state = State::Waiting;
     }
 
-    /// A live or publishing attempt ended without winning. The task waits again if it was the last.
-    /// If it was not, the task has not failed: a backup must not end a job that does without it.
+    /// A live or publishing attempt ended without winning. The task waits again if no other attempt
+    /// is live. If one is, the task has not failed: a failed backup must not end the job.
     pub(crate) fn end(&mut self, now: Time, attempt: AttemptId, end: End) {
-        let goes_on = self.live().any(|live| live != attempt);
+        let other_is_live = self.live().any(|live| live != attempt);
         match self.attempt_status(attempt) {
             Some(AttemptStatus::Live) => self.leases_mut().retain(|lease| lease.attempt != attempt),
             Some(AttemptStatus::Publishing) => self.state = State::Waiting,
@@ -234,7 +233,7 @@ impl Task {
         }
         self.close(now, attempt, end);
         match end {
-            End::Failed | End::Rejected | End::Stuck if goes_on => self.spared += 1,
+            End::Failed | End::Rejected | End::Stuck if other_is_live => self.spared += 1,
             End::Failed | End::Rejected | End::Stuck => self.failures += 1,
             End::Lost | End::Violation => self.losses += 1,
             End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
@@ -245,7 +244,7 @@ impl Task {
         }
     }
 
-    /// Why the task has to be given up, if too much went wrong with it.
+    /// Why the task has to be given up, if it reached a limit.
     pub(crate) fn exhausted(&self, limits: &Limits) -> Option<Reason> {
         if self.failures >= limits.failures_max.get() {
             Some(Reason::Failures)
@@ -258,7 +257,7 @@ impl Task {
         }
     }
 
-    /// Where `attempt` stands, if it ever existed.
+    /// The state of `attempt`, if it ever existed.
     pub(crate) fn attempt_status(&self, attempt: AttemptId) -> Option<AttemptStatus> {
         let record = self.record(attempt)?;
         if let Some((_, end)) = record.ended {
@@ -279,28 +278,14 @@ impl Task {
         self.attempts.get(attempt.number as usize)
     }
 
-    /// Who failed the last attempt, if it failed.
+    /// The worker of the last attempt, if that failed.
     pub(crate) fn failed_by(&self) -> Option<WorkerId> {
-        let last = self.attempts.last()?;
-        match last.ended?.1 {
-            End::Failed | End::Rejected | End::Stuck | End::Violation => Some(last.worker),
-            End::Abandoned
-            | End::Superseded { .. }
-            | End::Committed
-            | End::Left
-            | End::Lost
-            | End::Starved
-            | End::Undelivered => None,
-        }
+        self.attempts.last().filter(|last| last.has_failed()).map(|last| last.worker)
     }
 
     /// Whether an attempt on `worker` has failed.
     pub(crate) fn has_failed_on(&self, worker: WorkerId) -> bool {
-        self.attempts.iter().any(|attempt| {
-            let end = attempt.ended.map(|(_, end)| end);
-            attempt.worker == worker
-                && matches!(end, Some(End::Failed | End::Rejected | End::Stuck | End::Violation))
-        })
+        self.attempts.iter().any(|attempt| attempt.worker == worker && attempt.has_failed())
     }
 
     /// Whether the task was committed by `time`, and has been ever since.
@@ -312,7 +297,7 @@ impl Task {
         ended.is_none_or(|(committed, _)| committed <= time)
     }
 
-    /// Whether a live attempt has been named by its worker, which must have got it then.
+    /// Whether a heartbeat has named a live attempt: then its worker has received it.
     pub(crate) fn is_confirmed(&self, attempt: AttemptId) -> bool {
         self.leases().iter().any(|lease| lease.attempt == attempt && lease.progress.is_some())
     }
@@ -347,7 +332,7 @@ impl Task {
         self.leases().iter().map(|lease| lease.attempt)
     }
 
-    /// Of the live attempts.
+    /// The progress of its live attempts.
     pub(crate) fn progress(&self) -> impl Iterator<Item = Progress> {
         self.leases().iter().map(|lease| {
             let AttemptRecord { worker, started, .. } =
@@ -357,7 +342,7 @@ impl Task {
         })
     }
 
-    /// Of the only live attempt, if a backup may race it: none has failed to before.
+    /// The progress of its only live attempt, if a backup may race that: none has failed before.
     pub(crate) fn sole_progress(&self) -> Option<Progress> {
         let mut live = self.progress();
         let sole = live.next().filter(|_| live.next().is_none());
@@ -371,7 +356,7 @@ impl Task {
                 .attempts
                 .iter()
                 .filter(|attempt| attempt.ended.is_some_and(|(_, end)| ends.contains(&end)));
-            u32::try_from(ends.count()).expect("a task has fewer than 2^32 tries")
+            u32::try_from(ends.count()).expect("a task has fewer than 2^32 attempts")
         };
         let id = self.id;
         let failed = ended(&[End::Failed, End::Rejected, End::Stuck]);

@@ -1,21 +1,20 @@
-//! Every task of the job, and who is next.
+//! Every task of the job, and which is next.
 //!
-//! Largest first: the task that is started last decides when the phase ends, so it had better be a
-//! small one. A first-in-first-out queue would be simpler and, with one large task at its end,
-//! nearly twice as slow on two workers.
+//! Largest first: the task that starts last decides when the phase ends, so it should be a small
+//! one. A first-in-first-out queue would be simpler and, with one large task at its end, nearly
+//! twice as slow on two workers.
 //!
 //! # Invariants
 //!
 //! * `waiting_maps` holds exactly the map tasks that wait. `waiting_reduces` is empty until every
 //!   map task has been committed once, and holds exactly the reduce tasks that wait from then on;
-//!   they start while no map task has to be done again.
+//!   they start while no recalled map task has to run again.
 //! * `running` holds exactly the tasks that run.
-//! * `map_counts` and `reduce_counts` count the tasks by where they stand, `maps_recalled` the
-//!   recalls of all. [`Tasks::change`] is the one place that changes a task, and keeps the
-//!   indexes in step.
-//! * A reduce task is as large as all maps together left it the first time. Until all have, `left`
-//!   adds up how much that is; then it is empty. What a map leaves when it runs again is the same
-//!   words, and is not added twice.
+//! * `map_counts` and `reduce_counts` count the tasks by their status, `maps_recalled` the recalls
+//!   of all. [`Tasks::change`] is the one place that changes a task, and keeps the indexes in step.
+//! * The size of a reduce task is the sum of its buckets over all map tasks, each when it was
+//!   committed first. Until all were, that sum grows in `bucket_bytes`, which is empty then. A map
+//!   task that runs again leaves the same words, which are not added twice.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -35,8 +34,8 @@ pub(crate) struct Tasks {
     reduce_counts: PhaseCounts,
     waiting_maps: BTreeSet<Turn>,
     waiting_reduces: BTreeSet<Turn>,
-    /// How much all maps have left for each reduce task, until all have left something.
-    left: Vec<u64>,
+    /// By reduce task, the size of its buckets so far, until every map task has been committed.
+    bucket_bytes: Vec<u64>,
     running: BTreeSet<TaskId>,
     maps_recalled: u64,
 }
@@ -57,7 +56,7 @@ impl Tasks {
         Self {
             waiting_maps: maps.iter().map(turn).collect(),
             waiting_reduces: BTreeSet::new(),
-            left: vec![0; job.reduce_tasks as usize],
+            bucket_bytes: vec![0; job.reduce_tasks as usize],
             maps,
             reduces: (0..job.reduce_tasks).map(reduce).collect(),
             map_counts: all_waiting(map_tasks),
@@ -78,7 +77,7 @@ impl Tasks {
 
     /// Apply `transition` to a task and keep the indexes in step with it.
     pub(crate) fn change<R>(&mut self, id: TaskId, transition: impl FnOnce(&mut Task) -> R) -> R {
-        let has_size = id.phase == Phase::Map || self.left.is_empty();
+        let has_size = id.phase == Phase::Map || self.bucket_bytes.is_empty();
         let (tasks, counts, waiting) = match id.phase {
             Phase::Map => (&mut self.maps, &mut self.map_counts, &mut self.waiting_maps),
             Phase::Reduce => {
@@ -108,8 +107,8 @@ impl Tasks {
         result
     }
 
-    /// A map task is committed by `transition`, and has left `bucket_bytes` for the reduce tasks.
-    /// When all have, it is known how large those are.
+    /// A map task is committed by `transition`, with a bucket of this size for each reduce task.
+    /// With the last map task, the sizes of the reduce tasks are known.
     pub(crate) fn commit_map(
         &mut self,
         id: TaskId,
@@ -118,13 +117,13 @@ impl Tasks {
     ) {
         let (buckets, reduces) = (bucket_bytes.len(), self.reduces.len());
         assert_eq!(buckets, reduces, "{id} left {buckets} buckets for {reduces} reduce tasks");
-        for (left, &bytes) in self.left.iter_mut().zip(bucket_bytes) {
-            // A hint for the order, and never worth a panic.
-            *left = left.saturating_add(bytes);
+        for (sum, &bytes) in self.bucket_bytes.iter_mut().zip(bucket_bytes) {
+            // A hint, and never worth a panic.
+            *sum = sum.saturating_add(bytes);
         }
         self.change(id, transition);
         if self.may_start(Phase::Reduce) {
-            for (reduce, bytes) in self.reduces.iter_mut().zip(mem::take(&mut self.left)) {
+            for (reduce, bytes) in self.reduces.iter_mut().zip(mem::take(&mut self.bucket_bytes)) {
                 reduce.grow(bytes);
                 if reduce.status() == TaskStatus::Waiting {
                     self.waiting_reduces.insert(turn(reduce));
@@ -133,19 +132,19 @@ impl Tasks {
         }
     }
 
-    /// What a committed map task left is lost: it waits again, and the reduce tasks that wait have
-    /// to go on waiting for it.
+    /// The intermediates of a committed map task are lost: it waits again, and the waiting reduce
+    /// tasks wait for it.
     pub(crate) fn recall(&mut self, id: TaskId) {
         self.change(id, Task::recall);
         self.maps_recalled += 1;
     }
 
-    /// Where `attempt` stands, if it ever existed.
+    /// The state of `attempt`, if it ever existed.
     pub(crate) fn attempt_status(&self, attempt: AttemptId) -> Option<AttemptStatus> {
         self.find(attempt.task)?.attempt_status(attempt)
     }
 
-    /// Where `attempt` stands, if it ever existed and is `worker`'s.
+    /// The state of `attempt`, if it ever existed and is `worker`'s.
     pub(crate) fn attempt_status_for(
         &self,
         worker: WorkerId,
@@ -154,7 +153,7 @@ impl Tasks {
         self.attempt_status(attempt).filter(|_| self.worker(attempt) == worker)
     }
 
-    /// Who runs `attempt`, or ran it. It must have existed.
+    /// The worker that runs `attempt`, or ran it. It must have existed.
     pub(crate) fn worker(&self, attempt: AttemptId) -> WorkerId {
         self.record(attempt).worker
     }
@@ -172,7 +171,8 @@ impl Tasks {
         }
     }
 
-    /// The phase whose tasks are started now: maps while any of them is not committed, be it again.
+    /// The phase whose tasks start now: the map phase while any map task is uncommitted, including
+    /// one that was recalled.
     pub(crate) fn present_phase(&self) -> Phase {
         if self.may_start(Phase::Reduce) { Phase::Reduce } else { Phase::Map }
     }
@@ -194,7 +194,7 @@ impl Tasks {
         self.counts(phase).committed == self.counts(phase).tasks
     }
 
-    /// How often a map task had to be done again, over all of them.
+    /// How often a map task had to run again, over all of them.
     pub(crate) fn maps_recalled(&self) -> u64 {
         self.maps_recalled
     }
@@ -223,7 +223,9 @@ impl Tasks {
             if task.status() == TaskStatus::Waiting {
                 match task.id().phase {
                     Phase::Map => waiting_maps.insert(turn(task)),
-                    Phase::Reduce => self.left.is_empty() && waiting_reduces.insert(turn(task)),
+                    Phase::Reduce => {
+                        self.bucket_bytes.is_empty() && waiting_reduces.insert(turn(task))
+                    }
                 };
             }
             if task.status() == TaskStatus::Running {
@@ -236,8 +238,12 @@ impl Tasks {
         assert_eq!(self.waiting_maps, waiting_maps, "the wrong map tasks wait");
         assert_eq!(self.waiting_reduces, waiting_reduces, "the wrong reduce tasks wait");
         let opened = recalls > 0 || self.may_start(Phase::Reduce);
-        assert_eq!(self.left.is_empty(), opened, "it is taken to be known how large reduces are");
-        assert_eq!(self.running, running, "the wrong tasks are taken to run");
+        assert_eq!(
+            self.bucket_bytes.is_empty(),
+            opened,
+            "the sizes of reduce tasks are known too early, or never"
+        );
+        assert_eq!(self.running, running, "the wrong tasks are listed as running");
     }
 
     fn may_start(&self, phase: Phase) -> bool {

@@ -1,4 +1,4 @@
-//! The time as the caller tells it.
+//! The time, as the caller passes it in.
 //!
 //! Not `std::time::Instant`: that can be neither constructed nor printed, so no test could say
 //! "at 10s" and no transcript could show it.
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// A moment, counted from the driver's start.
 ///
-/// It never runs backwards. A caller that was itself stopped for a while (SIGSTOP, a frozen
-/// machine) should leave the gap out of its clock, or every lease has run out when it wakes.
+/// It never runs backwards. A caller that was itself suspended (SIGSTOP, a frozen machine) should
+/// leave the gap out of its clock, or every lease has expired when it continues.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Time(pub Duration);
 

@@ -1,4 +1,4 @@
-//! The workers that are alive: what each holds, its deadlines, and the queue of the idle ones.
+//! The workers that are alive: what each holds, its deadlines, and the queue of idle workers.
 //!
 //! # Invariants
 //!
@@ -8,7 +8,7 @@
 //! * `deadlines` holds the soonest deadline of every worker in `alive`.
 //! * `excluded_alive` counts the workers in `alive` that are excluded: those with `failures_max`
 //!   failures or more.
-//! * `failures` also remembers workers that were forgotten: registering again clears nothing.
+//! * `failures` also counts for workers that were forgotten: registering again clears nothing.
 //! * [`Workers::change`] is the one place that changes a worker, and keeps the indexes in step.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ type Place = (bool, u64, WorkerId);
 struct Worker {
     activity: Activity,
     excluded: bool,
-    /// By when it must be heard from.
+    /// By when the worker must be heard from.
     heard_by: Time,
 }
 
@@ -98,7 +98,7 @@ impl Workers {
         gone.attempt()
     }
 
-    /// `worker` was heard from, and must be again by `heard_by`; says whether it is alive.
+    /// `worker` was heard from, and must be again by `heard_by`. Returns whether it is alive.
     pub(crate) fn hear(&mut self, worker: WorkerId, heard_by: Time) -> bool {
         self.change(worker, |record| record.heard_by = heard_by).is_some()
     }
@@ -115,8 +115,8 @@ impl Workers {
         assert_eq!(held, Some(true), "{worker} does not hold {attempt}");
     }
 
-    /// `worker`, which is alive, asks for work. It keeps its place if it asked before. Returns the
-    /// attempt that it holds: it does not wait for another then.
+    /// `worker`, which is alive, asks for work. It keeps its place if it asked before, and is not
+    /// queued if it holds an attempt, which is returned.
     pub(crate) fn ask(&mut self, worker: WorkerId) -> Option<AttemptId> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -131,8 +131,8 @@ impl Workers {
         held.unwrap_or_else(|| panic!("{worker} asked for work while it is not alive"))
     }
 
-    /// Who should work next; not `avoid`, if there is a choice. While anyone in good standing is
-    /// alive, only those are asked, even if all of them are busy.
+    /// The worker that should work next; not `avoid`, if there is another. While any worker in good
+    /// standing is alive, excluded workers get nothing, even if all others are busy.
     pub(crate) fn next(&self, avoid: Option<WorkerId>) -> Option<WorkerId> {
         let good_standing = self.counts().alive > self.excluded_alive;
         let mut eligible = self
@@ -144,12 +144,12 @@ impl Workers {
         if Some(first) == avoid { eligible.next().or(Some(first)) } else { Some(first) }
     }
 
-    /// Who is idle and may be given more than must be done, in the order they asked.
+    /// The idle workers that may run a backup, in the order they asked.
     pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = WorkerId> {
         self.queue.iter().take_while(|&&(excluded, _, _)| !excluded).map(|&(_, _, worker)| worker)
     }
 
-    /// Everybody who is idle leaves the queue.
+    /// Remove all idle workers from the queue, and return them in its order.
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
         let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, worker)| worker).collect();
         for &worker in &idle {
@@ -158,7 +158,8 @@ impl Workers {
         idle
     }
 
-    /// `worker`, which asked for work, holds `attempt` now, which must make progress by `progress_by`.
+    /// `worker`, which asked for work, holds `attempt` now, which must make progress by
+    /// `progress_by`.
     pub(crate) fn occupy(&mut self, worker: WorkerId, attempt: AttemptId, progress_by: Time) {
         let before = self.change(worker, |record| {
             mem::replace(&mut record.activity, Activity::Busy { attempt, progress_by })
@@ -177,7 +178,7 @@ impl Workers {
     }
 
     /// `worker` failed an attempt, alive or not.
-    pub(crate) fn blame(&mut self, worker: WorkerId) {
+    pub(crate) fn count_failure(&mut self, worker: WorkerId) {
         *self.failures.entry(worker).or_default() += 1;
         if self.has_failed_too_often(worker) {
             let was_excluded =
@@ -211,13 +212,13 @@ impl Workers {
         self.deadlines.first().map(|(time, _)| time)
     }
 
-    /// The soonest deadline that has passed by `now`: at the moment itself, it has. It passes again
-    /// until the worker is forgotten, or the attempt released.
+    /// The soonest deadline that has passed: at the moment itself, it has. It is returned again
+    /// until the worker is forgotten or the attempt released.
     pub(crate) fn due(&self, now: Time) -> Option<(Time, Due)> {
         let (time, worker) = self.deadlines.first().filter(|&(time, _)| time <= now)?;
         let record = self.alive.get(&worker).expect("only live workers have deadlines");
         let due = match record.activity {
-            // Of a silent worker the attempt is lost, before it can count as stuck.
+            // If both have passed, the worker has: its attempt is lost, not stuck.
             Activity::Busy { attempt, progress_by } if progress_by < record.heard_by => {
                 Due::Progress(worker, attempt)
             }

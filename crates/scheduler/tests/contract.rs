@@ -1,7 +1,8 @@
-//! What the caller owes the scheduler, and what happens if it does not keep it.
+//! What the scheduler requires of its caller: a breach panics.
 //!
-//! Whatever a worker says is answered; what the caller says about its own publications and its own
-//! job must be true. A wrong word there would be a wrong count for ever, so it crashes at once.
+//! Every report of a worker is answered, true or not; the caller's reports about its own
+//! publications and its own job must be true. A false one would be a wrong count for ever, so it
+//! panics at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What must hold when so many work that not everything is looked at whenever something happens.
+//! What must hold with so many workers that not every event looks at all running tasks.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use scheduler::{
     Action, AttemptId, Heartbeat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time, WorkerId,
 };
 
-#[expect(dead_code, reason = "shared with the bench, which tells it to another scheduler")]
+#[expect(dead_code, reason = "shared with the bench, which replays it to another scheduler")]
 mod fleet;
 
 #[test]
@@ -32,8 +32,8 @@ fn all_stragglers_among_many_attempts_are_raced_at_once() {
     check_races(80);
 }
 
-/// Of 200 attempts, which should take a second each, half are done in that. Of the others `slow`
-/// are ten times as slow, and old enough to be raced after one and a half.
+/// Of 200 attempts, which should take a second each, half are done in that time. Of the others
+/// `slow` are ten times as slow, and old enough to be raced after one and a half seconds.
 #[track_caller]
 fn check_races(slow: u32) {
     let job = Job { map_bytes: vec![100; 200], reduce_tasks: 1 };
@@ -64,7 +64,7 @@ fn check_races(slow: u32) {
     let mut backups = Vec::new();
     while backups.is_empty() {
         let now = scheduler.poll_timeout().expect("workers have deadlines");
-        assert!(now <= at(1700), "those who are far behind are not looked at until {now}");
+        assert!(now <= at(1700), "no look for stragglers until {now}");
         scheduler.handle_timeout(now);
         scheduler.assert_consistent();
         backups = started(&mut scheduler);

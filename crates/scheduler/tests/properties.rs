@@ -1,10 +1,9 @@
-//! What must hold whatever happens, in whatever order, however often.
+//! Properties that hold for all events, in any order and number.
 //!
-//! Random jobs, some of which an earlier life had begun, are fed random events: workers that come,
-//! go, fall silent and come back, intermediates that are lost, answers that do not arrive, reports
-//! that arrive twice, late, from the wrong worker, or for attempts that never were. After every
-//! single event every index of the scheduler is recomputed from scratch and compared
-//! (`Script::apply`).
+//! Random jobs, some of them resumed, are fed random events: workers that register, leave, fall
+//! silent and return, intermediates that are lost, answers that do not arrive, reports that arrive
+//! twice, late, from the wrong worker, or for attempts that never existed. After every single event
+//! every index of the scheduler is recomputed from scratch and compared (`Script::apply`).
 //!
 //! A failure prints the shortest events found that lead to it, in the language of the transcripts,
 //! and the seed. To see it again: `PROPTEST_RNG_SEED=<seed> cargo test -p scheduler --test
@@ -176,7 +175,7 @@ fn the_first_attempt_of_a_task_to_report_supersedes_the_other_and_nothing_else_d
                     matches!(record.ended, Some((_, End::Superseded { by })) if by == attempt.number)
                 });
                 let still = world.live_of(attempt.task).count();
-                assert_eq!(still, 0, "{attempt} is published while another goes on");
+                assert_eq!(still, 0, "{attempt} is published while another is live");
             }
             let now_superseded = world
                 .attempts()
@@ -223,9 +222,9 @@ fn a_map_is_recalled_exactly_if_a_starved_attempt_cannot_have_read_an_older_outp
                         panic!("{attempt} starved by itself");
                     };
                     assert_eq!((worker, named), (record.worker, attempt));
-                    let stood = committed.get(&TaskId::map(map));
+                    let before = committed.get(&TaskId::map(map));
                     expected =
-                        stood.filter(|&&since| since <= record.started).map(|_| TaskId::map(map));
+                        before.filter(|&&since| since <= record.started).map(|_| TaskId::map(map));
                 }
             }
             let stands = |task| world.committed.contains_key(task);
@@ -258,7 +257,7 @@ fn an_attempt_is_undelivered_only_if_no_heartbeat_has_named_it() {
             }
             if let Event::Undelivered { worker, attempt } = *event {
                 let live = world.live_on(worker).any(|live| live == attempt);
-                assert!(!live || named.contains(&attempt), "{attempt} waits for nobody");
+                assert!(!live || named.contains(&attempt), "{attempt} is still live");
             }
         });
     });
@@ -363,8 +362,8 @@ fn whatever_happened_one_healthy_worker_finishes_the_job() {
         let limits = Limits { failures_max: many, losses_max: many, ..case.limits.clone() };
         let mut world = play(&Case { limits, ..case.clone() }, |_, _, _| {});
         let expected = world.script.scheduler.outcome().copied().unwrap_or(Outcome::Done);
-        // Everybody else has fallen silent and is forgotten after the longest timeout, which frees
-        // what they hold; then every second commits one task.
+        // All other workers are silent and forgotten after the longest timeout, which frees their
+        // tasks; from then on every second commits one task.
         let rounds = TIMEOUT_MAX.as_secs() as usize + 1 + world.script.tasks().len();
         for _ in 0..rounds {
             world.now = world.now + Duration::from_secs(1);
@@ -391,20 +390,20 @@ fn a_transcript_is_parsed_as_it_is_printed() {
     });
 }
 
-/// A script, and what the caller and the workers remember of it.
+/// A script, and what the caller and the workers know of the job.
 struct World {
     script: Script,
     now: Time,
     map_bytes: Vec<u64>,
-    /// What all maps left for each reduce, as far as they have been committed for the first time.
+    /// The size of each reduce task: its buckets from all map tasks, when first committed.
     reduce_bytes: Vec<u64>,
-    /// The tasks whose commit stands, and since when.
+    /// The tasks that are committed, and since when.
     committed: BTreeMap<TaskId, Time>,
     /// How often each map task was recalled.
     recalls: BTreeMap<TaskId, u32>,
-    /// Every attempt that was started, and on whom.
+    /// Every attempt that was started, and its worker.
     started: Vec<(AttemptId, WorkerId)>,
-    /// Every publication asked for, and how it went.
+    /// Every publication asked for, and its outcome.
     publications: Vec<(AttemptId, Option<Event>)>,
     /// Every event so far.
     transcript: Vec<String>,
@@ -450,7 +449,7 @@ impl World {
         reaction
     }
 
-    /// Which commits stand after `event`, and how large they make the reduces.
+    /// Note which tasks are committed after `event`, and the sizes of the reduce tasks.
     fn remember(&mut self, event: &Event) {
         if let Event::Published { attempt: AttemptId { task, .. }, bucket_bytes }
         | Event::Restore { task, bucket_bytes } = event
@@ -467,12 +466,12 @@ impl World {
             && self.script.scheduler.snapshot().maps_recalled > u64::from(recalls)
         {
             let map = TaskId::map(map);
-            assert!(self.committed.remove(&map).is_some(), "{map} was recalled from nowhere");
+            assert!(self.committed.remove(&map).is_some(), "{map} was recalled and not committed");
             *self.recalls.entry(map).or_default() += 1;
         }
     }
 
-    /// Whether the caller has said before how this publication went.
+    /// Whether the caller has reported the outcome of this publication before.
     fn has_settled(&self, event: &Event) -> bool {
         let Event::Published { attempt, .. } = *event else {
             return false;
@@ -480,7 +479,7 @@ impl World {
         self.record(attempt).is_some_and(|record| record.ended.is_some())
     }
 
-    /// The event that a choice comes to, if there is anything to choose from.
+    /// The event for a choice, if there is anything to choose from.
     fn decide(&mut self, choice: &Choice) -> Option<Event> {
         Some(match *choice {
             Choice::Ask(worker) if self.script.scheduler.knows(worker) => Event::Idle { worker },
@@ -592,7 +591,7 @@ impl World {
     }
 }
 
-/// How many failures of a task count: none while another attempt goes on.
+/// How many failures of a task count: none while another attempt is live.
 #[derive(Default)]
 struct Failures {
     /// By task, at least and at most: when both attempts end at once, it depends on the order.
@@ -627,7 +626,7 @@ impl Failures {
     }
 }
 
-/// Let everything in `case` happen, and look at the world after each event.
+/// Let all events of `case` happen, and look at the world after each.
 fn play(case: &Case, look: impl FnMut(&World, &Event, &Reaction)) -> World {
     let mut world = World::new(case);
     play_in(&mut world, case, look);
@@ -671,7 +670,7 @@ fn check(property: impl Fn(&Case)) {
 /// The events of a case, up to and including the one that makes the scheduler itself panic.
 fn transcript(case: &Case) -> String {
     let mut world = World::new(case);
-    // A failed property has panicked before; here it is only asked how it came to that.
+    // A failed property has panicked before; this only collects the events that led to it.
     let _ = catch_unwind(AssertUnwindSafe(|| play_in(&mut world, case, |_, _, _| {})));
     world.transcript.join("\n")
 }

@@ -1,4 +1,4 @@
-//! What a large job costs in memory. What it costs in time tells `benches/scale.rs`.
+//! The memory that a large job needs. `benches/scale.rs` measures the time.
 //!
 //! One test and no more: it counts the memory of the whole process.
 

@@ -1,8 +1,8 @@
-//! What happens when something goes wrong, told by transcripts.
+//! What happens when something goes wrong, as transcripts.
 //!
-//! Each file in `scenarios/` is one story: lines that happen, `----`, and what came of them. To see
-//! what a change does to them all, run `REWRITE=1 cargo test -p scheduler --test scenarios` and
-//! read the diff; commit it only if you can explain it. `script/mod.rs` describes the language.
+//! Each file in `scenarios/` is one scenario: events, `----`, and their effects. To see what a
+//! change does to them all, run `REWRITE=1 cargo test -p scheduler --test scenarios` and read the
+//! diff; commit it only if you can explain it. `script/mod.rs` describes the language.
 #![expect(clippy::disallowed_methods, reason = "the test reads and rewrites its transcripts")]
 
 use std::fs;
@@ -40,7 +40,7 @@ fn every_transcript_happens_as_it_is_written() {
 fn every_transcript_begins_with_what_it_is_about() {
     for path in transcripts() {
         let written = fs::read_to_string(&path).expect("a transcript is text");
-        assert!(written.starts_with("# "), "{} starts without its story", path.display());
+        assert!(written.starts_with("# "), "{} does not start with a comment", path.display());
     }
 }
 

@@ -1,8 +1,7 @@
-//! Random jobs, and random things that happen to them.
+//! Random jobs, and random events.
 //!
-//! Most choices are relative to what the scheduler did ("the attempt started last is done"): ids
-//! made up from nothing would hardly ever name a live attempt, and the reduce phase would not be
-//! reached.
+//! Most choices are relative to what the scheduler did ("the attempt started last is done"): random
+//! ids would hardly ever name a live attempt, and the reduce phase would not be reached.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,24 +11,24 @@ use scheduler::{AttemptId, Failure, Job, Limits, Phase, TaskId, WorkerId};
 
 use crate::script::Event;
 
-/// A random job and what happens to it.
+/// A random job and its events.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub job: Job,
     pub limits: Limits,
-    /// What an earlier life had committed, in the order it is told.
+    /// The tasks committed before a restart, in the order in which they are restored.
     pub restored: Vec<TaskId>,
     pub steps: Vec<Step>,
 }
 
-/// One thing that happens, some time after the one before.
+/// An event, some time after the one before.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub pause: Duration,
     pub what: Choice,
 }
 
-/// What to do, as far as it can be said before the scheduler has made its own choices. `recent`
+/// An event, as far as it can be chosen before the scheduler has made its own choices. `recent`
 /// picks an attempt, 0 for the last one started or to be published.
 #[derive(Clone, Debug)]
 pub enum Choice {
@@ -37,17 +36,18 @@ pub enum Choice {
     Ask(WorkerId),
     /// An event that names nothing the scheduler chose.
     Event(Event),
-    /// The worker of a recent attempt, or somebody else, says that it is alive and working on it.
+    /// The worker of a recent attempt, or another, reports that it is alive and running it.
     Beat { recent: usize, by: Option<WorkerId>, progress: u64, bytes: u64 },
     /// ... that it is done.
     Done { recent: usize, by: Option<WorkerId> },
     /// ... that it failed.
     Failed { recent: usize, by: Option<WorkerId>, failure: Failure },
-    /// ... that what a map task left for it is lost. An attempt that reduces, if there are any.
+    /// ... that its intermediate of a map task is lost. An attempt that reduces, if there are any.
     Lost { recent: usize, by: Option<WorkerId>, map: u32 },
     /// The caller could not deliver a recent attempt.
     Undelivered { recent: usize, by: Option<WorkerId> },
-    /// The caller says how a recent publication went; if it said so before, it says the same.
+    /// The caller reports whether a recent publication succeeded; if it did so before, it repeats
+    /// that.
     Settle { recent: usize, failure: Option<Failure> },
 }
 
@@ -56,7 +56,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     (jobs(), limits(), any::<u64>(), steps).prop_map(|(mut job, mut limits, number, mut steps)| {
         let mut dice = Dice(number);
         match dice.roll(6) {
-            // A calm case, in which little expires: some stories take many steps of one attempt.
+            // A calm case, in which little expires: some effects need many steps of one attempt.
             0 | 1 => steps.iter_mut().for_each(|step| step.pause /= 100),
             // A race: few tasks, idle workers, and attempts that grow old.
             2 | 3 => {
@@ -73,8 +73,8 @@ pub fn cases() -> impl Strategy<Value = Case> {
 }
 
 /// Nothing half of the time; else all maps, which leaves more of the steps to the reduces, or any
-/// tasks. The phases come in either order. A reduce may stand without every map: one was recalled
-/// after it had been read.
+/// tasks. The phases come in either order. A reduce task may be committed while a map task is not:
+/// that was recalled after it had been read.
 fn restored(job: &Job, dice: &mut Dice) -> Vec<TaskId> {
     let (kind, maps_first) = (dice.roll(6), dice.roll(2) == 0);
     let maps = (0..).zip(&job.map_bytes).map(|(index, _)| TaskId::map(index));
@@ -114,8 +114,8 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
-/// A step is read off one random number: a strategy for each of its parts is ten times as slow, and
-/// what makes a case short is dropping steps.
+/// A step is made from one random number: a strategy for each of its parts is ten times as slow,
+/// and a case is shortened by dropping steps.
 fn step(number: u64) -> Step {
     let mut dice = Dice(number);
     let millis = match dice.roll(100) {
@@ -172,7 +172,7 @@ impl Dice {
         WorkerId(1 + self.roll(5))
     }
 
-    /// Nobody else, most of the time.
+    /// No other worker, most of the time.
     fn by(&mut self) -> Option<WorkerId> {
         (self.roll(8) == 7).then(|| self.worker())
     }

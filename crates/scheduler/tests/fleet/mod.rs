@@ -1,9 +1,9 @@
-//! A fleet that does a large job, in virtual time: what it says to the scheduler, in batches.
+//! The calls that a fleet of workers makes during a large job, in virtual time and in batches.
 //!
-//! Workers register, ask, say once a second how far they are, report, and wait until they are
-//! answered. One in a hundred is five times as slow as the others; one attempt in a hundred fails,
-//! and after one in two thousand its worker leaves and another comes. Everything follows from the
-//! size of the job, so that a batch can be told to another scheduler, which answers the same.
+//! Workers register, ask for work, send a heartbeat every second, report, and wait for the answer.
+//! One in a hundred is five times as slow as the others; one attempt in a hundred fails, and after
+//! one in two thousand its worker leaves and another registers. Everything follows from the size of
+//! the job, so a batch can be replayed to another scheduler, which answers the same.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use scheduler::{
     WorkerId,
 };
 
-/// How many workers do how much.
+/// How many workers and tasks there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub workers: u32,
@@ -22,7 +22,7 @@ pub struct Size {
     pub reduces: u32,
 }
 
-/// Something that the caller of a scheduler tells it.
+/// A call of a scheduler's method.
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
     Beat { worker: WorkerId, running: Option<Heartbeat> },
@@ -35,7 +35,7 @@ pub enum Call {
     Timeout,
 }
 
-/// What a scheduler answers.
+/// The answer to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reply {
     None,
@@ -43,21 +43,21 @@ pub enum Reply {
     Verdict(Verdict),
 }
 
-/// A job under way.
+/// A running job.
 pub struct Fleet {
     job: Job,
     scheduler: Scheduler,
     slots: Vec<Slot>,
     agenda: BinaryHeap<Reverse<(Time, u64, Plan)>>,
-    /// How many plans were made: tells apart those for the same time.
+    /// How many plans were made: puts plans for the same time in order.
     plans: u64,
-    /// How many workers ever came.
-    came: u64,
-    /// What every map leaves.
+    /// How many workers ever registered.
+    registered: u64,
+    /// The bucket sizes of every map task.
     buckets: Vec<u64>,
 }
 
-/// A place for one worker.
+/// A place for one worker process at a time.
 #[derive(Clone, Copy)]
 struct Slot {
     worker: WorkerId,
@@ -73,13 +73,13 @@ struct Running {
     bytes: u64,
 }
 
-/// What a slot, by its number, is going to do.
+/// What a slot, by its number, will do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Plan {
     Ask(usize),
     Beat(usize),
     Register(usize),
-    /// The caller has published what it did.
+    /// The caller publishes the attempt.
     Publish(usize, AttemptId),
     Report(usize, AttemptId),
 }
@@ -103,7 +103,7 @@ impl Fleet {
             slots: Vec::with_capacity(size.workers as usize),
             agenda: BinaryHeap::with_capacity(4 * size.workers as usize),
             plans: 0,
-            came: 0,
+            registered: 0,
             buckets: vec![BUCKET_BYTES; size.reduces as usize],
             job,
         };
@@ -122,7 +122,7 @@ impl Fleet {
         &self.buckets
     }
 
-    /// Go on until `batch` is full or the job is over; says whether anything happened.
+    /// Run the job until `batch` is full or the job is over. Returns whether anything happened.
     pub fn fill(&mut self, batch: &mut Vec<(Time, Call)>) -> bool {
         batch.clear();
         while batch.len() + 2 < batch.capacity() && self.scheduler.outcome().is_none() {
@@ -146,8 +146,8 @@ impl Fleet {
             }
             Plan::Beat(slot) => self.beat(now, slot, batch),
             Plan::Register(slot) => {
-                self.came += 1;
-                let worker = WorkerId(self.came * self.slots.len() as u64 + slot as u64);
+                self.registered += 1;
+                let worker = WorkerId(self.registered * self.slots.len() as u64 + slot as u64);
                 self.slots[slot] = Slot { worker, running: None, gone: false };
                 self.call(now, Call::Register { worker }, batch);
                 self.plan(now, Plan::Ask(slot));
@@ -216,7 +216,8 @@ impl Fleet {
         while let Some(action) = self.scheduler.poll_action() {
             match action {
                 Action::Start { attempt, worker, .. } => self.start(now, worker, attempt),
-                // The worker is told at its next heartbeat. One that reports is asked before.
+                // The worker learns it with its next heartbeat. Publishing is planned by the
+                // report.
                 Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => {}
             }
         }
@@ -246,8 +247,7 @@ impl Fleet {
     }
 }
 
-/// Tell a scheduler everything in `batch`, and ask what a caller would ask; returns the number of
-/// actions.
+/// Make the calls in `batch`, and poll as a caller would. Returns the number of actions.
 #[inline(never)]
 pub fn replay(scheduler: &mut Scheduler, batch: &[(Time, Call)], buckets: &[u64]) -> u64 {
     let mut actions = 0;
@@ -261,7 +261,7 @@ pub fn replay(scheduler: &mut Scheduler, batch: &[(Time, Call)], buckets: &[u64]
     actions
 }
 
-/// Nothing is given up because of bad luck among so many.
+/// So many attempts fail by chance that no bound may end the job.
 pub fn limits() -> Limits {
     let never = std::num::NonZeroU32::MAX;
     Limits {

@@ -1,4 +1,4 @@
-//! The language of the transcripts: one line, one event or question; its output, one line a fact.
+//! The language of the transcripts: an event or a question a line, then a line for each effect.
 //!
 //! Scenarios are written in it, and a random test that fails prints its events in it, ready to be
 //! pasted into `scenarios/`:
@@ -7,27 +7,27 @@
 //! job maps=10,20 reduces=2 worker_timeout=10s task_timeout=10s failures=4 losses=16
 //! register w1 at 0s                    timeout            when is the next deadline?
 //! idle w1 at 0s                        snapshot           the job in numbers
-//! beat w1 at 1s                        attempts m0        the story of a task
+//! beat w1 at 1s                        attempts m0        what became of each attempt
 //! beat w1 m0.a0 5 at 2s
 //! beat w1 m0.a0 5 300 at 2s            (of which 300 bytes are read)
 //! done w1 m0.a0 at 3s
 //! published m0.a0 3,4 at 3s            (`published r0.a0 at 3s` for a reduce)
 //! publish-failed m0.a0 transient at 3s
 //! failed w1 m0.a0 fatal at 3s
-//! lost w1 r0.a0 m0 at 3s               (w1 says: what m0 left for r0.a0 is lost)
+//! lost w1 r0.a0 m0 at 3s               (w1 reports that r0.a0 misses an intermediate of m0)
 //! undelivered w1 m0.a0 at 3s
 //! leave w1 at 4s
-//! died w1 at 4s                        (its parent process says so)
+//! died w1 at 4s                        (as its parent process saw)
 //! cancel at 4s
 //! tick at 10s
 //! ```
 //!
-//! A job may also set `worker_failures` and `backups`; what it does not set is as in
-//! `Limits::default`. Between
-//! the job and the first event may stand what an earlier life had committed: `restore m0 3,4`,
-//! `restore r0`, and how often what a map left was lost: `restore m0 recalled=2`.
+//! A job may also set `worker_failures` and `backups`; limits that it does not set are those of
+//! `Limits::default`. Between the job and the first event may stand what was committed before a
+//! restart: `restore m0 3,4`, `restore r0`, and how often the intermediates of a map task were
+//! lost: `restore m0 recalled=2`.
 //!
-//! An event answers with its verdict or order, then what changed (`m0.a0 lost`, `w1 forgotten`,
+//! The output of an event is its verdict or order, then the changes (`m0.a0 lost`, `w1 forgotten`,
 //! `m0 recalled`, `job done`), then the actions it caused.
 
 use std::collections::BTreeMap;
@@ -83,12 +83,12 @@ pub enum Event {
     Register {
         worker: WorkerId,
     },
-    /// Happened in an earlier life, so it has no time.
+    /// Happened before a restart, so it has no time.
     Restore {
         task: TaskId,
         bucket_bytes: Vec<u64>,
     },
-    /// Happened in an earlier life, so it has no time.
+    /// Happened before a restart, so it has no time.
     RestoreRecalls {
         map: u32,
         times: u32,
@@ -100,14 +100,14 @@ pub enum Event {
     },
 }
 
-/// What a scheduler says to a worker.
+/// The answer of a scheduler to a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer {
     Order(Order),
     Verdict(Verdict),
 }
 
-/// What one event led to.
+/// The effects of one event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reaction {
     pub answer: Option<Answer>,
@@ -117,13 +117,13 @@ pub struct Reaction {
     pub actions: Vec<Action>,
 }
 
-/// A job under way, and what has been seen of it.
+/// A running job, and what the transcript has shown of it so far.
 pub struct Script {
     pub scheduler: Scheduler,
     tasks: Vec<TaskId>,
-    /// Which attempts of each task have been seen to end.
+    /// Which attempts of each task are known to have ended.
     ended: BTreeMap<TaskId, Vec<bool>>,
-    /// Everybody who ever spoke, and whether the scheduler knew them last time.
+    /// Every worker that ever sent something, and whether the scheduler knew it last time.
     workers: BTreeMap<WorkerId, bool>,
     recalls: u64,
     over: bool,
@@ -149,7 +149,7 @@ impl Script {
         &self.tasks
     }
 
-    /// Let `event` happen at `now`, check the scheduler, and collect everything it led to.
+    /// Let `event` happen at `now`, check the scheduler, and collect all effects.
     pub fn apply(&mut self, now: Time, event: &Event) -> Reaction {
         self.now = now;
         let answer = feed(&mut self.scheduler, now, event);
@@ -188,7 +188,7 @@ impl Script {
         attempts.collect()
     }
 
-    /// What is different from the last time this was asked.
+    /// The changes since the last call.
     fn changes(&mut self, event: &Event) -> Vec<String> {
         let mut changes = Vec::new();
         if let Some(worker) = event.worker() {
@@ -241,7 +241,7 @@ impl Event {
         !matches!(self, Self::Restore { .. } | Self::RestoreRecalls { .. })
     }
 
-    /// Who it is from, if it is from a worker.
+    /// The worker that sent it, if one did.
     pub fn worker(&self) -> Option<WorkerId> {
         match *self {
             Self::Beat { worker, .. }
@@ -392,7 +392,7 @@ pub fn format_job(job: &Job, limits: &Limits) -> String {
     )
 }
 
-/// The job that a transcript starts with. What it does not say is as by default.
+/// The job that a transcript starts with. Limits that it does not set have their default.
 pub fn parse_job(line: &str) -> (Job, Limits) {
     let mut job = Job { map_bytes: vec![1], reduce_tasks: 1 };
     let mut limits = Limits::default();
