@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
-use driver::{Config, JobError, Limits, Snapshot, Summary};
+use driver::{Config, JobError, Limits, Listen, Snapshot, Summary};
 use rpc::message::{
     Bucket, Caller, Digest, Outcome, Register, RegisterAnswer, Registered, TaskAnswer, Work,
 };
@@ -69,9 +69,7 @@ fn job(
         reduce_tasks: NonZeroU32::MIN,
         rules: WordRules { rule: WordRule::Letters, ignore_case: false },
         limits: Limits::default(),
-        listen: "127.0.0.1:0".to_owned(),
-        credentials: Credentials::default(),
-        insecure: false,
+        listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
         fresh: false,
         worker_wait: None,
     })?;

@@ -41,16 +41,23 @@ pub struct Config {
     pub rules: WordRules,
     /// When attempts and workers are given up.
     pub limits: Limits,
-    /// `HOST:PORT` to listen on; port 0 for any that is free.
-    pub listen: String,
-    /// What every call must show, if anything.
-    pub credentials: Credentials,
-    /// Listen where others can reach us, although there is no TLS.
-    pub insecure: bool,
+    /// Where to listen.
+    pub listen: Listen,
     /// End the job when no worker was connected for so long; `None` for never.
     pub worker_wait: Option<Duration>,
     /// Start over, although the folder holds this very job, unfinished.
     pub fresh: bool,
+}
+
+/// Where to listen, and for whom.
+#[derive(Clone, Debug, Default)]
+pub struct Listen {
+    /// `HOST:PORT`; port 0 for any that is free.
+    pub address: String,
+    /// What every call must present, if anything.
+    pub credentials: Credentials,
+    /// Accept an address that other machines can reach, without TLS.
+    pub unprotected: bool,
 }
 
 /// The job could not start. Nothing was done.
@@ -270,7 +277,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
 
     let files = absolute(&config.files)?;
     inspect_files(&files, plan.inputs())?;
-    let (listener, address) = listen(&config)?;
+    let (listener, address) = bind(&config.listen)?;
 
     let in_files = |source| StartError::Files { path: files.clone(), source };
     let store = Local::create(&files).map_err(in_files)?;
@@ -289,7 +296,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     Ok(Prepared {
         listener,
         address,
-        credentials: config.credentials,
+        credentials: config.listen.credentials,
         lock,
         replaces_results: survey.has_results() && recovered.is_none(),
         begun: BegunJob {
@@ -462,14 +469,14 @@ fn inspect_files(files: &Path, inputs: &[Input]) -> Result<store::Survey, StartE
     }
 }
 
-fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
-    let unresolved = |source| StartError::Resolve { address: config.listen.clone(), source };
-    let mut addresses = config.listen.to_socket_addrs().map_err(unresolved)?;
+fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
+    let unresolved = |source| StartError::Resolve { address: listen.address.clone(), source };
+    let mut addresses = listen.address.to_socket_addrs().map_err(unresolved)?;
     let address = addresses
         .next()
         .ok_or_else(|| unresolved(io::Error::new(io::ErrorKind::NotFound, "no address")))?;
     // TLS alone is enough: whoever calls must have a certificate then, or the token.
-    let is_protected = config.credentials.tls.is_some() || config.insecure;
+    let is_protected = listen.credentials.tls.is_some() || listen.unprotected;
     if !is_loopback(address.ip()) && !is_protected {
         return Err(StartError::NotLoopback { address });
     }

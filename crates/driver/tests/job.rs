@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver::{Config, JobError, Limits, Snapshot, Summary, prepare};
+use driver::{Config, JobError, Limits, Listen, Snapshot, Summary, prepare};
 use journal::{FileLog, Log, Record};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
@@ -122,7 +122,7 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
     first.ended().await.unwrap_err();
 
     let mut config = folder.config(1, 1);
-    config.listen = address.clone();
+    config.listen.address = address.clone();
     let second = Job::start(config);
     // It made no call meanwhile, and knows nothing of it.
     assert_eq!(worker.stage_and_report(&task).await, Verdict::Stale);
@@ -296,9 +296,7 @@ impl Folder {
             reduce_tasks: NonZeroU32::new(reduce_tasks).unwrap(),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             limits: Limits::default(),
-            listen: "127.0.0.1:0".to_owned(),
-            credentials: Credentials::default(),
-            insecure: false,
+            listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
             fresh: false,
             worker_wait: None,
         }

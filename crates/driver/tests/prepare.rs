@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use driver::{Config, Limits, Prepared, StartError, prepare};
+use driver::{Config, Limits, Listen, Prepared, StartError, prepare};
 use journal::{FileLog, JournalError, Log, Opening, Record};
 use rpc::message::{WordRule, WordRules};
 
@@ -44,15 +44,18 @@ fn refused_job_leaves_the_disk_untouched() {
                 config.reduce_tasks = NonZeroU32::new(101).unwrap();
             }),
         ),
-        ("does not resolve", Box::new(|_, config| config.listen = "no-such-host.invalid:1".into())),
-        ("does not resolve", Box::new(|_, config| config.listen = "127.0.0.1".into())),
+        (
+            "does not resolve",
+            Box::new(|_, config| config.listen.address = "no-such-host.invalid:1".into()),
+        ),
+        ("does not resolve", Box::new(|_, config| config.listen.address = "127.0.0.1".into())),
         (
             "which could read along and take part",
-            Box::new(|_, config| config.listen = "0.0.0.0:0".into()),
+            Box::new(|_, config| config.listen.address = "0.0.0.0:0".into()),
         ),
         (
             "another driver or program listens there",
-            Box::new(move |_, config| config.listen = taken.clone()),
+            Box::new(move |_, config| config.listen.address = taken.clone()),
         ),
     ];
     for (expected, spoil) in cases {
@@ -321,9 +324,7 @@ impl Folder {
             reduce_tasks: NonZeroU32::new(4).unwrap(),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             limits: Limits::default(),
-            listen: "127.0.0.1:0".to_owned(),
-            credentials: rpc::Credentials::default(),
-            insecure: false,
+            listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
             fresh: false,
             worker_wait: None,
         }

@@ -467,9 +467,10 @@ impl TryFrom<DriverFlags> for DriverRequest {
     type Error = Failure;
 
     fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
-        let ListenFlags { listen, insecure } = flags.listen;
-        let (credentials, certificate) = flags.security.for_listening(insecure)?;
-        let config = driver_config(flags.job, flags.scheduling, listen, credentials, insecure);
+        let ListenFlags { listen: address, insecure: unprotected } = flags.listen;
+        let (credentials, certificate) = flags.security.for_listening(unprotected)?;
+        let listen = driver::Listen { address, credentials, unprotected };
+        let config = driver_config(flags.job, flags.scheduling, listen);
         Ok(Self { config, certificate, show: flags.show.into() })
     }
 }
@@ -479,9 +480,10 @@ impl TryFrom<RunFlags> for RunRequest {
 
     fn try_from(flags: RunFlags) -> Result<Self, Failure> {
         let token = rpc::Token::random().map_err(Failure::start)?;
-        let listen = "127.0.0.1:0".to_owned();
+        let address = "127.0.0.1:0".to_owned();
         let credentials = Some(token.clone()).into();
-        let config = driver_config(flags.job, flags.scheduling, listen, credentials, false);
+        let listen = driver::Listen { address, credentials, unprotected: false };
+        let config = driver_config(flags.job, flags.scheduling, listen);
         let show = Show::from(flags.show);
         let cores = available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
         let cores = cores.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
@@ -560,9 +562,7 @@ pub(crate) fn host_name() -> String {
 fn driver_config(
     job: JobFlags,
     scheduling: SchedulingFlags,
-    listen: String,
-    credentials: rpc::Credentials,
-    insecure: bool,
+    listen: driver::Listen,
 ) -> driver::Config {
     driver::Config {
         inputs: job.inputs,
@@ -578,8 +578,6 @@ fn driver_config(
             ..driver::Limits::default()
         },
         listen,
-        credentials,
-        insecure,
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
     }

@@ -60,7 +60,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
     raise_open_files_limit();
     runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
-        let listen = request.config.listen.clone();
+        let listen = request.config.listen.address.clone();
         let prepared = prepare(request.config, request.show)?.expecting_workers();
         let address = prepared.address();
         let command = invitation::worker(&listen, address, request.certificate.as_deref());
@@ -119,8 +119,8 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
 }
 
 fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
-    let insecure = config.insecure;
-    let (files, listen) = (config.files.clone(), config.listen.clone());
+    let unprotected = config.listen.unprotected;
+    let (files, listen) = (config.files.clone(), config.listen.address.clone());
     let prepared = driver::prepare(config).map_err(|error| {
         let advice = if let StartError::NotLoopback { .. } = error {
             Some(invitation::to_certificates(&listen))
@@ -143,7 +143,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
             numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
         ));
     }
-    if insecure && !rpc::is_loopback(prepared.address().ip()) {
+    if unprotected && !rpc::is_loopback(prepared.address().ip()) {
         let address = prepared.address();
         // Whoever starts it quietly, in a script that somebody else wrote, has to know it as well.
         messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));

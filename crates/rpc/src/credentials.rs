@@ -12,9 +12,8 @@ pub struct Credentials {
     pub token: Option<Token>,
     /// Certificate, key and authority: connections are encrypted, and both ends authenticated.
     pub tls: Option<Tls>,
-    /// The token may be sent to another machine unencrypted. For callers; where a driver may listen
-    /// is not decided here.
-    pub insecure: bool,
+    /// The token may be sent to another machine unencrypted. For callers alone.
+    pub send_token_unencrypted: bool,
 }
 
 impl From<Option<Token>> for Credentials {

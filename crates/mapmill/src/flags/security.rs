@@ -94,7 +94,7 @@ impl SecurityFlags {
         }
         let load = |files: &TlsFiles| Tls::load(files.clone(), role).map_err(Failure::start);
         let tls = files.as_ref().map(load).transpose()?;
-        Ok((Credentials { token, tls, insecure }, files))
+        Ok((Credentials { token, tls, send_token_unencrypted: insecure }, files))
     }
 }
 

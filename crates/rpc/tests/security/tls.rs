@@ -332,7 +332,7 @@ async fn token_is_not_sent_unencrypted_to_another_machine() {
     assert!(refused.contains(&format!("the token would go to {address}")), "{refused}");
     assert_eq!(server.last_caller(), None);
 
-    let bold = Credentials { insecure: true, ..shy };
+    let bold = Credentials { send_token_unencrypted: true, ..shy };
     server.status(&bold).await.unwrap();
     assert_eq!(server.last_caller(), Some(Identity::Bearer));
 }

@@ -132,9 +132,7 @@ impl World {
             reduce_tasks: self.plan.reduce_tasks,
             rules: self.plan.rules,
             limits: self.plan.limits.clone(),
-            listen: String::new(),
-            credentials: rpc::Credentials::default(),
-            insecure: false,
+            listen: driver::Listen::default(),
             worker_wait: None,
             fresh: false,
         }

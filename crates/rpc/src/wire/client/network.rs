@@ -146,7 +146,7 @@ impl Network {
     fn check_token(&self, stream: &TcpStream) -> Result<(), BoxError> {
         let address = stream.peer_addr()?;
         let is_shown = self.credentials.token.is_some();
-        if !is_shown || self.credentials.insecure || is_loopback(address.ip()) {
+        if !is_shown || self.credentials.send_token_unencrypted || is_loopback(address.ip()) {
             return Ok(());
         }
         Err(self.line.fail(Trouble::lasting(format!(
