@@ -90,8 +90,8 @@ pub trait StagedObject: Send {
     /// Write the next bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Nothing is appended for a while. Until then the object holds nothing that is scarce, such as a
-    /// file handle: an attempt with ten thousand buckets has ten thousand objects.
+    /// Nothing is appended for a while. Until then the object holds nothing that is scarce, such as
+    /// a file handle: an attempt with ten thousand buckets has ten thousand objects.
     fn pause(&mut self);
 
     /// Complete the object. Returns the digest of what was appended, for the attempt to report.
