@@ -78,8 +78,8 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
             path: PathBuf::from(name.as_str()),
             detail: error.to_string(),
         },
-        StoreError::Tampered { ref place, .. } => {
-            Failure::Tampered { path: place.clone(), detail: error.to_string() }
+        StoreError::Tampered { place, found } => {
+            Failure::Tampered { path: place, detail: format!("it {found}") }
         }
         StoreError::OutsideRoots { place } => Failure::OutsideRoots { folder: place },
     }

@@ -22,7 +22,7 @@ use crate::map::Buffers;
 use crate::worker;
 
 /// Fills a buffer with bytes that look random.
-pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+pub type FillRandom = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
 /// What a worker runs on.
 pub struct Surroundings<Connect> {
@@ -33,7 +33,7 @@ pub struct Surroundings<Connect> {
     /// Does what takes time, text work included, instead of threads.
     pub run_blocking: RunBlocking,
     /// Instead of the operating system's.
-    pub random: Random,
+    pub random: FillRandom,
 }
 
 /// As [`run`](crate::run), on a machine that is simulated.
