@@ -1,4 +1,4 @@
-//! Keys and certificates, as files that their owner alone can use.
+//! Keys and certificates, as files that only their owner can use.
 
 mod folders;
 mod show;
@@ -63,8 +63,8 @@ fn init(flags: &InitFlags) -> Result<(), Failure> {
         utc(unix_seconds(ends))
     ));
     messages::say(format_args!(
-        "copy {folder}/worker to the machines that work, and let {folder}/authority stay: whoever \
-         has its key can join"
+        "copy {folder}/worker to the machines that work, and keep {folder}/authority private: anyone \
+         who has its key can join"
     ));
     say_driver(&flags.folder.join("driver"));
     let for_others = if flags.terms.hosts.is_empty() { hosts.last() } else { hosts.first() };
@@ -118,20 +118,20 @@ fn token(flags: &TokenFlags) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is in a credentials folder; in that of an authority, if nobody has signed it.
+/// The files of a credentials folder; of an authority's, if it is self-signed.
 fn contents(pair: &Pair, authority: Option<&Pair>) -> Vec<Content> {
     let content = |name, text: &str, access| Content { name, text: text.to_owned(), access };
     let mut contents = vec![
         content(KEY_FILE, &pair.key_pem, Access::Owner),
-        content(CERTIFICATE_FILE, &pair.certificate_pem, Access::Everybody),
+        content(CERTIFICATE_FILE, &pair.certificate_pem, Access::Public),
     ];
     if let Some(authority) = authority {
-        contents.push(content(AUTHORITY_FILE, &authority.certificate_pem, Access::Everybody));
+        contents.push(content(AUTHORITY_FILE, &authority.certificate_pem, Access::Public));
     }
     contents
 }
 
-/// Where a driver is found that runs here, the name for others last.
+/// The hosts of a driver on this machine, the public name last.
 fn or_this_machine(hosts: &[Host]) -> Vec<Host> {
     if !hosts.is_empty() {
         return hosts.to_vec();
@@ -139,7 +139,7 @@ fn or_this_machine(hosts: &[Host]) -> Vec<Host> {
     let mut hosts = ["localhost", "127.0.0.1", "::1"]
         .map(|host| host.parse().expect("these are hosts"))
         .to_vec();
-    // A machine may be called what is no name in a network; then others do not find it by that.
+    // The machine's name may not be a valid host name; then other machines cannot find it by that.
     let name = rustix::system::uname().nodename().to_str().ok().and_then(|name| name.parse().ok());
     hosts.extend(name.filter(|name| *name != hosts[0]));
     hosts
@@ -171,7 +171,7 @@ fn say_worker(folder: &Path, driver: Option<&Host>) {
     ));
 }
 
-/// Where driver and workers meet if nothing else is said.
+/// Where driver and workers meet by default.
 fn port() -> &'static str {
     DEFAULT_ADDRESS.rsplit(':').next().unwrap_or_default()
 }
@@ -185,7 +185,7 @@ fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Nobody connects to somebody who is no driver.
+/// Hosts are for drivers: no process connects to other roles.
 #[derive(Debug)]
 struct HostOfNobody {
     role: Role,
@@ -193,7 +193,11 @@ struct HostOfNobody {
 
 impl fmt::Display for HostOfNobody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--host is for a driver, and nobody connects to a {}: leave it out", self.role)
+        write!(
+            f,
+            "--host is for a driver, and no process connects to a {}: leave it out",
+            self.role
+        )
     }
 }
 

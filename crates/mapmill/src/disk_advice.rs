@@ -1,4 +1,4 @@
-//! What to do about a disk that is full or out of order: how much room there is, and what is kept.
+//! Advice about a disk that is full or failing: the free space, and what is kept.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use journal::DiskFault;
 
 use crate::numbers::bytes;
 
-/// For a job that ended because something in `files` could not be written. The room is that of now,
-/// when what was not finished is removed.
+/// For a job that ended because something in `files` could not be written. The free space is that
+/// after unfinished files are removed.
 pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
     let path = files.display();
     let wish = match (fault, rustix::fs::statvfs(files)) {

@@ -1,4 +1,4 @@
-//! The workers of `mapmill run`: processes of this same program, started again when they die.
+//! The workers of `mapmill run`: processes of this same program, restarted when they die.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,9 +17,9 @@ use crate::messages::{self, Failure, SystemError, Warning};
 /// Worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {
     recipe: Recipe,
-    /// How many there are to be.
+    /// How many there should be.
     count: u32,
-    /// The job is told of every death: it need not wait for heartbeats that will not come.
+    /// The job learns of every death: it need not wait for heartbeats that will not come.
     witness: driver::Witness,
     workers: JoinSet<Exit>,
     /// How many were ever started; each has its number as its instance.
@@ -94,11 +94,11 @@ impl Fleet {
     ) -> Result<(), Failure> {
         let result = self.keep_up(stop).await;
         if result.is_err() {
-            // Nobody listens if the job has ended meanwhile.
+            // The receiver is gone if the job has ended meanwhile.
             let _ = give_up.send(());
         }
         let leaving = async { while self.workers.join_next().await.is_some() {} };
-        // Those that do not leave (stopped, or deaf) are killed when the set is dropped.
+        // Workers that do not leave (stopped, or stuck) are killed when the set is dropped.
         let _ = tokio::time::timeout(FAREWELL_MAX, leaving).await;
         result
     }
@@ -123,7 +123,7 @@ impl Fleet {
 
     async fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
         let how = match &exit.status {
-            // It heard from the driver that the job is over.
+            // The driver told it that the job is over.
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => {
                 let death = match status.signal() {
@@ -151,7 +151,7 @@ impl Recipe {
         let mut command = Command::new(&self.program);
         command.arg("worker").arg("--driver").arg(&self.driver);
         command.arg("--instance").arg(instance.to_string());
-        // The driver is this process: when it is gone it does not come back at the same address.
+        // The driver is this process: once gone it does not return at the same address.
         command.arg("--driver-timeout").arg("5");
         for root in &self.roots {
             command.arg("--root").arg(root);
@@ -160,18 +160,18 @@ impl Recipe {
         if let Some(throttle) = self.throttle {
             command.arg("--throttle").arg(throttle.to_string());
         }
-        // What a worker has to say is in the driver's messages as well, unless all is wanted.
+        // A worker's messages are among the driver's as well, unless all are asked for.
         match self.verbosity {
             Verbosity::Quiet | Verbosity::Normal => command.arg("--quiet"),
             Verbosity::Events => command.arg("-v"),
             Verbosity::Calls => command.arg("-vv"),
         };
-        // What the user has set is for other drivers: here the token is all there is.
+        // The user's settings are for other drivers: here only the token counts.
         for variable in flags::SECURITY_VARIABLES {
             command.env_remove(variable);
         }
         command.env(flags::TOKEN_VARIABLE, self.token.expose());
-        // Who has set something for its allocator knows better.
+        // A user's own allocator settings take precedence.
         if std::env::var_os(ALLOCATOR_VARIABLE).is_none() {
             command.env(ALLOCATOR_VARIABLE, ALLOCATOR_SETTINGS);
         }
@@ -185,18 +185,18 @@ impl Recipe {
 /// Read by glibc when a process starts; by nothing else.
 const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
 
-/// A worker keeps up to 8 MiB of what it has freed. By default glibc gives back what is above 128
-/// KiB, and each attempt has its buffers anew from the kernel, page by page: 256 MiB of source text
-/// take 0.91 of the time without that (25 rounds in turn, see `BENCHMARKS.md`). What is large still
-/// goes back at once.
+/// A worker keeps up to 8 MiB of what it has freed. By default glibc returns what is above 128 KiB,
+/// and each attempt gets its buffers anew from the kernel, page by page: 256 MiB of source text
+/// take 0.91 of the time without that (25 alternating rounds, see `BENCHMARKS.md`). Larger blocks
+/// are still returned at once.
 const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=1048576:\
                                   glibc.malloc.trim_threshold=8388608:glibc.malloc.top_pad=1048576";
 
 /// A worker that ends earlier has not really started.
 const EARLY: Duration = Duration::from_secs(1);
 
-/// So many of them in a row, and starting more is no use.
+/// So many of them in a row, and starting more does not help.
 const EARLY_DEATHS_MAX: u32 = 20;
 
-/// How long workers may take to leave after the job; they hear of its end within a heartbeat.
+/// How long workers may take to leave after the job; they learn of its end within a heartbeat.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);

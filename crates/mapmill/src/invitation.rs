@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::flags;
 
-/// What starts a worker of the driver at `address`, which was typed as `listen`. `certificate` is
-/// the driver's, if it has one.
+/// The command that starts a worker for the driver at `address`, which was typed as `listen`.
+/// `certificate` is the driver's, if it has one.
 pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
     let command = format!("mapmill worker --driver {}:{}", host(listen), address.port());
     let Some(certificate) = certificate else { return command };
@@ -18,10 +18,10 @@ pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Pat
     }
 }
 
-/// The way out for a driver that would listen on a network without TLS: keys, and who gets which.
+/// The way out for a driver that would listen on a network without TLS: keys, and where they go.
 pub(crate) fn to_certificates(listen: &str) -> String {
     let (host, port) = (host(listen), listen.rsplit_once(':').map_or("", |(_, port)| port));
-    // Without a host, keys are made for what this machine calls itself.
+    // Without a host, keys are made for this machine's own name.
     let hosts = match is_everywhere(listen) {
         true => String::new(),
         false => format!(" --host {}", host.trim_matches(['[', ']'])),
@@ -41,7 +41,7 @@ fn host(listen: &str) -> String {
     }
 }
 
-/// Every address of this machine, which is none that others could call.
+/// Every address of this machine: not one that another machine could call.
 fn is_everywhere(listen: &str) -> bool {
     listen.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified())
 }

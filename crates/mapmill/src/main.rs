@@ -136,7 +136,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
     }
     if let Some((maps, reduces)) = prepared.resumes() {
         messages::say(format_args!(
-            "going on with the job in {}: {maps} of {} and {reduces} of {} are done (--fresh \
+            "resuming the job in {}: {maps} of {} and {reduces} of {} are done (--fresh \
              starts over)",
             prepared.files().display(),
             numbers::plural(prepared.map_tasks(), "map task", "map tasks"),

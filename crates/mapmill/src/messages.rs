@@ -245,7 +245,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
     }
     match notice {
         Notice::Abandoned { attempt } => {
-            say(format_args!("{attempt} is not wanted any more; leaving it"));
+            say(format_args!("the driver no longer needs {attempt}; abandoning it"));
         }
         Notice::DriverSilent { driver, error, left } => say(format_args!(
             "the driver at {driver} is silent ({error}); leaving in {} s",

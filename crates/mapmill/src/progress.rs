@@ -31,7 +31,7 @@ pub(crate) async fn show(
         let snapshot = snapshots.borrow_and_update().clone();
         shown.update(&bar, &snapshot);
         shown.call_for_workers(&snapshot, &worker);
-        // Rates and times go on while nothing happens. Cancel safe: a change is seen in the next
+        // Rates and times change while nothing happens. Cancel safe: a change is seen in the next
         // turn.
         let turn = async {
             // An error means that the job is over.
@@ -50,19 +50,19 @@ pub(crate) async fn show(
     messages::bars().set_draw_target(ProgressDrawTarget::hidden());
 }
 
-/// What was said already.
+/// What was printed already.
 #[derive(Debug, Default)]
 struct Shown {
     /// That the phase has ended.
     map: bool,
     /// That the phase has ended.
     reduce: bool,
-    /// That no worker is there, or since when there is something to say about that.
+    /// That there is no worker, or since when that is worth a message.
     alone: Option<Instant>,
 }
 
 impl Shown {
-    /// Nothing goes on without a worker, and nobody may know.
+    /// Without a worker the job stands still, and the user may not know.
     fn call_for_workers(&mut self, snapshot: &Snapshot, worker: &str) {
         if snapshot.map.counts.tasks == 0 || snapshot.workers > 0 || self.reduce {
             self.alone = None;
@@ -133,7 +133,7 @@ fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     )
 }
 
-/// At the average rate of the phase. Nothing while that says little.
+/// At the average rate of the phase. None while that is unreliable.
 fn time_left(phase: &PhaseSnapshot) -> Option<String> {
     let counts = phase.counts;
     if counts.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
@@ -147,7 +147,7 @@ fn time_left(phase: &PhaseSnapshot) -> Option<String> {
 /// Columns of the bar.
 const BAR: usize = 10;
 
-/// How often to say that no worker is there.
+/// How often to report that there is no worker.
 const CALL_AGAIN: Duration = Duration::from_secs(10);
 
 /// The longest the line stands still.

@@ -82,7 +82,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     if show.json { messages::json(&json(summary, &frequent)) } else { Ok(()) }
 }
 
-/// A job that failed. The error itself is said by `main`.
+/// A job that failed. `main` prints the error itself.
 pub(crate) fn print_failure(error: &JobError, show: Show) {
     if show.json {
         let state = match error {
@@ -93,7 +93,7 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             | JobError::Serve(_)
             | JobError::System { .. } => "failed",
         };
-        // That stdout cannot be written is not worse than what is said already.
+        // An unwritable stdout is no worse than the failure itself.
         let _ = messages::json(&FailureReport { state, error: error.to_string() });
     }
 }

@@ -1,4 +1,4 @@
-//! How a running job stands, as its driver says: for who looks on from outside.
+//! The status of a running job, from its driver: `mapmill status`.
 
 use driver::StatusClientError;
 use rpc::message::{JobState, PhaseStatus, Status};
@@ -16,7 +16,7 @@ struct Report {
     reduce: PhaseReport,
     workers: u32,
     attempts: AttemptsReport,
-    /// Calls and reports that no honest worker makes.
+    /// Protocol violations: calls and reports that no correct worker makes.
     violations: u64,
 }
 
@@ -50,8 +50,7 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
     }
 }
 
-/// That nobody answers may be as it should be: the job is over. That somebody does not want to
-/// answer is not.
+/// A driver that does not answer may be right: the job is over. A driver that refuses is a failure.
 fn failure(error: StatusClientError, credentials: &rpc::Credentials) -> Failure {
     match error {
         StatusClientError::Silent { .. } => Failure::output(error),
@@ -98,7 +97,7 @@ fn state(state: JobState) -> &'static str {
     }
 }
 
-/// Lines as those at the end of a job.
+/// Lines as at the end of a job.
 fn text(status: &Status) -> String {
     let attempts = format!(
         "{} started, {} failed, {} lost",
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_how_far_each_phase_is() {
+    fn text_shows_the_progress_of_each_phase() {
         let map = PhaseStatus {
             tasks: 6,
             running: 2,

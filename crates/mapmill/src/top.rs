@@ -67,8 +67,8 @@ fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failur
     Ok(merge(files, most).map_err(Failure::start)?.into_frequent())
 }
 
-/// The same over the outputs of one job: no word is in two of them, so each is looked through by
-/// itself, as many at once as there are cores.
+/// The same over the outputs of one job: no word is in two of them, so each is searched by itself,
+/// as many at once as there are cores.
 pub(crate) fn most_frequent_of_job(
     outputs: &[PathBuf],
     most: usize,
@@ -100,7 +100,7 @@ pub(crate) fn most_frequent_of_job(
 
 fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
     let mut outputs = Vec::with_capacity(files.len());
-    // The next word of each output, and which one that is; on top is the first word of all.
+    // The next word of each output, and its index; on top is the first word of all.
     let mut heads = BinaryHeap::new();
     for (index, path) in files.iter().enumerate() {
         let mut output = Output::open(path)?;
@@ -124,7 +124,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
             }
         }
         best.offer(&word, count);
-        // What stands behind it in its output, until another has the next word: in the outputs of
+        // The words after it in its output, until another has the next word: in the outputs of
         // one job, as long as the first letter stays the same.
         let output = &mut outputs[index];
         while output.advance()? {
@@ -141,7 +141,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
 /// The most frequent words so far.
 struct Best {
     most: usize,
-    /// On top is the one to give up first.
+    /// On top is the one to evict first.
     heap: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>)>>,
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn chart(frequent: &[Frequent]) -> String {
 
 /// A word as a terminal can show it, cut to a column. An ellipsis stands for the rest.
 fn shorten(word: &str) -> String {
-    // A word may have megabytes: it is cut before anybody measures it.
+    // A word may have megabytes: it is cut before it is measured.
     let start: String = word.chars().take(WORD_COLUMNS_MAX + 1).collect();
     let mut shown = messages::printable(&start).into_owned();
     if shown.width() <= WORD_COLUMNS_MAX && start.len() == word.len() {
@@ -281,8 +281,8 @@ impl Output {
         Ok(true)
     }
 
-    /// Reads on behind what is there, of which the line and all behind it is kept; `false` at the
-    /// end of the file.
+    /// Reads the next bytes and keeps the current line and all after it; `false` at the end of the
+    /// file.
     fn read_more(&mut self) -> Result<bool, TopError> {
         let done = self.word.start;
         self.block.copy_within(done..self.filled, 0);
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_cannot_be_read_is_an_error_whoever_reads_it() {
+    fn output_that_cannot_be_read_is_an_error_alone_and_together() {
         let folder = tempfile::tempdir().unwrap();
         let outputs: Vec<_> = (0..7).map(|output| folder.path().join(output.to_string())).collect();
         for missing in 0..outputs.len() {

@@ -1,9 +1,8 @@
 //! Secrets are not shown: not in anything that is printed, logged or kept, and not as an argument.
 //!
-//! A canary for a token, and private keys whose numbers are known. Everything is made to talk (all
-//! libraries, at their finest level), some of it is made to go wrong, and then whatever anybody
-//! could see is searched for the secrets, for every eighth part of them, and for what they become
-//! when bytes are printed in one of the usual ways.
+//! A canary for a token, and private keys whose numbers are known. All libraries log at their
+//! finest level, some calls are made to fail, and then everything that could be seen is searched
+//! for the secrets, for every eighth part of them, and for the usual ways to print bytes.
 
 mod util;
 
@@ -17,16 +16,16 @@ use rustix::process::Pid;
 use util::job::TestJob;
 use util::process::{Process, poll};
 
-/// No part of it stands anywhere by chance: checksums and ids are hexadecimal.
+/// No part of it occurs by chance: checksums and ids are hexadecimal.
 const TOKEN: &str = "tweet-Zq7xKw3vJh9pRm2sYb5nGd8cLt4z.Canary";
 
-/// The token of somebody who guesses.
+/// A guessed token.
 const WRONG: &str = "Guessed~Vx6uQo1iWe3rPa7sNf9gHj2kMz5y-Finch";
 
-/// What nobody would take for a token: it has blanks in it.
+/// Not a token: it has blanks in it.
 const MALFORMED: &str = "Magpie Xk4vTu8b Ir2nOy6m Lw5qZe1h~Rook.Jackdaw";
 
-/// What was found where anybody can see it.
+/// What other users or readers of logs can see.
 struct Shown(Vec<(String, Vec<u8>)>);
 
 impl Shown {
@@ -34,7 +33,7 @@ impl Shown {
         self.0.push((place.into(), text.into()));
     }
 
-    /// What everybody on the machine sees of a process.
+    /// What all users of the machine see of a process.
     fn arguments(&mut self, process: &mut Process) {
         let pid = process.pid();
         // Nothing before it has them, and when it has ended.
@@ -91,11 +90,11 @@ impl Shown {
         }
     }
 
-    /// That the libraries did talk.
+    /// Checks that the libraries did log.
     #[track_caller]
     fn assert_said(&self, text: &str) {
         let said = |(_, shown): &(String, Vec<u8>)| String::from_utf8_lossy(shown).contains(text);
-        assert!(self.0.iter().any(said), "nobody has said `{text}`");
+        assert!(self.0.iter().any(said), "no one logged `{text}`");
     }
 }
 
@@ -147,10 +146,10 @@ fn private_number(key: &Path) -> Vec<u8> {
     der[36..68].to_vec()
 }
 
-/// Where the tests keep what must not be shown.
+/// Where the tests keep the secrets.
 const SECRETS: &str = "secrets";
 
-/// In it everybody talks as much as it can.
+/// In it every process logs as much as it can.
 fn job() -> TestJob {
     let job = TestJob::new().input("a b a\n").variable("RUST_LOG", "trace");
     job.file(Path::new(SECRETS).join("token"), format!("{TOKEN}\n"))
@@ -159,7 +158,7 @@ fn job() -> TestJob {
         .file(Path::new(SECRETS).join("open"), TOKEN)
 }
 
-/// Nobody but us may read what is in `SECRETS`, but for one file.
+/// Only this user may read the files in `SECRETS`, except for one.
 fn close(job: &TestJob) {
     for (name, mode) in [("token", 0o600), ("wrong", 0o600), ("malformed", 0o600), ("open", 0o644)]
     {
@@ -193,7 +192,7 @@ fn run(job: &TestJob, shown: &mut Shown, arguments: &[&str], variables: &[(&str,
     process.code()
 }
 
-/// What looks at a job, and what does so in vain.
+/// Viewers of a job, and viewers that are refused.
 #[track_caller]
 fn look(job: &TestJob, shown: &mut Shown, address: &str, rest: &[&str]) {
     let status = [&["status", "--driver", address], rest, &["--token-file"]].concat();
@@ -203,7 +202,7 @@ fn look(job: &TestJob, shown: &mut Shown, address: &str, rest: &[&str]) {
     assert_eq!(ask(&["secrets/wrong"]), 2);
 }
 
-/// Workers that are refused, for what they show or before they show it.
+/// Workers that are refused, for their credentials or before they present them.
 #[track_caller]
 fn refuse(job: &TestJob, shown: &mut Shown, address: &str, rest: &[&str]) {
     let worker = [&["worker", "-vv", "--driver", address], rest].concat();
@@ -252,7 +251,7 @@ const TOKENS: [(&str, &[u8]); 3] = [
 ];
 
 #[test]
-fn token_in_clear_is_on_the_wire_alone() {
+fn unencrypted_token_is_on_the_wire_only() {
     let job = job();
     close(&job);
     let mut shown = Shown(Vec::new());
@@ -262,7 +261,7 @@ fn token_in_clear_is_on_the_wire_alone() {
     work(&job, &mut shown, driver, &address, &[]);
 
     shown.files(&job.path(""));
-    // Frames of h2, and what the driver says of who came without the token.
+    // Frames of h2, and what the driver logs about callers without the token.
     shown.assert_said("send frame=Headers");
     shown.assert_said("received frame=Headers");
     shown.hold_nothing_of(&TOKENS);
@@ -299,7 +298,7 @@ fn neither_token_nor_keys_are_shown_where_there_are_certificates() {
     }
 }
 
-/// It makes its token itself, and hands it to its workers in their environment.
+/// It makes its token itself, and passes it to its workers in their environment.
 #[test]
 fn token_of_a_run_is_not_shown() {
     let job = TestJob::new().sample().variable("RUST_LOG", "trace");
@@ -312,7 +311,7 @@ fn token_of_a_run_is_not_shown() {
         || "a worker process".to_owned(),
     );
     let read = |what: &str| fs::read(format!("/proc/{worker}/{what}")).unwrap_or_default();
-    // Until it is the program that it is to be, it has our environment.
+    // Until it has executed the program, it has our environment.
     let token = poll(
         || {
             let variables = read("environ");
@@ -332,7 +331,7 @@ fn token_of_a_run_is_not_shown() {
     assert_eq!(shown.places_of(&halves), [""; 0]);
 }
 
-/// The search finds what it is to find.
+/// The search finds planted leaks.
 #[test]
 fn planted_leaks_are_found() {
     let find =

@@ -73,7 +73,7 @@ fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
 /// The tasks that were committed `before` did not run again.
 #[track_caller]
 fn assert_resumed(before: &BTreeMap<String, usize>, ended: &Ended) {
-    assert!(ended.log.contains("going on with the job in"), "{}", ended.log);
+    assert!(ended.log.contains("resuming the job in"), "{}", ended.log);
     for task in before.keys() {
         let again = ended.log.contains(&format!(": start {task}."));
         assert!(!again, "{task} ran again: {}", ended.log);

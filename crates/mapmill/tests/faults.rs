@@ -201,7 +201,7 @@ fn task_without_progress_is_reassigned_and_its_worker_told() {
     assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
 
-    let told = format!("map task {}, attempt 0 is not wanted any more", attempt.task);
+    let told = format!("the driver no longer needs map task {}, attempt 0", attempt.task);
     cluster.workers[sleeper].wait_for(&told);
     let ended = cluster.finish();
     ended.assert_lost(attempt);

@@ -164,7 +164,7 @@ fn check(poison: Poison) -> String {
     assert!(before.len() >= 3 && !before.contains(poison.task), "{before:?}");
 
     let ended = job.run().check();
-    assert!(ended.log.contains("going on with the job in"), "{}", ended.log);
+    assert!(ended.log.contains("resuming the job in"), "{}", ended.log);
     for task in before {
         let again = ended.log.contains(&format!(": start {task}."));
         assert!(!again, "{task} ran again: {}", ended.log);

@@ -1,6 +1,6 @@
-//! Folders with keys: made whole or not at all, and open to their owner alone.
+//! Folders with keys: made whole or not at all, and accessible to their owner only.
 //!
-//! The umask has no say in it. A file gets its permissions as it is created, before there is a
+//! Independent of the umask: a file gets its permissions as it is created, before there is a
 //! secret in it, and a folder before there is a file in it; new folders are filled in a hidden one
 //! beside them and then renamed. What is there already is never opened for writing.
 
@@ -27,10 +27,10 @@ pub(super) struct Content {
     pub(super) access: Access,
 }
 
-/// Who may read a file.
+/// Which users may read a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {
-    Everybody,
+    Public,
     Owner,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Resul
     make_parent(parent)?;
     let hidden = parent.join(format!(".new-{}", std::process::id()));
     let made = fill(&hidden, folders).and_then(|()| show(&hidden, parent, folders, purpose));
-    // Whatever became of it: nothing of it may stay.
+    // After success or failure: none of it may stay.
     let _ = fs::remove_dir_all(&hidden);
     if made.is_err() && is_new {
         // Only if it is empty.
@@ -62,7 +62,7 @@ pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Resul
     made
 }
 
-/// A new file that its owner alone can read.
+/// A new file that only its owner can read.
 pub(super) fn make_file(path: &Path, text: &str) -> Result<(), FolderError> {
     write_new(path, text, Access::Owner).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
@@ -72,7 +72,7 @@ pub(super) fn make_file(path: &Path, text: &str) -> Result<(), FolderError> {
     })
 }
 
-/// The authority in the folder `name` in `parent`, if nobody else can have read its key.
+/// The authority in the folder `name` in `parent`, if no other user can have read its key.
 pub(super) fn authority(
     parent: &Path,
     name: &str,
@@ -98,13 +98,13 @@ pub(super) fn authority(
     Authority::load(pair, now).map_err(|source| FolderError::Authority { path: folder, source })
 }
 
-/// The permissions of a secret that others than its owner can use, or change.
+/// The permissions of a secret that other users can use, or change.
 pub(super) fn too_open(metadata: &fs::Metadata) -> Option<u32> {
     let mode = metadata.permissions().mode() & 0o7777;
     (mode & 0o077 != 0).then_some(mode)
 }
 
-/// A folder that only its owner can change: others could put their own in place of what is in it.
+/// A folder that only its owner can change: other users could replace what is in it.
 fn make_parent(path: &Path) -> Result<(), FolderError> {
     if let Ok(metadata) = path.metadata() {
         let mode = metadata.permissions().mode() & 0o7777;
@@ -125,12 +125,12 @@ fn make_parent(path: &Path) -> Result<(), FolderError> {
 /// A new folder that only its owner can enter.
 fn make_private(path: &Path) -> Result<(), FolderError> {
     DirBuilder::new().mode(0o700).create(path).map_err(FolderError::io("create", path))?;
-    // The umask may have taken away what the owner needs.
+    // The umask may have removed permissions that the owner needs.
     let permissions = Permissions::from_mode(0o700);
     fs::set_permissions(path, permissions).map_err(FolderError::io("create", path))
 }
 
-/// Makes `folders` in `hidden`, and has all of it on the disk.
+/// Makes `folders` in `hidden`, and syncs all of it.
 fn fill(hidden: &Path, folders: &[Folder]) -> Result<(), FolderError> {
     make_private(hidden)?;
     for Folder { name, contents } in folders {
@@ -145,7 +145,7 @@ fn fill(hidden: &Path, folders: &[Folder]) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// Gives the folders in `hidden` their place in `parent`, or takes them all away again.
+/// Moves the folders in `hidden` to their place in `parent`, or removes them all again.
 fn show(
     hidden: &Path,
     parent: &Path,
@@ -154,7 +154,7 @@ fn show(
 ) -> Result<(), FolderError> {
     for (index, Folder { name, .. }) in folders.iter().enumerate() {
         let path = parent.join(name);
-        // A folder takes the place of nothing but an empty folder.
+        // A folder replaces only an empty folder.
         if let Err(source) = fs::rename(hidden.join(name), &path) {
             for Folder { name, .. } in &folders[..index] {
                 let _ = fs::remove_dir_all(parent.join(name));
@@ -171,17 +171,17 @@ fn show(
 
 fn write_new(path: &Path, text: &str, access: Access) -> io::Result<()> {
     let mode = match access {
-        Access::Everybody => 0o644,
+        Access::Public => 0o644,
         Access::Owner => 0o600,
     };
-    // Whoever put a link there gets nothing: it must not exist, whether or not what it names does.
+    // A link planted there gets no key: it must not exist, whether or not its target does.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     let written = file
         .set_permissions(Permissions::from_mode(mode))
         .and_then(|()| file.write_all(text.as_bytes()))
         .and_then(|()| file.sync_all());
     if written.is_err() {
-        // It is ours, and half of it is worse than nothing.
+        // It is ours, and half a key is worse than none.
         let _ = fs::remove_file(path);
     }
     written

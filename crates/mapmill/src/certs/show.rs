@@ -1,4 +1,4 @@
-//! What certificates say, and what is wrong with them and with the keys beside them.
+//! The contents of certificates, and what is wrong with them and with the keys beside them.
 
 use std::error::Error;
 use std::fmt;
@@ -32,10 +32,10 @@ pub(super) fn print(flags: &CertsShowFlags) -> Result<(), Failure> {
     Ok(())
 }
 
-/// From this on the end of a certificate is near.
+/// A certificate that expires within this time gets a warning.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
-/// How much of a fingerprint is shown to people: enough to tell some certificates apart.
+/// How much of a fingerprint is shown to people: enough to distinguish some certificates.
 const FINGERPRINT_DIGITS: usize = 16;
 
 /// All that there is.
@@ -95,7 +95,7 @@ impl Looked {
                 return Ok(());
             }
         };
-        // Further ones lead from the first to its authority.
+        // Further ones are the chain from the first to its authority.
         let own = certificates[0].clone();
         for certificate in certificates {
             self.add(folder, certificate, now);
@@ -265,7 +265,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Something is wrong, or will soon be.
+/// A problem, present or near.
 #[derive(Debug)]
 pub(crate) enum Finding {
     BadKey { path: PathBuf, source: KeyError },
@@ -304,7 +304,7 @@ impl fmt::Display for Finding {
             }
             Self::KeyOpen { mode, .. } => write!(
                 f,
-                "{path} can be read by others (mode {mode:04o}); if nobody has: chmod 600 {path}"
+                "{path} can be read by other users (mode {mode:04o}); if none has read it: chmod 600 {path}"
             ),
             Self::Missing { .. } => write!(f, "{path} is missing"),
             Self::NoRole { .. } => write!(f, "{path} gives its bearer no right to anything"),
@@ -365,7 +365,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     #[test]
-    fn end_of_a_certificate_is_told_before_it_comes_and_after() {
+    fn expiry_of_a_certificate_is_reported_before_and_after() {
         let made = SystemTime::UNIX_EPOCH + DAY * 20_900;
         let authority = Authority::new(made, 90).unwrap();
         let pem = authority.pair().certificate_pem.as_bytes();

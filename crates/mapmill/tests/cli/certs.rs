@@ -1,4 +1,4 @@
-//! Keys and certificates: what is in the files, who may read them, and what is refused.
+//! Keys and certificates: the files, their permissions, and what is refused.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::scratch::{Ended, Scratch};
 
-/// `certs` as `mapmill certs init` makes it, with what it said.
+/// `certs` as `mapmill certs init` makes it, with its output.
 #[track_caller]
 fn initialised() -> (Scratch, String) {
     let scratch = Scratch::new();
@@ -53,8 +53,8 @@ fn shown(scratch: &Scratch, path: &str) -> serde_json::Value {
     serde_json::from_str(&ended.stdout).expect("it is JSON")
 }
 
-/// `openssl` with these arguments, and whether it was content: none if it is not there. Where
-/// everything must be checked, it must be there.
+/// `openssl` with these arguments, and whether it succeeded: none if it is not installed. In CI it
+/// must be.
 fn openssl(folder: &Path, arguments: &[&str]) -> Option<(bool, String)> {
     let Ok(output) = Command::new("openssl").current_dir(folder).args(arguments).output() else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "CI wants openssl to be installed");
@@ -65,7 +65,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Option<(bool, String)> {
 }
 
 #[test]
-fn all_that_is_made_is_open_to_its_owner_alone_whatever_the_umask() {
+fn files_are_accessible_to_their_owner_only_whatever_the_umask() {
     for umask in ["000", "022", "077", "777"] {
         let scratch = Scratch::new();
         let program = scratch.command(&[] as &[&str]);
@@ -75,7 +75,7 @@ fn all_that_is_made_is_open_to_its_owner_alone_whatever_the_umask() {
             "umask {umask} && \"$0\" certs init a/certs && \"$0\" certs issue worker --name w7 \
              a/certs && \"$0\" certs token -o token"
         ));
-        // Whoever is not root could not even enter `a`.
+        // Users other than root could not even enter `a`.
         scratch.create("a");
         let ended = scratch.end({
             shell.arg(program);
@@ -96,7 +96,7 @@ fn all_that_is_made_is_open_to_its_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn what_was_made_is_said_and_what_to_do_with_it_and_no_key() {
+fn output_names_the_files_and_the_next_step_and_shows_no_key() {
     let scratch = Scratch::new();
     let arguments = ["certs", "init", "keys", "--host", "d.example", "--host", "::1"];
     let ended = scratch.run(&arguments);
@@ -109,8 +109,8 @@ fn what_was_made_is_said_and_what_to_do_with_it_and_no_key() {
     assert_eq!(
         said[1..],
         [
-            "mapmill: copy keys/worker to the machines that work, and let keys/authority stay: \
-             whoever has its key can join",
+            "mapmill: copy keys/worker to the machines that work, and keep keys/authority private: \
+             anyone who has its key can join",
             "mapmill: start a driver with: mapmill driver --listen 0.0.0.0:50051 --tls keys/driver",
             "mapmill: start a worker with: mapmill worker --driver d.example:50051 --tls \
              keys/worker",
@@ -132,9 +132,9 @@ fn what_was_made_is_said_and_what_to_do_with_it_and_no_key() {
 #[test]
 #[expect(
     clippy::print_stdout,
-    reason = "whoever runs the tests should know what was not looked at"
+    reason = "the person who runs the tests should know what was not checked"
 )]
-fn openssl_sees_what_we_mean() {
+fn openssl_reads_our_certificates() {
     let (scratch, _) = initialised();
     let folder = scratch.path("certs");
     let issue = ["certs", "issue", "driver", "--name", "d2", "--host", "d.example"];
@@ -193,13 +193,13 @@ fn openssl_sees_what_we_mean() {
     for part in ["critical CA:TRUE, pathlen:0 ", ": critical Certificate Sign, CRL Sign "] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    // Keys as everybody has them.
+    // Keys as other tools make them.
     let key = fs::read_to_string(folder.join("worker/key.pem")).unwrap();
     assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
 }
 
 #[test]
-fn other_authority_of_the_same_name_is_told_apart() {
+fn other_authority_of_the_same_name_is_distinguished() {
     let (scratch, _) = initialised();
     assert_eq!(scratch.run(&["certs", "init", "others"]).code, 0);
     let (folder, others) = (scratch.path("certs"), scratch.path("others"));
@@ -221,7 +221,7 @@ fn nothing_is_overwritten() {
     let other = "name another folder, or make more credentials with: mapmill certs issue";
     let init = |folder: &str| scratch.command(&["certs", "init", folder]);
     scratch.refuses(init("certs"), &format!("certs/authority {end} {other}"));
-    // Whatever is there first, and whatever it is; and nothing of the rest is made.
+    // Whatever exists already, of any kind; and none of the rest is made.
     for name in ["driver", "worker", "viewer"] {
         let folder = format!("with-{name}");
         scratch.create(&folder);
@@ -247,7 +247,7 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn folder_that_is_there_is_used_if_nobody_else_can_change_it() {
+fn existing_folder_is_used_if_no_other_user_can_change_it() {
     let scratch = Scratch::new();
     scratch.write("keys/notes", "mine");
     let init = || scratch.command(&["certs", "init", "keys"]);
@@ -267,9 +267,9 @@ fn folder_that_is_there_is_used_if_nobody_else_can_change_it() {
 }
 
 #[test]
-fn what_fails_on_the_way_leaves_nothing_behind() {
+fn failure_halfway_leaves_nothing_behind() {
     let scratch = Scratch::new();
-    // The owner of this folder may make one in it, and as many bytes as nothing has.
+    // The owner of this folder may make a folder in it, and write no byte.
     let program = scratch.command(&[] as &[&str]).get_program().to_owned();
     let mut shell = Command::new("sh");
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" certs init new/keys";
@@ -278,7 +278,7 @@ fn what_fails_on_the_way_leaves_nothing_behind() {
     let sentence = "cannot write new/keys/.new-PID/authority/key.pem: File too large (os error 27)";
     let output = shell.output().expect("there is a shell");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // The number is that of the process.
+    // The number is the process's id.
     let number: String = said
         .split_once(".new-")
         .map_or("", |(_, rest)| rest)
@@ -381,7 +381,7 @@ fn certificates_are_shown_in_columns_and_the_authority_first() {
     ];
     assert_eq!(whose, expected);
     assert_eq!((rows[2][2], rows[2][5], rows[4].len()), ("d.2", "10.0.0.1", 5));
-    // An authority lasts as long as anything can.
+    // An authority is valid as long as any certificate can be.
     assert_eq!(rows[1][3], rows[2][3]);
 
     for path in ["certs/worker", "certs/worker/cert.pem", "certs/worker/ca.pem"] {
@@ -401,7 +401,7 @@ fn certificates_are_shown_in_columns_and_the_authority_first() {
 }
 
 #[test]
-fn what_is_wrong_with_certificates_and_keys_is_shown() {
+fn problems_of_certificates_and_keys_are_shown() {
     let (scratch, _) = initialised();
     let path = |name: &str| scratch.path("certs").join(name);
     for (name, days) in [("late", "14"), ("later", "15")] {
@@ -438,7 +438,7 @@ fn what_is_wrong_with_certificates_and_keys_is_shown() {
 }
 
 #[test]
-fn where_no_certificate_is_there_is_nothing_to_show() {
+fn folder_without_certificates_is_refused() {
     let (scratch, _) = initialised();
     let show = |path: &str| scratch.command(&["certs", "show", path]);
     for path in ["in", "nowhere"] {

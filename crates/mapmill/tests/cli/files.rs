@@ -17,7 +17,7 @@ fn files_folder_that_is_a_file_is_refused() {
 #[test]
 fn files_folder_that_cannot_be_created_is_refused() {
     let scratch = Scratch::new();
-    // The scratch folder itself belongs to somebody else, or at least cannot be written.
+    // The scratch folder itself belongs to another user, or at least cannot be written.
     scratch.create("parent");
     fs::set_permissions(scratch.path("parent"), Permissions::from_mode(0o555)).unwrap();
     let sentence = "cannot use <scratch>/parent/new/files for the results (choose another folder \
@@ -35,7 +35,7 @@ fn files_folder_that_cannot_be_written_is_refused() {
     let sentence =
         "cannot use <scratch>/files for the results (choose another folder with --files)";
     scratch.refuses_unprivileged(&["in"], sentence);
-    // A tester without privileges could not remove it.
+    // An unprivileged tester could not remove it.
     fs::set_permissions(scratch.path("files"), Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -43,7 +43,7 @@ fn files_folder_that_cannot_be_written_is_refused() {
 fn files_folder_of_another_user_is_refused() {
     let scratch = Scratch::new();
     scratch.run(&["run", "-q", "in"]).silent();
-    // Whoever tests without privileges is the user whose folder it is.
+    // An unprivileged tester is the user who owns the folder.
     fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o000)).unwrap();
     let sentence =
         "cannot use <scratch>/files for the results (choose another folder with --files)";
@@ -100,7 +100,7 @@ fn files_folder_of_a_running_job_is_refused_and_its_driver_is_named() {
     scratch.refuses_job(&["in"], &sentence);
 }
 
-/// What the contract's folders hold besides is nobody's business.
+/// Other files beside the contract's are not ours to touch.
 #[test]
 fn hidden_files_and_files_beside_the_results_are_left_alone() {
     let scratch = Scratch::new();

@@ -1,16 +1,16 @@
-//! Flags that were not meant like that.
+//! Mistyped and contradictory flags.
 
 use super::scratch::Scratch;
 
 #[test]
-fn number_of_map_tasks_has_limits_and_says_them() {
+fn number_of_map_tasks_has_limits_and_names_them() {
     for value in ["0", "100001", "x", "1.5", "99999999999", ""] {
         check_value("-n", value, "--map-tasks <N>", "expected a whole number from 1 to 100,000");
     }
 }
 
 #[test]
-fn number_of_reduce_tasks_has_limits_and_says_them() {
+fn number_of_reduce_tasks_has_limits_and_names_them() {
     for value in ["0", "10001", "x"] {
         check_value("-m", value, "--reduce-tasks <M>", "expected a whole number from 1 to 10,000");
     }
@@ -23,7 +23,7 @@ fn negative_numbers_are_out_of_range_and_not_flags() {
 }
 
 #[test]
-fn number_of_workers_has_limits_and_says_them() {
+fn number_of_workers_has_limits_and_names_them() {
     let scratch = Scratch::new();
     for value in ["0", "1025", "many", "-2"] {
         let sentence = format!(
@@ -44,14 +44,14 @@ fn times_are_seconds_within_limits() {
 }
 
 #[test]
-fn number_of_attempts_has_limits_and_says_them() {
+fn number_of_attempts_has_limits_and_names_them() {
     let expected = "expected a whole number from 1 to 1,000";
     check_value("--attempts", "0", "--attempts <COUNT>", expected);
     check_value("--attempts", "1001", "--attempts <COUNT>", expected);
 }
 
 #[test]
-fn throttle_wants_bytes() {
+fn throttle_is_in_bytes() {
     let scratch = Scratch::new();
     for (value, command) in [("0", "run"), ("fast", "run"), ("1X", "worker"), ("1.5M", "worker")] {
         let sentence = format!(
@@ -63,7 +63,7 @@ fn throttle_wants_bytes() {
 }
 
 #[test]
-fn word_rule_that_does_not_exist_is_told_which_exist() {
+fn unknown_word_rule_gets_a_list_of_the_known_ones() {
     let scratch = Scratch::new();
     let sentence = "invalid value 'sounds' for '--words <RULE>'; possible values: letters, \
                     whitespace (see <command> --help)";
@@ -74,7 +74,7 @@ fn word_rule_that_does_not_exist_is_told_which_exist() {
 }
 
 #[test]
-fn unknown_flag_is_told_the_nearest() {
+fn unknown_flag_gets_the_nearest_one_suggested() {
     let scratch = Scratch::new();
     let check = |flag: &str, nearest: &str| {
         let sentence = format!(
@@ -89,7 +89,7 @@ fn unknown_flag_is_told_the_nearest() {
 }
 
 #[test]
-fn unknown_flag_that_is_near_to_nothing_is_told_what_there_is() {
+fn unknown_flag_without_a_near_one_gets_the_list() {
     let scratch = Scratch::new();
     let sentence = "unexpected argument '--colour' found; to pass '--colour' as a value, use \
                     '-- --colour' (see <command> --help)";
@@ -101,7 +101,7 @@ fn unknown_flag_that_is_near_to_nothing_is_told_what_there_is() {
 }
 
 #[test]
-fn unknown_command_is_told_the_nearest() {
+fn unknown_command_gets_the_nearest_one_suggested() {
     let scratch = Scratch::new();
     let sentence = "unrecognized subcommand 'rum'; a similar subcommand exists: 'run' (see mapmill \
                     --help)";
@@ -154,7 +154,7 @@ fn value_cannot_break_the_line() {
 }
 
 #[test]
-fn completions_for_an_unknown_shell_are_told_the_known_ones() {
+fn unknown_shell_gets_a_list_of_the_known_ones() {
     let scratch = Scratch::new();
     let sentence = "invalid value 'tcsh' for '<SHELL>'; possible values: bash, elvish, fish, \
                     powershell, zsh; a similar value exists: 'zsh' (see <command> --help)";

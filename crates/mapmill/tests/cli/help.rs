@@ -1,4 +1,4 @@
-//! Help, versions, manual pages and completions: what the program says about itself.
+//! Help, versions, manual pages and completions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,14 +101,14 @@ fn no_command_at_all_gets_help_and_is_an_error() {
 }
 
 #[test]
-fn nobody_has_to_read_to_the_end() {
+fn closed_pipe_is_not_an_error() {
     let scratch = Scratch::new();
     for args in [&["--help"][..], &["--version"], &["man"], &["completions", "zsh"]] {
         assert_eq!(into_closed_pipe(scratch.command(args)), Some(0), "{args:?}");
     }
 }
 
-/// `REWRITE=1` writes the pages anew.
+/// `REWRITE=1` rewrites the pages.
 #[test]
 fn committed_manual_pages_are_those_of_the_program() {
     let scratch = Scratch::new();

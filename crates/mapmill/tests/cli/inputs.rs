@@ -1,4 +1,4 @@
-//! Inputs that no job can be made of.
+//! Inputs that a job cannot use.
 
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +25,7 @@ fn default_input_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn name_of_an_input_cannot_break_the_line_or_speak_to_the_terminal() {
+fn name_of_an_input_cannot_break_the_line_or_steer_the_terminal() {
     let scratch = Scratch::new();
     let sentence = "input a\\nb\\u{1b}[2J does not exist; name the files and folders to read";
     scratch.refuses_job(&["a\nb\u{1b}[2J"], sentence);
@@ -41,7 +41,7 @@ fn name_of_an_input_that_is_not_text_is_shown_as_far_as_it_is() {
 }
 
 #[test]
-fn empty_name_is_no_input() {
+fn empty_name_is_refused() {
     let scratch = Scratch::new();
     let sentence =
         "a value is required for '[INPUT]...' but none was supplied (see <command> --help)";
@@ -66,7 +66,7 @@ fn unreadable_folder_is_named() {
     let sentence = "cannot read input in/closed (allow reading it, or leave it out)";
     scratch.refuses_unprivileged(&["in"], sentence);
     scratch.refuses_unprivileged(&["in/closed"], sentence);
-    // A tester without privileges could not remove it.
+    // An unprivileged tester could not remove it.
     fs::set_permissions(scratch.path("in/closed"), Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -90,7 +90,7 @@ fn folder_with_hidden_files_only_is_a_folder_without_files() {
 }
 
 #[test]
-fn link_that_leads_nowhere_is_named_with_its_target() {
+fn dangling_link_is_named_with_its_target() {
     let scratch = Scratch::new();
     symlink("gone", scratch.path("in/link")).unwrap();
     let sentence =

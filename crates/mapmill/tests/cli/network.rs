@@ -1,11 +1,11 @@
-//! Addresses and roots: where driver and worker would meet, and do not.
+//! Addresses and roots that are refused.
 
 use std::net::TcpListener;
 
 use super::scratch::Scratch;
 
 #[test]
-fn address_in_use_is_told_who_else_might_use_it() {
+fn address_in_use_is_refused_with_the_likely_cause() {
     let scratch = Scratch::new();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
@@ -19,7 +19,7 @@ fn address_in_use_is_told_who_else_might_use_it() {
 #[test]
 fn address_that_this_machine_does_not_have_is_refused() {
     let scratch = Scratch::new();
-    // From a block that is reserved for documentation: nobody has it.
+    // From a block that is reserved for documentation: no machine has it.
     let args = ["driver", "in", "--insecure", "--listen", "192.0.2.1:50051"];
     let sentence = "cannot listen on 192.0.2.1:50051 (this machine does not have that address: \
                     choose one of its own with --listen)";
@@ -31,7 +31,7 @@ fn port_that_needs_privileges_is_refused() {
     let scratch = Scratch::new();
     let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if lowest.is_ok_and(|port| port.trim().parse::<u16>().is_ok_and(|port| port <= 1)) {
-        // Containers let everybody have every port.
+        // Containers allow every port to all users.
         return;
     }
     let sentence = "cannot listen on 127.0.0.1:1 (ports below 1024 need privileges: choose a higher \
@@ -43,7 +43,7 @@ fn port_that_needs_privileges_is_refused() {
 #[test]
 fn address_that_does_not_resolve_is_refused() {
     let scratch = Scratch::new();
-    // No name has a part of more than 63 letters, so nobody has to be asked.
+    // No name has a part of more than 63 letters, so no resolver has to be asked.
     let address = format!("{}.invalid:50051", "h".repeat(64));
     let sentence = format!(
         "`{address}` does not resolve to an address (check the name, or use an IP address, such as \
@@ -53,7 +53,7 @@ fn address_that_does_not_resolve_is_refused() {
 }
 
 #[test]
-fn what_is_no_address_is_told_what_one_looks_like() {
+fn malformed_address_is_refused_with_an_example() {
     let scratch = Scratch::new();
     for value in ["here", "127.0.0.1", "127.0.0.1:", ":50051", "host:99999", "http://host:1"] {
         for (command, flag) in [("driver", "--listen"), ("worker", "--driver")] {
@@ -67,7 +67,7 @@ fn what_is_no_address_is_told_what_one_looks_like() {
 }
 
 #[test]
-fn root_that_is_no_folder_is_refused() {
+fn root_that_is_not_a_folder_is_refused() {
     let scratch = Scratch::new();
     for root in ["nope", "in/a.txt"] {
         let sentence = format!("cannot use {root} as a root (--root wants a folder that exists)");

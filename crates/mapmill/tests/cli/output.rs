@@ -1,4 +1,4 @@
-//! What a job prints: data on stdout, and nothing else there; the rest on stderr, for people.
+//! What a job prints: only data on stdout; the rest on stderr, for people.
 
 use std::fs;
 use std::path::Path;
@@ -27,8 +27,8 @@ fn quiet_job_prints_nothing_at_all() {
 #[test]
 fn quiet_driver_and_worker_print_nothing_at_all() {
     let scratch = Scratch::new();
-    // A quiet driver does not say where it listens. This is below the ports that the system gives
-    // to those who ask for any.
+    // A quiet driver does not print where it listens. This is below the ephemeral ports of the
+    // system.
     let address = format!("127.0.0.1:{}", 30_000 + std::process::id() % 2000);
     let driver = scratch.start(scratch.command(&["driver", "-q", "in", "--listen", &address]));
     assert_eq!(scratch.run(&["worker", "-q", "--driver", &address]).silent(), "");
@@ -47,7 +47,7 @@ fn earlier_results_are_replaced_with_a_warning() {
 }
 
 #[test]
-fn verbose_job_tells_more_and_does_not_speak_to_the_terminal() {
+fn verbose_job_prints_more_and_does_not_steer_the_terminal() {
     let scratch = Scratch::new();
     let normal = scratch.run(&["run", "in"]).stderr;
     let verbose = scratch.run(&["run", "-v", "in"]).stderr;
@@ -71,7 +71,7 @@ fn json_is_one_line_with_the_right_numbers() {
         let seconds = report.pointer_mut(time).unwrap().take();
         assert!(seconds.as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 60.0), "{time}");
     }
-    // The job may be over before the second worker has heard of it.
+    // The job may be over before the second worker has registered.
     let workers = report["workers"].take();
     assert!(workers == 1 || workers == 2, "{workers}");
     let expected = json!({
@@ -108,7 +108,7 @@ fn quiet_job_with_json_prints_json_alone() {
 }
 
 #[test]
-fn nobody_has_to_read_the_json() {
+fn closed_stdout_does_not_fail_the_job() {
     let scratch = Scratch::new();
     let command = scratch.command(&["run", "in", "-q", "--json"]);
     assert_eq!(into_closed_pipe(command), Some(0));
@@ -149,7 +149,7 @@ fn interrupted_job_says_so_in_json_and_in_words() {
     assert!(ended.stderr.ends_with("\nmapmill: interrupted\n"), "{}", ended.stderr);
 }
 
-/// `REWRITE=1` writes the transcript anew.
+/// `REWRITE=1` rewrites the transcript.
 #[test]
 fn report_of_a_small_job_reads_like_this() {
     let scratch = Scratch::new();
@@ -176,7 +176,7 @@ fn one_line(stdout: &str) -> Value {
     serde_json::from_str(stdout).expect("JSON")
 }
 
-/// The report without what differs each time: the port, seconds and rates.
+/// The report without what differs in each run: the port, seconds and rates.
 fn mask(report: &str) -> String {
     let mut masked = String::new();
     for line in report.lines() {

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::util::command::{VARIABLES, mapmill};
 use crate::util::process::Process;
 
-/// A folder with the input `in/a.txt`, in which everybody may look around.
+/// A folder with the input `in/a.txt`, readable by all users.
 pub struct Scratch {
     folder: TempDir,
-    /// What processes say; not a part of what they are to leave alone.
+    /// The output of processes; not part of what they must leave alone.
     logs: TempDir,
 }
 
@@ -61,8 +61,8 @@ impl Scratch {
         self.in_here(mapmill(), args)
     }
 
-    /// `mapmill` without the privileges of root, for whom nothing is unreadable. A user without
-    /// privileges may not see the folder the program was built in, so it gets its own.
+    /// `mapmill` without the privileges of root, for whom nothing is unreadable. An unprivileged user
+    /// may not see the folder the program was built in, so it gets a copy.
     pub fn unprivileged(&self, args: &[impl AsRef<OsStr>]) -> Command {
         if !self.is_root() {
             return self.command(args);
@@ -103,7 +103,7 @@ impl Scratch {
         Process::start(&format!("process-{number}"), command, self.logs.path())
     }
 
-    /// Runs a command to its end, which it reaches by itself.
+    /// Runs a command until it exits by itself.
     #[track_caller]
     pub fn end(&self, command: Command) -> Ended {
         Ended::of(self.start(command))
@@ -186,7 +186,7 @@ impl Scratch {
         while let Some(path) = folders.pop() {
             let metadata = fs::symlink_metadata(&path).expect(OURS);
             if metadata.is_dir() {
-                // To a tester without privileges, what is unreadable is a name only.
+                // To an unprivileged tester, what is unreadable is only a name.
                 let entries = fs::read_dir(&path).into_iter().flatten();
                 folders.extend(entries.map(|entry| entry.expect(OURS).path()));
             }
@@ -208,7 +208,7 @@ impl Ended {
         Self { code, stdout, stderr: process.log() }
     }
 
-    /// The command did what it was asked for and has nothing to add. Returns its data.
+    /// The command succeeded and printed nothing on stderr. Returns its stdout.
     #[track_caller]
     pub fn silent(self) -> String {
         assert_eq!(self.stderr, "");
@@ -217,7 +217,7 @@ impl Ended {
     }
 }
 
-/// The program with a stdout that nobody reads.
+/// The program with a closed stdout.
 pub fn into_closed_pipe(mut command: Command) -> Option<i32> {
     let (reader, writer) = std::io::pipe().expect("the system has pipes");
     drop(reader);
@@ -229,7 +229,7 @@ pub fn into_closed_pipe(mut command: Command) -> Option<i32> {
         .code()
 }
 
-/// The program with a stdout that takes nothing.
+/// The program with a full stdout.
 pub fn into_full_device(mut command: Command) -> Option<i32> {
     let full = File::options().write(true).open("/dev/full").expect("a device of Linux");
     command.stdout(full).stderr(Stdio::null()).status().expect("the program can be started").code()

@@ -1,4 +1,4 @@
-//! Tokens, their files, and what is refused to whoever would listen or speak in clear.
+//! Tokens, their files, and what is refused without encryption.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -9,11 +9,11 @@ use std::process::Command;
 
 use super::scratch::Scratch;
 
-/// What somebody makes of random digits.
+/// A token of random digits.
 const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 #[test]
-fn address_that_others_can_reach_is_refused_with_the_commands_that_make_it_safe() {
+fn address_that_other_machines_can_reach_is_refused_with_the_commands_that_make_it_safe() {
     let scratch = Scratch::new();
     let here = rustix::system::uname();
     let here = here.nodename().to_string_lossy();
@@ -44,7 +44,7 @@ fn address_that_others_can_reach_is_refused_with_the_commands_that_make_it_safe(
 }
 
 #[test]
-fn address_of_this_machine_alone_needs_nothing() {
+fn loopback_address_needs_no_credentials() {
     let scratch = Scratch::new();
     for listen in ["127.0.0.1:0", "127.8.9.10:0", "localhost:0", "[::1]:0", "[::ffff:127.0.0.1]:0"]
     {
@@ -75,7 +75,7 @@ fn insecure_driver_warns_at_every_start() {
 }
 
 #[test]
-fn token_that_is_none_is_refused_and_not_shown() {
+fn invalid_token_is_refused_and_not_shown() {
     let scratch = Scratch::new();
     let long = "x".repeat(513);
     for (token, characters) in [("", 0), ("hunter2", 7), ("caf\u{e9}", 3), (&long, 513)] {
@@ -91,7 +91,7 @@ fn token_that_is_none_is_refused_and_not_shown() {
 }
 
 #[test]
-fn token_file_that_is_not_for_our_eyes_alone_is_refused() {
+fn token_file_that_other_users_can_read_is_refused() {
     let scratch = Scratch::new();
     keep(&scratch, "token", TOKEN, 0o600);
     for mode in [0o604, 0o640, 0o644, 0o660, 0o602, 0o620, 0o610] {
@@ -102,7 +102,7 @@ fn token_file_that_is_not_for_our_eyes_alone_is_refused() {
         );
         refused_everywhere(&scratch, &["--token-file", "token"], &[], &sentence);
     }
-    // What is judged is the file, not the link to it.
+    // The file is checked, not the link to it.
     symlink("token", scratch.path("link")).unwrap();
     let sentence = "token file link can be used by others (mode 0610); make it yours alone: chmod \
                     600 link";
@@ -110,7 +110,7 @@ fn token_file_that_is_not_for_our_eyes_alone_is_refused() {
 }
 
 #[test]
-fn token_file_that_holds_no_token_is_refused() {
+fn token_file_without_a_token_is_refused() {
     let scratch = Scratch::new();
     fs::set_permissions(scratch.create("folder"), Permissions::from_mode(0o700)).unwrap();
     assert!(
@@ -161,7 +161,7 @@ fn token_file_that_holds_no_token_is_refused() {
 }
 
 #[test]
-fn token_file_of_somebody_else_is_refused() {
+fn token_file_of_another_user_is_refused() {
     let scratch = Scratch::new();
     keep(&scratch, "root's", TOKEN, 0o600);
     let args = ["worker", "--token-file", "root's"];
@@ -196,7 +196,7 @@ fn token_from_files_and_from_the_environment_is_the_same() {
     ] {
         let (mut driver, address) = scratch.start_driver(driver);
         let mut worker = scratch.command(&["worker", "--quiet", "--driver", &address]);
-        // What is typed goes before the environment.
+        // Flags take precedence over the environment.
         worker.args(["--token-file", "link"]).env("MAPMILL_TOKEN_FILE", "nope");
         scratch.end(worker).silent();
         assert_eq!(driver.code(), 0);
@@ -227,7 +227,7 @@ fn worker_with_another_token_is_refused() {
 }
 
 #[test]
-fn token_is_shown_in_clear_to_this_machine_alone() {
+fn token_is_sent_unencrypted_on_loopback_only() {
     let scratch = Scratch::new();
     let token = |command: &mut Command| {
         command.env("MAPMILL_TOKEN", TOKEN);
@@ -242,7 +242,7 @@ fn token_is_shown_in_clear_to_this_machine_alone() {
             token(&mut refused);
             scratch.refuses(refused, &sentence);
         }
-        // Without a token there is nothing to keep.
+        // Without a token there is no secret.
         for (driver, flag) in [("127.0.0.1:1", None), ("0.0.0.0:1", Some("--insecure"))] {
             let mut calls = scratch.command(&[command, "--driver", driver]);
             token(calls.args(flag));
@@ -253,7 +253,7 @@ fn token_is_shown_in_clear_to_this_machine_alone() {
 }
 
 #[test]
-fn what_says_the_same_in_two_ways_is_refused() {
+fn same_setting_in_two_ways_is_refused() {
     let scratch = Scratch::new();
     keep(&scratch, "token", TOKEN, 0o600);
     let token = [("MAPMILL_TOKEN", OsStr::new(TOKEN))];
@@ -279,7 +279,7 @@ fn what_says_the_same_in_two_ways_is_refused() {
 }
 
 #[test]
-fn what_is_only_half_said_is_refused() {
+fn half_a_setting_is_refused() {
     let scratch = Scratch::new();
     let names = ["MAPMILL_TLS", "MAPMILL_TLS_CERT", "MAPMILL_TLS_KEY", "MAPMILL_TLS_CA"];
     for variable in names.into_iter().chain(["MAPMILL_TOKEN_FILE"]) {
@@ -294,7 +294,7 @@ fn what_is_only_half_said_is_refused() {
         (&["--tls-cert", "a"][..], &[][..], "--tls-key"),
         (&["--tls-key", "a", "--tls-ca", "b"], &[], "--tls-cert"),
         (&["--tls-cert", "a"], &[file("MAPMILL_TLS_KEY")], "--tls-ca"),
-        // What is typed goes before a folder in the environment.
+        // Flags take precedence over a folder in the environment.
         (&["--tls-cert", "a"], &[file("MAPMILL_TLS")], "--tls-key"),
         (&[], &[file("MAPMILL_TLS_CA")], "--tls-cert"),
     ] {
@@ -304,7 +304,7 @@ fn what_is_only_half_said_is_refused() {
 }
 
 #[test]
-fn doing_without_tls_and_having_it_is_refused() {
+fn insecure_together_with_tls_is_refused() {
     let scratch = Scratch::new();
     let sentence = "--insecure is to do without TLS, and there is some; leave it out";
     refused_everywhere(&scratch, &["--insecure", "--tls", "certs/driver"], &[], sentence);
@@ -312,9 +312,9 @@ fn doing_without_tls_and_having_it_is_refused() {
     refused_everywhere(&scratch, &["--insecure"], &variable, sentence);
 }
 
-/// Its workers are processes of its own, and what is meant for others is none of their business.
+/// Its workers are its own processes, and the environment's settings are for other drivers.
 #[test]
-fn run_does_not_look_at_what_the_environment_says_of_networks() {
+fn run_ignores_network_settings_of_the_environment() {
     let scratch = Scratch::new();
     let mut command = scratch.command(&["run", "--quiet", "in"]);
     command.env("MAPMILL_TOKEN", "hunter2").env("MAPMILL_TOKEN_FILE", "nope");

@@ -1,4 +1,4 @@
-//! Asking a running driver how its job stands.
+//! Asking a running driver for its job's status.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::scratch::Scratch;
 
 #[test]
-fn driver_says_how_its_job_stands() {
+fn driver_reports_the_status_of_its_job() {
     let scratch = Scratch::new();
     let (driver, address) = scratch.start_driver(scratch.driver(&["in", "-n", "2", "-m", "1"]));
 
@@ -40,7 +40,7 @@ fn driver_says_how_its_job_stands() {
 }
 
 #[test]
-fn nobody_there_is_told_from_being_refused() {
+fn silent_driver_is_distinguished_from_a_refusal() {
     let scratch = Scratch::new();
     let ended = scratch.run(&["status", "--driver", "127.0.0.1:1"]);
     assert!(
@@ -50,7 +50,7 @@ fn nobody_there_is_told_from_being_refused() {
     );
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
 
-    // The system takes connections for it, and nobody answers.
+    // The system accepts connections for it, and no process answers.
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = deaf.local_addr().unwrap().to_string();
     let ended = scratch.run(&["status", "--driver", &address]);

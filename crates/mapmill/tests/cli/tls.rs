@@ -1,4 +1,4 @@
-//! Certificates through the whole program: who is let in, and what people are told.
+//! Certificates through the whole program: admission, and what is printed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use super::scratch::Scratch;
 use crate::util::process::Process;
 
 #[test]
-fn job_with_certificates_is_as_any_other_and_knows_its_workers() {
+fn job_with_certificates_gives_the_same_results_and_names_its_workers() {
     let scratch = with_certificates();
     let (mut driver, address) = start_driver(&scratch, &["-v", "--tls", "certs/driver"]);
     let singly = [
@@ -32,7 +32,7 @@ fn job_with_certificates_is_as_any_other_and_knows_its_workers() {
     }
     let look = ["status", "--json", "--driver", &address, "--tls", "certs/viewer"];
     assert!(scratch.run(&look).silent().contains(r#""workers":2"#));
-    // What is typed goes before what the environment says.
+    // Flags take precedence over the environment.
     let mut look = scratch.command(&look);
     look.env("MAPMILL_TLS", "nope").env("MAPMILL_TLS_CA", "nope");
     scratch.end(look).silent();
@@ -43,7 +43,7 @@ fn job_with_certificates_is_as_any_other_and_knows_its_workers() {
 }
 
 #[test]
-fn driver_with_certificates_may_be_reached_by_others_and_says_how() {
+fn driver_with_certificates_may_listen_on_a_network_and_says_how_to_join() {
     let scratch = with_certificates();
     for listen in ["0.0.0.0:0", "127.0.0.1:0"] {
         let args = ["driver", "in", "--fresh", "--listen", listen, "--tls", "certs/driver"];
@@ -58,13 +58,13 @@ fn driver_with_certificates_may_be_reached_by_others_and_says_how() {
         assert!(line.ends_with(" --tls certs/worker"), "{line}");
         assert!(!driver.log().contains("warning"), "{}", driver.log());
     }
-    // Where the worker's are is not known to who has copied the driver's alone.
+    // With only the driver's folder copied, the worker's is not known.
     fs::rename(scratch.path("certs/driver"), scratch.path("mine")).unwrap();
     let (_driver, _) = start_driver(&scratch, &["--fresh", "--tls", "mine"]);
 }
 
 #[test]
-fn certificates_of_others_are_refused_before_anything_is_done() {
+fn certificates_of_other_roles_are_refused_before_anything_is_done() {
     let scratch = with_certificates();
     for (args, mistaken) in [
         (&["driver", "in", "--tls", "certs/worker"][..], "certs/worker/cert.pem"),
@@ -88,7 +88,7 @@ fn certificates_of_others_are_refused_before_anything_is_done() {
 }
 
 #[test]
-fn who_is_refused_is_told_a_way_out() {
+fn refused_caller_is_told_the_way_out() {
     let scratch = with_certificates();
     scratch.run(&["certs", "init", "other"]);
     let (mut driver, address) = start_driver(&scratch, &["--tls", "certs/driver"]);

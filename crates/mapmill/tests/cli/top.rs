@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::scratch::{Scratch, into_closed_pipe, into_full_device};
 
 #[test]
-fn words_come_by_count_and_equals_by_their_bytes() {
+fn words_are_sorted_by_count_and_ties_by_their_bytes() {
     let scratch = Scratch::new();
     scratch.write("out-0", "Zebra 5\napple 5\nfig 1\nthe 1024\nto 512\n\u{e9}t\u{e9} 5\n");
     let chart = "
@@ -32,7 +32,7 @@ fn counts_of_several_outputs_are_added_up() {
     assert_eq!(scratch.run(&folders).silent(), chart);
     let files = ["top", "--count=2", "tuesday/out-0", "monday/out-1", "monday/out-0"];
     assert_eq!(scratch.run(&files).silent(), chart);
-    // Twice named is twice counted, as `cat a a` has it.
+    // An output named twice counts twice, as in `cat a a`.
     let twice = scratch.run(&["top", "-k1", "monday", "monday/out-0"]).silent();
     assert!(twice.starts_with("  b  4  █"), "{twice}");
 }
@@ -56,7 +56,7 @@ fn ten_words_of_the_default_folder_are_shown() {
 fn bars_are_aligned_whatever_the_script() {
     let scratch = Scratch::new();
     // Two columns a letter; letters that take none; a word that is too long to show; and words that
-    // would speak to the terminal.
+    // would steer the terminal.
     let long = "w".repeat(100);
     let words = ["\0", "\u{1b}[2J", &long, "नमस्ते", "日本語"];
     scratch.write("out-0", words.map(|word| format!("{word} 8\n")).concat());
@@ -111,7 +111,7 @@ fn folder_without_outputs_is_named() {
 }
 
 #[test]
-fn file_that_is_no_output_is_named_with_its_line() {
+fn file_that_is_not_an_output_is_named_with_its_line() {
     let scratch = Scratch::new();
     for (text, line) in [
         ("words and more words\n", 1),
@@ -153,7 +153,7 @@ fn count_has_limits() {
 }
 
 #[test]
-fn closed_pipe_is_a_good_end() {
+fn closed_pipe_is_success() {
     let scratch = Scratch::new();
     scratch.write("out-0", "a 1\n");
     assert_eq!(into_closed_pipe(scratch.command(&["top", "out-0"])), Some(0));

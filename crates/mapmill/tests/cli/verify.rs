@@ -1,4 +1,4 @@
-//! `mapmill verify` sees whatever is not as it was recorded.
+//! `mapmill verify` finds every difference from the records.
 
 use std::fs;
 

@@ -58,7 +58,7 @@ fn eventful() -> Scratch {
 }
 
 #[test]
-fn overview_says_what_happened_in_short() {
+fn overview_summarizes_what_happened() {
     let expected = "\
 the job in files is done
   input    1 file, 195.3 KiB
@@ -184,7 +184,7 @@ fn programs_get_json() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_with_the_way_out() {
+fn unknown_task_or_attempt_is_refused_with_the_way_out() {
     let scratch = eventful();
     for (args, sentence) in [
         (&["nowhere"][..], "nowhere holds no journal of a job; name the folder given to --files"),
@@ -219,7 +219,7 @@ fn line_that_is_being_written_is_left_out() {
 }
 
 #[test]
-fn names_of_workers_do_not_speak_to_the_terminal() {
+fn names_of_workers_do_not_steer_the_terminal() {
     let scratch = scratch_with(&[started(Phase::Map, 0, 0, "w0 (\u{1b}[2J\n)", 20)]);
     let report = scratch.run(&["why", "m0"]).silent();
     assert!(report.contains("m0.a0 on w0 (\\u{1b}[2J\\n): started"), "{report}");
