@@ -21,6 +21,7 @@ mod anchor;
 mod digest;
 mod error;
 mod input;
+mod input_error;
 pub mod journal_file;
 mod local;
 mod lock;
@@ -40,7 +41,8 @@ mod watchdog;
 
 pub use digest::{Digest, Digester};
 pub use error::{Loss, Operation, StoreError, is_full};
-pub use input::{Input, InputError, InputFile, Modified};
+pub use input::{Input, InputFile, Modified};
+pub use input_error::InputError;
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::anchor::{Anchor, is_met_link};
 use crate::error::{Operation, StoreError};
-use crate::input::{InputError, require_regular, require_regular_file, unreadable};
+use crate::input_error::{InputError, require_regular, require_regular_file, unreadable};
 use crate::local::Local;
 
 /// Folders, each opened when it is first needed, and held open from then on.

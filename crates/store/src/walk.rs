@@ -16,7 +16,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{io, iter};
 
-use crate::input::{Input, InputError, Modified, open_regular, unreadable};
+use crate::input::{Input, Modified, open_regular};
+use crate::input_error::{InputError, unreadable};
 use crate::layout;
 use crate::local::file_id;
 

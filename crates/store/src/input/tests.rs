@@ -1,5 +1,6 @@
 //! Input files that stay as planned, and others that change.
 
+use std::error::Error;
 use std::fs::FileTimes;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
