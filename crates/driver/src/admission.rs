@@ -81,7 +81,7 @@ pub(crate) struct Admitted {
 
 /// The answer to a call that is not listened to, and what else follows from it.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Denial {
+pub(crate) struct Rejection {
     pub(crate) refusal: Refusal,
     /// The workers that are shut out because of it: their tasks are reassigned.
     pub(crate) shut_out: Vec<WorkerId>,
@@ -179,7 +179,12 @@ impl Admission {
     }
 
     /// Whether `peer` may present itself as `name`.
-    pub(crate) fn check_name(&mut self, now: Time, peer: &Peer, name: &str) -> Result<(), Denial> {
+    pub(crate) fn check_name(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        name: &str,
+    ) -> Result<(), Rejection> {
         let is_own = match &peer.identity {
             Identity::Anyone | Identity::Bearer => true,
             Identity::Certified { name: own, .. } => name
@@ -203,7 +208,7 @@ impl Admission {
         peer: &Peer,
         instance: [u8; 16],
         is_alive: impl Fn(WorkerId) -> bool,
-    ) -> Result<Admitted, Denial> {
+    ) -> Result<Admitted, Rejection> {
         if let Some(&worker) = self.by_instance.get(&instance) {
             let known = &self.registrations[&worker];
             return if known.identity != peer.identity {
@@ -245,7 +250,7 @@ impl Admission {
         now: Time,
         peer: &Peer,
         id: u64,
-    ) -> Result<Option<WorkerId>, Denial> {
+    ) -> Result<Option<WorkerId>, Rejection> {
         let worker = self.by_id.get(&id).copied();
         let known = worker.and_then(|worker| self.registrations.get(&worker));
         let is_foreign = known.is_some_and(|known| known.identity != peer.identity);
@@ -271,7 +276,7 @@ impl Admission {
         worker: WorkerId,
         known_as: &str,
         violation: Violation,
-    ) -> Denial {
+    ) -> Rejection {
         let Some(registration) = self.registrations.get_mut(&worker) else {
             // It reported, departed, and was evicted.
             return self.deny(now, known_as, &violation, None, Vec::new());
@@ -335,7 +340,12 @@ impl Admission {
     }
 
     /// The caller is no worker yet, or calls as one that it is not.
-    fn note_violation_of_peer(&mut self, now: Time, peer: &Peer, violation: Violation) -> Denial {
+    fn note_violation_of_peer(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        violation: Violation,
+    ) -> Rejection {
         let known_as = peer.to_string();
         match is_certified(&peer.identity) {
             true => self.note_violation_of_identity(now, &peer.identity, &known_as, violation),
@@ -349,7 +359,7 @@ impl Admission {
         identity: &Identity,
         known_as: &str,
         violation: Violation,
-    ) -> Denial {
+    ) -> Rejection {
         let standing = self.standing(now, identity);
         standing.violations += 1;
         let count = standing.violations;
@@ -371,7 +381,7 @@ impl Admission {
         violation: &Violation,
         count: Option<u32>,
         shut_out: Vec<WorkerId>,
-    ) -> Denial {
+    ) -> Rejection {
         self.violations += 1;
         let of_max = count
             .map(|count| format!(" (violation {count} of {VIOLATIONS_MAX})"))
@@ -382,23 +392,23 @@ impl Admission {
         if count == Some(VIOLATIONS_MAX) {
             tracing::error!("shut out {known_as} after {VIOLATIONS_MAX} protocol violations");
         }
-        Denial { refusal: Refusal::Denied { reason: violation.to_string() }, shut_out }
+        Rejection { refusal: Refusal::Denied { reason: violation.to_string() }, shut_out }
     }
 
     /// `peer` calls although it is shut out.
-    fn deny_shut_out(&mut self, now: Time, peer: &Peer) -> Denial {
+    fn deny_shut_out(&mut self, now: Time, peer: &Peer) -> Rejection {
         self.warn(now, RefusalKind::ShutOut, |suppressed| {
             tracing::warn!("refused a call of {peer}, which is shut out{suppressed}");
         });
-        Denial { refusal: shut_out(), shut_out: Vec::new() }
+        Rejection { refusal: shut_out(), shut_out: Vec::new() }
     }
 
     /// Tells a new worker of `peer` to retry later.
-    fn defer(&mut self, now: Time, peer: &Peer, reason: &str) -> Denial {
+    fn defer(&mut self, now: Time, peer: &Peer, reason: &str) -> Rejection {
         self.warn(now, RefusalKind::Crowd, |suppressed| {
             tracing::warn!("turned away a worker of {peer}: {reason}{suppressed}");
         });
-        Denial { refusal: Refusal::Busy { reason: reason.to_owned() }, shut_out: Vec::new() }
+        Rejection { refusal: Refusal::Busy { reason: reason.to_owned() }, shut_out: Vec::new() }
     }
 
     /// Evicts departed workers, if there are too many workers: a call of theirs is answered

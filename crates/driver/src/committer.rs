@@ -51,7 +51,7 @@ pub(crate) struct Commit {
     /// is verified in full, because that is not done later, and made durable.
     pub(crate) durability: Durability,
     pub(crate) record: Record,
-    /// Somebody waits for it: its worker, or those who have nothing else to do.
+    /// A worker waits for it: the one that reported it, or all that are idle.
     pub(crate) is_awaited: bool,
 }
 
@@ -197,7 +197,7 @@ impl Committer {
     }
 
     /// A worker that had its task and not yet its staging folder when the job ended has made one
-    /// since. By now everybody was told.
+    /// since. By now all workers know of the end.
     pub(crate) fn leave(&self) {
         if let Err(error) = self.store.sweep() {
             tracing::warn!(error = sentence(&error), "staging is left behind");

@@ -21,7 +21,7 @@ use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Heartbeat, Scheduler, Time, WorkerId};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Denial, IdSource, Violation, shut_out};
+use crate::admission::{IdSource, Rejection, Violation, shut_out};
 use crate::cause::Cause;
 use crate::committer::Errand;
 use crate::ids;
@@ -268,7 +268,7 @@ impl Driver {
     }
 
     /// Shuts out the workers that a denial names. Returns the answer to the call that was denied.
-    fn shut_out(&mut self, now: Time, denial: Denial) -> Refusal {
+    fn shut_out(&mut self, now: Time, denial: Rejection) -> Refusal {
         for worker in denial.shut_out {
             tracing::info!("leave {worker}");
             if let Some(poll) = self.pending.take_poll(worker) {

@@ -1,4 +1,4 @@
-//! A prepared job runs: from the first call of a worker to what the user is told.
+//! Runs a prepared job: from the first call of a worker to the summary for the user.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -44,7 +44,7 @@ pub(crate) struct BegunJob {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Box<dyn Log>,
-    /// What an earlier life of the same job has committed.
+    /// What earlier epochs of the same job have committed.
     pub(crate) recovered: Option<Commits>,
     /// Where the loop will hear of what happens.
     pub(crate) events: mpsc::Sender<Event>,
@@ -61,7 +61,7 @@ impl Witness {
     /// The worker process that registered as `instance` is dead. Its task is reassigned, and the
     /// story of its attempt says how it died.
     pub async fn died(&self, instance: [u8; 16], death: Death) {
-        // A job that is over has no use for it.
+        // A job that is over ignores it.
         let _ = self.events.send(Event::Died { instance, death }).await;
     }
 }
@@ -111,7 +111,7 @@ impl Prepared {
         self.replaces_results
     }
 
-    /// How many map and reduce tasks an earlier life of this job has committed, if it is resumed.
+    /// How many map and reduce tasks earlier epochs of this job have committed, if it is resumed.
     pub fn resumes(&self) -> Option<(u32, u32)> {
         let count = |length| u32::try_from(length).unwrap_or(u32::MAX);
         let recovered = self.begun.recovered.as_ref()?;
@@ -123,11 +123,11 @@ impl Prepared {
         Witness { events: self.begun.events.clone() }
     }
 
-    /// Workers may have been started first: they look for the driver now and then, and a small job
-    /// is over before all of them have looked. Those who come late are told so for a second, or
-    /// they would wait for a driver that has come and gone.
+    /// Workers may have been started first: they try to connect now and then, and a small job is over
+    /// before all of them have. The driver answers late ones for a second, or they would wait for a
+    /// driver that has ended.
     pub fn expecting_workers(self) -> Self {
-        /// Twice the longest time between two looks of a worker.
+        /// Twice the longest time between two attempts of a worker to connect.
         const STAY: Duration = Duration::from_secs(1);
         let shutdown = self.begun.shutdown.staying(STAY);
         Self { begun: BegunJob { shutdown, ..self.begun }, ..self }

@@ -1,14 +1,14 @@
 //! The workers of a session: admission, and the roster of those that were admitted.
 //!
 //! The loop asks here whose call it hears. What follows for tasks that a worker holds is the
-//! scheduler's business: a [`Denial`] names the workers that are shut out, and the loop tells it.
+//! scheduler's business: a [`Rejection`] names the workers that are shut out, and the loop tells it.
 
 use journal::Death;
 use rpc::message::{Caller, Register, RegisterAnswer, Session};
 use rpc::{Peer, Refusal};
 use scheduler::{Time, WorkerId};
 
-use crate::admission::{Admission, Admitted, Denial, IdSource, RefusalKind, Violation};
+use crate::admission::{Admission, Admitted, IdSource, RefusalKind, Rejection, Violation};
 use crate::roster::Roster;
 use crate::spec::JobSpec;
 
@@ -19,7 +19,7 @@ pub(crate) struct Members {
 
 /// Why a worker that registers does not take part.
 pub(crate) enum NotAdmitted {
-    Denied(Denial),
+    Denied(Rejection),
     /// It cannot do this job, which is no violation.
     Unfit(RegisterAnswer),
 }
@@ -88,7 +88,7 @@ impl Members {
         peer: &Peer,
         caller: &Caller,
         session: &Session,
-    ) -> Result<Option<WorkerId>, Denial> {
+    ) -> Result<Option<WorkerId>, Rejection> {
         let identified = self.admission.identify(now, peer, caller.worker)?;
         Ok(identified.filter(|_| caller.session == *session))
     }
@@ -99,7 +99,7 @@ impl Members {
         now: Time,
         worker: WorkerId,
         violation: Violation,
-    ) -> Denial {
+    ) -> Rejection {
         let known_as = self.roster.describe(worker);
         self.admission.note_violation(now, worker, &known_as, violation)
     }

@@ -475,7 +475,7 @@ fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = addresses
         .next()
         .ok_or_else(|| unresolved(io::Error::new(io::ErrorKind::NotFound, "no address")))?;
-    // TLS alone is enough: whoever calls must have a certificate then, or the token.
+    // TLS alone is enough: every caller must have a certificate then, or the token.
     let is_protected = listen.credentials.tls.is_some() || listen.unprotected;
     if !is_loopback(address.ip()) && !is_protected {
         return Err(StartError::NotLoopback { address });
@@ -487,8 +487,8 @@ fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
     Ok((listener, address))
 }
 
-/// The folders that hold all inputs and the results, without those that lie in another of them:
-/// what the user named, and wherever links lead.
+/// The folders that hold all inputs and the results, without those inside another of them:
+/// what the user named, with links resolved.
 fn folders(files: &Path, arguments: &[PathBuf], inputs: &[Input]) -> Vec<PathBuf> {
     let named = arguments.iter().filter_map(|path| std::fs::canonicalize(path).ok());
     let named = named.filter(|path| path.is_dir());
@@ -504,7 +504,7 @@ fn folders(files: &Path, arguments: &[PathBuf], inputs: &[Input]) -> Vec<PathBuf
     folders
 }
 
-/// Often enough that four may be lost before a worker is taken for dead, and that orders reach it
+/// Often enough that four may be lost before a worker is considered dead, and that orders reach it
 /// within a second.
 fn heartbeat(limits: &Limits) -> Duration {
     let shortest = limits.worker_timeout.min(limits.task_timeout);
