@@ -1,36 +1,34 @@
-//! Carries commits out, off the driver's loop: check, publish, record, and only then say so.
+//! Carries out commits, off the driver's loop: verify, publish, record, and only then tell.
 //!
-//! One thread, one queue, so that what it does to the folder and to the journal has one order. It
-//! waits for disks so that the loop does not have to: heartbeats are answered while gigabytes are
-//! synced.
+//! One thread and one queue, so that what is done to the folder and to the journal has one order.
+//! The committer waits for disks so that the loop does not have to: heartbeats are answered while
+//! gigabytes are synced.
 //!
-//! A sync costs the disk much more than a record does, so commits are recorded together: those that
-//! arrive while it is busy, and, as long as nobody waits for one of them, those that arrive within
-//! a moment.
+//! Group commit: a sync costs the disk much more than a record does, so commits are recorded
+//! together. One sync is shared by the commits that arrive while the disk is busy, and, as long as
+//! none of them is awaited, by those that arrive within a moment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use journal::{Log, Outcome, Record};
+use journal::{JournalError, Log, Outcome, Record};
 use rpc::message::sentence;
 use scheduler::AttemptId;
 use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout};
-use tokio::sync::mpsc;
 
 use crate::cause::Cause;
-use crate::driver::Event;
 use crate::ids::scheduled_task;
 
-/// What the committer is told to do.
+/// What the committer is to do.
 #[derive(Debug)]
 pub(crate) enum Errand {
     /// Publish and record an attempt's objects.
     Commit(Commit),
-    /// Remove what an attempt staged.
+    /// Remove what an attempt has staged.
     Discard(Staging),
-    /// Write a record that nobody waits for.
+    /// Write a record that no answer waits for.
     Note(Record),
     /// The job is over: record that, and leave nothing in the folder that does not belong there.
     Finish {
@@ -41,7 +39,46 @@ pub(crate) enum Errand {
     },
 }
 
-/// An attempt that the scheduler has decided for.
+/// What the committer tells the loop.
+pub(crate) enum Told {
+    /// An attempt's objects have their final names and are recorded, or not.
+    Published { attempt: AttemptId, result: Result<(), Cause> },
+    /// The last errand is done. An error: the journal has no end.
+    Finished(Result<(), JournalError>),
+    /// The committer panicked: its errands would never be answered.
+    Died,
+}
+
+/// Has the loop told. It may be gone, and needs to know nothing then.
+pub(crate) type Tell = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// The queue of errands, and the clock by which a batch waits for more of them.
+pub(crate) trait Errands {
+    fn now(&self) -> Instant;
+
+    /// The next errand, if there is one already.
+    fn try_next(&mut self) -> Result<Errand, TryRecvError>;
+
+    /// Waits for the next errand. `None` at the deadline, and when no more can come.
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Errand>;
+}
+
+impl Errands for Receiver<Errand> {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn try_next(&mut self) -> Result<Errand, TryRecvError> {
+        self.try_recv()
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Errand> {
+        let Some(deadline) = deadline else { return self.recv().ok() };
+        self.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+}
+
+/// An attempt that the scheduler has accepted.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) attempt: AttemptId,
@@ -60,24 +97,23 @@ pub(crate) struct Committer {
     pub(crate) journal: Box<dyn Log>,
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
-    pub(crate) events: mpsc::Sender<Event>,
-    /// How long a commit that nobody waits for does without its record, that others may share its
-    /// sync.
-    pub(crate) company_wait: Duration,
-    /// Staging of commits that nobody waited for: removed when there is nothing else to do, and
-    /// all of it at the end.
-    pub(crate) litter: Vec<Staging>,
+    pub(crate) tell: Tell,
+    /// How long the record of a commit that is not awaited may wait for others.
+    pub(crate) group_commit_wait: Duration,
+    /// Staging of commits that were not awaited: removed when there is nothing else to do, and all
+    /// of it at the end.
+    pub(crate) deferred_discards: Vec<Staging>,
 }
 
 /// What is recorded with one sync.
 #[derive(Default)]
 struct Batch {
-    /// Published, and in the order of `records`.
+    /// In the order of `records`.
     commits: Vec<Published>,
     records: Vec<Record>,
     notes: Vec<Record>,
-    /// Until when the commits may wait for company.
-    until: Option<Instant>,
+    /// Until when the commits may wait for others. Without any there is nothing to wait for.
+    deadline: Option<Instant>,
 }
 
 /// An attempt whose objects have their final names.
@@ -89,67 +125,54 @@ struct Published {
 }
 
 impl Batch {
-    /// For how long another errand may be waited for.
-    fn patience(&self) -> Duration {
-        self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
-    }
-
     fn is_full(&self) -> bool {
         self.commits.len() + self.notes.len() >= BATCH_MAX
     }
 }
 
 impl Committer {
-    /// Runs errands until nobody can send any.
-    pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
-        let _alarm = Alarm(self.events.clone());
-        self.arrive();
-        loop {
-            let errand = match errands.try_recv() {
-                Err(TryRecvError::Empty) if self.tidy_one() => continue,
-                Err(TryRecvError::Empty) => errands.recv().ok(),
-                errand => errand.ok(),
-            };
-            let Some(errand) = errand else { break };
-            self.work_off(errand, |this, batch| {
-                loop {
-                    let patience = batch.patience();
-                    match errands.try_recv() {
-                        Err(TryRecvError::Empty) if patience.is_zero() => return None,
-                        Err(TryRecvError::Empty) if this.tidy_one() => {}
-                        Err(TryRecvError::Empty) => return errands.recv_timeout(patience).ok(),
-                        errand => return errand.ok(),
-                    }
-                }
-            });
+    /// Runs errands until no more can come.
+    pub(crate) fn run(mut self, mut errands: impl Errands) {
+        let _alarm = Alarm(Arc::clone(&self.tell));
+        self.remove_old_intermediates();
+        while let Some(errand) = self.next_errand(&mut errands, None) {
+            self.run_batch(errand, &mut errands);
         }
-        self.leave();
+        self.sweep();
     }
 
-    /// Runs `first` and all that waits behind it, and does not wait for more.
-    pub(crate) fn work_off_waiting(&mut self, first: Errand, errands: &Receiver<Errand>) {
-        self.work_off(first, |_, _| errands.try_recv().ok());
-        while self.tidy_one() {}
-    }
-
-    fn work_off(
-        &mut self,
-        first: Errand,
-        mut next: impl FnMut(&mut Self, &Batch) -> Option<Errand>,
-    ) {
+    /// Runs `first` and all errands that come in time to share its sync.
+    fn run_batch(&mut self, first: Errand, errands: &mut impl Errands) {
         let mut batch = Batch::default();
-        self.take(&mut batch, first);
-        while !batch.is_full()
-            && let Some(errand) = next(self, &batch)
-        {
-            self.take(&mut batch, errand);
+        self.take(&mut batch, first, errands);
+        while !batch.is_full() {
+            let deadline = batch.deadline.unwrap_or_else(|| errands.now());
+            let Some(errand) = self.next_errand(errands, Some(deadline)) else { break };
+            self.take(&mut batch, errand, errands);
         }
         self.record(batch);
     }
 
-    fn take(&mut self, batch: &mut Batch, errand: Errand) {
+    /// The next errand. As long as there is none, makes up for deferred discards.
+    fn next_errand(
+        &mut self,
+        errands: &mut impl Errands,
+        deadline: Option<Instant>,
+    ) -> Option<Errand> {
+        loop {
+            let is_late = deadline.is_some_and(|deadline| deadline <= errands.now());
+            match errands.try_next() {
+                Err(TryRecvError::Empty) if is_late => return None,
+                Err(TryRecvError::Empty) if self.discard_deferred() => {}
+                Err(TryRecvError::Empty) => return errands.wait(deadline),
+                errand => return errand.ok(),
+            }
+        }
+    }
+
+    fn take(&mut self, batch: &mut Batch, errand: Errand, clock: &impl Errands) {
         match errand {
-            Errand::Commit(commit) => self.take_commit(batch, commit),
+            Errand::Commit(commit) => self.take_commit(batch, commit, clock),
             Errand::Discard(staging) => self.discard(&staging),
             Errand::Note(note) => batch.notes.push(note),
             Errand::Finish { outcome, leftovers } => {
@@ -161,27 +184,27 @@ impl Committer {
 
     /// Publishes at once what is recorded a little later: a record says that its objects have their
     /// names.
-    fn take_commit(&mut self, batch: &mut Batch, commit: Commit) {
+    fn take_commit(&mut self, batch: &mut Batch, commit: Commit, clock: &impl Errands) {
         match self.publish(&commit) {
             Ok(()) => {
                 let Commit { attempt, staging, durability, record, is_awaited, objects: _ } =
                     commit;
-                let now = Instant::now();
+                let now = clock.now();
                 match is_awaited {
-                    true => batch.until = Some(now),
-                    false => batch.until = batch.until.or(Some(now + self.company_wait)),
+                    true => batch.deadline = Some(now),
+                    false => batch.deadline = batch.deadline.or(Some(now + self.group_commit_wait)),
                 }
                 batch.commits.push(Published { attempt, staging, durability, is_awaited });
                 batch.records.push(record);
             }
-            Err(error) => self.tell(commit.attempt, Err(Cause::NotPublished(error))),
+            Err(error) => self.tell_published(commit.attempt, Err(Cause::NotPublished(error))),
         }
     }
 
     /// Removes the intermediates of an earlier job, which no journal names any more. To rename
     /// files over them would be right as well, and slow: ext4 writes out at once what is renamed
     /// over another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
-    pub(crate) fn arrive(&self) {
+    fn remove_old_intermediates(&self) {
         let remove_all = || -> Result<(), StoreError> {
             for (map, bucket) in self.store.intermediates()? {
                 self.store.remove(&layout::intermediate(map, bucket))?;
@@ -198,13 +221,13 @@ impl Committer {
 
     /// A worker that had its task and not yet its staging folder when the job ended has made one
     /// since. By now all workers know of the end.
-    pub(crate) fn leave(&self) {
+    fn sweep(&self) {
         if let Err(error) = self.store.sweep() {
             tracing::warn!(error = sentence(&error), "staging is left behind");
         }
     }
 
-    /// Write what happened between the commits. Before the commits of the same batch: a map task
+    /// Writes what happened between the commits. Before the commits of the same batch: a map task
     /// that is recalled and committed again is committed.
     fn note(&mut self, notes: &[Record]) {
         if !notes.is_empty()
@@ -214,26 +237,26 @@ impl Committer {
         }
     }
 
-    /// Record all that was published, then tell.
+    /// Records all that was published, then tells the loop.
     fn record(&mut self, batch: Batch) {
-        let Batch { commits, records, mut notes, until: _ } = batch;
-        // A commit's record says when its attempt began. Where there is little room, notes that
-        // say no more than that must not take it from the records.
+        let Batch { commits, records, mut notes, deadline: _ } = batch;
+        // A commit's record says when its attempt began. Where there is little room, a note that
+        // says no more than that must not take it from the records.
         let committed: BTreeSet<AttemptId> = commits.iter().map(|commit| commit.attempt).collect();
         notes.retain(|note| start_of(note).is_none_or(|attempt| !committed.contains(&attempt)));
         self.note(&notes);
         if commits.is_empty() {
             return;
         }
-        let durable = commits.iter().any(|commit| commit.durability == Durability::Durable);
-        if durable && let Err(error) = self.settle() {
+        let has_outputs = commits.iter().any(|commit| commit.durability == Durability::Durable);
+        if has_outputs && let Err(error) = self.settle() {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
             tracing::error!(error = sentence(&error), "outputs cannot be made durable");
             let mut error = Some(error);
             for commit in commits {
                 let cause = error.take().map_or(Cause::Abandoned, Cause::NotDurable);
-                self.tell(commit.attempt, Err(cause));
+                self.tell_published(commit.attempt, Err(cause));
             }
             return;
         }
@@ -242,13 +265,11 @@ impl Committer {
             faults::reach("driver::discard", commit.attempt.task.phase);
             match commit.is_awaited {
                 true => self.discard(&commit.staging),
-                false => self.litter.push(commit.staging),
+                false => self.deferred_discards.push(commit.staging),
             }
             faults::reach("driver::answer", commit.attempt.task.phase);
-            self.tell(
-                commit.attempt,
-                recorded.as_ref().map_err(|error| Cause::NotJournaled(error.copy())).copied(),
-            );
+            let recorded = recorded.as_ref().map_err(|error| Cause::NotJournaled(error.copy()));
+            self.tell_published(commit.attempt, recorded.copied());
         }
     }
 
@@ -275,9 +296,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Removes a piece of litter, if there is one.
-    fn tidy_one(&mut self) -> bool {
-        let staging = self.litter.pop();
+    /// Makes up for one deferred discard, if there is any.
+    fn discard_deferred(&mut self) -> bool {
+        let staging = self.deferred_discards.pop();
         staging.inspect(|staging| self.discard(staging)).is_some()
     }
 
@@ -290,8 +311,8 @@ impl Committer {
 
     fn finish(&mut self, outcome: Outcome, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
-        // It is swept with everything else.
-        self.litter.clear();
+        // They are swept with everything else.
+        self.deferred_discards.clear();
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
                 error = sentence(&error),
@@ -303,11 +324,10 @@ impl Committer {
         if let Err(error) = &result {
             tracing::error!(error = sentence(error), "the journal has no end");
         }
-        // If the loop is gone nobody waits for this.
-        let _ = self.events.blocking_send(Event::Finished(result));
+        (self.tell)(Told::Finished(result));
     }
 
-    /// Before the job is called done: a driver that dies in between has to come back to it.
+    /// Before the job is recorded as done: after a crash in between, the next driver does it again.
     fn clean_up(&self, leftovers: &[Name]) -> Result<(), StoreError> {
         for name in leftovers {
             self.store.remove(name)?;
@@ -320,36 +340,34 @@ impl Committer {
         Ok(())
     }
 
-    fn tell(&self, attempt: AttemptId, result: Result<(), Cause>) {
-        // If the loop is gone nobody waits for this.
-        let _ = self.events.blocking_send(Event::Published { attempt, result });
+    fn tell_published(&self, attempt: AttemptId, result: Result<(), Cause>) {
+        (self.tell)(Told::Published { attempt, result });
     }
 }
 
-/// The attempt that was given to its worker, if it is that which is noted.
+/// The attempt whose assignment is noted, if that is what is noted.
 fn start_of(note: &Record) -> Option<AttemptId> {
     let &Record::Started { phase, task: index, attempt: number, .. } = note else { return None };
     Some(AttemptId { task: scheduled_task(phase, index), number })
 }
 
 /// Tells the loop when the committer panics: it would wait for an answer for ever.
-struct Alarm(mpsc::Sender<Event>);
+struct Alarm(Tell);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // If the loop is gone nobody waits for this.
-            let _ = self.0.blocking_send(Event::CommitterDied);
+            (self.0)(Told::Died);
         }
     }
 }
 
-/// Bounds what is told in one go.
+/// Bounds how many commits wait for one sync.
 const BATCH_MAX: usize = 256;
 
-/// A driver that dies in between has to have the task done again. A hundred syncs a second are
-/// little to a disk: each takes 0.2 to 2 ms (ext4 on a virtual disk).
-pub(crate) const COMPANY_WAIT: Duration = Duration::from_millis(10);
+/// If the driver dies in between, the task is done again. A hundred syncs a second are little to a
+/// disk: each takes 0.2 to 2 ms (ext4 on a virtual disk).
+pub(crate) const GROUP_COMMIT_WAIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::committer::{COMPANY_WAIT, Committer, Errand};
+use crate::committer::{Committer, Errand, GROUP_COMMIT_WAIT, Tell};
 use crate::driver::{Driver, Ended, Event, Shutdown};
 use crate::ids;
 use crate::service::Service;
@@ -170,16 +170,16 @@ impl BegunJob {
         Committing: Future<Output = ()>,
     {
         let (events, inbox) = (self.events, self.inbox);
-        let (errands, orders) = std_mpsc::channel();
+        let (errands_sender, errands) = std_mpsc::channel();
         let committer = Committer {
             store: self.store,
             journal: self.journal,
             is_new_job: self.recovered.is_none(),
-            events: events.clone(),
-            company_wait: COMPANY_WAIT,
-            litter: Vec::new(),
+            tell: tell_loop(events.clone()),
+            group_commit_wait: GROUP_COMMIT_WAIT,
+            deferred_discards: Vec::new(),
         };
-        let committing = commit(committer, orders)?;
+        let committing = commit(committer, errands)?;
 
         let (end, ended) = oneshot::channel::<()>();
         let (serving, served) = oneshot::channel::<Infallible>();
@@ -204,8 +204,9 @@ impl BegunJob {
 
         let (plan, files) = (Arc::clone(&self.spec.plan), self.spec.files.clone());
         let sched = Scheduler::new(&self.spec.for_scheduler(), self.limits);
-        let driver = Driver::new(sched, self.spec, self.shutdown, self.ids, errands, snapshots)
-            .restore(self.recovered.unwrap_or_default());
+        let driver =
+            Driver::new(sched, self.spec, self.shutdown, self.ids, errands_sender, snapshots)
+                .restore(self.recovered.unwrap_or_default());
         let ended = driver.drive(inbox, interrupted).await;
 
         // The receiver is gone if the server has broken.
@@ -220,14 +221,21 @@ impl BegunJob {
     }
 }
 
+fn tell_loop(events: mpsc::Sender<Event>) -> Tell {
+    Arc::new(move |told| {
+        // If the loop is gone it needs to know nothing.
+        let _ = events.blocking_send(Event::from(told));
+    })
+}
+
 /// Disks may take their time, and the loop has none: the committer works on a thread of its own.
 fn on_a_thread(
     committer: Committer,
-    orders: std_mpsc::Receiver<Errand>,
+    errands: std_mpsc::Receiver<Errand>,
 ) -> Result<impl Future<Output = ()>, JobError> {
     let thread = std::thread::Builder::new()
         .name("committer".to_owned())
-        .spawn(move || committer.run(&orders))
+        .spawn(move || committer.run(errands))
         .map_err(system("start a thread"))?;
     Ok(async {
         if let Err(panic) = thread.join() {

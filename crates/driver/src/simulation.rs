@@ -1,5 +1,5 @@
-//! A driver that does not run on a machine: what a simulation of one puts in the place of disk,
-//! network, threads and chance.
+//! A whole driver without a machine: a simulation puts its own in the place of disk, network,
+//! threads, clock and randomness.
 //!
 //! Everything else is what runs in a real process: the loop, the scheduler, the journal, recovery,
 //! the committer, the calls. Left out are the checks of [`prepare`](crate::prepare) that look at a
@@ -7,9 +7,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{self as std_mpsc, Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use journal::FileLog;
 pub use journal::{Disk, DiskFile};
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::committer::{Committer, Errand};
+use crate::committer::{Committer, Errand, Errands};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
 use crate::plan::plan;
@@ -28,8 +28,14 @@ use crate::status::{Snapshot, Summary};
 /// Work that may wait for a disk.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Has work done, wherever; ready when it is.
-pub type Elsewhere = Arc<dyn Fn(Work) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+/// Something to wait for.
+pub type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs work on another thread; ready when it is done.
+pub type RunBlocking = Arc<dyn Fn(Work) -> Wait + Send + Sync>;
+
+/// Blocks a thread of [`RunBlocking`] until something is ready.
+pub type BlockOn = Arc<dyn Fn(Wait) + Send + Sync>;
 
 /// What a driver runs on.
 pub struct Surroundings {
@@ -37,15 +43,17 @@ pub struct Surroundings {
     pub store: Arc<dyn Store>,
     /// Keeps the journal.
     pub disk: Arc<dyn Disk>,
-    /// Does what takes time, instead of threads.
-    pub elsewhere: Elsewhere,
+    /// Instead of threads.
+    pub run_blocking: RunBlocking,
+    /// How such a thread waits.
+    pub block_on: BlockOn,
     /// Of a job that begins, instead of randomness.
     pub job_id: String,
 }
 
-/// Why a life of a driver came to no good end.
+/// Why one epoch of a driver failed.
 #[derive(Debug, thiserror::Error)]
-pub enum LifeError {
+pub enum EpochError {
     /// While the job ran.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -54,7 +62,7 @@ pub enum LifeError {
     Start(#[from] StartError),
 }
 
-/// One life of a driver, with workers that connect through `connections`.
+/// Runs a driver from its start to its end, with workers that connect through `connections`.
 ///
 /// # Errors
 ///
@@ -64,11 +72,11 @@ pub async fn run<IO>(
     surroundings: Surroundings,
     connections: mpsc::Receiver<IO>,
     snapshots: watch::Sender<Snapshot>,
-) -> Result<Summary, LifeError>
+) -> Result<Summary, EpochError>
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Surroundings { store, disk, elsewhere, job_id } = surroundings;
+    let Surroundings { store, disk, run_blocking, block_on, job_id } = surroundings;
     let inputs = store::list_inputs(&config.inputs).map_err(start::unusable_input)?;
     let plan = plan(inputs, config.map_tasks);
     let begin = {
@@ -76,7 +84,7 @@ where
         let log = Box::new(FileLog::on(disk, &config.files));
         move || start::begin(log, &*store, &config, &plan, &config.files, || Ok(job_id))
     };
-    let Beginning { session, journal, recovered } = done(&elsewhere, begin).await?;
+    let Beginning { session, journal, recovered } = run_to_end(&run_blocking, begin).await?;
     let ids = ids(&session.0);
     let shutdown = Shutdown::new(Vec::new(), config.worker_wait, Duration::ZERO);
     let spec = start::spec(&config, plan, config.files.clone(), session);
@@ -97,15 +105,16 @@ where
             ended.await;
             tokio::time::sleep(FAREWELL).await;
         };
-        // Cancel safe: calls that are still open are not answered any more.
+        // Cancel safe: calls that are still open are no longer answered.
         tokio::select! {
             biased;
             () = last_answers => Ok(()),
             served = rpc::serve_on(connections, service, rpc::Credentials::default()) => served,
         }
     };
-    let commit = |committer, orders| {
-        let committing = tokio::spawn(carry_out(elsewhere, committer, orders));
+    let commit = |committer: Committer, errands| {
+        let errands = PolledErrands { errands: Arc::new(Mutex::new(errands)), block_on };
+        let committing = tokio::spawn(run_blocking(Box::new(move || committer.run(errands))));
         Ok(async { committing.await.expect("the committer does not panic") })
     };
     Ok(begun.run(serve, commit, snapshots, std::future::pending()).await?)
@@ -121,45 +130,65 @@ fn ids(session: &str) -> IdSource {
     })
 }
 
-/// As [`Committer::run`], without a thread.
-async fn carry_out(elsewhere: Elsewhere, mut committer: Committer, mut errands: Receiver<Errand>) {
-    committer = done(&elsewhere, move || {
-        committer.arrive();
-        committer
-    })
-    .await;
-    loop {
-        match errands.try_recv() {
-            Ok(errand) => {
-                (committer, errands) = done(&elsewhere, move || {
-                    committer.work_off_waiting(errand, &errands);
-                    (committer, errands)
-                })
-                .await;
-            }
-            Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(TryRecvError::Disconnected) => {
-                return done(&elsewhere, move || committer.leave()).await;
-            }
-        }
+/// A queue that the simulation looks into now and then: a channel to a thread wakes no task.
+struct PolledErrands {
+    errands: Arc<Mutex<Receiver<Errand>>>,
+    block_on: BlockOn,
+}
+
+impl PolledErrands {
+    fn block_on<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let (sender, result) = std_mpsc::sync_channel(1);
+        (self.block_on)(Box::pin(async move {
+            let _ = sender.send(work.await);
+        }));
+        result.recv().expect("what was waited for has sent its result")
     }
 }
 
-async fn done<T: Send + 'static>(
-    elsewhere: &Elsewhere,
+impl Errands for PolledErrands {
+    fn now(&self) -> Instant {
+        self.block_on(async { tokio::time::Instant::now().into_std() })
+    }
+
+    fn try_next(&mut self) -> Result<Errand, TryRecvError> {
+        try_next(&self.errands)
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Errand> {
+        let errands = Arc::clone(&self.errands);
+        self.block_on(async move {
+            loop {
+                let now = tokio::time::Instant::now().into_std();
+                match try_next(&errands) {
+                    Err(TryRecvError::Empty) if deadline.is_none_or(|deadline| now < deadline) => {
+                        tokio::time::sleep(POLL_EVERY).await;
+                    }
+                    errand => return errand.ok(),
+                }
+            }
+        })
+    }
+}
+
+fn try_next(errands: &Mutex<Receiver<Errand>>) -> Result<Errand, TryRecvError> {
+    errands.lock().unwrap_or_else(PoisonError::into_inner).try_recv()
+}
+
+async fn run_to_end<T: Send + 'static>(
+    run_blocking: &RunBlocking,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let (sender, result) = oneshot::channel();
-    elsewhere(Box::new(move || {
-        // Nobody waits if the driver was crashed meanwhile.
+    run_blocking(Box::new(move || {
+        // The receiver is gone if the driver was crashed meanwhile.
         let _ = sender.send(work());
     }))
     .await;
-    result.await.expect("work that was done has sent what it made")
+    result.await.expect("work that was done has sent its result")
 }
 
 /// How long calls are answered after the end.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// How often the committer looks for errands: a channel to a thread does not wake a task.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);

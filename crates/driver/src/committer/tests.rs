@@ -96,10 +96,10 @@ fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
     let patient = |commit| Commit { is_awaited: false, ..commit };
     let [first, second] = [0, 1].map(|task| patient(bench.stage_map(task, "one\n")));
     let third = bench.stage_map(2, "one\n");
-    let (events, mut told) = mpsc::channel(16);
-    let committer = Committer { company_wait: 600 * SECOND, ..bench.committer(events) };
-    let (errands, orders) = std_mpsc::channel();
-    let thread = std::thread::spawn(move || committer.run(&orders));
+    let (sender, told) = std_mpsc::channel();
+    let committer = Committer { group_commit_wait: 600 * SECOND, ..bench.committer(sender) };
+    let (errands, receiver) = std_mpsc::channel();
+    let thread = std::thread::spawn(move || committer.run(receiver));
 
     for (task, commit) in [(0, first), (1, second)] {
         errands.send(Errand::Commit(commit)).unwrap();
@@ -114,7 +114,7 @@ fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
     assert!(told.try_recv().is_err());
     assert!(bench.recorded().is_empty());
     errands.send(Errand::Commit(third)).unwrap();
-    let all = std::iter::from_fn(|| told.blocking_recv().map(|event| describe(&event)));
+    let all = std::iter::from_fn(|| told.recv().ok().map(|told| describe(&told)));
     let all: Vec<_> = all.take(3).collect();
 
     assert_eq!(all, ["m0.a0 published", "m1.a0 published", "m2.a0 published"]);
@@ -254,13 +254,13 @@ fn intermediates_of_an_earlier_job_are_gone_before_the_first_commit() {
 #[test]
 fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
     let mut bench = Bench::new();
-    let (errands, orders) = std_mpsc::channel();
-    let (events, mut inbox) = mpsc::channel(1);
-    let committer = bench.committer(events);
-    let thread = std::thread::spawn(move || committer.run(&orders));
+    let (errands, receiver) = std_mpsc::channel();
+    let (sender, told) = std_mpsc::channel();
+    let committer = bench.committer(sender);
+    let thread = std::thread::spawn(move || committer.run(receiver));
 
     errands.send(Errand::Finish { outcome: Outcome::Cancelled, leftovers: Vec::new() }).unwrap();
-    assert!(matches!(inbox.blocking_recv(), Some(Event::Finished(Ok(())))));
+    assert!(matches!(told.recv(), Ok(Told::Finished(Ok(())))));
     bench.stage_map(0, "late\n");
     drop(errands);
     thread.join().unwrap();
@@ -272,14 +272,14 @@ fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
 fn loop_is_told_when_the_committer_panics() {
     let mut bench = Bench::new();
     bench.faults.insert("panic");
-    let (errands, orders) = std_mpsc::channel();
-    let (events, mut inbox) = mpsc::channel(1);
-    let committer = bench.committer(events);
-    let thread = std::thread::spawn(move || committer.run(&orders));
+    let (errands, receiver) = std_mpsc::channel();
+    let (sender, told) = std_mpsc::channel();
+    let committer = bench.committer(sender);
+    let thread = std::thread::spawn(move || committer.run(receiver));
 
     errands.send(Errand::Commit(bench.stage_map(0, "one\n"))).unwrap();
 
-    assert!(matches!(inbox.blocking_recv(), Some(Event::CommitterDied)));
+    assert!(matches!(told.recv(), Ok(Told::Died)));
     assert!(thread.join().is_err());
 }
 
@@ -311,7 +311,7 @@ impl Bench {
         syncs
     }
 
-    fn committer(&mut self, events: mpsc::Sender<Event>) -> Committer {
+    fn committer(&mut self, told: std_mpsc::Sender<Told>) -> Committer {
         let store = Faulty {
             local: self.local.clone(),
             faults: self.faults.clone(),
@@ -323,20 +323,20 @@ impl Bench {
             store: Arc::new(store),
             journal,
             is_new_job: true,
-            events,
-            company_wait: Duration::ZERO,
-            litter: Vec::new(),
+            tell: Arc::new(move |what| drop(told.send(what))),
+            group_commit_wait: Duration::ZERO,
+            deferred_discards: Vec::new(),
         }
     }
 
     /// All errands at once; returns what the loop is told.
     fn run(&mut self, errands: impl IntoIterator<Item = Errand>) -> Vec<String> {
-        let (sender, orders) = std_mpsc::channel();
+        let (sender, receiver) = std_mpsc::channel();
         errands.into_iter().for_each(|errand| sender.send(errand).unwrap());
         drop(sender);
-        let (events, mut inbox) = mpsc::channel(1000);
-        self.committer(events).run(&orders);
-        std::iter::from_fn(|| inbox.try_recv().ok()).map(|event| describe(&event)).collect()
+        let (told, inbox) = std_mpsc::channel();
+        self.committer(told).run(receiver);
+        inbox.try_iter().map(|told| describe(&told)).collect()
     }
 
     fn stage_map(&self, task: u32, text: &str) -> Commit {
@@ -438,19 +438,13 @@ fn recorded(local: &Local) -> Vec<String> {
     records.into_iter().map(describe).collect()
 }
 
-fn describe(event: &Event) -> String {
-    match event {
-        Event::Finished(Ok(())) => "finished".to_owned(),
-        Event::Finished(Err(error)) => sentence(error),
-        Event::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
-        Event::Published { attempt, result: Err(cause) } => {
-            format!("{attempt} {}", sentence(cause))
-        }
-        Event::Call(_)
-        | Event::CommitterDied
-        | Event::Died { .. }
-        | Event::Register { .. }
-        | Event::Status { .. } => panic!("not the committer's to tell"),
+fn describe(told: &Told) -> String {
+    match told {
+        Told::Died => panic!("the committer panicked"),
+        Told::Finished(Ok(())) => "finished".to_owned(),
+        Told::Finished(Err(error)) => sentence(error),
+        Told::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
+        Told::Published { attempt, result: Err(cause) } => format!("{attempt} {}", sentence(cause)),
     }
 }
 

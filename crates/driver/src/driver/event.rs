@@ -9,6 +9,7 @@ use scheduler::AttemptId;
 use tokio::sync::oneshot;
 
 use crate::cause::Cause;
+use crate::committer::Told;
 use crate::ids;
 
 pub(crate) enum Event {
@@ -36,6 +37,16 @@ pub(crate) enum Event {
     Status {
         reply: Reply<Status>,
     },
+}
+
+impl From<Told> for Event {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Died => Self::CommitterDied,
+            Told::Finished(result) => Self::Finished(result),
+            Told::Published { attempt, result } => Self::Published { attempt, result },
+        }
+    }
 }
 
 /// Where an answer goes, or the reason why there is none.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use crate::panics;
 
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 type Ended = Result<(), Box<dyn Any + Send>>;
 
 thread_local! {
@@ -22,7 +24,7 @@ thread_local! {
 }
 
 struct Turns {
-    pauses: mpsc::SyncSender<Duration>,
+    waits: mpsc::SyncSender<Wait>,
     /// Gives the turn back; broken when the host has crashed.
     turns: mpsc::Receiver<()>,
 }
@@ -33,51 +35,58 @@ struct Crashed;
 /// Lets `duration` pass. Does not return if the host crashes meanwhile. Outside of [`run`] no time
 /// passes.
 pub fn pause(duration: Duration) {
-    let goes_on = TURNS.with_borrow(|turns| {
-        let Some(Turns { pauses, turns }) = turns else { return true };
-        pauses.send(duration).is_ok() && turns.recv().is_ok()
+    if TURNS.with_borrow(Option::is_some) {
+        block_on(Box::pin(async move { tokio::time::sleep(duration).await }));
+    }
+}
+
+/// Lets time pass until `wait` is ready. As [`pause`], but only within [`run`].
+pub fn block_on(wait: Wait) {
+    let resumes = TURNS.with_borrow(|turns| {
+        let Turns { waits, turns } = turns.as_ref().expect("this thread takes turns");
+        waits.send(wait).is_ok() && turns.recv().is_ok()
     });
-    if !goes_on && !std::thread::panicking() {
+    if !resumes && !std::thread::panicking() {
         panic::resume_unwind(Box::new(Crashed));
     }
 }
 
 /// Does `work` on a thread of its own that takes turns with the caller. Dropping the future ends it
 /// at its next pause.
-pub fn run(work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+pub fn run(work: Box<dyn FnOnce() + Send>) -> Wait {
     Box::pin(async move {
         let mut worker = Worker::start(work);
-        while let Ok(pause) = worker.pauses.recv() {
-            tokio::time::sleep(pause).await;
-            worker.go_on();
+        while let Ok(wait) = worker.waits.recv() {
+            wait.await;
+            worker.resume();
         }
         worker.end();
     })
 }
 
 struct Worker {
-    pauses: mpsc::Receiver<Duration>,
+    waits: mpsc::Receiver<Wait>,
     turns: Option<mpsc::SyncSender<()>>,
     thread: Option<JoinHandle<Ended>>,
 }
 
 impl Worker {
     fn start(work: Box<dyn FnOnce() + Send>) -> Self {
-        let (pauses, pauses_seen) = mpsc::sync_channel(1);
+        let (waits, waits_seen) = mpsc::sync_channel(1);
         let (turns, turns_seen) = mpsc::sync_channel(1);
         let seed = panics::seed();
         let work = move || {
             panics::set_seed(seed);
-            TURNS.set(Some(Turns { pauses, turns: turns_seen }));
+            TURNS.set(Some(Turns { waits, turns: turns_seen }));
             let ended = panic::catch_unwind(AssertUnwindSafe(work));
             TURNS.set(None);
             ended
         };
         let thread = std::thread::spawn(work);
-        Self { pauses: pauses_seen, turns: Some(turns), thread: Some(thread) }
+        Self { waits: waits_seen, turns: Some(turns), thread: Some(thread) }
     }
 
-    fn go_on(&self) {
+    fn resume(&self) {
         let turns = self.turns.as_ref().expect("the turns are there until the worker is dropped");
         turns.send(()).expect("the thread waits for its turn");
     }

@@ -287,7 +287,8 @@ async fn live(world: Arc<World>, wires: Wires) -> turmoil::Result {
             driver::simulation::Surroundings {
                 store: world.shelf.seen_by(Who::Driver),
                 disk: Arc::new(world.disk.clone()),
-                elsewhere: Arc::new(lockstep::run),
+                run_blocking: Arc::new(lockstep::run),
+                block_on: Arc::new(lockstep::block_on),
                 job_id: format!("{:016x}", world.random.next()),
             }
         };
