@@ -23,6 +23,7 @@ mod recovery;
 mod reports;
 mod roster;
 mod service;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 mod spec;
 mod start;

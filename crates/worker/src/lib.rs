@@ -26,6 +26,7 @@ mod notice;
 mod progress;
 mod reduce;
 mod registration;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 mod text_thread;
 mod throttle;

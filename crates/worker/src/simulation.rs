@@ -91,11 +91,11 @@ async fn execute_all(run_blocking: RunBlocking, errands: Receiver<Assignment>) {
                 };
                 buffers = machine::run_blocking(&run_blocking, execute).await;
             }
-            Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(TryRecvError::Empty) => tokio::time::sleep(POLL_EVERY).await,
             Err(TryRecvError::Disconnected) => return,
         }
     }
 }
 
 /// How often a text thread looks for an assignment: a channel to a thread does not wake a task.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);

@@ -1,4 +1,5 @@
-//! Places at which tests strike the processes: that none is shipped (I17), and each is used.
+//! Places at which tests strike the processes, and other features of tests: that none is shipped
+//! (I17), and each place is used.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,11 +9,17 @@ use crate::tree::{File, Finding, NOWHERE, hold, lines, repository, top};
 
 /// I17.
 #[test]
-fn nothing_but_tests_switches_the_faults_on() {
-    hold(&shipped(&tree("no-dev")));
+fn only_tests_switch_on_what_is_for_tests() {
+    hold(&shipped(&tree("no-dev,features")));
 
     // The tests do, or the rule would have looked for something that is not there.
-    assert_ne!(lines(&shipped(&tree("all"))), NOWHERE);
+    let tests = tree("all,features");
+    for feature in TEST_FEATURES {
+        assert!(
+            tests.lines().any(|line| line.starts_with(feature)),
+            "no {feature}: adapt the rule"
+        );
+    }
     let program = fs::read(env!("CARGO_BIN_EXE_mapmill")).expect("the tests' program was built");
     assert!(program.windows(VARIABLE.len()).any(|bytes| bytes == VARIABLE), "see .ci/run");
 }
@@ -21,6 +28,10 @@ fn nothing_but_tests_switches_the_faults_on() {
 fn every_place_to_strike_at_is_struck_by_a_test() {
     hold(&idle(repository()));
 }
+
+/// What only [dev-dependencies] may ask for, as `cargo tree` names it.
+const TEST_FEATURES: [&str; 3] =
+    ["driver feature \"simulation\"", "faults feature \"armed\"", "worker feature \"simulation\""];
 
 /// What `.ci/run` looks for in the program for users.
 const VARIABLE: &[u8] = b"FAILPOINTS";
@@ -38,15 +49,16 @@ fn tree(edges: &str) -> String {
 }
 
 fn shipped(tree: &str) -> Vec<Finding> {
-    let packages = (1..).zip(tree.lines());
-    let found = packages.filter(|(_, package)| package.starts_with("fail "));
-    let finding = |(line, _)| Finding {
-        path: "cargo tree".to_owned(),
-        line,
-        advice: "the feature `armed` of `faults` is on: only [dev-dependencies] may ask for it"
-            .to_owned(),
-    };
-    found.map(finding).collect()
+    let mut findings = Vec::new();
+    for (line, text) in (1..).zip(tree.lines()) {
+        let feature = TEST_FEATURES.iter().find(|feature| text.starts_with(**feature));
+        findings.extend(feature.map(|feature| Finding {
+            path: "cargo tree".to_owned(),
+            line,
+            advice: format!("{feature} is on: only [dev-dependencies] may ask for it"),
+        }));
+    }
+    findings
 }
 
 /// Places in the code that no test of the whole program names, and the other way round.
@@ -107,6 +119,7 @@ fn a_place_without_a_test_is_found_and_a_test_without_its_place() {
 
 #[test]
 fn a_fault_that_is_shipped_is_found() {
-    assert_eq!(lines(&shipped("driver v0.1.0\nfail v0.5.1\nfailure v1.0.0\n")), [2]);
-    assert_eq!(lines(&shipped("driver v0.1.0\nfailure v1.0.0\n")), NOWHERE);
+    let armed = "driver v0.1.0\nfaults feature \"armed\"\nfaults v0.1.0\n";
+    assert_eq!(lines(&shipped(armed)), [2]);
+    assert_eq!(lines(&shipped("driver v0.1.0\nfaults feature \"default\"\n")), NOWHERE);
 }
