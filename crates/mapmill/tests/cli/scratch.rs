@@ -61,8 +61,8 @@ impl Scratch {
         self.in_here(mapmill(), args)
     }
 
-    /// `mapmill` without the privileges of root, for whom nothing is unreadable. An unprivileged user
-    /// may not see the folder the program was built in, so it gets a copy.
+    /// `mapmill` without the privileges of root, for whom nothing is unreadable. An unprivileged
+    /// user may not see the folder the program was built in, so it gets a copy.
     pub fn unprivileged(&self, args: &[impl AsRef<OsStr>]) -> Command {
         if !self.is_root() {
             return self.command(args);
