@@ -123,9 +123,9 @@ impl Prepared {
         Witness { events: self.begun.events.clone() }
     }
 
-    /// Workers may have been started first: they try to connect now and then, and a small job is over
-    /// before all of them have. The driver answers late ones for a second, or they would wait for a
-    /// driver that has ended.
+    /// Workers may have been started first: they try to connect now and then, and a small job is
+    /// over before all of them have. The driver answers late ones for a second, or they would wait
+    /// for a driver that has ended.
     pub fn expecting_workers(self) -> Self {
         /// Twice the longest time between two attempts of a worker to connect.
         const STAY: Duration = Duration::from_secs(1);

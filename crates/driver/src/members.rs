@@ -1,7 +1,8 @@
 //! The workers of a session: admission, and the roster of those that were admitted.
 //!
 //! The loop asks here whose call it hears. What follows for tasks that a worker holds is the
-//! scheduler's business: a [`Rejection`] names the workers that are shut out, and the loop tells it.
+//! scheduler's business: a [`Rejection`] names the workers that are shut out, and the loop tells
+//! it.
 
 use journal::Death;
 use rpc::message::{Caller, Register, RegisterAnswer, Session};
