@@ -155,8 +155,8 @@ fn crcs(row: &Row) -> impl Iterator<Item = Option<u32>> {
 mod tests {
     use std::time::Duration;
 
-    use crate::contender::Sample;
     use crate::process::Used;
+    use crate::sample::Sample;
 
     use super::*;
 

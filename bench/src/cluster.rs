@@ -8,8 +8,9 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::contender::{Sample, Tools, reported};
 use crate::process::run;
+use crate::sample::Sample;
+use crate::tools::Tools;
 
 /// Killed when dropped: a race that fails leaves no process behind.
 struct Driver(Child);
@@ -64,7 +65,7 @@ pub(crate) fn count(
     if !status.success() {
         return Err(io::Error::other(format!("driver: {status}")));
     }
-    reported(used, &fs::read(json)?)
+    Sample::of_report(used, &fs::read(json)?)
 }
 
 fn address_in(line: &str) -> Option<String> {

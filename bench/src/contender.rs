@@ -4,20 +4,18 @@
 //! but `wc` (which counts words, not how often each occurs) and `cp` (which only copies) do the
 //! same work; what they call a word differs a little where text is not ASCII.
 
-use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use serde_json::Value;
 
 use bench::top;
 
 use crate::cluster;
-use crate::process::{Used, run};
-use crate::results::Results;
+use crate::process::run;
+use crate::sample::Sample;
+use crate::tools::{Tools, is_installed};
 
 /// One way to do it.
 #[derive(Clone, Debug)]
@@ -41,45 +39,6 @@ pub(crate) enum Contender {
     Wc,
 }
 
-/// What the contenders need.
-#[derive(Debug)]
-pub(crate) struct Tools {
-    pub(crate) mapmill: PathBuf,
-    /// A Python that has Polars; none where it could not be had.
-    pub(crate) python: Option<PathBuf>,
-    /// Whether `mapmill run` has `--memory`.
-    pub(crate) has_memory_flag: bool,
-    /// Whatever contenders write goes there.
-    pub(crate) results: Results,
-}
-
-impl Tools {
-    /// What `contender` needs and is missing.
-    pub(crate) fn lack(&self, contender: &Contender) -> Option<String> {
-        if matches!(contender, Contender::Polars) && self.python.is_none() {
-            return Some("no Python with Polars".to_owned());
-        }
-        let missing = contender.needs().iter().find(|name| !is_installed(name))?;
-        Some(format!("no `{missing}` on this machine"))
-    }
-}
-
-fn is_installed(name: &str) -> bool {
-    let paths = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&paths).any(|folder| folder.join(name).is_file())
-}
-
-/// One run of one contender.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    pub(crate) used: Used,
-    /// All words, as far as it says.
-    pub(crate) words: Option<u64>,
-    pub(crate) distinct: Option<u64>,
-    /// The checksum of all outputs of Mapmill, one behind the other.
-    pub(crate) crc: Option<u32>,
-}
-
 impl Contender {
     /// Whether it is Mapmill, which must not fail.
     pub(crate) fn is_ours(&self) -> bool {
@@ -89,6 +48,15 @@ impl Contender {
     /// Whether a run over a gigabyte takes more than some seconds.
     pub(crate) fn is_slow(&self) -> bool {
         matches!(self, Self::Polars | Self::TrMawk | Self::TrSortUniq)
+    }
+
+    /// What it needs that is missing.
+    pub(crate) fn lacks(&self, tools: &Tools) -> Option<String> {
+        if matches!(self, Self::Polars) && tools.python.is_none() {
+            return Some("no Python with Polars".to_owned());
+        }
+        let missing = self.needs().iter().find(|name| !is_installed(name))?;
+        Some(format!("no `{missing}` on this machine"))
     }
 
     /// The commands it is made of.
@@ -121,7 +89,7 @@ impl Contender {
                 let mut copy = Command::new("cp");
                 // The others count a repeated file twice; cp would copy it once.
                 copy.args((inputs.len() > 1).then_some("--backup=numbered"));
-                Ok(silent(run("cp", copy.args(inputs).arg(scratch), scratch)?))
+                Ok(Sample::of_process(run("cp", copy.args(inputs).arg(scratch), scratch)?))
             }
             Self::Mapmill { workers, reduce_tasks, memory } => {
                 mapmill(inputs, *workers, *reduce_tasks, *memory, tools, scratch)
@@ -131,7 +99,7 @@ impl Contender {
                 let arguments = arguments.iter().map(|argument| argument.replace("{}", &files));
                 let mut command = Command::new(&tools.mapmill);
                 let command = command.args(arguments).args(inputs).current_dir(scratch);
-                Ok(silent(run("mapmill", command, scratch)?))
+                Ok(Sample::of_process(run("mapmill", command, scratch)?))
             }
             Self::Polars => polars(inputs, tools, scratch),
             Self::TrMawk => pipeline(TR_MAWK, inputs, scratch),
@@ -140,7 +108,7 @@ impl Contender {
                 let mut count = Command::new("wc");
                 count.env("LC_ALL", "C.UTF-8").arg("-w").args(inputs);
                 let used = run("wc", &mut count, scratch)?;
-                Ok(silent(used))
+                Ok(Sample::of_process(used))
             }
         }
     }
@@ -152,11 +120,6 @@ const TR_MAWK: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' |
 const TR_SORT_UNIQ: &str = r#"cat "$@" | LC_ALL=C tr -cs A-Za-z '\n' | LC_ALL=C sort |
     uniq -c | awk '{ print $2, $1 }'"#;
 
-/// Reports no words.
-fn silent(used: Used) -> Sample {
-    Sample { used, words: None, distinct: None, crc: None }
-}
-
 /// A line of shell that leaves lines of `word count` on its standard output.
 fn pipeline(line: &str, inputs: &[PathBuf], scratch: &Path) -> io::Result<Sample> {
     let mut shell = Command::new("sh");
@@ -166,7 +129,7 @@ fn pipeline(line: &str, inputs: &[PathBuf], scratch: &Path) -> io::Result<Sample
         _ => line.to_owned(),
     };
     let used = run("shell", shell.arg("-c").arg(line).arg("sh").args(inputs), scratch)?;
-    counted(used, &scratch.join("shell.stdout"))
+    Sample::of_counts(used, &scratch.join("shell.stdout"))
 }
 
 fn polars(inputs: &[PathBuf], tools: &Tools, scratch: &Path) -> io::Result<Sample> {
@@ -175,28 +138,7 @@ fn polars(inputs: &[PathBuf], tools: &Tools, scratch: &Path) -> io::Result<Sampl
     let mut command = Command::new(python);
     let command = command.arg(top().join("bench/polars_count.py")).arg(&counts).args(inputs);
     let used = run("polars", command, scratch)?;
-    counted(used, &counts)
-}
-
-/// Adds up lines of `word count`, in any order, and one without a word, which is left out.
-fn counted(used: Used, path: &Path) -> io::Result<Sample> {
-    let (mut words, mut distinct) = (0, 0);
-    let mut lines = BufReader::with_capacity(1 << 20, File::open(path)?);
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        if let Some((word, count)) =
-            text.trim_end().rsplit_once(' ').filter(|(word, _)| !word.is_empty())
-        {
-            let count: u64 = count
-                .parse()
-                .map_err(|_| io::Error::other(format!("`{count}` behind `{word}`: no number")))?;
-            words += count;
-            distinct += 1;
-        }
-        line.clear();
-    }
-    Ok(Sample { used, words: Some(words), distinct: Some(distinct), crc: None })
+    Sample::of_counts(used, &counts)
 }
 
 fn mapmill(
@@ -214,31 +156,13 @@ fn mapmill(
     command.args([OsStr::new("--files"), scratch.join("files").as_os_str()]).args(inputs);
     let used = run("mapmill", command.current_dir(scratch), scratch)?;
 
-    reported(used, &fs::read(scratch.join("mapmill.stdout"))?)
-}
-
-/// What Mapmill reports of its job with `--json`, and the checksum of its outputs.
-pub(crate) fn reported(used: Used, json: &[u8]) -> io::Result<Sample> {
-    let report: Value = serde_json::from_slice(json)?;
-    let mut digest = crc32fast::Hasher::new();
-    for output in report["outputs"].as_array().into_iter().flatten() {
-        let mut file = File::open(output.as_str().unwrap_or_default())?;
-        let mut block = vec![0; 1 << 20];
-        loop {
-            let length = file.read(&mut block)?;
-            if length == 0 {
-                break;
-            }
-            digest.update(&block[..length]);
-        }
-    }
-    let words = report["reduce"]["words"].as_u64();
-    let distinct = report["distinct_words"].as_u64();
-    Ok(Sample { used, words, distinct, crc: Some(digest.finalize()) })
+    Sample::of_report(used, &fs::read(scratch.join("mapmill.stdout"))?)
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::results::Results;
+
     use super::*;
 
     #[test]

@@ -8,11 +8,11 @@ use std::thread;
 
 use bench::{say, top};
 
-use crate::contender::Tools;
 use crate::flags::Flags;
 use crate::paper::{PAPER, SAMPLES};
 use crate::process::output;
 use crate::results::Results;
+use crate::tools::Tools;
 
 /// Build Mapmill, and have a Python with Polars.
 pub(crate) fn tools(flags: &Flags) -> io::Result<Tools> {

@@ -26,7 +26,9 @@ mod plot;
 mod process;
 mod race;
 mod results;
+mod sample;
 mod table;
+mod tools;
 
 fn main() -> ExitCode {
     match run(Flags::parse().settled()) {

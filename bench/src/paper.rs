@@ -141,8 +141,8 @@ mod tests {
 
     use bench::top;
 
-    use crate::contender::Sample;
     use crate::process::Used;
+    use crate::sample::Sample;
 
     use super::*;
 

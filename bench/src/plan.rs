@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use bench::say;
 use bench::texts::Text;
 
-use crate::contender::{Contender, Tools};
+use crate::contender::Contender;
 use crate::corpora::Corpora;
 use crate::flags::{Flags, RaceName};
 use crate::race::{Entry, Race, all_agree};
+use crate::tools::Tools;
 
 /// Make every text that the races need.
 pub(crate) fn make_texts(flags: &Flags, corpora: &Corpora) -> io::Result<()> {
@@ -272,7 +273,7 @@ impl<'plan> Draft<'plan> {
         contender: Contender,
         base: usize,
     ) {
-        if let Some(reason) = self.plan.tools.lack(&contender) {
+        if let Some(reason) = contender.lacks(self.plan.tools) {
             say::note(format!("without {label}: {reason}"));
             return;
         }

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use bench::say;
 
-use crate::contender::{Contender, Sample, Tools};
+use crate::contender::Contender;
 use crate::corpora::warm;
 use crate::flags::RaceName;
+use crate::sample::Sample;
+use crate::tools::Tools;
 
 #[derive(Debug)]
 pub(crate) struct Race {
@@ -140,7 +142,7 @@ impl Race {
 pub(crate) fn all_agree(contenders: &[Contender], text: &Path, tools: &Tools) -> io::Result<()> {
     let mut known = None;
     let bytes = fs::metadata(text)?.len();
-    for contender in contenders.iter().filter(|contender| tools.lack(contender).is_none()) {
+    for contender in contenders.iter().filter(|contender| contender.lacks(tools).is_none()) {
         let run = |folder: &Path| contender.run(&[text.to_owned()], tools, folder);
         let sample = tools.results.with(bytes, run)?;
         let counts = (sample.words, sample.distinct);
