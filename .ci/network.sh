@@ -1,12 +1,12 @@
-#!/usr/bin/env bash
-# Machines of their own for a driver and three workers: network namespaces, joined by a bridge. They
-# share the files, as machines with NFS do. The commands are those of README.md, "Several machines".
+# !/usr/bin/env bash Separate machines for a driver and three workers: network namespaces, joined by
+# a bridge. They share the files, as machines with NFS do. The commands are those of README.md,
+# "Several machines".
 #
 #   .ci/network.sh PROGRAM INPUTS      as root; needs iproute2 and tshark
 #
-# Runs a job with certificates and compares its results with those on loopback; searches the captured
-# traffic for the text and the paths, and checks that the same search finds them where nothing is
-# encrypted; then checks that every caller without the right credentials is refused.
+# Runs a job with certificates and compares its results with those on loopback; searches the
+# captured traffic for the text and the paths, and checks that the same search finds them where
+# nothing is encrypted; then checks that every caller without the right credentials is refused.
 set -euo pipefail
 
 TOP=$(realpath "$(dirname "$0")/..")
@@ -17,7 +17,7 @@ JOB_SECONDS_MAX=60
 PORT=50051
 HOST=10.77.0.1
 
-# ---- What holds. Each begins in an empty folder, with the inputs in `inputs`. ----
+# ---- The tests. Each begins in an empty folder, with the inputs in `inputs`. ----
 
 job_with_certificates_runs_and_shows_nothing_on_the_wire() {
     documented mapmill certs init --host $HOST
@@ -40,7 +40,7 @@ job_with_certificates_runs_and_shows_nothing_on_the_wire() {
     echo "$(stat -c %s wire) bytes on the wire, and none of $(secrets | wc -l) words and paths"
 }
 
-# The control: what is looked for can be found.
+# The control: the search can find something.
 job_without_them_shows_paths_and_the_token() {
     mapmill certs token --output token
     capture
@@ -57,8 +57,8 @@ job_without_them_shows_paths_and_the_token() {
     for path in "$PWD"/inputs/*; do
         ! grep --quiet --text --fixed-strings -- "$path" wire || ((++found))
     done
-    ((found > 0)) || fail "no path on the wire: the search finds nothing"
-    (($(shown | wc -l) > WORKERS)) || fail "no token on the wire: the search finds nothing"
+    ((found > 0)) || fail "no path on the wire: the search does not work"
+    (($(shown | wc -l) > WORKERS)) || fail "no token on the wire: the search does not work"
     [[ $(shown | sort -u) == "Bearer $(cat token)" ]] || fail "not the token: $(shown | sort -u)"
     echo "without TLS $found paths are on the wire, and the token $(shown | wc -l) times"
 }
@@ -68,13 +68,13 @@ driver_without_them_is_not_started() {
     said driver "mapmill certs init --host $HOST"
     said driver "mapmill driver ... --listen $HOST:$PORT --tls certs/driver"
     said driver "mapmill worker --driver $HOST:$PORT --tls certs/worker"
-    # Nor with a token, which could be read on the way; nor on the wildcard address.
+    # Nor with a token, which could be read on the network; nor on the wildcard address.
     mapmill certs token --output token
     refused token 2 on driver mapmill driver inputs --listen $HOST:$PORT --token-file token
     said token "can be reached from other machines"
     refused everywhere 2 on driver mapmill driver inputs --listen 0.0.0.0:$PORT
     said everywhere "can be reached from other machines"
-    [[ ! -e files ]] || fail "a driver that was refused has left files"
+    [[ ! -e files ]] || fail "the refused driver has left files"
 }
 
 token_is_not_shown_in_clear() {
@@ -99,7 +99,7 @@ token_is_not_shown_in_clear() {
     (($(shown | wc -l) == 1)) || fail "shown in clear: $(shown)"
 }
 
-strangers_are_refused_and_told_apart() {
+unknown_callers_are_refused_with_their_reason() {
     mapmill certs init --host $HOST
     mapmill certs init other --host $HOST
     on driver mapmill driver inputs --listen $HOST:$PORT --tls certs/driver 2>driver.log &
@@ -131,22 +131,22 @@ strangers_are_refused_and_told_apart() {
     cat driver.log stranger.log doubter.log
 }
 
-# ---- What they have in common. ----
+# ---- Shared functions. ----
 
 mapmill() {
     command "$mapmill" "$@"
 }
 
-# Nothing but what README.md says, word for word.
+# Runs a command that README.md contains, word for word.
 documented() { # [on MACHINE] mapmill ARGUMENT...
     local command=("$@")
     [[ $1 != on ]] || command=("${@:3}")
     grep --quiet --fixed-strings -e "\$ ${command[*]}" "$TOP/README.md" ||
-        fail "README.md does not say: ${command[*]}"
+        fail "not in README.md: ${command[*]}"
     "$@"
 }
 
-# COMMAND on a machine: it finds its hosts in a file of ours.
+# Runs a command on a machine, with our hosts file.
 on() { # MACHINE mapmill ARGUMENT...
     local status=0
     ip netns exec "$(named "$1")" timeout --foreground "$JOB_SECONDS_MAX" "$mapmill" "${@:3}" ||
@@ -191,26 +191,26 @@ until_open() {
         ! ip netns exec "$(named w1)" bash -c ": </dev/tcp/$HOST/$PORT" 2>/dev/null || return 0
         sleep 0.1
     done
-    fail "nobody listens on $HOST:$PORT"
+    fail "no process listens on $HOST:$PORT"
 }
 
-# The tokens that callers have shown in clear, one a line. HTTP/2 packs them, so that one has to
-# know how to read it.
+# The tokens that callers have sent unencrypted, one a line. HTTP/2 compresses headers, so tshark
+# has to decode them.
 shown() {
     tshark -r wire -d "tcp.port==$PORT,http2" -T fields -e http2.headers.authorization \
         -Y http2.headers.authorization 2>tshark.log | tr ',' '\n'
 }
 
-# Everything that comes to the driver's machine and leaves it, until `captured`.
+# Captures the traffic of the driver's machine, until `captured`.
 capture() {
-    # Not tshark: it does without root, and may not write here.
+    # Not tshark, which drops root's rights and then cannot write here.
     ip netns exec "$(named driver)" dumpcap -q -i eth0 -w - >wire 2>capture.log &
     capture=$!
     until_said capture.log '^File:'
 }
 
 captured() {
-    # It has seen the last packets when it has seen one that was sent behind them.
+    # It has seen the last packets when it has seen one that was sent after them.
     ip netns exec "$(named w1)" bash -c "echo the-end >/dev/udp/$HOST/9"
     for _ in {1..100}; do
         ! grep --quiet --text the-end wire || break
@@ -243,7 +243,8 @@ fail() { # TEXT
     exit 1
 }
 
-# A machine for each, and a network between them: the driver has HOST, the workers what follows.
+# A machine for each, and a network between them: the driver has HOST, the workers the next
+# addresses.
 build() {
     local index=0 machine
     ip netns add "$(named net)"
@@ -257,7 +258,7 @@ build() {
         ip -n "$(named "$machine")" addr add "10.77.0.$index/24" dev eth0
         ip -n "$(named "$machine")" link set eth0 up
         ip -n "$(named "$machine")" link set lo up
-        # `ip netns exec` puts what is in there over /etc.
+        # `ip netns exec` mounts the files in there over /etc.
         mkdir -p "/etc/netns/$(named "$machine")"
         ln -s "$SCRATCH/hosts" "/etc/netns/$(named "$machine")/hosts"
     done
@@ -281,7 +282,7 @@ cp /etc/hosts "$SCRATCH/hosts"
 trap tear_down EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-build || fail "this machine does not let us make network namespaces"
+build || fail "this machine does not allow network namespaces"
 
 cd "$SCRATCH"
 cp -r "$inputs" inputs
@@ -290,7 +291,7 @@ for it in driver_without_them_is_not_started \
     job_with_certificates_runs_and_shows_nothing_on_the_wire \
     job_without_them_shows_paths_and_the_token \
     token_is_not_shown_in_clear \
-    strangers_are_refused_and_told_apart; do
+    unknown_callers_are_refused_with_their_reason; do
     mkdir "$SCRATCH/$it"
     cd "$SCRATCH/$it"
     cp -r "$inputs" inputs

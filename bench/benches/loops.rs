@@ -1,8 +1,8 @@
 //! How fast the hot loops are, in bytes a second on one core: `cargo bench -p bench`.
 //!
 //! 16 MiB each: more than any cache of one core holds, so that the text comes from memory, as it
-//! does in a job. `MAPMILL_TEXT` names a file to be read as well; behind `--` goes a part of the
-//! name of what alone is to be run.
+//! does in a job. `MAPMILL_TEXT` names a file to be read as well; an argument after `--` selects
+//! the loops whose names contain it.
 
 use std::env;
 use std::fmt::{self, Display};
@@ -19,8 +19,8 @@ fn main() {
     divan::Divan::default().sample_count(20).config_with_args().main();
 }
 
-/// Bytes of text to words in four buckets. In newlines there is none to be found: that is the
-/// search for gaps alone.
+/// Bytes of text to words in four buckets. Newlines contain no word: that is the search for gaps
+/// alone.
 #[divan::bench(args = with_file(&[
     Text::Prose, Text::Wide, Text::Mix, Text::Cyrillic, Text::Cjk, Text::Tokens, Text::Newlines,
 ]))]
@@ -28,8 +28,7 @@ fn map(bencher: Bencher, source: Source) {
     time_map(bencher, source, Reading::default());
 }
 
-/// The same with other rules, more buckets, and other letters, with all instructions that there
-/// are.
+/// The same with other rules, more buckets, and other letters, at every level of instructions.
 #[divan::bench(args = variants())]
 fn map_variants(bencher: Bencher, variant: Variant) {
     time_map(bencher, Source::Made(variant.text), variant.reading);
@@ -43,7 +42,7 @@ fn reduce(bencher: Bencher, source: Source) {
     time_reduce(bencher, source, Level::best());
 }
 
-/// The same with all instructions that there are.
+/// The same at every level of instructions.
 #[divan::bench(args = at_all_levels(&[("prose", Text::Prose), ("wide", Text::Wide)]))]
 fn reduce_variants(bencher: Bencher, variant: Variant) {
     time_reduce(bencher, Source::Made(variant.text), variant.reading.level);
@@ -58,7 +57,7 @@ fn reduce_beyond_caches(bencher: Bencher) {
     bencher.counter(bytes).bench(|| loops::reduce(black_box(&lines), Level::best()));
 }
 
-/// Words, of which none comes twice, to a table; bytes are those of the words.
+/// Words, all different, to a table; bytes are those of the words.
 #[divan::bench(args = [Source::Made(Text::Prose), Source::Made(Text::Wide)])]
 fn add(bencher: Bencher, source: Source) {
     let sorted = table(source).into_sorted(|| ());

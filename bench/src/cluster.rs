@@ -44,14 +44,16 @@ pub(crate) fn count(
     command.args(inputs).current_dir(scratch).stdin(Stdio::null());
     let mut driver = Driver(command.stdout(File::create(&json)?).stderr(Stdio::piped()).spawn()?);
     let stderr = driver.0.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
-    let mut said = BufReader::new(stderr).lines();
+    let mut log = BufReader::new(stderr).lines();
     let mut address = None;
     while address.is_none() {
-        let line = said.next().ok_or_else(|| io::Error::other("the driver does not wait"))??;
+        let line = log
+            .next()
+            .ok_or_else(|| io::Error::other("the driver does not wait for workers"))??;
         address = address_in(&line);
     }
     // Its other output must not fill the pipe.
-    let rest = std::thread::spawn(move || said.for_each(drop));
+    let rest = std::thread::spawn(move || log.for_each(drop));
 
     let mut workers = Command::new("sh");
     workers.args(["-c", r#""$@" & one=$!; "$@" && wait $one"#, "sh"]).arg(&tools.mapmill);

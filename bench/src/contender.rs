@@ -17,7 +17,7 @@ use crate::process::run;
 use crate::sample::Sample;
 use crate::tools::{Tools, is_installed};
 
-/// One way to do it.
+/// One program, or pipeline of programs.
 #[derive(Clone, Debug)]
 pub(crate) enum Contender {
     /// `mapmill driver` and two of `mapmill worker`, with certificates or without.
@@ -76,7 +76,7 @@ impl Contender {
         matches!(self, Self::TrMawk | Self::TrSortUniq)
     }
 
-    /// Count `inputs` once, with all that is written in `scratch`.
+    /// Count `inputs` once; all files are written in `scratch`.
     pub(crate) fn run(
         &self,
         inputs: &[PathBuf],

@@ -11,7 +11,7 @@ use bench::texts::Text;
 use bench::top;
 use rustix::fs::{Advice, fadvise};
 
-/// How a file was made: its recipe.
+/// The texts in a folder, each with a file beside it that says how it was made: its recipe.
 #[derive(Debug)]
 pub(crate) struct Corpora {
     folder: PathBuf,
@@ -38,7 +38,7 @@ impl Corpora {
         let recipe = text.write(RECIPE_BYTES, &mut io::sink())?;
         if recipe != text.crc_of_first_mib() {
             return Err(io::Error::other(format!(
-                "the text `{}` comes out differently here: checksum {recipe:#010x}, not {:#010x}; \
+                "the text `{}` has checksum {recipe:#010x} here, not {:#010x}; \
                  have the texts in inputs/ been changed?",
                 text.name(),
                 text.crc_of_first_mib()
@@ -62,7 +62,7 @@ impl Corpora {
         })
     }
 
-    /// English books, from the first to the last and again, as far as `bytes` reach. None without a
+    /// English books, repeated, as far as `bytes` reach. None without a
     /// folder of them: MAPMILL_BOOKS, or where the developers have it.
     pub(crate) fn books(&self, bytes: u64) -> io::Result<Option<PathBuf>> {
         let folder = env::var_os("MAPMILL_BOOKS")
@@ -93,7 +93,7 @@ impl Corpora {
         Ok(Some(path))
     }
 
-    /// The texts of Linux as Debian has them, one behind the other in the order of the archive, a
+    /// The texts of Linux as Debian has them, concatenated in the order of the archive, a
     /// quarter of each part of it: 64 KiB in 256, to the next end of a line, as far as `bytes`
     /// reach. None where the package is not installed and cannot be.
     pub(crate) fn source(&self, bytes: u64) -> io::Result<Option<PathBuf>> {

@@ -6,24 +6,24 @@ use clap::{Parser, ValueEnum};
 
 use bench::top;
 
-/// Time Mapmill and what else there is over the same texts, in turn
+/// Time Mapmill and other programs over the same texts, in turn
 ///
 /// Builds the program, makes the texts (kept for the next time), warms the cache, and prints a
-/// table for each race. What contenders write is removed, at the end at the latest.
+/// table for each race. The results of contenders are removed, at the end at the latest.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Flags {
-    /// Make the text of the main race so large; the others keep their proportion to it
+    /// The size of the text of the main race; the others keep their proportion to it
     ///
-    /// Below the default the fixed costs of a job show, and Mapmill has no time to be fast in.
+    /// Below the default the fixed costs of a job dominate.
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
     pub(crate) size: u64,
 
-    /// Run everything so often, what is slow three times at most [default: each race its own]
+    /// Rounds of each race, at most three for slow contenders [default: depends on the race]
     #[arg(long, value_name = "N")]
     pub(crate) runs: Option<u32>,
 
-    /// A look in three minutes: --size 64MiB --runs 3, and nothing that takes long
+    /// An impression in three minutes: --size 64MiB --runs 3, and nothing that takes long
     #[arg(long)]
     pub(crate) quick: bool,
 
@@ -39,7 +39,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,
 
-    /// Measure this program instead of the one that is built here
+    /// Measure this program instead of building one
     #[arg(long, value_name = "FILE")]
     pub(crate) mapmill: Option<PathBuf>,
 
@@ -58,7 +58,7 @@ pub(crate) struct Flags {
     pub(crate) texts: bool,
 }
 
-/// What is raced, and over what.
+/// The races.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum RaceName {
     /// English books, a gigabyte: Mapmill, cp, wc
@@ -94,7 +94,7 @@ impl RaceName {
 }
 
 impl Flags {
-    /// With what `--quick` means filled in.
+    /// With the values that `--quick` implies.
     pub(crate) fn settled(mut self) -> Self {
         if self.quick {
             self.size = 64 << 20;
@@ -118,9 +118,9 @@ fn bytes(text: &str) -> Result<u64, String> {
         "K" | "KiB" => 10,
         "M" | "MiB" => 20,
         "G" | "GiB" => 30,
-        unit => return Err(format!("no unit `{unit}`: K, M, or G")),
+        unit => return Err(format!("unknown unit `{unit}`; expected K, M, or G")),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is not a number"))?;
     let bytes = number.checked_shl(shift).filter(|bytes| bytes >> shift == number);
     bytes.filter(|&bytes| bytes >= 1 << 20).ok_or_else(|| "at least 1MiB".to_owned())
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_are_run_with_everything_but_not_for_a_look() {
+    fn loops_are_run_with_everything_but_not_for_an_impression() {
         let wants =
             |typed: &[&str]| Flags::parse_from([&["bench"], typed].concat()).wants(RaceName::Loops);
         assert!(wants(&[]) && wants(&["--only", "loops", "--quick"]));

@@ -1,4 +1,4 @@
-//! The benchmarks of the hot loops: run by cargo, and made a table of what they print.
+//! Runs the benchmarks of the hot loops with cargo, and makes a table of their output.
 
 use std::env;
 use std::io;
@@ -13,7 +13,7 @@ use crate::table::markdown;
 /// A line for each loop and each text.
 pub(crate) fn loops() -> io::Result<String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    say::note("the hot loops, by themselves");
+    say::note("the hot loops alone");
     let printed =
         output(Command::new(cargo).args(["bench", "--package", "bench"]).current_dir(top()))?;
     table(&printed).ok_or_else(|| io::Error::other(format!("no times of loops in:\n{printed}")))

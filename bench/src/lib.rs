@@ -2,7 +2,7 @@
 //!
 //! The program `bench` writes them to files and lets Mapmill and others count them; the benchmarks
 //! of the hot loops, and the counts of their instructions, hold them in memory. `BENCHMARKS.md` at
-//! the top of the repository says how to run all three, and what came out.
+//! the top of the repository says how to run all three, and has the results.
 
 mod alias;
 pub mod loops;

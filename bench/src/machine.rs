@@ -1,4 +1,4 @@
-//! What it was measured on and with: found out, and what is missing fetched.
+//! The machine and the programs that are measured; missing ones are fetched.
 
 use std::fs;
 use std::io;
@@ -35,7 +35,7 @@ fn build() -> io::Result<PathBuf> {
         .current_dir(top())
         .status()?;
     if !status.success() {
-        return Err(io::Error::other("mapmill does not build"));
+        return Err(io::Error::other("cannot build mapmill"));
     }
     let own = std::env::current_exe()?;
     let target = own.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
@@ -60,8 +60,8 @@ fn polars(folder: &Path) -> io::Result<PathBuf> {
 /// The list in the paper.
 pub(crate) fn description(tools: &Tools) -> String {
     let first = |program: &str, arguments: &[&str]| {
-        let said = output(Command::new(program).args(arguments)).unwrap_or_default();
-        said.lines().next().unwrap_or("not there").to_owned()
+        let printed = output(Command::new(program).args(arguments)).unwrap_or_default();
+        printed.lines().next().unwrap_or("missing").to_owned()
     };
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
@@ -74,7 +74,7 @@ pub(crate) fn description(tools: &Tools) -> String {
     let file_system = file_system.unwrap_or_default().lines().last().unwrap_or("").to_owned();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let polars = tools.python.as_ref().map_or_else(
-        || "not there".to_owned(),
+        || "missing".to_owned(),
         |python| {
             let version = ["-c", "import polars; print(polars.__version__)"];
             output(Command::new(python).args(version)).unwrap_or_default()
@@ -100,15 +100,15 @@ pub(crate) fn description(tools: &Tools) -> String {
             "* {}; {}; Polars {polars}; linux-source-6.1 {}",
             first("wc", &["--version"]),
             first("mawk", &["-W", "version"]),
-            source.unwrap_or_else(|_| "not there".to_owned())
+            source.unwrap_or_else(|_| "missing".to_owned())
         ),
     ]
     .join("\n")
         + "\n"
 }
 
-/// What the checkout `top` is at, and whether it has been changed since. What `--write` has written
-/// there does not count: it changes nothing that is measured.
+/// The commit of the checkout `top`, and whether files have changed since. Files that `--write` has
+/// written do not count: nothing that is measured depends on them.
 fn commit(top: &Path) -> io::Result<String> {
     let git = || {
         let mut git = Command::new("git");

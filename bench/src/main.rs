@@ -1,6 +1,6 @@
 //! One command: makes texts, lets Mapmill and others count them in turn, and prints the ratios.
 //!
-//! `cargo run --release -p bench -- --help` says what can be chosen; `BENCHMARKS.md` what came out.
+//! `cargo run --release -p bench -- --help` lists the flags; `BENCHMARKS.md` has the results.
 
 use std::fs;
 use std::io;
@@ -57,7 +57,7 @@ fn run(mut flags: Flags) -> io::Result<ExitCode> {
         .arg("--texts")
         .status()?;
     if !status.success() {
-        return Err(io::Error::other("the texts could not be made"));
+        return Err(io::Error::other("cannot make the texts"));
     }
     let tools = machine::tools(flags)?;
     let machine = machine::description(&tools);
@@ -70,16 +70,16 @@ fn run(mut flags: Flags) -> io::Result<ExitCode> {
         table::print(&outcome);
         outcomes.push(outcome);
     }
-    let wishes = acceptance::wishes(&outcomes);
+    let criteria = acceptance::criteria(&outcomes);
     if !outcomes.is_empty() {
-        say::out(acceptance::list(&wishes, ""));
+        say::out(acceptance::list(&criteria, ""));
     }
-    // When they cannot be built, what the races have found is kept first.
+    // Should they not build, the results of the races are kept first.
     let loops = flags.wants(RaceName::Loops).then(hot::loops).transpose();
 
-    let missed = wishes.iter().filter(|wish| wish.is_missed()).count();
+    let missed = criteria.iter().filter(|criterion| criterion.is_missed()).count();
     let findings =
-        Findings { machine, outcomes, wishes, loops: loops.as_ref().ok().cloned().flatten() };
+        Findings { machine, outcomes, criteria, loops: loops.as_ref().ok().cloned().flatten() };
     if flags.write {
         findings.write(&top())?;
     } else {

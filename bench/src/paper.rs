@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 
 use bench::say;
 
-use crate::acceptance::{self, Wish};
+use crate::acceptance::{self, Criterion};
 use crate::flags::RaceName;
 use crate::plot;
 use crate::race::{Outcome, Row};
 use crate::table;
 
-/// All that came out of one run of this program.
+/// The results of one run of this program.
 #[derive(Debug)]
 pub(crate) struct Findings {
     pub(crate) machine: String,
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) wishes: Vec<Wish>,
+    pub(crate) criteria: Vec<Criterion>,
     /// The table of the hot loops, if they were run.
     pub(crate) loops: Option<String>,
 }
 
 impl Findings {
-    /// Leave samples and plots, and nothing of any other run, in `folder`.
+    /// Write samples and plots, and nothing of any other run, to `folder`.
     pub(crate) fn leave(&self, folder: &Path) -> io::Result<()> {
         if self.outcomes.is_empty() {
             return Ok(());
@@ -34,8 +34,8 @@ impl Findings {
         self.leave_with(folder, &Value::Null)
     }
 
-    /// Take the place of what the paper in the checkout `top` has of the same races, and of the
-    /// samples and plots beside it; what was not measured stays as it is.
+    /// Replace the tables of the same races in the paper of the checkout `top`, and the samples and
+    /// plots beside it; races that were not run keep theirs.
     pub(crate) fn write(&self, top: &Path) -> io::Result<()> {
         let folder = top.join(SAMPLES);
         if !self.outcomes.is_empty() {
@@ -54,7 +54,7 @@ impl Findings {
         }
         if !self.outcomes.is_empty() {
             let (_, kept, _) = part(&paper, "limits")?;
-            paper = fill(&paper, "limits", &acceptance::list(&self.wishes, kept))?;
+            paper = fill(&paper, "limits", &acceptance::list(&self.criteria, kept))?;
         }
         if let Some(loops) = &self.loops {
             paper = fill(&paper, "loops", loops)?;
@@ -114,7 +114,8 @@ fn row(row: &Row) -> Value {
     json!({ "contender": row.label, "bytes": row.bytes, "samples": samples })
 }
 
-/// What stands before the marks called `name`, between them, and behind, the marks included.
+/// The text before the marks called `name`, between them, and after; the marks are in the outer
+/// parts.
 fn part<'a>(paper: &'a str, name: &str) -> io::Result<(&'a str, &'a str, &'a str)> {
     let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
     let start = paper.find(&open).map(|at| at + open.len());
@@ -125,7 +126,7 @@ fn part<'a>(paper: &'a str, name: &str) -> io::Result<(&'a str, &'a str, &'a str
     Ok((&paper[..start], &paper[start..end], &paper[end..]))
 }
 
-/// Replace what stands in the paper between the marks called `name`.
+/// Replace the text between the marks called `name`.
 fn fill(paper: &str, name: &str, content: &str) -> io::Result<String> {
     let (before, _, after) = part(paper, name)?;
     Ok(format!("{before}\n{}\n\n{after}", content.trim()))
@@ -173,7 +174,7 @@ mod tests {
         let title = format!("{label} for {seconds} s");
         let outcomes = vec![Outcome { name, title, rows, notes: Vec::new() }];
         let machine = format!("* the {seconds}th machine");
-        Findings { machine, wishes: acceptance::wishes(&outcomes), outcomes, loops: None }
+        Findings { machine, criteria: acceptance::criteria(&outcomes), outcomes, loops: None }
     }
 
     #[test]
@@ -204,9 +205,9 @@ mod tests {
         let limit = limits.lines().find(|line| line.contains("seconds for one byte")).unwrap();
         assert!(limit.contains("7.000") && limit.contains("MISSED"), "{limit}");
 
-        let (outcomes, wishes) = (Vec::new(), acceptance::wishes(&[]));
+        let (outcomes, criteria) = (Vec::new(), acceptance::criteria(&[]));
         let loops = Some("| map |".to_owned());
-        let findings = Findings { machine: "* another".to_owned(), outcomes, wishes, loops };
+        let findings = Findings { machine: "* another".to_owned(), outcomes, criteria, loops };
         findings.write(checkout.path()).unwrap();
 
         assert_eq!(samples()["races"], races);

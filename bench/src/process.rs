@@ -1,4 +1,4 @@
-//! One process from its start to its end, with all it used.
+//! One process from its start to its end, and the resources it used.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,8 +20,8 @@ pub(crate) struct Used {
     pub(crate) rss_bytes: u64,
 }
 
-/// Run `command` from start to end, which must be a good one; what it prints goes to `NAME.stdout`
-/// and `NAME.stderr` in `folder`, and what it writes for a moment only, as sort does, as well.
+/// Run `command`, which must succeed. Its output goes to `NAME.stdout` and `NAME.stderr` in
+/// `folder`, and so do its temporary files, such as those of sort.
 pub(crate) fn run(name: &str, command: &mut Command, folder: &Path) -> io::Result<Used> {
     let stderr = folder.join(format!("{name}.stderr"));
     command.stdin(Stdio::null()).env("TMPDIR", folder);
@@ -34,14 +34,14 @@ pub(crate) fn run(name: &str, command: &mut Command, folder: &Path) -> io::Resul
     let ResUse { status, rusage } = child.wait4()?;
     let wall = started.elapsed();
     if !status.success() {
-        let said = fs::read_to_string(&stderr).unwrap_or_default();
-        let last = said.lines().last().unwrap_or("it said nothing");
+        let printed = fs::read_to_string(&stderr).unwrap_or_default();
+        let last = printed.lines().last().unwrap_or("no output");
         return Err(io::Error::other(format!("{name}: {status}: {last}")));
     }
     Ok(Used { wall, cpu: rusage.utime + rusage.stime, rss_bytes: rusage.maxrss })
 }
 
-/// What `command` prints, without the last newline; an error when it does not do well.
+/// What `command` prints, without the last newline; an error if it fails.
 pub(crate) fn output(command: &mut Command) -> io::Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output()?;
     if !output.status.success() {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_for_a_moment_goes_where_results_go() {
+    fn temporary_files_go_where_results_go() {
         let folder = tempfile::tempdir().unwrap();
         run("made", &mut Command::new("mktemp"), folder.path()).unwrap();
         let made = fs::read_to_string(folder.path().join("made.stdout")).unwrap();

@@ -1,4 +1,4 @@
-//! A race: several contenders in turn, round after round, and what their times say.
+//! A race: several contenders in turn, round after round, and the ratios of their times.
 //!
 //! In turn, because a machine is faster or slower for minutes on end: what is compared is
 //! the runs of one round, which had the same minute.
@@ -37,13 +37,13 @@ pub(crate) struct Entry {
     pub(crate) base: usize,
 }
 
-/// What came out.
+/// The results of a race.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) name: RaceName,
     pub(crate) title: String,
     pub(crate) rows: Vec<Row>,
-    /// What a reader of the table must know.
+    /// For the reader of the table.
     pub(crate) notes: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ impl Results {
         Ok(Self { folder: folder.canonicalize()?, removed })
     }
 
-    /// What must be known of a race in which many files are made.
+    /// A note for a race in which many files are made.
     pub(crate) fn note(&self) -> Option<String> {
         let removed = self.removed.filter(|age| *age < FREED_AGE_MAX)?.as_secs();
         Some(format!(
@@ -45,7 +45,7 @@ impl Results {
         &self.folder
     }
 
-    /// Have `work` write into a fresh folder what it makes of `text_bytes`.
+    /// Have `work` write its results of `text_bytes` into a fresh folder.
     pub(crate) fn with<T>(
         &self,
         text_bytes: u64,
@@ -59,7 +59,7 @@ impl Results {
         done
     }
 
-    /// A program that was killed may have left some: they are removed with ours.
+    /// A program that was killed may have left folders: they are removed with ours.
     fn fresh(&self) -> io::Result<PathBuf> {
         let mut number = 1;
         loop {
@@ -87,7 +87,7 @@ const NAME: &str = "bench-results";
 /// How long ext4 considers an inode recently freed (`RECENTCY_MIN` and `RECENTCY_DIRTY`).
 const FREED_AGE_MAX: Duration = Duration::from_mins(5);
 
-/// The texts that all must agree about, and the sample: a few hundred megabytes of results in all.
+/// The text that all contenders count first, and the sample: a few hundred megabytes of results.
 const KEPT_TEXT_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_program_left_is_neither_taken_nor_left_again() {
+    fn results_of_a_killed_program_are_not_reused_and_removed_in_the_end() {
         let scratch = tempfile::tempdir().unwrap();
         let left = scratch.path().join(NAME).join("1/files");
         fs::create_dir_all(&left).unwrap();

@@ -11,10 +11,10 @@ use crate::process::Used;
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) used: Used,
-    /// All words, as far as it says.
+    /// The number of words, if the contender reports it.
     pub(crate) words: Option<u64>,
     pub(crate) distinct: Option<u64>,
-    /// The checksum of all outputs of Mapmill, one behind the other.
+    /// The checksum of all outputs of Mapmill, concatenated.
     pub(crate) crc: Option<u32>,
 }
 
@@ -36,7 +36,7 @@ impl Sample {
                 text.trim_end().rsplit_once(' ').filter(|(word, _)| !word.is_empty())
             {
                 let count: u64 = count.parse().map_err(|_| {
-                    io::Error::other(format!("`{count}` behind `{word}`: no number"))
+                    io::Error::other(format!("`{count}` after `{word}` is not a number"))
                 })?;
                 words += count;
                 distinct += 1;

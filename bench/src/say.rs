@@ -8,7 +8,7 @@ pub fn out(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Progress, for people.
+/// A line about progress.
 pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "bench: {line}");
 }

@@ -6,7 +6,7 @@ use crate::flags::RaceName;
 use crate::plan::mib;
 use crate::race::{Outcome, Ratio, Row, spread};
 
-/// The table of a race with what must be known of it.
+/// The table of a race with its title and notes.
 pub(crate) fn table(outcome: &Outcome) -> String {
     let head =
         ["", "text", "median", "fastest", "spread", "CPU", "largest process", "speed", "ratio"];
@@ -15,7 +15,7 @@ pub(crate) fn table(outcome: &Outcome) -> String {
         rows.extend(cells(outcome, row));
     }
     if outcome.name == RaceName::Start {
-        // There is no text to measure a speed over, and no contender to compare with.
+        // It has no text to measure a speed over, and no contender to compare with.
         rows.iter_mut().for_each(|row| {
             row.truncate(7);
             row.remove(1);
@@ -49,8 +49,11 @@ fn cells(outcome: &Outcome, row: &Row) -> Option<Vec<String>> {
     let wall = spread(row.walls())?;
     let speed = row.bytes as f64 / 1e6 / wall.median;
     let is_base = std::ptr::eq(row, &outcome.rows[row.base]);
-    let ratio =
-        if is_base { "1".to_owned() } else { outcome.ratio(row).map_or_else(String::new, said) };
+    let ratio = if is_base {
+        "1".to_owned()
+    } else {
+        outcome.ratio(row).map_or_else(String::new, ratio_text)
+    };
     Some(vec![
         row.label.clone(),
         mib(row.bytes),
@@ -65,7 +68,7 @@ fn cells(outcome: &Outcome, row: &Row) -> Option<Vec<String>> {
 }
 
 /// A ratio with the least and the most of any round.
-pub(crate) fn said(ratio: Ratio) -> String {
+pub(crate) fn ratio_text(ratio: Ratio) -> String {
     let Ratio { least, median, most } = ratio;
     let digits = match median {
         ..0.1 => 3,

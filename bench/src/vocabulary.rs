@@ -1,4 +1,5 @@
-//! Words to make texts of: those of the sample, the commonest first, and as many more as wanted.
+//! Words to make texts of: those of the sample, the commonest first, and as many invented ones as
+//! needed.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,13 +1,13 @@
-//! How many instructions the hot loops take: what no other process on the machine can change.
+//! How many instructions the hot loops take: other processes on the machine do not change that.
 //!
-//! Runs itself under callgrind, once for each loop, compares what it counts with what is kept in
+//! Runs itself under callgrind, once for each loop, compares the counts with those kept in
 //! `bench/instructions.txt`, and fails when a loop has become more than 5 % longer. `--rewrite`
-//! keeps the new numbers: when a loop has become shorter, so that it stays so, or when it has
-//! become longer for a reason that stands in the commit.
+//! keeps the new counts: when a loop has become shorter, so that it stays so, or when it has become
+//! longer for a reason that the commit gives.
 //!
-//! Instructions are not time: they know nothing of caches and branches. valgrind 3.19 does not know
-//! AVX-512, so what is counted is the AVX2 path; it shows every program the same made-up CPU, so
-//! that the counts are the same on all that have AVX2. Where there is none nothing is counted.
+//! Instructions are not time: they ignore caches and branches. valgrind 3.19 does not know AVX-512,
+//! so the AVX2 path is counted; valgrind shows every program the same virtual CPU, so the counts
+//! are the same on all machines with AVX2. Without AVX2 nothing is counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -133,7 +133,7 @@ fn schedule() {
 /// Count all loops and compare, or keep what was counted. False when a loop is too long.
 fn ratchet(rewrite: bool) -> io::Result<bool> {
     if !has_avx2() {
-        say::out("skipped: no AVX2 here, and the counts are those of its loops");
+        say::out("skipped: the counts are those of AVX2, which this CPU does not have");
         return Ok(true);
     }
     let path = top().join("bench/instructions.txt");
@@ -144,7 +144,7 @@ fn ratchet(rewrite: bool) -> io::Result<bool> {
     for (name, _) in LOOPS {
         let count = count(name)?;
         let verdict = Verdict::new(count, kept.get(name).copied());
-        say::out(format!("{name}: {count} instructions, {}", verdict.said()));
+        say::out(format!("{name}: {count} instructions, {}", verdict.text()));
         holds &= !verdict.is_bad();
         found.push((name, count));
     }
@@ -175,15 +175,15 @@ fn count(name: &str) -> io::Result<u64> {
         .args(["--loop", name])
         .output()
         .map_err(|error| io::Error::other(format!("valgrind: {error}; apt-get install it")))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let collected = printed.lines().find_map(|line| line.split_once("Collected : "));
     let count = collected.and_then(|(_, count)| count.trim().parse().ok()).filter(|&n| n > 0);
     count.filter(|_| output.status.success()).ok_or_else(|| {
-        io::Error::other(format!("nothing was counted in {name}; valgrind said:\n{said}"))
+        io::Error::other(format!("nothing was counted in {name}; valgrind printed:\n{printed}"))
     })
 }
 
-/// Lines of `name count`; those that begin with # are for people.
+/// Lines of `name count`; those that begin with # are comments.
 fn parse(text: &str) -> BTreeMap<&str, u64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -222,7 +222,7 @@ impl Verdict {
         }
     }
 
-    fn said(self) -> String {
+    fn text(self) -> String {
         match self {
             Self::Longer(by) => format!("{by:.1} % MORE than kept: make it shorter, or {HOW}"),
             Self::New => format!("and none is kept: {HOW}"),
@@ -243,11 +243,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_five_percent_is_bad_and_less_is_good_to_know() {
+    fn more_than_five_percent_is_bad_and_less_is_reported() {
         let verdict = |count| Verdict::new(count, Some(1_000));
-        assert!(verdict(1_051).is_bad() && verdict(1_051).said().contains("MORE"));
+        assert!(verdict(1_051).is_bad() && verdict(1_051).text().contains("MORE"));
         assert!(!verdict(1_050).is_bad() && !verdict(1_000).is_bad());
-        assert!(!verdict(949).is_bad() && verdict(949).said().contains("REWRITE"));
+        assert!(!verdict(949).is_bad() && verdict(949).text().contains("REWRITE"));
         assert!(Verdict::new(1, None).is_bad());
     }
 
