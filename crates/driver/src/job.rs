@@ -255,7 +255,7 @@ pub enum JobError {
     #[error("interrupted")]
     Cancelled,
     /// A task could not be done.
-    #[error("{}", FailureText(.failure, .work, .attempts, .files))]
+    #[error("{}", FailureText(.failure, .work, .attempts))]
     Failed {
         /// Which, and what was wrong with it.
         failure: JobFailure,
@@ -269,11 +269,8 @@ pub enum JobError {
     /// The job is done, but its journal could not say so.
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
-    /// Nobody came to work, or everybody left.
-    #[error(
-        "no worker was connected for {} s (--worker-wait); the job goes on when it is started again",
-        waited.as_secs()
-    )]
+    /// No worker came, or all of them left.
+    #[error("no worker was connected for {} s", waited.as_secs())]
     NoWorkers {
         /// For how long.
         waited: Duration,
@@ -304,11 +301,11 @@ impl JobError {
     }
 }
 
-struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptHistory], &'a Path);
+struct FailureText<'a>(&'a JobFailure, &'a str, &'a [AttemptHistory]);
 
 impl fmt::Display for FailureText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(failure, work, attempts, files) = self;
+        let Self(failure, work, attempts) = self;
         let JobFailure { task, .. } = failure;
         write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
         for one in *attempts {
@@ -321,7 +318,7 @@ impl fmt::Display for FailureText<'_> {
   {attempt} on {worker}, started at {started:.1} s: {fate}"
             )?;
         }
-        write!(f, "\n  the whole story: mapmill why {} {task}", files.display())
+        Ok(())
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Listen {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is in use, or not ours.
-    #[error("cannot listen on {address}{}", bind_hint(.source))]
+    #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -72,7 +72,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The results folder cannot be looked at or written.
-    #[error("cannot use {} for the results (choose another folder with --files)", path.display())]
+    #[error("cannot use {} for the results", path.display())]
     Files {
         /// The folder.
         path: PathBuf,
@@ -80,16 +80,13 @@ pub enum StartError {
         source: StoreError,
     },
     /// The results folder is a file.
-    #[error("{} is a file; --files wants a folder, which may not exist yet", path.display())]
+    #[error("{} is a file, where the results need a folder", path.display())]
     FilesIsAFile {
         /// The path.
         path: PathBuf,
     },
     /// The results folder holds something that is not ours.
-    #[error(
-        "{} is not a result of mapmill{}; move it away, or choose another folder with --files",
-        path.display(), and_more(*others)
-    )]
+    #[error("{} is not a result of mapmill{}", path.display(), and_more(*others))]
     Foreign {
         /// The first such file.
         path: PathBuf,
@@ -97,16 +94,13 @@ pub enum StartError {
         others: usize,
     },
     /// The results folder, or one in it, can be changed by somebody who is not us.
-    #[error("{0}; {hint}, or choose another folder with --files", hint = owner_hint(.0))]
+    #[error("{0}; {hint}", hint = owner_hint(.0))]
     FilesNotOurs(OwnerError),
     /// An input is not there or cannot be read.
     #[error(transparent)]
     Input(UnusableInput),
-    /// An input lies in the folder that receives the results.
-    #[error(
-        "input {} lies in the results folder {}; choose another folder with --files",
-        input.display(), files.display()
-    )]
+    /// An input is in the folder that receives the results.
+    #[error("input {} is in the results folder {}", input.display(), files.display())]
     InputInFiles {
         /// The input.
         input: PathBuf,
@@ -116,13 +110,15 @@ pub enum StartError {
     /// The journal of an earlier job cannot be read, or a new one not be written.
     #[error("cannot begin the journal")]
     Journal(#[source] JournalError),
-    /// Another driver uses the results folder.
-    #[error("cannot lock the results folder ({})", lock_hint(.0))]
+    /// The results folder cannot be locked.
+    #[error("cannot lock the results folder")]
     Lock(#[source] LockError),
+    /// Another driver uses the results folder.
+    #[error("cannot lock the results folder")]
+    Locked(#[source] LockError),
     /// The address is reachable by others, and nothing protects it.
     #[error(
-        "{address} can be reached from other machines, which could read along and take part; use \
-         TLS (--tls), or accept the risk with --insecure"
+        "{address} can be reached from other machines, which could read everything and take part"
     )]
     NotLoopback {
         /// The address.
@@ -132,10 +128,7 @@ pub enum StartError {
     #[error("no random numbers from the operating system")]
     Randomness(#[source] getrandom::Error),
     /// The host to listen on is not known.
-    #[error(
-        "`{address}` does not resolve to an address (check the name, or use an IP address, such as \
-         127.0.0.1:50051)"
-    )]
+    #[error("`{address}` does not resolve to an address")]
     Resolve {
         /// What was given.
         address: String,
@@ -154,8 +147,7 @@ pub enum StartError {
     },
     /// Too many intermediates.
     #[error(
-        "{map_tasks} map tasks times {reduce_tasks} reduce tasks make more than {} intermediates; \
-         use fewer of either: -n, -m",
+        "{map_tasks} map tasks times {reduce_tasks} reduce tasks make more than {} intermediates",
         rpc::limits::INTERMEDIATES_MAX
     )]
     TooManyIntermediates {
@@ -166,8 +158,7 @@ pub enum StartError {
     },
     /// The description of one map task would be larger than a message may be.
     #[error(
-        "map task {task} would read too many files: their names take {bytes} bytes, and a task has room for \
-         {}; use more map tasks: -n",
+        "map task {task} would read too many files: their names take {bytes} bytes, and a task has room for {}",
         rpc::limits::RESPONSE_BYTES_MAX
     )]
     TaskTooLarge {
@@ -191,30 +182,17 @@ impl StartError {
     }
 }
 
-fn bind_hint(source: &io::Error) -> &'static str {
-    let kind = source.kind();
-    if kind == io::ErrorKind::AddrInUse {
-        " (another driver or program listens there: stop it, or choose another port with --listen)"
-    } else if kind == io::ErrorKind::AddrNotAvailable {
-        " (this machine does not have that address: choose one of its own with --listen)"
-    } else if kind == io::ErrorKind::PermissionDenied {
-        " (ports below 1024 need privileges: choose a higher one with --listen)"
-    } else {
-        ""
-    }
-}
-
-fn lock_hint(error: &LockError) -> &'static str {
-    match error {
-        LockError::Held { .. } => "wait for the other job, or choose another folder with --files",
-        LockError::Io { .. } => "choose another folder with --files",
-    }
-}
-
 fn owner_hint(error: &OwnerError) -> &'static str {
     match error {
         OwnerError::WorldWritable { .. } => "close it with `chmod o-w`",
         OwnerError::Foreign { .. } | OwnerError::Unreadable(_) => "run the driver as that user",
+    }
+}
+
+fn lock_error(error: LockError) -> StartError {
+    match error {
+        LockError::Held { .. } => StartError::Locked(error),
+        LockError::Io { .. } => StartError::Lock(error),
     }
 }
 
@@ -281,7 +259,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
 
     let in_files = |source| StartError::Files { path: files.clone(), source };
     let store = Local::create(&files).map_err(in_files)?;
-    let lock = FolderLock::acquire(&files).map_err(StartError::Lock)?;
+    let lock = FolderLock::acquire(&files).map_err(lock_error)?;
     faults::reach("driver::locked", "");
     // Once more: while the folder was not ours yet, another driver may have come to its end here.
     let survey = inspect_files(&files, plan.inputs())?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc::message::Status;
-use rpc::{AddressError, CallError, Client, Credentials};
+use rpc::{AddressError, CallError, Client, Credentials, Denial};
 
 /// The status of a job could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +12,12 @@ pub enum StatusClientError {
     #[error(transparent)]
     Address(AddressError),
     /// The driver does not accept the credentials.
-    #[error("the driver at {driver} refused to answer: {message}")]
+    #[error("the driver at {driver} refused to answer")]
     Denied {
         /// Its address.
         driver: String,
-        /// Its sentence.
-        message: String,
+        /// Why.
+        source: Denial,
     },
     /// The answer is not that of a driver, or of one of another version.
     #[error("cannot understand the answer of {driver}: {message}")]
@@ -53,8 +53,8 @@ pub async fn fetch_status(
     let answer = tokio::time::timeout(ASK_PATIENCE, client.status()).await;
     answer.map_err(|_elapsed| silent(format!("not within {} s", ASK_PATIENCE.as_secs())))?.map_err(
         |error| match error {
-            CallError::Denied { message } => {
-                StatusClientError::Denied { driver: driver.clone(), message }
+            CallError::Denied(source) => {
+                StatusClientError::Denied { driver: driver.clone(), source }
             }
             CallError::Protocol { message } => {
                 StatusClientError::Protocol { driver: driver.clone(), message }

@@ -26,11 +26,11 @@ fn refused_job_leaves_the_disk_untouched() {
             }),
         ),
         (
-            "is a file; --files wants a folder",
+            "is a file, where the results need a folder",
             Box::new(|folder, config| config.files = folder.join("inputs/a")),
         ),
         (
-            "lies in the results folder",
+            "is in the results folder",
             Box::new(|folder, config| config.files = folder.join("inputs")),
         ),
         (
@@ -97,13 +97,7 @@ fn world_writable_results_folder_is_refused_with_a_way_out() {
         let error = refusal(folder.config());
 
         assert!(error.starts_with(files.to_str().unwrap()), "{error}");
-        assert!(
-            error.ends_with(
-                " is world-writable; close it with `chmod o-w`, or choose another folder with \
-                 --files"
-            ),
-            "{error}"
-        );
+        assert!(error.ends_with(" is world-writable; close it with `chmod o-w`"), "{error}");
         assert_eq!(tree(folder.path()), before);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -191,7 +185,7 @@ fn two_drivers_cannot_use_one_folder() {
     let folder = Folder::new();
     let _first = prepare(folder.config()).unwrap();
 
-    assert!(matches!(prepare(folder.config()), Err(StartError::Lock(_))));
+    assert!(matches!(prepare(folder.config()), Err(StartError::Locked(_))));
 }
 
 #[test]

@@ -81,7 +81,10 @@ fn issue(flags: &IssueFlags) -> Result<(), Failure> {
         Role::Viewer | Role::Worker if flags.terms.hosts.is_empty() => Vec::new(),
         Role::Viewer | Role::Worker => return Err(Failure::start(HostOfNobody { role: *role })),
     };
-    let authority = folders::authority(&flags.folder, AUTHORITY, now).map_err(Failure::start)?;
+    let authority = folders::authority(&flags.folder, AUTHORITY, now).map_err(|error| {
+        let way_out = error.way_out();
+        Failure::start(error).hint(way_out)
+    })?;
     let subject = Subject { role: *role, name: name.clone(), hosts };
     let pair = authority.issue(&subject, now, flags.terms.days.get()).map_err(Failure::start)?;
     let new = Folder { name: name.to_string(), contents: contents(&pair, Some(authority.pair())) };

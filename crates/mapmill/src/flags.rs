@@ -21,10 +21,11 @@ pub(crate) use certs::{
     CertsCommand, CertsFlags, CertsShowFlags, DAYS_MAX, InitFlags, IssueFlags, TokenFlags,
 };
 use security::SecurityFlags;
-pub(crate) use security::{SECURITY_VARIABLES, TOKEN_VARIABLE, way_out};
+pub(crate) use security::{SECURITY_VARIABLES, TOKEN_VARIABLE};
 
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_count, parse_seconds};
+use crate::way_out;
 
 /// Count the words of more text than one machine can hold
 ///
@@ -510,7 +511,10 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let credentials = flags.security.for_calling(&driver, role, insecure)?;
         let config = worker::Config {
             driver,
-            roots: worker::real_roots(&roots).map_err(Failure::start)?,
+            roots: worker::real_roots(&roots).map_err(|error| {
+                let way_out = way_out::of_root(&error);
+                Failure::start(error).hint(way_out)
+            })?,
             name: certified_name(&credentials, std::process::id()),
             instance: flags.instance.map(instance),
             driver_timeout: flags.driver_timeout,

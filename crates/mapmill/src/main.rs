@@ -172,7 +172,8 @@ async fn execute(
         Err(error) => {
             report::print_failure(&error, show);
             let advice = error.disk().map(|fault| disk_advice::advice(&files, fault));
-            Err(Failure::job(error).advise(advice))
+            let way_out = way_out::of_job(&error);
+            Err(Failure::job(error).hint(way_out).advise(advice))
         }
     }
 }
@@ -188,10 +189,15 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
         interrupted.await;
         request.shutdown.request();
     });
-    let way_out = flags::way_out(&request.config.credentials);
+    let credentials = request.config.credentials.clone();
     worker::run(request.config).map_err(|error| {
-        let is_denied = matches!(error, worker::WorkerError::Denied { .. });
-        Failure::worker(error).advise(is_denied.then(|| way_out.to_owned()))
+        let advice = if let worker::WorkerError::Denied { source, .. } = &error {
+            Some(way_out::of_denial(source, &credentials, rpc::Role::Worker))
+        } else {
+            None
+        };
+        let way_out = way_out::of_worker(&error);
+        Failure::worker(error).hint(way_out).advise(advice)
     })
 }
 

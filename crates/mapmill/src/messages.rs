@@ -26,6 +26,7 @@ use worker::Notice;
 
 use crate::certs::Finding;
 use crate::flags::{Flags, Verbosity};
+use crate::way_out::WayOut;
 
 /// The job ran and failed.
 const FAILED: u8 = 1;
@@ -46,7 +47,7 @@ pub(crate) struct Failure {
     error: Box<dyn Error + Send + Sync>,
     code: u8,
     /// The way out in a few words, behind the sentence.
-    hint: Option<&'static str>,
+    hint: WayOut,
     /// The way out, where it is longer than a few words: lines below the error.
     advice: Option<String>,
 }
@@ -76,7 +77,7 @@ impl Failure {
     }
 
     /// With a way out in a few words.
-    pub(crate) fn hint(self, hint: Option<&'static str>) -> Self {
+    pub(crate) fn hint(self, hint: WayOut) -> Self {
         Self { hint, ..self }
     }
 
@@ -284,6 +285,15 @@ pub(crate) fn json(report: &impl serde::Serialize) -> Result<(), Failure> {
     data(&line)
 }
 
+/// Below a table the way out has a line of its own.
+pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
+    match hint {
+        Some(hint) if text.contains('\n') => format!("{text}\n  {hint}"),
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
+    }
+}
+
 /// Says why the program ends, and with which code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     let mut text = failure.error.to_string();
@@ -293,10 +303,7 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         let _ = write!(text, ": {error}");
         source = error.source();
     }
-    if let Some(hint) = failure.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
+    text = with_hint(text, &failure.hint);
     if failure.code == FAILED {
         // Below the sentence is a table of attempts.
         let lines: Vec<_> = text.lines().map(printable).collect();

@@ -10,6 +10,7 @@ use crate::flags::{Show, Verbosity};
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, rate, seconds};
 use crate::top::{self, Frequent};
+use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes, times are seconds.
 #[derive(Serialize)]
@@ -94,7 +95,10 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             | JobError::System { .. } => "failed",
         };
         // An unwritable stdout is no worse than the failure itself.
-        let _ = messages::json(&FailureReport { state, error: error.to_string() });
+        let _ = messages::json(&FailureReport {
+            state,
+            error: messages::with_hint(error.to_string(), &way_out::of_job(error)),
+        });
     }
 }
 

@@ -4,9 +4,10 @@ use driver::StatusClientError;
 use rpc::message::{JobState, PhaseStatus, Status};
 use serde::Serialize;
 
-use crate::flags::{StatusRequest, way_out};
+use crate::flags::StatusRequest;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
+use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes.
 #[derive(Serialize)]
@@ -54,8 +55,9 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
 fn failure(error: StatusClientError, credentials: &rpc::Credentials) -> Failure {
     match error {
         StatusClientError::Silent { .. } => Failure::output(error),
-        StatusClientError::Denied { .. } => {
-            Failure::start(error).advise(Some(way_out(credentials).to_owned()))
+        StatusClientError::Denied { ref source, .. } => {
+            let advice = way_out::of_denial(source, credentials, rpc::Role::Viewer);
+            Failure::start(error).advise(Some(advice))
         }
         StatusClientError::Address(_) | StatusClientError::Protocol { .. } => Failure::start(error),
     }

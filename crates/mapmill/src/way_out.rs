@@ -2,26 +2,179 @@
 //!
 //! Libraries return the case and name the thing; only here do flags and commands have names.
 
-use driver::StartError;
-use journal::{HistoryError, JournalError, VerifyError};
+use std::borrow::Cow;
+use std::io;
 
-pub(crate) fn of_start(error: &StartError) -> Option<&'static str> {
-    if let StartError::Journal(error) = error { of_journal(error) } else { None }
+use driver::{JobError, StartError};
+use journal::{HistoryError, JournalError, VerifyError};
+use rpc::certs::AuthorityError;
+use rpc::{Credentials, Denial, Role, TlsError};
+use worker::{RootError, WorkerError};
+
+/// A few words, or none if the error says it all.
+pub(crate) type WayOut = Option<Cow<'static, str>>;
+
+pub(crate) fn of_start(error: &StartError) -> WayOut {
+    let few = match error {
+        StartError::Bind { source, .. } => of_bind(source)?,
+        StartError::Files { .. } | StartError::InputInFiles { .. } | StartError::Lock(_) => {
+            OTHER_FILES
+        }
+        StartError::FilesIsAFile { .. } => "give --files a folder, which need not exist",
+        StartError::FilesNotOurs(_) => "or choose another folder with --files",
+        StartError::Foreign { .. } => "move it away, or choose another folder with --files",
+        StartError::Journal(error) => of_journal(error)?,
+        StartError::Locked(_) => "wait for the other job, or choose another folder with --files",
+        StartError::NotLoopback { .. } => "use TLS (--tls), or accept the risk with --insecure",
+        StartError::Resolve { .. } => {
+            "check the name, or use an IP address, such as 127.0.0.1:50051"
+        }
+        StartError::TaskTooLarge { .. } => "use more map tasks: -n",
+        StartError::TooManyIntermediates { .. } => "use fewer of either: -n, -m",
+        StartError::Input(_) | StartError::Randomness(_) | StartError::TooManyTasks { .. } => {
+            return None;
+        }
+    };
+    Some(few.into())
 }
 
-pub(crate) fn of_history(error: &HistoryError) -> Option<&'static str> {
-    match error {
-        HistoryError::Journal(error) => of_journal(error),
-        HistoryError::NoJob { .. } => Some(NAME_FILES),
+fn of_bind(error: &io::Error) -> Option<&'static str> {
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        Some(
+            "another driver or program listens there: stop it, or choose another port with --listen",
+        )
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        Some("this machine does not have that address: choose one of its own with --listen")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        Some("ports below 1024 need privileges: choose a higher one with --listen")
+    } else {
+        None
     }
 }
 
-pub(crate) fn of_verify(error: &VerifyError) -> Option<&'static str> {
+pub(crate) fn of_job(error: &JobError) -> WayOut {
+    match error {
+        JobError::Failed { failure, files, .. } => {
+            let (files, task) = (files.display(), failure.task);
+            Some(format!("the whole story: mapmill why {files} {task}").into())
+        }
+        JobError::NoWorkers { .. } => {
+            Some("run it again to resume (--worker-wait bounds the wait)".into())
+        }
+        JobError::Cancelled
+        | JobError::Journal(_)
+        | JobError::Serve(_)
+        | JobError::System { .. } => None,
+    }
+}
+
+/// `None` also for a denial, whose way out takes a line of its own.
+pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
+    match error {
+        WorkerError::OutsideRoots { folder, .. } => {
+            Some(format!("start it with --root {}", folder.display()).into())
+        }
+        WorkerError::Address(_)
+        | WorkerError::Denied { .. }
+        | WorkerError::DriverLost { .. }
+        | WorkerError::Hanging { .. }
+        | WorkerError::Protocol { .. }
+        | WorkerError::Stopped
+        | WorkerError::System { .. }
+        | WorkerError::VersionMismatch { .. } => None,
+    }
+}
+
+/// `role` is what this side is to the driver.
+pub(crate) fn of_denial(denial: &Denial, credentials: &Credentials, role: Role) -> String {
+    match denial {
+        Denial::DriverHost { host, .. } => format!(
+            "call the driver by one of these, or issue it another certificate: mapmill certs issue \
+             driver --host {host} --name NAME"
+        ),
+        Denial::DriverRole { .. } => {
+            "issue the driver its own: mapmill certs issue driver --name NAME".to_owned()
+        }
+        Denial::DriverWithoutTls => "start it with --tls DIR too".to_owned(),
+        Denial::OwnTime { .. } => format!(
+            "issue another (mapmill certs issue {role} --name NAME), or set the clocks right"
+        ),
+        Denial::OwnUsage { .. } => format!("issue one: mapmill certs issue {role} --name NAME"),
+        Denial::Refused { .. } | Denial::Tls { .. } => of_refusal(credentials, role),
+        Denial::TlsRequired => "give this side its certificate with --tls DIR".to_owned(),
+        Denial::TokenExposed { .. } => {
+            "use --tls DIR on both sides, or allow it with --insecure".to_owned()
+        }
+    }
+}
+
+/// What helps depends on what the driver was shown.
+fn of_refusal(credentials: &Credentials, role: Role) -> String {
+    let token = "show it the token it was started with";
+    let certificates = format!(
+        "inspect the certificates with mapmill certs show, or issue one: mapmill certs issue \
+         {role} --name NAME"
+    );
+    match (&credentials.tls, &credentials.token) {
+        (None, None) => {
+            "show it a certificate (--tls), or the token it was started with (--token-file, \
+             MAPMILL_TOKEN)"
+                .to_owned()
+        }
+        (None, Some(_)) => format!("{token}, or a certificate (--tls)"),
+        (Some(_), None) => certificates,
+        (Some(_), Some(_)) => format!("{token}; {certificates}"),
+    }
+}
+
+pub(crate) fn of_root(_: &RootError) -> WayOut {
+    Some("--root needs a folder that exists".into())
+}
+
+pub(crate) fn of_tls(error: &TlsError) -> WayOut {
+    match error {
+        TlsError::Expired { .. } => Some("make another: mapmill certs issue".into()),
+        TlsError::OtherRole { wanted, .. } => {
+            Some(format!("make one: mapmill certs issue {wanted} --name NAME").into())
+        }
+        TlsError::Read { .. } => {
+            Some("cert.pem, key.pem and ca.pem of a side are made by mapmill certs".into())
+        }
+        TlsError::Malformed { .. }
+        | TlsError::NotYetValid { .. }
+        | TlsError::OtherAuthority { .. }
+        | TlsError::OtherKey { .. }
+        | TlsError::Public { .. } => None,
+    }
+}
+
+pub(crate) fn of_authority(error: &AuthorityError) -> WayOut {
+    match error {
+        AuthorityError::Expired => {
+            Some("make another in another folder: mapmill certs init".into())
+        }
+        AuthorityError::Key(_)
+        | AuthorityError::NotOne { .. }
+        | AuthorityError::OtherKey
+        | AuthorityError::Read(_)
+        | AuthorityError::Several { .. } => None,
+    }
+}
+
+pub(crate) fn of_history(error: &HistoryError) -> WayOut {
+    match error {
+        HistoryError::Journal(error) => of_journal(error).map(Cow::from),
+        HistoryError::NoJob { .. } => Some(NAME_FILES.into()),
+    }
+}
+
+pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
     match error {
         VerifyError::Files { .. } => None,
-        VerifyError::Journal(error) => of_journal(error),
-        VerifyError::NoJob { .. } => Some(NAME_FILES),
-        VerifyError::NotDone { .. } => Some("start it again with the same arguments"),
+        VerifyError::Journal(error) => of_journal(error).map(Cow::from),
+        VerifyError::NoJob { .. } => Some(NAME_FILES.into()),
+        VerifyError::NotDone { .. } => Some("start it again with the same arguments".into()),
     }
 }
 
@@ -35,3 +188,5 @@ fn of_journal(error: &JournalError) -> Option<&'static str> {
 }
 
 const NAME_FILES: &str = "name the folder given to --files";
+
+const OTHER_FILES: &str = "choose another folder with --files";

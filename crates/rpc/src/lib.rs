@@ -14,6 +14,7 @@
 mod auth;
 pub mod certs;
 mod credentials;
+mod denial;
 pub mod limits;
 mod log_limit;
 pub mod message;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use auth::{Token, TokenError};
 pub use credentials::{Credentials, is_loopback};
+pub use denial::Denial;
 pub use log_limit::{LogLimit, Suppressed};
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -107,7 +107,7 @@ struct Stamp {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate has expired.
-    #[error("{} has expired on {until}; make another: mapmill certs issue", path.display())]
+    #[error("{} expired on {until}", path.display())]
     Expired {
         /// Of the certificate.
         path: PathBuf,
@@ -162,7 +162,7 @@ pub enum TlsError {
     },
     /// The certificate is for another role.
     #[error(
-        "{} {found}; it has to be that of a {wanted}: mapmill certs issue {wanted} --name NAME",
+        "{} {found}; it has to be that of a {wanted}",
         path.display()
     )]
     OtherRole {
@@ -185,10 +185,7 @@ pub enum TlsError {
         mode: u32,
     },
     /// The file is missing or cannot be read.
-    #[error(
-        "cannot read {}; cert.pem, key.pem and ca.pem of a side are made by mapmill certs",
-        path.display()
-    )]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -406,11 +403,7 @@ fn own_error(files: &TlsFiles, role: Role, error: rustls::Error) -> TlsError {
 }
 
 fn unusable(path: PathBuf, error: &rustls::Error) -> TlsError {
-    TlsError::Malformed {
-        path,
-        wanted: "a certificate of P-256 as mapmill certs makes it",
-        found: error.to_string(),
-    }
+    TlsError::Malformed { path, wanted: "a certificate of P-256", found: error.to_string() }
 }
 
 fn certified_key(

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rpc::{AddressError, Credentials};
+use rpc::{AddressError, Credentials, Denial};
 use tokio::sync::watch;
 
 use crate::notice::Notify;
@@ -61,12 +61,12 @@ pub enum WorkerError {
     #[error(transparent)]
     Address(AddressError),
     /// One side does not accept the other's credentials.
-    #[error("cannot work for the driver at {driver}: {message}")]
+    #[error("cannot work for the driver at {driver}")]
     Denied {
         /// Its address.
         driver: String,
-        /// Why, and what can be done about it.
-        message: String,
+        /// Why.
+        source: Denial,
     },
     /// The driver stopped answering.
     #[error("the driver at {driver} has not answered for {} s; giving up", silent.as_secs())]
@@ -86,7 +86,7 @@ pub enum WorkerError {
     },
     /// The job uses a folder that this worker may not use.
     #[error(
-        "the job uses {folder}, which is in none of this worker's roots ({}); start it with --root {folder}",
+        "the job uses {folder}, which is in none of this worker's roots ({})",
         list(roots), folder = folder.display()
     )]
     OutsideRoots {
@@ -151,7 +151,7 @@ fn list(roots: &[PathBuf]) -> String {
 
 /// A root is not a folder.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {} as a root (--root wants a folder that exists)", path.display())]
+#[error("cannot use {} as a root", path.display())]
 pub struct RootError {
     path: PathBuf,
     source: io::Error,

@@ -58,8 +58,8 @@ impl DriverTimeout {
     pub(crate) fn unanswered(&self, error: &CallError) -> Result<(), WorkerError> {
         let driver = self.config.driver.clone();
         match error {
-            CallError::Denied { message } => {
-                return Err(WorkerError::Denied { driver, message: message.clone() });
+            CallError::Denied(denial) => {
+                return Err(WorkerError::Denied { driver, source: denial.clone() });
             }
             CallError::Protocol { message } => {
                 return Err(WorkerError::Protocol { driver, message: message.clone() });
@@ -108,6 +108,8 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use rpc::Denial;
+
     use super::*;
     use crate::config::Shutdown;
 
@@ -173,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refused_calls_are_not_repeated() {
         let (timeout, _) = driver_timeout();
-        let denied = CallError::Denied { message: "no".to_owned() };
+        let denied = CallError::Denied(Denial::TlsRequired);
         assert!(matches!(timeout.unanswered(&denied), Err(WorkerError::Denied { .. })));
         let breach = CallError::Protocol { message: "what".to_owned() };
         assert!(matches!(timeout.unanswered(&breach), Err(WorkerError::Protocol { .. })));

@@ -307,7 +307,7 @@ fn worker_that_is_refused_ends_and_says_why() {
     assert!(error.contains("the driver is mapmill 9 (protocol 2)"), "{error}");
 
     let error = bench.refused(RegisterAnswer::OutsideRoots { folder: "/srv".into() });
-    assert!(error.contains("start it with --root /srv"), "{error}");
+    assert!(error.contains("uses /srv, which is in none of"), "{error}");
 }
 
 /// The worker checks the results folder itself, whatever the driver did.

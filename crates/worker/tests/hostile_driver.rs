@@ -227,7 +227,7 @@ fn results_folder_outside_the_roots_is_not_entered() {
         let (ended, reports) = bench.work(registered, vec![bench.honest(0)]);
         let error = ended.unwrap_err();
         assert!(matches!(error, WorkerError::OutsideRoots { .. }), "{error}");
-        assert!(error.to_string().contains("start it with --root"), "{error}");
+        assert!(error.to_string().contains("in none of this worker's roots"), "{error}");
         assert!(reports.is_empty());
     }
     symlink(&outside, bench.inside("files-link")).unwrap();

@@ -14,6 +14,8 @@ use std::time::SystemTime;
 
 use rpc::certs::{Authority, AuthorityError, CERTIFICATE_FILE, KEY_FILE, Pair};
 
+use crate::way_out::{self, WayOut};
+
 /// A folder to be made.
 pub(super) struct Folder {
     pub(super) name: String,
@@ -204,6 +206,18 @@ pub(super) enum FolderError {
 }
 
 impl FolderError {
+    pub(super) fn way_out(&self) -> WayOut {
+        match self {
+            Self::Authority { source, .. } => way_out::of_authority(source),
+            Self::Exists { .. }
+            | Self::FileExists { .. }
+            | Self::Io { .. }
+            | Self::NoAuthority { .. }
+            | Self::NoFolder { .. }
+            | Self::Open { .. } => None,
+        }
+    }
+
     fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { operation, path, source }

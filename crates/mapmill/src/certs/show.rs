@@ -296,7 +296,7 @@ impl fmt::Display for Finding {
         match self {
             Self::BadKey { .. } | Self::Unreadable { .. } => write!(f, "cannot use {path}"),
             Self::Expired { at, .. } => {
-                write!(f, "{path} has expired on {}", utc(unix_seconds(*at)))
+                write!(f, "{path} expired on {}", utc(unix_seconds(*at)))
             }
             Self::ExpiresSoon { left, .. } => {
                 let days = plural(left.as_secs() / 86_400, "day", "days");
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(said(made + DAY * 76 + second), "w expires in 13 days");
         assert_eq!(said(made + DAY * 89), "w expires in 1 day");
         assert_eq!(said(made + DAY * 90), "w expires in 0 days");
-        assert_eq!(said(made + DAY * 90 + second), "w has expired on 2027-06-21 00:00:00 UTC");
+        assert_eq!(said(made + DAY * 90 + second), "w expired on 2027-06-21 00:00:00 UTC");
         let early = "w is not valid before 2027-03-22 23:55:00 UTC: are the clocks right?";
         assert_eq!(said(made - second * 301), early);
     }

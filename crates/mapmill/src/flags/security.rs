@@ -15,6 +15,7 @@ use rpc::{Credentials, Role, Tls, TlsFiles, Token};
 
 use super::token_file;
 use crate::messages::Failure;
+use crate::way_out;
 
 /// The same on all sides.
 #[derive(Args, Debug)]
@@ -92,7 +93,12 @@ impl SecurityFlags {
         if insecure && files.is_some() {
             return Err(Failure::start(SecurityError::InsecureTls));
         }
-        let load = |files: &TlsFiles| Tls::load(files.clone(), role).map_err(Failure::start);
+        let load = |files: &TlsFiles| {
+            Tls::load(files.clone(), role).map_err(|error| {
+                let way_out = way_out::of_tls(&error);
+                Failure::start(error).hint(way_out)
+            })
+        };
         let tls = files.as_ref().map(load).transpose()?;
         Ok((Credentials { token, tls, send_token_unencrypted: insecure }, files))
     }
@@ -158,21 +164,6 @@ fn path(variable: &'static str) -> Result<Option<PathBuf>, Failure> {
             Err(Failure::start(SecurityError::EmptyVariable { variable }))
         }
         value => Ok(value.map(OsString::into)),
-    }
-}
-
-/// What somebody can do about it whom the driver refuses although this was shown.
-pub(crate) fn way_out(credentials: &Credentials) -> &'static str {
-    match (&credentials.tls, &credentials.token) {
-        (None, None) => {
-            "show it a certificate (--tls), or the token it was started with (--token-file)"
-        }
-        (None, Some(_)) => "show it the token it was started with, or a certificate (--tls)",
-        (Some(_), None) => "see whose the certificates are with: mapmill certs show",
-        (Some(_), Some(_)) => {
-            "show it the token it was started with; see whose the certificates are with: mapmill \
-             certs show"
-        }
     }
 }
 

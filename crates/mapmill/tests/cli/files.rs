@@ -9,7 +9,8 @@ use super::scratch::Scratch;
 fn files_folder_that_is_a_file_is_refused() {
     let scratch = Scratch::new();
     scratch.write("notes", "a");
-    let sentence = "<scratch>/notes is a file; --files wants a folder, which may not exist yet";
+    let sentence = "<scratch>/notes is a file, where the results need a folder; give --files a \
+                    folder, which need not exist";
     scratch.refuses_job(&["in", "--files", "notes"], sentence);
     scratch.refuses_job(&["in", "--files", "notes/results/here"], sentence);
 }
@@ -20,8 +21,8 @@ fn files_folder_that_cannot_be_created_is_refused() {
     // The scratch folder itself belongs to another user, or at least cannot be written.
     scratch.create("parent");
     fs::set_permissions(scratch.path("parent"), Permissions::from_mode(0o555)).unwrap();
-    let sentence = "cannot use <scratch>/parent/new/files for the results (choose another folder \
-                    with --files): cannot create <scratch>/parent/new/files";
+    let sentence = "cannot use <scratch>/parent/new/files for the results: cannot create \
+                    <scratch>/parent/new/files<cause>; choose another folder with --files";
     scratch.refuses_unprivileged(&["in", "--files", "parent/new/files"], sentence);
 }
 
@@ -33,7 +34,7 @@ fn files_folder_that_cannot_be_written_is_refused() {
     }
     fs::set_permissions(scratch.path("files"), Permissions::from_mode(0o555)).unwrap();
     let sentence =
-        "cannot use <scratch>/files for the results (choose another folder with --files)";
+        "cannot use <scratch>/files for the results<cause>; choose another folder with --files";
     scratch.refuses_unprivileged(&["in"], sentence);
     // An unprivileged tester could not remove it.
     fs::set_permissions(scratch.path("files"), Permissions::from_mode(0o755)).unwrap();
@@ -46,7 +47,7 @@ fn files_folder_of_another_user_is_refused() {
     // An unprivileged tester is the user who owns the folder.
     fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o000)).unwrap();
     let sentence =
-        "cannot use <scratch>/files for the results (choose another folder with --files)";
+        "cannot use <scratch>/files for the results<cause>; choose another folder with --files";
     scratch.refuses_unprivileged(&["in"], sentence);
     fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o755)).unwrap();
 }
@@ -82,8 +83,8 @@ fn link_in_place_of_a_results_folder_is_refused() {
     let scratch = Scratch::new();
     scratch.create("files");
     symlink("/tmp", scratch.path("files/out")).unwrap();
-    let sentence = "cannot use <scratch>/files for the results (choose another folder with --files): \
-                    <scratch>/files/out is not a folder (links are not followed here)";
+    let sentence = "cannot use <scratch>/files for the results: <scratch>/files/out is not a folder \
+                    (links are not followed here); choose another folder with --files";
     scratch.refuses_job(&["in"], sentence);
 }
 
@@ -93,8 +94,8 @@ fn files_folder_of_a_running_job_is_refused_and_its_driver_is_named() {
     let mut driver = scratch.start(scratch.driver(&["in"]));
     driver.wait_for("waiting for workers on 127.0.0.1:");
     let sentence = format!(
-        "cannot lock the results folder (wait for the other job, or choose another folder with \
-         --files): <scratch>/files is in use by another driver (process {})",
+        "cannot lock the results folder: <scratch>/files is in use by another driver (process {}); \
+         wait for the other job, or choose another folder with --files",
         driver.pid()
     );
     scratch.refuses_job(&["in"], &sentence);

@@ -125,7 +125,7 @@ fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
 fn input_in_the_results_folder_is_named() {
     let scratch = Scratch::new();
     scratch.write("results/notes/a.txt", "a");
-    let sentence = "input <scratch>/results/notes/a.txt lies in the results folder \
+    let sentence = "input <scratch>/results/notes/a.txt is in the results folder \
                     <scratch>/results; choose another folder with --files";
     scratch.refuses_job(&["results", "--files", "results"], sentence);
     scratch.refuses_job(&["results/notes", "--files", "results"], sentence);

@@ -10,8 +10,8 @@ fn address_in_use_is_refused_with_the_likely_cause() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
     let sentence = format!(
-        "cannot listen on {address} (another driver or program listens there: stop it, or choose \
-         another port with --listen)"
+        "cannot listen on {address}<cause>; another driver or program listens there: stop it, or \
+         choose another port with --listen"
     );
     scratch.refuses(scratch.command(&["driver", "in", "--listen", &address]), &sentence);
 }
@@ -21,8 +21,8 @@ fn address_that_this_machine_does_not_have_is_refused() {
     let scratch = Scratch::new();
     // From a block that is reserved for documentation: no machine has it.
     let args = ["driver", "in", "--insecure", "--listen", "192.0.2.1:50051"];
-    let sentence = "cannot listen on 192.0.2.1:50051 (this machine does not have that address: \
-                    choose one of its own with --listen)";
+    let sentence = "cannot listen on 192.0.2.1:50051<cause>; this machine does not have that \
+                    address: choose one of its own with --listen";
     scratch.refuses(scratch.command(&args), sentence);
 }
 
@@ -34,8 +34,8 @@ fn port_that_needs_privileges_is_refused() {
         // Containers allow every port to all users.
         return;
     }
-    let sentence = "cannot listen on 127.0.0.1:1 (ports below 1024 need privileges: choose a higher \
-                    one with --listen)";
+    let sentence = "cannot listen on 127.0.0.1:1<cause>; ports below 1024 need privileges: choose a \
+                    higher one with --listen";
     let args = ["driver", "in", "--listen", "127.0.0.1:1"];
     scratch.refuses(scratch.unprivileged(&args), sentence);
 }
@@ -46,8 +46,8 @@ fn address_that_does_not_resolve_is_refused() {
     // No name has a part of more than 63 letters, so no resolver has to be asked.
     let address = format!("{}.invalid:50051", "h".repeat(64));
     let sentence = format!(
-        "`{address}` does not resolve to an address (check the name, or use an IP address, such as \
-         127.0.0.1:50051)"
+        "`{address}` does not resolve to an address<cause>; check the name, or use an IP address, \
+         such as 127.0.0.1:50051"
     );
     scratch.refuses(scratch.command(&["driver", "in", "--listen", &address]), &sentence);
 }
@@ -70,7 +70,8 @@ fn malformed_address_is_refused_with_an_example() {
 fn root_that_is_not_a_folder_is_refused() {
     let scratch = Scratch::new();
     for root in ["nope", "in/a.txt"] {
-        let sentence = format!("cannot use {root} as a root (--root wants a folder that exists)");
+        let sentence =
+            format!("cannot use {root} as a root<cause>; --root needs a folder that exists");
         scratch.refuses(scratch.command(&["worker", "--root", "in", "--root", root]), &sentence);
     }
 }

@@ -144,8 +144,8 @@ impl Scratch {
     }
 
     /// `command` ends with exit code 2 and one line, and nothing on disk is touched. The line is
-    /// `sentence`; what the system says may follow it. `<scratch>` stands for this folder, and
-    /// `<command>` for the command that was typed.
+    /// `sentence`; what the system says may follow it, or is at `<cause>`. `<scratch>` stands for
+    /// this folder, and `<command>` for the command that was typed.
     #[track_caller]
     pub fn refuses(&self, command: Command, sentence: &str) {
         let typed = format!("{command:?}");
@@ -158,8 +158,11 @@ impl Scratch {
         let line = self.mask(&ended.stderr);
         assert_eq!(line.lines().count(), 1, "{typed} says more than a line:\n{line}");
         let said = line.strip_prefix("mapmill: ").unwrap_or(&line).trim_end();
-        let cause = said.strip_prefix(sentence.as_str());
-        if !cause.is_some_and(|cause| cause.is_empty() || cause.starts_with(": ")) {
+        let (before_cause, after_cause) = sentence.split_once("<cause>").unwrap_or((&sentence, ""));
+        let cause = said.strip_prefix(before_cause);
+        let cause = cause.and_then(|rest| rest.strip_suffix(after_cause));
+        let is_cause = |cause: &str| cause.is_empty() || cause.starts_with(": ");
+        if !cause.is_some_and(is_cause) {
             assert_eq!(said, sentence, "{typed}");
         }
         assert!(line.starts_with("mapmill: ") && line.ends_with('\n'), "{line:?}");

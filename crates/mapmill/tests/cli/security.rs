@@ -26,8 +26,8 @@ fn address_that_other_machines_can_reach_is_refused_with_the_commands_that_make_
         ("[::ffff:192.0.2.1]:50051", ("certs init --host ::ffff:192.0.2.1", "[::ffff:192.0.2.1]")),
     ] {
         let lines = format!(
-            "mapmill: {listen} can be reached from other machines, which could read along and take \
-             part; use TLS (--tls), or accept the risk with --insecure\n\
+            "mapmill: {listen} can be reached from other machines, which could read everything and \
+             take part; use TLS (--tls), or accept the risk with --insecure\n\
              mapmill: make keys:         mapmill {init}\n\
              mapmill: start the driver:  mapmill driver ... --listen {listen} --tls certs/driver\n\
              mapmill: start workers:     mapmill worker --driver {host}:50051 --tls certs/worker\n"
@@ -211,7 +211,11 @@ fn worker_with_another_token_is_refused() {
     let (_driver, address) = scratch.start_driver(command);
 
     for (token, way_out) in [
-        (None, "show it a certificate (--tls), or the token it was started with (--token-file)"),
+        (
+            None,
+            "show it a certificate (--tls), or the token it was started with (--token-file, \
+             MAPMILL_TOKEN)",
+        ),
         (Some("w".repeat(32)), "show it the token it was started with, or a certificate (--tls)"),
     ] {
         let mut worker = scratch.command(&["worker", "--driver", &address]);

@@ -92,9 +92,9 @@ fn refused_caller_is_told_the_way_out() {
     let scratch = with_certificates();
     scratch.run(&["certs", "init", "other"]);
     let (mut driver, address) = start_driver(&scratch, &["--tls", "certs/driver"]);
-    let certificates = "mapmill: see whose the certificates are with: mapmill certs show";
-    let nothing = "mapmill: show it a certificate (--tls), or the token it was started with \
-                   (--token-file)";
+    let certificates = "mapmill: inspect the certificates with mapmill certs show, or issue one: \
+                        mapmill certs issue worker --name NAME";
+    let nothing = "mapmill: give this side its certificate with --tls DIR";
     for (flags, way_out) in [(&["--tls", "other/worker"][..], certificates), (&[], nothing)] {
         let ended = scratch.run(&[&["worker", "--driver", &address], flags].concat());
         let expected = format!("mapmill: cannot work for the driver at {address}: ");

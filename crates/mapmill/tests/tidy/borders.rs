@@ -45,6 +45,12 @@ fn only_main_ends_the_process() {
     hold(&exiting(repository()));
 }
 
+/// Libraries return cases. What a user can do about one is a matter of flags and commands.
+#[test]
+fn only_mapmill_names_its_flags_and_commands() {
+    hold(&command_lines(repository()));
+}
+
 /// I10.
 #[test]
 fn only_the_layout_spells_object_names() {
@@ -209,6 +215,40 @@ fn begins_in(text: &str, name: &str) -> bool {
     })
 }
 
+const COMMANDS: [&str; 10] = [
+    "mapmill certs",
+    "mapmill completions",
+    "mapmill driver",
+    "mapmill man",
+    "mapmill run",
+    "mapmill status",
+    "mapmill top",
+    "mapmill verify",
+    "mapmill why",
+    "mapmill worker",
+];
+
+fn command_lines(files: &[File]) -> Vec<Finding> {
+    let is_flag = |text: &str| {
+        text.match_indices("--").any(|(at, dashes)| {
+            text[at + dashes.len()..].starts_with(|after: char| after.is_ascii_lowercase())
+                && !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '-')
+        })
+    };
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.krate().is_some_and(|krate| krate != "mapmill")) {
+        for (line, text) in file.strings() {
+            let is_command = COMMANDS.iter().any(|command| has_word(text, command));
+            if is_flag(text) || is_command || text.contains("MAPMILL_") {
+                let advice = "return the case, and say in crates/mapmill/src/messages/way_out.rs \
+                              which flag or command helps";
+                findings.push(file.finding(line, advice));
+            }
+        }
+    }
+    findings
+}
+
 fn words_outside(
     files: &[File],
     home: impl Fn(&File) -> bool,
@@ -308,4 +348,20 @@ fn an_object_name_elsewhere_is_found() {
                 layout::staging(session, &format!(\"m{task}.a0\"));\nf(\"{files}.tar\");\n";
     assert_eq!(lines(&object_names(&[File::new("crates/worker/src/attempt.rs", text)])), [1, 2]);
     assert_eq!(lines(&object_names(&[File::new("crates/scheduler/src/id.rs", text)])), NOWHERE);
+}
+
+#[test]
+fn a_flag_or_command_in_a_library_is_found() {
+    let check = |path: &str, text: &str| {
+        let text = format!("fn f() {{\n    \"{text}\"\n}}\n");
+        lines(&command_lines(&[File::new(path, &text)]))
+    };
+    for text in ["use --tls DIR", "--tls", "(mapmill certs issue)", "set MAPMILL_TOKEN"] {
+        assert_eq!(check("crates/rpc/src/a.rs", text), [2], "{text}");
+        assert_eq!(check("crates/mapmill/src/a.rs", text), NOWHERE);
+        assert_eq!(check("crates/rpc/tests/a.rs", text), NOWHERE);
+    }
+    for text in ["no result of mapmill", "mapmill 0.1.0", "a--b", "-- a", "---begin"] {
+        assert_eq!(check("crates/rpc/src/a.rs", text), NOWHERE, "{text}");
+    }
 }

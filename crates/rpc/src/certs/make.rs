@@ -154,7 +154,7 @@ pub struct MakeError(#[source] rcgen::Error);
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// It has expired.
-    #[error("the authority has expired; make another in another folder: mapmill certs init")]
+    #[error("the authority has expired")]
     Expired,
     /// The key cannot be used.
     #[error(transparent)]

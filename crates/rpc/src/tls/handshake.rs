@@ -6,6 +6,7 @@ use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, Error};
 
 use super::{Loaded, TlsFiles, utc};
+use crate::denial::Denial;
 
 /// Why a driver refused a caller, for the driver's log.
 pub(crate) fn refused_by_driver(error: &io::Error) -> String {
@@ -32,97 +33,78 @@ pub(crate) fn refused_by_driver(error: &io::Error) -> String {
     }
 }
 
-/// Why there is no connection to a driver, and the way out.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Trouble {
-    pub(crate) message: String,
-    /// Whether retrying cannot help until a person changes something.
-    pub(crate) is_lasting: bool,
-}
-
-impl Trouble {
-    pub(crate) fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_lasting: true }
-    }
-
+impl Denial {
     /// Of a TLS connection to a driver at `host`. `None`: the cause is not TLS.
-    pub(crate) fn of_driver(
+    pub(crate) fn of_handshake(
         error: &io::Error,
         host: &str,
         files: &TlsFiles,
         own: &Loaded,
     ) -> Option<Self> {
         let error = of_tls(error)?;
-        let message = if let Error::AlertReceived(alert) = error {
-            of_alert(*alert, files, own)?
-        } else if let Error::InvalidCertificate(error) = error {
+        if let Error::AlertReceived(alert) = error {
+            return of_alert(*alert, files, own);
+        }
+        Some(if let Error::InvalidCertificate(error) = error {
             of_certificate(error, host, files)
         } else if let Error::InvalidMessage(_) = error {
-            "the driver does not speak TLS: start it with --tls DIR too".to_owned()
+            Self::DriverWithoutTls
         } else if let Error::PeerIncompatible(_) = error {
-            format!("the driver does not speak TLS 1.3 ({error})")
+            Self::tls(format!("the driver does not speak TLS 1.3 ({error})"))
         } else {
-            format!("TLS with the driver failed: {error}")
-        };
-        Some(Self::lasting(message))
+            Self::tls(format!("TLS with the driver failed: {error}"))
+        })
+    }
+
+    pub(crate) fn tls(message: impl Into<String>) -> Self {
+        Self::Tls { message: message.into() }
     }
 }
 
 /// What is wrong with a driver's certificate.
-fn of_certificate(error: &CertificateError, host: &str, files: &TlsFiles) -> String {
+fn of_certificate(error: &CertificateError, host: &str, files: &TlsFiles) -> Denial {
     if let CertificateError::NotValidForNameContext { presented, .. } = error {
         let names: Vec<&str> = presented.iter().filter_map(|name| host_in(name)).collect();
         let names = if names.is_empty() { "no host".to_owned() } else { names.join(", ") };
-        return format!(
-            "the driver's certificate is for {names}, not for {host}: call the driver by one of \
-             these, or make it another certificate, with --host {host}: mapmill certs issue driver"
-        );
+        return Denial::DriverHost { names, host: host.to_owned() };
     }
     let what = what_is_wrong(error);
     if is_of_another_authority(error) {
         let ca = files.ca.display();
-        return format!(
+        return Denial::tls(format!(
             "the driver's certificate {what} than {ca}: use a folder made by the authority that \
              made the driver's"
-        );
+        ));
     }
-    format!("the driver's certificate {what}")
+    Denial::tls(format!("the driver's certificate {what}"))
 }
 
 /// The alert with which a driver refuses our certificate; it arrives after the handshake seems
 /// done.
-fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<String> {
+fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<Denial> {
     use AlertDescription as Alert;
-    let cert = files.cert.display();
+    let path = files.cert.clone();
+    let cert = path.display();
     if [Alert::CloseNotify, Alert::UserCanceled].contains(&alert) {
         // The driver ends: not about our certificate.
         return None;
     }
     Some(if alert == Alert::CertificateRequired {
-        "the driver wants a certificate, and was shown none".to_owned()
+        Denial::tls("the driver requires a certificate, and was shown none")
     } else if alert == Alert::CertificateExpired {
-        format!(
-            "the driver says that {cert} has expired or is not yet valid; it is valid from {} \
-             until {}, and here it is {}: make another (mapmill certs issue), or set the clocks \
-             right",
-            own.valid_from,
-            own.valid_until,
-            utc(UnixTime::now())
-        )
+        let (from, until) = (own.valid_from.clone(), own.valid_until.clone());
+        Denial::OwnTime { path, from, until, now: utc(UnixTime::now()) }
     } else if [Alert::UnknownCA, Alert::DecryptError].contains(&alert) {
-        format!(
+        Denial::tls(format!(
             "the driver says that {cert} is of another authority than its own: use a folder made \
              by the driver's"
-        )
+        ))
     } else if alert == Alert::UnsupportedCertificate {
-        format!(
-            "the driver says that {cert} is not for callers: make one that is, with: \
-             mapmill certs issue worker --name NAME"
-        )
+        Denial::OwnUsage { path }
     } else if alert == Alert::NoApplicationProtocol {
-        "what listens there does not speak gRPC".to_owned()
+        Denial::tls("what listens there does not speak gRPC")
     } else {
-        format!("the driver refused {cert} or this side's TLS ({alert:?})")
+        Denial::tls(format!("the driver refused {cert} or this side's TLS ({alert:?})"))
     })
 }
 

@@ -24,6 +24,7 @@ use super::{
     Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
 };
 use crate::credentials::Credentials;
+use crate::denial::Denial;
 use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
@@ -40,13 +41,9 @@ pub struct AddressError {
 /// A call brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The driver requires other credentials, or presents some that this side cannot accept. Trying
-    /// again does not help.
-    #[error("{message}")]
-    Denied {
-        /// What is wrong, and the way out.
-        message: String,
-    },
+    /// One side does not accept the other. Trying again does not help.
+    #[error(transparent)]
+    Denied(Denial),
     /// One side breaks the protocol. Trying again does not help.
     #[error("driver and worker do not understand each other: {message}")]
     Protocol {
@@ -66,7 +63,7 @@ impl CallError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Denied { .. } | Self::Protocol { .. } => false,
+            Self::Denied(_) | Self::Protocol { .. } => false,
         }
     }
 }
@@ -84,7 +81,9 @@ impl From<tonic::Status> for CallError {
             None => status.message().to_owned(),
         };
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Self::Denied { message: message() },
+            Code::Unauthenticated | Code::PermissionDenied => {
+                Self::Denied(Denial::Refused { message: message() })
+            }
             // A deadline of ours arrives as Cancelled, a dead connection as Unknown (tonic 0.14).
             Code::Aborted
             | Code::Cancelled
@@ -189,7 +188,7 @@ impl Client {
                 Ok(answer.into_inner())
             }
             Err(error @ CallError::Unreachable { .. }) => Err(self.line.explain(error)),
-            Err(error @ (CallError::Denied { .. } | CallError::Protocol { .. })) => Err(error),
+            Err(error @ (CallError::Denied(_) | CallError::Protocol { .. })) => Err(error),
         }
     }
 

@@ -78,7 +78,7 @@ impl Drop for Server {
 #[track_caller]
 pub fn denied<T: std::fmt::Debug>(answer: Result<T, CallError>) -> String {
     match answer {
-        Err(CallError::Denied { message }) => message,
+        Err(CallError::Denied(denial)) => denial.to_string(),
         other => panic!("not denied: {other:?}"),
     }
 }

@@ -176,7 +176,7 @@ async fn every_method_is_for_the_roles_of_the_table_only() {
             let called = roles.call(*caller, channel, path.clone()).await;
             assert_eq!(called.is_ok(), may.contains(caller), "{caller:?} calls {path}: {called:?}");
             if *caller == Caller::Nobody {
-                assert!(called.unwrap_err().contains("--tls DIR"));
+                assert!(called.unwrap_err().contains("requires a certificate"));
             }
         }
     }
@@ -248,13 +248,11 @@ async fn wrong_role_is_told_which_role_is_required() {
 
     assert_eq!(
         said(Viewer, "/mapmill.v1.Driver/Register").await,
-        "a viewer's certificate (urn:mapmill:viewer:x) may not call Register; a worker's may: \
-         mapmill certs issue worker --name NAME"
+        "a viewer's certificate (urn:mapmill:viewer:x) may not call Register; a worker's may"
     );
     assert_eq!(
         said(Worker, "/mapmill.v1.Driver/Status").await,
-        "a worker's certificate (urn:mapmill:worker:x) may not call Status; a viewer's may: \
-         mapmill certs issue viewer --name NAME"
+        "a worker's certificate (urn:mapmill:worker:x) may not call Status; a viewer's may"
     );
     assert_eq!(
         said(Worker, "/mapmill.v1.Driver/Steal").await,

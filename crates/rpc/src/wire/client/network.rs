@@ -23,9 +23,9 @@ use tonic::codegen::http::Uri;
 use super::CallError;
 use crate::certs::role_of;
 use crate::credentials::{Credentials, is_loopback};
+use crate::denial::Denial;
 use crate::limits;
 use crate::peer::Role;
-use crate::tls::handshake::Trouble;
 use crate::tls::{Loaded, Tls};
 use crate::wire::socket::Socket;
 
@@ -33,7 +33,7 @@ use crate::wire::socket::Socket;
 #[derive(Debug, Default)]
 pub(super) struct Line {
     /// Why the last attempt to connect failed, if it is known.
-    trouble: Mutex<Option<Trouble>>,
+    denial: Mutex<Option<Denial>>,
     has_answered: AtomicBool,
 }
 
@@ -47,31 +47,29 @@ impl Line {
     /// never answered and cannot with these credentials. One that has answered may do so again: new
     /// certificates do not reach all sides at once.
     pub(super) fn explain(&self, error: CallError) -> CallError {
-        match self.trouble().clone() {
+        match self.denial().clone() {
             None => error,
-            Some(Trouble { message, is_lasting }) => {
-                match is_lasting && !self.has_answered.load(Ordering::Relaxed) {
-                    true => CallError::Denied { message },
-                    false => CallError::Unreachable { message },
-                }
+            Some(denial) if self.has_answered.load(Ordering::Relaxed) => {
+                CallError::Unreachable { message: denial.to_string() }
             }
+            Some(denial) => CallError::Denied(denial),
         }
     }
 
-    fn set(&self, trouble: Option<Trouble>) {
-        *self.trouble() = trouble;
+    fn set(&self, denial: Option<Denial>) {
+        *self.denial() = denial;
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
+    fn denial(&self) -> std::sync::MutexGuard<'_, Option<Denial>> {
         // Nothing can panic while it is held.
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.denial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers why there is no connection.
-    fn fail(&self, trouble: Trouble) -> BoxError {
-        let error = io::Error::other(trouble.message.clone());
-        self.set(Some(trouble));
-        error.into()
+    fn fail(&self, denial: Denial) -> io::Error {
+        let error = io::Error::other(denial.clone());
+        self.set(Some(denial));
+        error
     }
 }
 
@@ -118,26 +116,24 @@ impl Network {
         host: &str,
     ) -> Result<Socket, BoxError> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| self.line.fail(Trouble::lasting(format!("{host:?} names no host"))))?;
+            .map_err(|_| self.line.fail(Denial::tls(format!("{host:?} names no host"))))?;
         let connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
         let stream = timeout(limits::HANDSHAKE_DEADLINE, connecting)
             .await
             .map_err(|_elapsed| "the driver does not answer the handshake of TLS")?
-            .map_err(|error| match Trouble::of_driver(&error, host, tls.files(), own) {
-                Some(trouble) => self.line.fail(trouble),
-                None => error.into(),
+            .map_err(|error| match Denial::of_handshake(&error, host, tls.files(), own) {
+                Some(denial) => self.line.fail(denial),
+                None => error,
             })?;
         // Name and authority are verified; what remains is that the certificate is a driver's.
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         match certificate.map(|der| role_of(der)) {
             Some(Ok((Role::Driver, _))) => Ok(Socket::Encrypted(Box::new(stream.into()))),
-            Some(Ok((role, name))) => Err(self.line.fail(Trouble::lasting(format!(
-                "what listens there shows the certificate of the {role} {name}, not a driver's: \
-                 mapmill certs issue driver"
-            )))),
-            Some(Err(error)) => Err(self.line.fail(Trouble::lasting(format!(
-                "what listens there is no driver of Mapmill: {error}"
-            )))),
+            Some(Ok((role, name))) => Err(self.line.fail(Denial::DriverRole { role, name }).into()),
+            Some(Err(error)) => {
+                let message = format!("what listens there is no driver of Mapmill: {error}");
+                Err(self.line.fail(Denial::tls(message)).into())
+            }
             None => Err("what listens there shows no certificate".into()),
         }
     }
@@ -149,10 +145,7 @@ impl Network {
         if !is_shown || self.credentials.send_token_unencrypted || is_loopback(address.ip()) {
             return Ok(());
         }
-        Err(self.line.fail(Trouble::lasting(format!(
-            "the token would go to {address} over a connection that anyone on the way can read: \
-             use --tls DIR on both sides, or allow it with --insecure"
-        ))))
+        Err(self.line.fail(Denial::TokenExposed { address }).into())
     }
 }
 
@@ -187,15 +180,13 @@ enum First {
 }
 
 impl First {
-    fn trouble(&self, read: &io::Result<()>, bytes: &[u8]) -> Option<Trouble> {
+    fn denial(&self, read: &io::Result<()>, bytes: &[u8]) -> Option<Denial> {
         match (self, read) {
             (Self::Encrypted { tls, own, host }, Err(error)) => {
-                Trouble::of_driver(error, host, tls.files(), own)
+                Denial::of_handshake(error, host, tls.files(), own)
             }
-            // An alert; no frame of HTTP/2 that comes first is so long.
-            (Self::Plain, Ok(())) if bytes.first() == Some(&0x15) => Some(Trouble::lasting(
-                "the driver speaks TLS: give this side its certificate with --tls DIR",
-            )),
+            // The first frame of HTTP/2 is never so long.
+            (Self::Plain, Ok(())) if bytes.first() == Some(&TLS_ALERT) => Some(Denial::TlsRequired),
             (Self::Encrypted { .. } | Self::Plain, _) => None,
         }
     }
@@ -211,11 +202,9 @@ impl AsyncRead for Watched {
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         if let Poll::Ready(read) = &read
             && let Some(first) = self.first.take()
-            && let Some(trouble) = first.trouble(read, &buffer.filled()[before..])
+            && let Some(denial) = first.denial(read, &buffer.filled()[before..])
         {
-            let error = io::Error::other(trouble.message.clone());
-            self.line.set(Some(trouble));
-            return Poll::Ready(Err(error));
+            return Poll::Ready(Err(self.line.fail(denial)));
         }
         read
     }
@@ -250,3 +239,6 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+/// The first byte of a TLS record that refuses what was sent.
+const TLS_ALERT: u8 = 0x15;

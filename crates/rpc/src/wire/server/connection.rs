@@ -149,8 +149,8 @@ impl Accepted {
     fn check_first(&self, first: u8) -> io::Result<()> {
         let what = if first == b'P' {
             return Ok(());
-        } else if first == 0x16 {
-            "a connection with TLS, which this driver was not started with: --tls DIR"
+        } else if first == TLS_HANDSHAKE {
+            "a connection with TLS, which this driver was not started with"
         } else {
             "a connection of another protocol than gRPC"
         };
@@ -220,3 +220,6 @@ impl AsyncWrite for Accepted {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+/// The first byte of a TLS record that begins a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;

@@ -17,7 +17,6 @@ use super::connection::Connection;
 use super::message::InTime;
 use super::refusals::{Cause, Refusals};
 use super::services::{Answered, Services};
-use crate::auth::Token;
 use crate::credentials::Credentials;
 use crate::peer::{Identity, Peer, Role};
 use crate::wire::printable;
@@ -123,7 +122,7 @@ impl Guard {
         if let (Some(token), Some(shown)) = (token, shown)
             && !token.admits(shown.as_bytes())
         {
-            return Err(self.unauthenticated("the call shows another"));
+            return Err(self.unauthenticated("has another token"));
         }
         match (connection.certified(), token, shown) {
             (Some(Ok((role, name))), _, _) => {
@@ -131,43 +130,34 @@ impl Guard {
             }
             (Some(Err(error)), _, _) => Err(Refused {
                 cause: Cause::Certificate,
-                status: Status::permission_denied(format!(
-                    "{error}; make one with: mapmill certs issue worker --name NAME"
-                )),
+                status: Status::permission_denied(error.to_string()),
             }),
             (None, Some(_), Some(_)) => Ok(Identity::Bearer),
-            (None, Some(_), None) => Err(self.unauthenticated("the call shows none")),
+            (None, Some(_), None) => Err(self.unauthenticated("has none")),
             (None, None, _) if self.credentials.tls.is_some() => {
-                Err(self.unauthenticated("the call shows none"))
+                Err(self.unauthenticated("has none"))
             }
             (None, None, _) => Ok(Identity::Anyone),
         }
     }
 
-    /// The credentials that this driver requires, and how to present them.
-    fn unauthenticated(&self, instead: &str) -> Refused {
+    /// What this driver requires of a call, which `has` something else.
+    fn unauthenticated(&self, has: &str) -> Refused {
         let Credentials { token, tls, .. } = &*self.credentials;
-        let wanted = match (tls.is_some(), token.as_ref().map(|_: &Token| ())) {
-            (true, Some(())) => {
-                "this driver wants a certificate of its authority (--tls DIR) or a token, \
-                 and INSTEAD; of the token, both sides need the same MAPMILL_TOKEN"
-            }
-            (true, None) => {
-                "this driver wants a certificate of its authority, and INSTEAD: --tls DIR"
-            }
-            (false, _) => {
-                "this driver wants a token, and INSTEAD; both sides need the same MAPMILL_TOKEN"
-            }
+        let required = match (tls.is_some(), token.is_some()) {
+            (true, true) => "a certificate of its authority or a token",
+            (true, false) => "a certificate of its authority",
+            (false, _) => "a token",
         };
-        let status = Status::unauthenticated(wanted.replace("INSTEAD", instead));
-        Refused { cause: Cause::Token, status }
+        let sentence = format!("this driver requires {required}, and the call {has}");
+        Refused { cause: Cause::Token, status: Status::unauthenticated(sentence) }
     }
 }
 
 /// The method of this path, if there is one.
 fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
     let Some(call) = CALLS.iter().find(|call| call.path == path) else {
-        let path = printable(path, 100);
+        let path = printable(path, PATH_BYTES_SHOWN);
         let status = Status::permission_denied(format!("there is nothing to call at {path:?}"));
         return Err(Refused { cause: Cause::Path, status });
     };
@@ -180,8 +170,7 @@ fn may_call(identity: &Identity, path: &str) -> Result<Messages, Refused> {
     // All entries but one have a single role.
     let wanted = call.roles.first().unwrap_or(&Role::Worker);
     let status = Status::permission_denied(format!(
-        "a {role}'s certificate (urn:mapmill:{role}:{name}) may not call {method}; a {wanted}'s \
-         may: mapmill certs issue {wanted} --name NAME"
+        "a {role}'s certificate (urn:mapmill:{role}:{name}) may not call {method}; a {wanted}'s may"
     ));
     Err(Refused { cause: Cause::Role, status })
 }
@@ -205,3 +194,6 @@ impl Service<Request<Body>> for Guard {
         }
     }
 }
+
+/// As much of a path that cannot be called as a line of a log has room for.
+const PATH_BYTES_SHOWN: usize = 100;
