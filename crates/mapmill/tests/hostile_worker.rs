@@ -245,13 +245,18 @@ fn intermediates_with_another_checksum_are_made_again() {
 #[test]
 fn everything_that_could_be_a_path_is_known_and_never_opened() {
     let expected = BTreeMap::from([
-        ("InputChanged.path", "shown, with control characters escaped"),
+        ("ForeignStaging.path", "shown, with control characters escaped"),
+        ("InputChanged.path", "the same"),
         ("InputMissing.path", "the same"),
         ("Io.detail", "escaped and cut on arrival, shown"),
         ("Io.operation", "the same"),
         ("Io.path", "shown, with control characters escaped"),
         ("OutsideRoots.folder", "the same"),
+        ("StagingDamaged.path", "the same"),
+        ("Tampered.path", "the same"),
         ("Panicked.message", "escaped and cut on arrival, shown"),
+        ("StagingDamaged.detail", "the same"),
+        ("Tampered.detail", "the same"),
         ("RegisterRequest.build", "the same"),
         ("RegisterRequest.instance", "compared with others"),
         ("RegisterRequest.name", "compared with the certificate, escaped and cut, shown"),
