@@ -50,7 +50,7 @@ fn refused_job_leaves_the_disk_untouched() {
         ),
         ("does not resolve", Box::new(|_, config| config.listen.address = "127.0.0.1".into())),
         (
-            "which could read along and take part",
+            "which could read everything and take part",
             Box::new(|_, config| config.listen.address = "0.0.0.0:0".into()),
         ),
         (

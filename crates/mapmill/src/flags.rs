@@ -288,7 +288,7 @@ pub(crate) struct WorkerFlags {
     #[arg(default_value = "256MiB")]
     memory: u64,
 
-    /// Register as worker process NUMBER of the parent process, which reports its death by it
+    /// Register as process NUMBER of the parent, which reports its death
     #[arg(long, value_name = "NUMBER", hide = true)]
     instance: Option<u64>,
 

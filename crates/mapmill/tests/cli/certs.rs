@@ -321,7 +321,7 @@ fn names_days_and_hosts_have_rules() {
     }
     for role in ["worker", "viewer"] {
         let sentence =
-            format!("--host is for a driver, and nobody connects to a {role}: leave it out");
+            format!("--host is for a driver, and no process connects to a {role}: leave it out");
         refuses(&["issue", role, "--name", "new", "--host", "a"], &sentence);
     }
     let sentence = "invalid value 'admin' for '<ROLE>'; possible values: driver, worker, viewer \
@@ -421,7 +421,7 @@ fn problems_of_certificates_and_keys_are_shown() {
     assert_eq!(ended.code, 0);
     assert_eq!(ended.stdout.lines().count(), 7, "{}", ended.stdout);
     let warnings = [
-        "certs/authority/key.pem can be read by others (mode 0640); if nobody has: chmod 600 \
+        "certs/authority/key.pem can be read by other users (mode 0640); if none has read it: chmod 600 \
          certs/authority/key.pem",
         "certs/driver/key.pem does not belong to the cert.pem beside it",
         "certs/late expires in 13 days",
