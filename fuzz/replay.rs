@@ -1,4 +1,4 @@
-//! The seeds of a fuzz target, one after the other: how `cargo test` keeps what fuzzing found.
+//! Replays the seeds of a fuzz target, so that `cargo test` keeps what fuzzing found.
 
 use std::fs;
 use std::panic::catch_unwind;

@@ -1,4 +1,4 @@
-//! Fuzzes reading a journal and going on behind it.
+//! Fuzzes reading a journal and appending to it.
 
 #![no_main]
 

@@ -5,12 +5,12 @@ use store::layout;
 use crate::oracle;
 use crate::world::World;
 
-/// Whatever is wrong with the results.
+/// Everything that is wrong with the results.
 pub fn results(world: &World) -> Vec<String> {
     let plan = &world.plan;
     let (map_tasks, reduce_tasks) = (plan.map_tasks.get(), plan.reduce_tasks.get());
-    let mut objects = world.shelf.objects();
-    let damaged = world.shelf.damaged();
+    let mut objects = world.shared_store.objects();
+    let damaged = world.shared_store.damaged();
     let mut findings = Vec::new();
     let expected = oracle::buckets(&plan.texts, plan.rules, reduce_tasks);
     for (bucket, words) in (0..).zip(&expected) {
@@ -45,7 +45,7 @@ pub fn results(world: &World) -> Vec<String> {
     }
     let strangers = objects.into_keys().filter(|name| !damaged.contains(name));
     findings.extend(strangers.map(|name| format!("{name} is not of this job")));
-    let left = world.shelf.left_behind().into_iter();
+    let left = world.shared_store.left_behind().into_iter();
     findings.extend(left.map(|staging| format!("{staging} was left behind")));
     findings
 }

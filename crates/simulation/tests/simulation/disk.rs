@@ -2,7 +2,7 @@
 //!
 //! At least as strict as a real one: bytes and names are lost independently of each other, wholly
 //! or in part, nothing becomes durable by itself, and what a sync has failed to write no later sync
-//! writes. A process that dies loses nothing but the second half of the write it was at.
+//! writes. A process that dies loses only the second half of the write in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,7 +16,7 @@ use crate::lockstep;
 use crate::random::Random;
 use crate::world::FILES;
 
-/// A call that makes something durable. Each can be left out, to see what it is good for.
+/// A call that makes something durable. Each can be left out, to see what that costs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Sync {
     /// Of the new journal, before it gets its name.
@@ -27,7 +27,7 @@ pub enum Sync {
     Append,
 }
 
-/// Shared by all lives of the driver.
+/// Shared by all processes of the driver, one after the other.
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -51,7 +51,7 @@ type Inode = usize;
 struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
-    /// From here on a failed sync has given up: it can be read, and no later sync writes it.
+    /// From here on a sync has failed: the bytes can be read, and no later sync writes them.
     forgotten_from: Option<usize>,
 }
 
@@ -83,7 +83,7 @@ impl SimulatedDisk {
         self.state().findings.clone()
     }
 
-    /// All that was not synced is lost, or some of it.
+    /// Loses what was not synced, all of it or a part.
     pub fn power_failure(&self) {
         let mut state = self.state();
         let state = &mut *state;
@@ -114,7 +114,7 @@ impl SimulatedDisk {
             }
             content.durable.clone_from(&content.now);
         }
-        // It gets its name in one step: before, the old one has it.
+        // A journal gets its name in one step: until then the old one keeps it.
         let journal = Path::new(FILES).join(layout::journal().as_str());
         if let Some(&inode) = state.names.get(&journal)
             && !state.files[inode].now.contains(&b'\n')
@@ -123,7 +123,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Before any call: time passes, in which the driver may be crashed.
+    /// Before any call: time passes, and the driver may crash meanwhile.
     fn pause(&self) {
         let pause = self.state().random.millis(0, 12);
         lockstep::pause(pause);
@@ -194,7 +194,7 @@ impl Disk for SimulatedDisk {
 struct OpenFile {
     disk: SimulatedDisk,
     inode: Inode,
-    /// What the next sync is.
+    /// Which sync comes next.
     sync: Sync,
 }
 

@@ -1,26 +1,26 @@
-//! Carries out what the plan wants to go wrong, and heals it.
+//! Injects the faults of the plan, and heals them.
 
 use std::time::Duration;
 
 use turmoil::Sim;
 
+use crate::connections::Death;
 use crate::plan::{HEALED_AFTER, Planned};
 use crate::report::{Fault, Strikes};
-use crate::shelf::Weather;
+use crate::shared_store::Conditions;
 use crate::trace;
-use crate::wires::Death;
 use crate::world::{DRIVER, World, worker_name};
 
-/// What is planned, and what is going on.
+/// Faults that are planned, and faults that are active.
 pub struct Faults {
     planned: Vec<Planned>,
-    /// Damage that found nothing to damage yet; whether to something that is staged.
+    /// Damage that found nothing to damage yet; whether it is to a staged object.
     pending: Vec<(Fault, bool)>,
-    /// Deaths of the driver that wait until it publishes something, but no longer than until then.
+    /// Crashes of the driver that wait until it publishes something, each until a time at most.
     aimed: Vec<(Duration, Planned)>,
-    /// What ends when.
-    going_on: Vec<(Duration, Planned)>,
-    /// Hosts that have cut their connections, and crash now.
+    /// Faults with the times at which they end.
+    active: Vec<(Duration, Planned)>,
+    /// Hosts that have cut their connections and crash in this step.
     dying: Vec<Planned>,
     healed: bool,
 }
@@ -32,19 +32,19 @@ impl Faults {
             planned,
             pending: Vec::new(),
             aimed: Vec::new(),
-            going_on: Vec::new(),
+            active: Vec::new(),
             dying: Vec::new(),
             healed: false,
         }
     }
 
-    /// Everything whose time has come.
+    /// Begins and ends the faults that are due.
     pub fn strike(&mut self, sim: &mut Sim<'_>, world: &World, strikes: &mut Strikes) {
         let now = sim.elapsed();
         for planned in std::mem::take(&mut self.dying) {
             crash(planned, sim, world);
         }
-        if self.healed || world.progress().done && self.going_on.is_empty() {
+        if self.healed || world.progress().done && self.active.is_empty() {
             return;
         }
         if now >= HEALED_AFTER {
@@ -52,14 +52,14 @@ impl Faults {
             self.planned.clear();
             self.pending.clear();
             self.aimed.clear();
-            for (end, _) in &mut self.going_on {
+            for (end, _) in &mut self.active {
                 *end = now;
             }
-            world.shelf.heal();
+            world.shared_store.heal();
             trace::tell("everything is healed");
         }
-        let (over, going_on) = self.going_on.iter().copied().partition(|(end, _)| *end <= now);
-        self.going_on = going_on;
+        let (over, active) = self.active.iter().copied().partition(|(end, _)| *end <= now);
+        self.active = active;
         for (_, planned) in over as Vec<_> {
             end(planned, sim, world);
         }
@@ -71,19 +71,22 @@ impl Faults {
                 self.begin(planned, sim, world, strikes);
             }
         }
-        let is_publishing = world.shelf.is_publishing();
+        let is_publishing = world.shared_store.is_publishing();
         let is_due = |(until, _): &mut (Duration, Planned)| is_publishing || *until <= now;
         for (_, planned) in self.aimed.extract_if(.., is_due).collect::<Vec<_>>() {
             self.begin(Planned { at: now, ..planned }, sim, world, strikes);
         }
         self.pending.retain(|&(fault, is_staged)| {
-            !(if is_staged { world.shelf.flip_staged() } else { world.shelf.damage(fault) })
+            !(if is_staged {
+                world.shared_store.flip_staged()
+            } else {
+                world.shared_store.damage(fault)
+            })
         });
     }
 
-    /// Gives each link another latency every second. Not each packet: tokio draws lots for the
-    /// order in which it wakes the tasks that wait for one thing, and the network would deal
-    /// latencies out in that order.
+    /// Gives each link another latency every second. Not each packet: tokio wakes the tasks that
+    /// wait for one thing in a random order, and the network would assign latencies in that order.
     pub fn vary_latency(&self, sim: &Sim<'_>, world: &World) {
         if sim.elapsed().subsec_millis() > 0 {
             return;
@@ -93,15 +96,15 @@ impl Faults {
             let is_slow = |(_, planned): &(_, Planned)| {
                 planned.fault == Fault::Latency && planned.worker == index
             };
-            if !self.going_on.iter().any(is_slow) {
+            if !self.active.iter().any(is_slow) {
                 sim.set_link_latency(DRIVER, worker_name(index), latency);
             }
         }
     }
 
-    /// One fault at a time for each host and link, so that the end of one does not end another.
+    /// Each host and link has one fault at a time, so that the end of one does not end another.
     fn is_busy(&self, planned: Planned) -> bool {
-        self.going_on.iter().any(|(_, other)| match (place(planned.fault), place(other.fault)) {
+        self.active.iter().any(|(_, other)| match (place(planned.fault), place(other.fault)) {
             (Place::Driver | Place::Power, Place::Driver | Place::Power) => true,
             (Place::Link, Place::Link) | (Place::Worker, Place::Worker) => {
                 other.worker == planned.worker
@@ -131,16 +134,16 @@ impl Faults {
                 return;
             }
             Fault::FailingStore | Fault::FullStore | Fault::SlowStore => {
-                let mut weather = Weather::default();
+                let mut conditions = Conditions::default();
                 if planned.fault == Fault::FailingStore {
-                    weather.failing_percent = random.between(2, 40);
+                    conditions.failing_percent = random.between(2, 40);
                 }
                 if planned.fault == Fault::SlowStore {
-                    weather.slow = random.millis(500, 6_000);
+                    conditions.slow = random.millis(500, 6_000);
                 }
-                weather.full = planned.fault == Fault::FullStore;
-                world.shelf.set_weather(weather);
-                self.going_on.push((planned.at + planned.lasts, planned));
+                conditions.full = planned.fault == Fault::FullStore;
+                world.shared_store.set_conditions(conditions);
+                self.active.push((planned.at + planned.lasts, planned));
                 return;
             }
             Fault::CrashedDriver | Fault::CrashedWorker | Fault::CutPower | Fault::PowerFailure => {
@@ -154,28 +157,28 @@ impl Faults {
             Fault::Partition => sim.partition(DRIVER, worker),
         }
         strikes.count(planned.fault);
-        self.going_on.push((planned.at + planned.lasts, planned));
+        self.active.push((planned.at + planned.lasts, planned));
     }
 }
 
-/// Hosts that are to crash cut their connections in the next step.
+/// Has the hosts that will crash cut their connections in the next step.
 fn doom(planned: Planned, world: &World) {
     let is_power = matches!(planned.fault, Fault::CutPower | Fault::PowerFailure);
     let loud = !is_power && world.random.percent(70);
     let death = if loud { Death::Loud } else { Death::Silent };
     let progress = world.progress();
     if planned.fault != Fault::CrashedWorker {
-        progress.driver_wires.request(death);
+        progress.driver_connections.request(death);
     }
-    for (index, wires) in progress.worker_wires.iter().enumerate() {
+    for (index, connections) in progress.worker_connections.iter().enumerate() {
         let is_it = planned.fault == Fault::CrashedWorker && index == planned.worker;
         if is_it || planned.fault == Fault::PowerFailure {
-            wires.request(death);
+            connections.request(death);
         }
     }
 }
 
-/// Processes die, and with the power all that was not synced.
+/// Crashes the processes; if the power fails, what was not synced is lost as well.
 fn crash(planned: Planned, sim: &mut Sim<'_>, world: &World) {
     if planned.fault == Fault::CrashedWorker {
         sim.crash(worker_name(planned.worker));
@@ -186,7 +189,7 @@ fn crash(planned: Planned, sim: &mut Sim<'_>, world: &World) {
         for index in 0..world.plan.workers {
             sim.crash(worker_name(index));
         }
-        world.shelf.power_failure();
+        world.shared_store.power_failure();
     }
     if matches!(planned.fault, Fault::CutPower | Fault::PowerFailure) {
         world.disk.power_failure();
@@ -203,12 +206,12 @@ fn end(planned: Planned, sim: &mut Sim<'_>, world: &World) {
         | Fault::LostFile
         | Fault::StoppedWorker => {}
         Fault::FailingStore | Fault::FullStore | Fault::SlowStore => {
-            world.shelf.set_weather(Weather::default());
+            world.shared_store.set_conditions(Conditions::default());
         }
         Fault::CrashedWorker => sim.bounce(worker),
         Fault::CrashedDriver => {
             if world.random.percent(30) {
-                world.shelf.lose_output();
+                world.shared_store.lose_output();
             }
             sim.bounce(DRIVER);
         }
@@ -251,7 +254,7 @@ fn place(fault: Fault) -> Place {
     }
 }
 
-/// So long the driver is watched for a moment that is worth a crash.
+/// How long a crash waits for the driver to publish something.
 const AIM_MAX: Duration = Duration::from_secs(5);
 
 /// All of them.

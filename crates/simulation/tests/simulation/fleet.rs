@@ -1,4 +1,4 @@
-//! Many simulations, one thread for each core.
+//! Many simulations, on one thread for each core.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +7,12 @@ use crate::report::Report;
 use crate::trace::Listener;
 use crate::world::{Setting, simulate};
 
-/// Simulates each of `seeds`; the reports come in the same order.
+/// Simulates each of `seeds`. The reports are in the same order.
 pub fn simulate_all(seeds: &[u64], setting: &Setting) -> Vec<Report> {
     simulate_until(seeds, setting, |_| false)
 }
 
-/// Simulates `seeds` until one finds what has `consequence` in it.
+/// Simulates `seeds` until a finding contains `consequence`.
 pub fn search(seeds: &[u64], setting: &Setting, consequence: &str) -> Option<Report> {
     let is_it = |report: &Report| report.findings.iter().any(|text| text.contains(consequence));
     simulate_until(seeds, setting, is_it).into_iter().find(is_it)

@@ -1,8 +1,8 @@
 //! Blocking code in simulated time: a thread that runs only while the simulation waits for it.
 //!
-//! Attempts and commits are plain blocking code, and in a real process they have threads. Here they
-//! have one too, so that other hosts can do things between any two of their calls of the store; but
-//! it and the simulation take turns, and never run at once. So the same seed gives the same order.
+//! Attempts and commits are plain blocking code, and have threads in a real process. Here they have
+//! threads too, so that other hosts can act between any two of their calls of the store. But such a
+//! thread and the simulation take turns and never run at once: a seed always gives the same order.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -25,22 +25,22 @@ thread_local! {
 
 struct Turns {
     waits: mpsc::SyncSender<Wait>,
-    /// Gives the turn back; broken when the host has crashed.
+    /// Closed when the host has crashed.
     turns: mpsc::Receiver<()>,
 }
 
-/// How a thread ends whose host has crashed.
+/// The panic that ends a thread whose host has crashed.
 struct Crashed;
 
-/// Lets `duration` pass. Does not return if the host crashes meanwhile. Outside of [`run`] no time
-/// passes.
+/// Waits for `duration`, or not at all outside [`run`]. Does not return if the host crashes
+/// meanwhile.
 pub fn pause(duration: Duration) {
     if TURNS.with_borrow(Option::is_some) {
         block_on(Box::pin(async move { tokio::time::sleep(duration).await }));
     }
 }
 
-/// Lets time pass until `wait` is ready. As [`pause`], but only within [`run`].
+/// Waits until `wait` is ready. Only within [`run`]; does not return if the host crashes meanwhile.
 pub fn block_on(wait: Wait) {
     let resumes = TURNS.with_borrow(|turns| {
         let Turns { waits, turns } = turns.as_ref().expect("this thread takes turns");
@@ -51,8 +51,8 @@ pub fn block_on(wait: Wait) {
     }
 }
 
-/// Does `work` on a thread of its own that takes turns with the caller. Dropping the future ends it
-/// at its next pause.
+/// Runs `work` on a thread that takes turns with the caller. Dropping the future ends the thread at
+/// its next pause.
 pub fn run(work: Box<dyn FnOnce() + Send>) -> Wait {
     Box::pin(async move {
         let mut worker = Worker::start(work);

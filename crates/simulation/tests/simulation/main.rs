@@ -2,6 +2,7 @@
 //! goes wrong.
 
 mod check;
+mod connections;
 #[path = "../../../store/src/contract.rs"]
 #[allow(clippy::unwrap_used, reason = "it is a file of tests, in its own crate")]
 mod contract;
@@ -15,9 +16,8 @@ mod plan;
 mod planted;
 mod random;
 mod report;
-mod shelf;
+mod shared_store;
 mod trace;
-mod wires;
 mod world;
 
 use std::collections::BTreeSet;
@@ -28,12 +28,12 @@ use disk::Sync;
 use faults::EVERY_FAULT;
 use random::Random;
 use report::{Fault, Report, Total};
-use shelf::{Mistakes, Shelf, Who};
+use shared_store::{Mistakes, SharedStore, User};
 // What the contract finds at the top of its own crate.
 use store::{Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader, layout};
 use world::Setting;
 
-/// Faults of networks, processes, disks and the store, all of which really strike.
+/// All faults of networks, processes, disks and the store; each really strikes.
 #[test]
 fn no_fault_costs_a_word_or_the_end_of_the_job() {
     let _alone = one_at_a_time();
@@ -54,20 +54,20 @@ fn no_fault_costs_a_word_or_the_end_of_the_job() {
         for fault in EVERY_FAULT {
             assert!(total.strikes.0.contains_key(&fault), "{fault:?} never struck");
         }
-        assert!(total.stale_reports > 0, "no worker ever came back too late");
-        assert!(total.lives > total.jobs, "no driver ever went on with a job");
+        assert!(total.stale_reports > 0, "no report ever came too late");
+        assert!(total.lives > total.jobs, "no driver ever resumed a job");
         assert!(total.runs_read > 1000, "no worker had too little memory for its words");
         assert!(total.struck >= STRUCK_MIN, "most jobs were over before much went wrong: {total}");
     }
 }
 
-/// How many jobs are simulated, if nobody asks for another number; and how many of them must be
-/// struck by many kinds of faults. A third is over sooner, which is as it may be.
+/// How many jobs are simulated by default, and how many of them must be struck by many kinds of
+/// faults. A third ends before.
 const SEEDS: u64 = 800;
 const STRUCK_MIN: u64 = 500;
 
 /// Seeds that once found something. They mean something else as soon as the simulation draws its
-/// lots in another order, and cost nothing then.
+/// random numbers in another order, and cost nothing then.
 #[test]
 fn seeds_that_once_found_a_defect_find_none() {
     let _alone = one_at_a_time();
@@ -89,7 +89,7 @@ fn same_seed_gives_the_same_trace() {
 
     let mut traces = BTreeSet::new();
     for (once, again) in once.iter().zip(&again) {
-        let difference = once.story.iter().zip(&again.story).find(|(once, again)| once != again);
+        let difference = once.log.iter().zip(&again.log).find(|(once, again)| once != again);
         assert_eq!(once.trace, again.trace, "seed {}: {difference:?}", once.seed);
         assert_eq!(once.virtual_time, again.virtual_time, "seed {}", once.seed);
         traces.insert(once.trace);
@@ -99,7 +99,7 @@ fn same_seed_gives_the_same_trace() {
 
 /// The driver's machine loses its power, again and again.
 #[test]
-fn no_power_failure_takes_back_what_the_journal_has_said() {
+fn no_power_failure_undoes_what_the_journal_has_recorded() {
     let _alone = one_at_a_time();
     let seeds: Vec<u64> = (1..=200).collect();
 
@@ -122,17 +122,17 @@ fn every_sync_of_the_journal_is_missed_when_it_is_left_out() {
 
         let found = fleet::search(&seeds, &setting, consequence);
 
-        let found = found.unwrap_or_else(|| panic!("nobody misses the sync of {sync:?}"));
+        let found = found.unwrap_or_else(|| panic!("the sync of {sync:?} is not missed"));
         say(&format!("without the sync of {sync:?}, seed {}: {:?}", found.seed, found.findings));
     }
 }
 
-/// When nothing is wrong it keeps what every store promises.
+/// Without faults it keeps what every store promises.
 #[test]
 fn simulated_store_is_held_to_the_contract_of_all_stores() {
     for (clause, check) in contract::CLAUSES {
         say(clause);
-        check(&*Shelf::new(&Random::new(1), 0, Mistakes::default()).seen_by(Who::Driver));
+        check(&*SharedStore::new(&Random::new(1), 0, Mistakes::default()).seen_by(User::Driver));
     }
 }
 
@@ -149,11 +149,11 @@ fn power_failures(left_out: BTreeSet<Sync>) -> Setting {
 fn hold(reports: &[Report]) {
     let bad: Vec<&Report> = reports.iter().filter(|report| !report.findings.is_empty()).collect();
     let seeds: Vec<u64> = bad.iter().map(|report| report.seed).collect();
-    let story: String = bad.iter().take(3).map(|report| report.tell()).collect();
+    let reports: String = bad.iter().take(3).map(|report| report.text()).collect();
     assert!(
         bad.is_empty(),
         "these seeds went wrong: {seeds:?} (one alone: MAPMILL_SEED={} MAPMILL_SEEDS=1; keep it in \
-         kept-seeds.txt)\n{story}",
+         kept-seeds.txt)\n{reports}",
         seeds[0]
     );
 }
@@ -163,13 +163,13 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
-/// One test at a time: each uses all cores, and some plant mistakes that all would make.
+/// One test at a time: each uses all cores, and a planted mistake is made by all simulations.
 fn one_at_a_time() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::print_stdout, reason = "how much was looked at is part of the result")]
+#[expect(clippy::print_stdout, reason = "how much was simulated is part of the result")]
 fn say(line: &str) {
     println!("{line}");
 }

@@ -1,4 +1,4 @@
-//! What the files must hold: counted naively, with nothing of the house's own code.
+//! What the files must contain: counted naively, with none of the crates of this repository.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Panics, of whatever task: the simulated runtimes swallow them.
+//! Panics of any task: the simulated runtimes swallow them.
 
 use std::cell::Cell;
 use std::panic;
@@ -8,8 +8,8 @@ thread_local! {
     static SEED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What was said, and by the simulation of which seed.
-static HEARD: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+/// The messages, each with the seed of its simulation.
+static CAUGHT: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 
 /// From now on this thread belongs to the simulation of `seed`.
 pub fn set_seed(seed: u64) {
@@ -17,8 +17,8 @@ pub fn set_seed(seed: u64) {
     LISTEN.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            let heard = (seed_of_thread(), panic.to_string());
-            HEARD.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+            let caught = (seed_of_thread(), panic.to_string());
+            CAUGHT.lock().unwrap_or_else(PoisonError::into_inner).push(caught);
             before(panic);
         }));
     });
@@ -34,9 +34,9 @@ fn seed_of_thread() -> u64 {
     SEED.try_with(Cell::get).unwrap_or_default()
 }
 
-/// What was heard from the simulation of `seed`, for the first time.
+/// The messages from the simulation of `seed`, and removes them.
 pub fn take(seed: u64) -> Vec<String> {
-    let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = heard.extract_if(.., |(of, _)| *of == seed);
+    let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = caught.extract_if(.., |(of, _)| *of == seed);
     taken.map(|(_, text)| text).collect()
 }

@@ -1,4 +1,4 @@
-//! What a seed means: a job, a fleet, and what goes wrong when.
+//! What a seed means: a job, its workers, and which faults strike when.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ pub struct Plan {
     pub rules: WordRules,
     pub limits: Limits,
     pub workers: usize,
-    /// Of each worker: what is usual, or so little that every few words make a run, and that a long
+    /// Of each worker: the default, or so little that every few words make a run, and that a long
     /// word is kept by itself.
     pub memory_bytes: u64,
     /// How long a call of the store takes at most.
@@ -28,17 +28,17 @@ pub struct Plan {
     pub events: Vec<Planned>,
 }
 
-/// Something goes wrong at a time, for a time.
+/// A fault, with its time and duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned {
     pub at: Duration,
     pub lasts: Duration,
     pub fault: Fault,
-    /// Which worker, if it is about one.
+    /// Which worker, if it concerns one.
     pub worker: usize,
 }
 
-/// After so long nothing goes wrong any more, and the job has to end.
+/// After so long all faults are healed, and the job has to end.
 pub const HEALED_AFTER: Duration = Duration::from_secs(45);
 
 impl Plan {
@@ -64,8 +64,8 @@ impl Plan {
             call_millis_max: *random.pick(&[20, 100, 400, 1_500]),
             events,
         };
-        // Its reduce tasks are hundreds of calls: with slow ones, one of them takes as long as the
-        // whole job may when everything is healed, and nothing is wrong when it must be done again.
+        // Its reduce tasks are hundreds of calls: with slow calls, one such task takes as long as
+        // the whole job may take after the faults are healed, and repeating it is no defect.
         if plan.memory_bytes < MEMORY_USUAL {
             plan.call_millis_max = plan.call_millis_max.min(CALL_MILLIS_OF_MANY);
         }
@@ -73,7 +73,7 @@ impl Plan {
     }
 }
 
-/// So many kinds as there are, up to [`KINDS_MIN`], come early; then whatever comes.
+/// One fault of each kind, of [`KINDS_MIN`] kinds at most, early; then any faults at any time.
 fn events(random: &Random, faults: &[Fault], workers: usize) -> Vec<Planned> {
     let event = |fault, at| Planned {
         at,
@@ -95,13 +95,13 @@ fn events(random: &Random, faults: &[Fault], workers: usize) -> Vec<Planned> {
     events
 }
 
-/// Of so many kinds of faults each job has one at least, if there are so many.
+/// Each job has faults of so many kinds at least, if there are so many.
 pub const KINDS_MIN: usize = 6;
 
-/// When most jobs still run.
+/// Most jobs still run then.
 const EARLY_MILLIS: usize = 2_000;
 
-/// Half of the jobs give up as easily as they do by default, and are started again then.
+/// Half of the jobs fail after as many failures as by default, and are started again then.
 fn limits(random: &Random) -> Limits {
     let timeout = random.millis(4_000, 12_000);
     let usual = Limits { worker_timeout: timeout, task_timeout: timeout, ..Limits::default() };
@@ -113,7 +113,7 @@ fn limits(random: &Random) -> Limits {
 }
 
 fn memory_bytes(random: &Random) -> u64 {
-    // A piece of what is left is what is read at once, a sixty-fourth.
+    // A sixty-fourth of what is left is read at once.
     let little = worker::simulation::FLOOR_BYTES + *random.pick(&[64 * 32, 64 * 100, 64 * 400]);
     if random.percent(40) { little } else { MEMORY_USUAL }
 }

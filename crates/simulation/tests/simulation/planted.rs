@@ -1,11 +1,11 @@
-//! Mistakes that the simulation has to find: of the simulated store, and in a patched copy of the
-//! real code.
+//! Mistakes that the simulation has to find: one of the simulated store, the others in a patched
+//! copy of the real code.
 //!
 //! The patches in `crates/simulation/mutants/` each plant one, switched on by name. No build but
 //! that of `.ci/run mutants` applies them, and no other has the feature `mutants`.
 
 use crate::report::Report;
-use crate::shelf::Mistakes;
+use crate::shared_store::Mistakes;
 use crate::world::Setting;
 use crate::{everything, fleet, one_at_a_time, say};
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Everything of a simulation that is left to chance draws from one of these. Clones go on with the
-/// same sequence.
+/// Every random choice of a simulation is drawn from one of these. Clones continue the same
+/// sequence.
 #[derive(Clone, Debug)]
 pub struct Random(Arc<Mutex<u64>>);
 
@@ -13,7 +13,7 @@ impl Random {
         Self(Arc::new(Mutex::new(seed)))
     }
 
-    /// A sequence of its own, so that what is drawn from it shifts nothing here.
+    /// A new sequence. What is drawn from it does not shift this one.
     pub fn fork(&self) -> Self {
         Self::new(self.next())
     }

@@ -1,4 +1,4 @@
-//! What a simulation did, and what was wrong with it.
+//! What a simulation did, and what was wrong.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::plan::KINDS_MIN;
 
-/// Something that goes wrong in the simulated world.
+/// A fault of the simulated world.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Fault {
     /// A worker's process is killed and started again.
@@ -17,7 +17,7 @@ pub enum Fault {
     CutPower,
     /// A published file is cut short.
     CutFile,
-    /// The disk refuses to take the journal.
+    /// A write or sync of the journal fails.
     FailingJournal,
     /// A call of the store ends with EIO.
     FailingStore,
@@ -79,10 +79,10 @@ impl fmt::Display for Strikes {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub seed: u64,
-    /// Of everything that driver, workers and network did, in order.
+    /// A hash of everything that driver, workers and network did, in order.
     pub trace: u64,
     pub virtual_time: Duration,
-    /// Lives of drivers.
+    /// How often a driver was started.
     pub lives: u64,
     pub attempts: u64,
     pub stale_reports: u64,
@@ -91,19 +91,19 @@ pub struct Report {
     pub runs_read: u64,
     /// Promises that were broken; none in a good run.
     pub findings: Vec<String>,
-    /// The last things that driver and workers said.
-    pub story: Vec<String>,
+    /// The last lines that driver and workers logged.
+    pub log: Vec<String>,
 }
 
 impl Report {
-    /// For a person who has to find out why.
-    pub fn tell(&self) -> String {
+    /// For the person that has to find out why.
+    pub fn text(&self) -> String {
         let mut text = format!("seed {}:\n", self.seed);
         for finding in &self.findings {
             text.push_str(&format!("  FOUND {finding}\n"));
         }
         text.push_str(&format!("  faults: {}\n", self.strikes));
-        for line in &self.story {
+        for line in &self.log {
             text.push_str(&format!("    {line}\n"));
         }
         text
@@ -116,7 +116,7 @@ pub struct Total {
     /// Of all traces, in order of their seeds.
     pub trace: u64,
     pub jobs: u64,
-    /// Jobs that were struck by so many kinds of faults as each has in its plan.
+    /// Jobs that were struck by as many kinds of faults as each has in its plan.
     pub struck: u64,
     pub virtual_time: Duration,
     pub lives: u64,
@@ -152,7 +152,7 @@ impl fmt::Display for Total {
         let runs = self.runs_read;
         write!(
             f,
-            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} lives of drivers, {attempts} attempts, \
+            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} starts of drivers, {attempts} attempts, \
              {stale_reports} stale reports refused, {runs} runs read, trace {trace:016x}; faults that struck: {strikes}"
         )
     }

@@ -1,8 +1,8 @@
 //! A fingerprint of everything that driver, workers and network do, in order.
 //!
-//! Taken from the log events of our own crates, which are the scheduler's transcript, and from
-//! those of the simulated network, without the bytes in the packets (HTTP answers carry the real
-//! date) and without the order of packets within a step, which tokio leaves to chance.
+//! Computed from the log events of our own crates, which are the scheduler's transcript, and from
+//! those of the simulated network. Left out are the bytes in the packets (HTTP answers carry the
+//! real date) and the order of packets within a step, which tokio chooses at random.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,24 +23,24 @@ thread_local! {
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
-    /// Of the packets of this step, in whatever order.
+    /// Of the packets of this step, in any order.
     packets: u64,
     /// Virtual milliseconds.
     now: u128,
-    story: VecDeque<String>,
+    log: VecDeque<String>,
 }
 
 impl Trace {
     /// Listens to this thread from now on.
     pub fn begin() -> Rc<RefCell<Self>> {
-        let trace = Self { hash: EMPTY, packets: 0, now: 0, story: VecDeque::new() };
+        let trace = Self { hash: EMPTY, packets: 0, now: 0, log: VecDeque::new() };
         let trace = Rc::new(RefCell::new(trace));
         TRACE.set(Some(Rc::clone(&trace)));
         trace
     }
 
     /// Another step begins.
-    pub fn set_now(&mut self, now: Duration) {
+    pub fn begin_step(&mut self, now: Duration) {
         let packets = std::mem::take(&mut self.packets);
         self.hash = mix(self.hash, &packets.to_le_bytes());
         self.now = now.as_millis();
@@ -50,22 +50,22 @@ impl Trace {
         self.hash
     }
 
-    pub fn story(&self) -> Vec<String> {
-        self.story.iter().cloned().collect()
+    pub fn log(&self) -> Vec<String> {
+        self.log.iter().cloned().collect()
     }
 
-    /// Something of our own is part of the story, too.
+    /// Adds a line to the hash and to the log.
     pub fn tell(&mut self, what: &str) {
         self.hash = mix(self.hash, what.as_bytes());
         self.remark(what);
     }
 
-    /// Part of the story alone: what differs from run to run, as the paths of temporary files do.
+    /// Adds a line to the log alone: it differs from run to run, as paths of temporary files do.
     fn remark(&mut self, what: &str) {
         let line = format!("{:>7.2} {what}", self.now as f64 / 1000.0);
-        self.story.push_back(line);
-        if self.story.len() > STORY_LINES {
-            self.story.pop_front();
+        self.log.push_back(line);
+        if self.log.len() > LOG_LINES {
+            self.log.pop_front();
         }
     }
 }
@@ -78,7 +78,7 @@ fn mix(hash: u64, bytes: &[u8]) -> u64 {
 
 const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// Tells the trace of this thread of something.
+/// Adds a line to the trace of this thread.
 pub fn tell(what: &str) {
     TRACE.with_borrow(|trace| {
         if let Some(trace) = trace {
@@ -87,7 +87,7 @@ pub fn tell(what: &str) {
     });
 }
 
-/// As [`tell`], for what differs from run to run.
+/// As [`tell`], for a line that differs from run to run.
 pub fn remark(what: &str) {
     TRACE.with_borrow(|trace| {
         if let Some(trace) = trace {
@@ -108,7 +108,9 @@ impl Subscriber for Listener {
         let target = metadata.target();
         metadata.is_event()
             && (target == NETWORK
-                || ["driver", "worker", "rpc"].iter().any(|ours| target.starts_with(ours)))
+                || ["driver", "journal", "rpc", "worker"]
+                    .iter()
+                    .any(|ours| target.starts_with(ours)))
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -159,5 +161,5 @@ impl Visit for Line {
 
 const NETWORK: &str = "turmoil";
 
-/// So much is told of a run that went wrong.
-const STORY_LINES: usize = 400;
+/// How much of a failed run is shown.
+const LOG_LINES: usize = 400;

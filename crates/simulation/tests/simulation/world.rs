@@ -1,4 +1,4 @@
-//! One simulated job: a driver, workers, a network, a folder, and a seed that says what happens.
+//! One simulated job: a driver, workers, a network, a folder, and a seed that decides what happens.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,20 +13,20 @@ use turmoil::net::TcpListener;
 use worker::Notice;
 
 use crate::check;
+use crate::connections::Connections;
 use crate::disk::{SimulatedDisk, Sync};
 use crate::faults::Faults;
 use crate::plan::{HEALED_AFTER, Plan};
 use crate::random::Random;
 use crate::report::{Fault, Report, Strikes};
-use crate::shelf::{Mistakes, Shelf, Who};
+use crate::shared_store::{Mistakes, SharedStore, User};
 use crate::trace::{self, Trace};
-use crate::wires::Wires;
 use crate::{lockstep, panics};
 
 /// What to simulate, beside the seed.
 #[derive(Clone, Debug, Default)]
 pub struct Setting {
-    /// What may go wrong.
+    /// Faults that may strike.
     pub faults: Vec<Fault>,
     /// Syncs of the journal that are left out.
     pub left_out: BTreeSet<Sync>,
@@ -37,7 +37,7 @@ pub struct Setting {
 /// What all hosts and the simulation share.
 pub struct World {
     pub plan: Plan,
-    pub shelf: Shelf,
+    pub shared_store: SharedStore,
     pub disk: SimulatedDisk,
     pub random: Random,
     inputs: tempfile::TempDir,
@@ -48,29 +48,29 @@ pub struct World {
 #[derive(Default)]
 pub struct Progress {
     pub lives: u64,
-    /// How the last life that was not crashed ended.
+    /// Whether a driver has completed the job.
     pub done: bool,
-    /// Of each life, as far as it got.
+    /// Of each start of the driver.
     pub snapshots: Vec<watch::Receiver<Snapshot>>,
-    /// Of each worker, the means to stop it.
+    /// Stops a worker: one for each.
     pub shutdowns: Vec<worker::Shutdown>,
-    /// The connections of the driver's life, and of each worker's.
-    pub driver_wires: Wires,
-    pub worker_wires: Vec<Wires>,
-    /// Which workers need nothing more.
+    /// The connections of the driver's host and of each worker's.
+    pub driver_connections: Connections,
+    pub worker_connections: Vec<Connections>,
+    /// Which workers have nothing left to do.
     pub resting: Vec<bool>,
-    /// Tasks that are committed, as this life and the ones before it said.
+    /// Tasks that are committed, by the last snapshot.
     committed: u32,
     /// All of them are.
     was_done: bool,
-    /// The lives whose beginning was looked at.
+    /// How many starts of the driver were checked.
     looked_at: usize,
     findings: Vec<String>,
 }
 
 impl Progress {
-    /// What a life has committed, the next one begins with: unless something else than the driver
-    /// took it away.
+    /// A driver begins with all that the one before it had committed, unless a fault has removed
+    /// it.
     fn look_at_commits(&mut self, can_be_lost: bool) {
         let Some(snapshot) = self.snapshots.last() else { return };
         let (map, reduce) = (snapshot.borrow().map.counts, snapshot.borrow().reduce.counts);
@@ -79,7 +79,7 @@ impl Progress {
             // It has not begun.
         } else if self.looked_at < self.snapshots.len() {
             self.looked_at = self.snapshots.len();
-            // A job that is done is not gone on with: it begins anew.
+            // A job that is done is not resumed: it begins anew.
             if committed < self.committed && !self.was_done && !can_be_lost {
                 let before = self.committed;
                 self.findings
@@ -105,12 +105,12 @@ impl World {
         }
         let workers = plan.workers;
         Self {
-            shelf: Shelf::new(random, plan.call_millis_max, setting.mistakes),
+            shared_store: SharedStore::new(random, plan.call_millis_max, setting.mistakes),
             disk: SimulatedDisk::new(random, setting.left_out.clone()),
             random: random.fork(),
             progress: Mutex::new(Progress {
                 shutdowns: vec![worker::Shutdown::default(); workers],
-                worker_wires: vec![Wires::default(); workers],
+                worker_connections: vec![Connections::default(); workers],
                 resting: vec![false; workers],
                 ..Progress::default()
             }),
@@ -161,13 +161,13 @@ impl World {
 impl World {
     fn noticed(&self, worker: usize, notice: &Notice) {
         trace::tell(&format!("w{worker}: {notice:?}"));
-        // Whoever waits for a first driver does so as long as it takes, and none comes any more.
+        // A worker that waits for its first driver does so without a limit, and none comes now.
         let mut progress = self.progress();
         progress.resting[worker] = progress.done && matches!(notice, Notice::Waiting { .. });
     }
 }
 
-/// Runs the simulation of `seed`. All that is wrong is in the report's findings.
+/// Runs the simulation of `seed`. The report's findings are all that is wrong.
 pub fn simulate(seed: u64, setting: &Setting) -> Report {
     panics::set_seed(seed);
     let trace = Trace::begin();
@@ -189,16 +189,16 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
     let mut sim = network.build();
     let shared = Arc::clone(&world);
     sim.host(DRIVER, move || {
-        let (world, wires) = (Arc::clone(&shared), Wires::default());
-        world.progress().driver_wires = wires.clone();
-        async move { wires.live(live(world, wires.clone())).await }
+        let (world, connections) = (Arc::clone(&shared), Connections::default());
+        world.progress().driver_connections = connections.clone();
+        async move { connections.run_until_death(live(world, connections.clone())).await }
     });
     for index in 0..world.plan.workers {
         let shared = Arc::clone(&world);
         sim.host(worker_name(index), move || {
-            let (world, wires) = (Arc::clone(&shared), Wires::default());
-            world.progress().worker_wires[index] = wires.clone();
-            async move { wires.live(work(world, index, wires.clone())).await }
+            let (world, connections) = (Arc::clone(&shared), Connections::default());
+            world.progress().worker_connections[index] = connections.clone();
+            async move { connections.run_until_death(work(world, index, connections.clone())).await }
         });
     }
 
@@ -206,7 +206,7 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
     let can_be_lost = world.plan.events.iter().any(|event| LOSSES.contains(&event.fault));
     let ended = loop {
         let now = sim.elapsed();
-        trace.borrow_mut().set_now(now);
+        trace.borrow_mut().begin_step(now);
         faults.strike(&mut sim, &world, &mut strikes);
         faults.vary_latency(&sim, &world);
         if let Err(error) = sim.step() {
@@ -236,14 +236,14 @@ fn conclude(
     ended: Result<(), String>,
 ) -> Report {
     let mut findings = panics::take(seed);
-    findings.extend(world.shelf.findings());
+    findings.extend(world.shared_store.findings());
     findings.extend(world.disk.findings());
     findings.extend(world.progress().findings.clone());
     match ended {
         Ok(()) => findings.extend(check::results(world)),
         Err(finding) => findings.push(finding),
     }
-    strikes.add_all(&world.shelf.strikes());
+    strikes.add_all(&world.shared_store.strikes());
     strikes.add(Fault::FailingJournal, world.disk.failed());
     let progress = world.progress();
     let snapshots = || progress.snapshots.iter().map(|snapshot| snapshot.borrow());
@@ -256,25 +256,25 @@ fn conclude(
         seed,
         trace: trace.borrow().hash(),
         virtual_time,
-        runs_read: world.shelf.read_again(),
+        runs_read: world.shared_store.read_again(),
         lives: progress.lives,
         attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
         strikes,
         findings,
-        story: trace.borrow().story(),
+        log: trace.borrow().log(),
     }
 }
 
-/// The driver's host: one life after the other, until the job is done.
-async fn live(world: Arc<World>, wires: Wires) -> turmoil::Result {
+/// The driver's host: starts the driver again until the job is done.
+async fn live(world: Arc<World>, connections: Connections) -> turmoil::Result {
     loop {
         let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-        let (sender, connections) = mpsc::channel(16);
-        let own_wires = wires.clone();
+        let (sender, accepted) = mpsc::channel(16);
+        let own_connections = connections.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                if sender.send(own_wires.wire(stream)).await.is_err() {
+                if sender.send(own_connections.track(stream)).await.is_err() {
                     return;
                 }
             }
@@ -285,7 +285,7 @@ async fn live(world: Arc<World>, wires: Wires) -> turmoil::Result {
             progress.lives += 1;
             progress.snapshots.push(seen);
             driver::simulation::Surroundings {
-                store: world.shelf.seen_by(Who::Driver),
+                store: world.shared_store.seen_by(User::Driver),
                 disk: Arc::new(world.disk.clone()),
                 run_blocking: Arc::new(lockstep::run),
                 block_on: Arc::new(lockstep::block_on),
@@ -293,32 +293,32 @@ async fn live(world: Arc<World>, wires: Wires) -> turmoil::Result {
             }
         };
         let config = world.driver_config();
-        let ended = driver::simulation::run(config, surroundings, connections, snapshots).await;
+        let ended = driver::simulation::run(config, surroundings, accepted, snapshots).await;
         accepting.abort();
-        wires.cut();
+        connections.cut();
         match ended {
             Ok(_) => {
                 trace::tell("the job is done");
                 world.progress().done = true;
                 return Ok(());
             }
-            // Whoever started it reads why, and starts it again.
-            Err(error) => trace::remark(&format!("this life ended: {error}")),
+            // The user reads why, and starts it again.
+            Err(error) => trace::remark(&format!("the driver ended: {error}")),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// A worker's host: one process after the other, until there is nothing more to do.
-async fn work(world: Arc<World>, index: usize, wires: Wires) -> turmoil::Result {
+/// A worker's host: starts the worker again until the job is done.
+async fn work(world: Arc<World>, index: usize, connections: Connections) -> turmoil::Result {
     world.progress().resting[index] = false;
     loop {
-        let (random, wires) = (world.random.fork(), wires.clone());
+        let (random, connections) = (world.random.fork(), connections.clone());
         let surroundings = worker::simulation::Surroundings {
-            store: world.shelf.seen_by(Who::Worker),
+            store: world.shared_store.seen_by(User::Worker),
             connect: move |address| {
-                let wires = wires.clone();
-                async move { wires.connect(address).await }
+                let connections = connections.clone();
+                async move { connections.connect(address).await }
             },
             run_blocking: Arc::new(lockstep::run),
             random: Arc::new(move |bytes| random.fill(bytes)),
@@ -343,15 +343,15 @@ const PORT: u16 = 50_051;
 pub const FILES: &str = "/simulated/files";
 const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// What can take away what is committed. A crashed driver may find an output gone.
+/// Faults that can remove what is committed. A crashed driver may find an output gone.
 const LOSSES: [Fault; 4] =
     [Fault::CrashedDriver, Fault::CutFile, Fault::LostFile, Fault::PowerFailure];
 
-/// Everything on one host within this time happens before anything on the next.
+/// What happens on one host within this time comes before what happens on the next.
 const TICK: Duration = Duration::from_millis(10);
 
-/// So long after everything is healed the job may take.
+/// How long the job may take after all faults are healed.
 const LIVENESS: Duration = Duration::from_secs(60);
 
-/// So long after the job's end a worker may take to hear of it, or to give up.
+/// How long a worker may take to notice the end of the job, or to give up.
 const REST: Duration = Duration::from_secs(90);

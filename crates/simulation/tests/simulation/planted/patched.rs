@@ -3,7 +3,7 @@
 use faults::mutants::plant;
 
 use super::find;
-use crate::shelf::Mistakes;
+use crate::shared_store::Mistakes;
 use crate::world::Setting;
 use crate::{everything, fleet, hold, one_at_a_time};
 

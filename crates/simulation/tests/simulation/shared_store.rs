@@ -1,7 +1,7 @@
-//! The shared results folder: a store in memory whose calls take time, fail, and lose things.
+//! The shared results folder: a store in memory whose calls take time, fail, and lose objects.
 //!
-//! It outlives the hosts that use it, as a file server does. Beside that it watches: what must
-//! never happen to the folder, whatever the results look like afterwards, is noted as a finding.
+//! It outlives the hosts that use it, as a file server does. It also watches: what must never
+//! happen to the folder is noted as a finding, even if the results are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,18 +18,18 @@ use crate::lockstep;
 use crate::random::Random;
 use crate::report::{Fault, Strikes};
 
-/// The folder itself.
+/// The folder itself, shared by all hosts.
 #[derive(Clone, Debug)]
-pub struct Shelf(Arc<Mutex<State>>);
+pub struct SharedStore(Arc<Mutex<State>>);
 
-/// Who uses the folder.
+/// The two kinds of processes that use the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Who {
+pub enum User {
     Driver,
     Worker,
 }
 
-/// Mistakes of those who use the folder, for the simulation to find.
+/// Mistakes of the processes that use the folder, for the simulation to find.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mistakes {
     /// An attempt is staged again, over what it has staged.
@@ -38,37 +38,37 @@ pub struct Mistakes {
     pub workers_publish: bool,
 }
 
-/// What calls have to expect at present.
+/// How calls behave at present.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
-    /// So many calls of a hundred fail with EIO.
+pub struct Conditions {
+    /// So many percent of the calls fail with EIO.
     pub failing_percent: usize,
-    /// There is no room.
+    /// Appending and creating fail with ENOSPC.
     pub full: bool,
-    /// Calls take so much longer.
+    /// Each call takes so much longer.
     pub slow: Duration,
 }
 
 #[derive(Debug)]
 struct State {
     random: Random,
-    weather: Weather,
+    conditions: Conditions,
     /// How long a call takes at most.
     call_millis_max: usize,
     staged: BTreeMap<Staging, BTreeMap<String, Bytes>>,
-    objects: BTreeMap<Name, Shelved>,
+    objects: BTreeMap<Name, Published>,
     /// Every attempt that was ever begun.
     begun: BTreeSet<Staging>,
-    /// Attempts that the driver has thrown away.
+    /// Attempts that the driver has discarded.
     discarded: BTreeSet<Staging>,
     /// Objects that were damaged and not published again since.
     damaged: BTreeSet<Name>,
     mistakes: Mistakes,
     /// The driver is about to publish something.
     publishing: bool,
-    /// The driver could not clean up when it last tried.
+    /// The driver failed to sweep when it last tried.
     unswept: bool,
-    /// What its own worker could not throw away when it tried.
+    /// Attempts that their workers failed to discard.
     refused: BTreeSet<Staging>,
     /// How often an attempt read what it had written for itself.
     read_again: u64,
@@ -85,13 +85,13 @@ struct Inode {
     durable_bytes: usize,
     /// Its writer has said that it is complete.
     finished: bool,
-    /// The driver has begun to read it for its check: what happens to it later is as what happens
-    /// to it in a year, and nobody's to notice.
+    /// The driver has begun to verify it: damage from then on is like damage a year later, which no
+    /// process could notice.
     checked: bool,
 }
 
 #[derive(Debug)]
-struct Shelved {
+struct Published {
     inode: Bytes,
     /// The name survives a power failure.
     settled: bool,
@@ -101,11 +101,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shelf {
+impl SharedStore {
     pub fn new(random: &Random, call_millis_max: usize, mistakes: Mistakes) -> Self {
         Self(Arc::new(Mutex::new(State {
             random: random.fork(),
-            weather: Weather::default(),
+            conditions: Conditions::default(),
             call_millis_max,
             staged: BTreeMap::new(),
             objects: BTreeMap::new(),
@@ -122,23 +122,23 @@ impl Shelf {
         })))
     }
 
-    /// The folder as `who` sees it.
-    pub fn seen_by(&self, who: Who) -> Arc<dyn Store> {
-        Arc::new(Hand { shelf: self.clone(), who })
+    /// The folder as `user` sees it.
+    pub fn seen_by(&self, user: User) -> Arc<dyn Store> {
+        Arc::new(StoreHandle { shared: self.clone(), user })
     }
 
-    pub fn set_weather(&self, weather: Weather) {
-        self.state().weather = weather;
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.state().conditions = conditions;
     }
 
-    /// From now on nothing goes wrong, and nothing takes long.
+    /// From now on no call fails or takes long.
     pub fn heal(&self) {
         let mut state = self.state();
-        state.weather = Weather::default();
+        state.conditions = Conditions::default();
         state.call_millis_max = 20;
     }
 
-    /// Damages one published intermediate, or something staged. Says whether there was any.
+    /// Damages one published intermediate, or something staged. Returns whether there was any.
     pub fn damage(&self, fault: Fault) -> bool {
         let mut state = self.state();
         let intermediate = |name: &&Name| name.as_str().starts_with(Folder::Intermediate.as_str());
@@ -166,7 +166,7 @@ impl Shelf {
         true
     }
 
-    /// Changes a bit of an output that is complete and not published. Says whether there was any.
+    /// Changes a bit of an output that is complete and unpublished. Returns whether there was any.
     pub fn flip_staged(&self) -> bool {
         let mut state = self.state();
         let staged = state.staged.values().flatten();
@@ -190,7 +190,7 @@ impl Shelf {
         self.state().publishing
     }
 
-    /// One output is gone, while no driver runs. Says whether there was any.
+    /// One output is gone, while no driver runs. Returns whether there was any.
     pub fn lose_output(&self) -> bool {
         let mut state = self.state();
         let output = |name: &&Name| name.as_str().starts_with(Folder::Output.as_str());
@@ -204,11 +204,11 @@ impl Shelf {
         true
     }
 
-    /// What was not synced is lost, or some of it.
+    /// Loses what was not synced, all of it or a part.
     pub fn power_failure(&self) {
         let mut state = self.state();
         let random = state.random.clone();
-        let inodes = state.objects.values().map(|shelved| Arc::clone(&shelved.inode));
+        let inodes = state.objects.values().map(|published| Arc::clone(&published.inode));
         let staged = state.staged.values().flat_map(BTreeMap::values).map(Arc::clone);
         for inode in inodes.chain(staged) {
             let inode = &mut *lock(&inode);
@@ -223,13 +223,13 @@ impl Shelf {
             }
             inode.durable_bytes = inode.bytes.len();
         }
-        // Intermediates are made again by whoever misses them; after the last reader nobody does.
+        // Lost intermediates are made again when a reader misses them, but not after the last one.
         let is_durable = |name: &Name| name.as_str().starts_with(Folder::Output.as_str());
         let unsafe_names: Vec<Name> =
             state.objects.keys().filter(|name| !is_durable(name)).cloned().collect();
         state.damaged.extend(unsafe_names);
-        state.objects.retain(|_, shelved| shelved.settled || random.percent(50));
-        state.objects.values_mut().for_each(|shelved| shelved.settled = true);
+        state.objects.retain(|_, published| published.settled || random.percent(50));
+        state.objects.values_mut().for_each(|published| published.settled = true);
     }
 
     /// How often an attempt read what it had written for itself.
@@ -245,7 +245,7 @@ impl Shelf {
         self.state().findings.clone()
     }
 
-    /// Attempts that are still staged, unless cleaning up was made impossible.
+    /// Attempts that are still staged, unless the faults made it impossible to remove them.
     pub fn left_behind(&self) -> Vec<String> {
         let state = self.state();
         if state.unswept {
@@ -255,7 +255,7 @@ impl Shelf {
         left.map(ToString::to_string).collect()
     }
 
-    /// Objects that are not as they were published, through no fault of the job.
+    /// Objects that are not as they were published, because of a fault.
     pub fn damaged(&self) -> BTreeSet<Name> {
         self.state().damaged.clone()
     }
@@ -263,8 +263,8 @@ impl Shelf {
     /// All final objects.
     pub fn objects(&self) -> BTreeMap<Name, Vec<u8>> {
         let state = self.state();
-        let bytes = |shelved: &Shelved| lock(&shelved.inode).bytes.clone();
-        state.objects.iter().map(|(name, shelved)| (name.clone(), bytes(shelved))).collect()
+        let bytes = |published: &Published| lock(&published.inode).bytes.clone();
+        state.objects.iter().map(|(name, published)| (name.clone(), bytes(published))).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -272,7 +272,7 @@ impl Shelf {
     }
 }
 
-impl Shelved {
+impl Published {
     fn inode_is_empty(&self) -> bool {
         lock(&self.inode).bytes.is_empty()
     }
@@ -280,15 +280,15 @@ impl Shelved {
 
 /// The folder as one user sees it.
 #[derive(Clone)]
-struct Hand {
-    shelf: Shelf,
-    who: Who,
+struct StoreHandle {
+    shared: SharedStore,
+    user: User,
 }
 
-impl Hand {
-    /// Before any call: time passes, in which the host may be crashed; then the call may fail.
+impl StoreHandle {
+    /// Before any call: time passes, and the host may crash meanwhile; then the call may fail.
     fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
-        self.shelf.begin(operation)
+        self.shared.begin(operation)
     }
 
     fn verify(&self, object: Box<dyn Object>, expected: Digest) -> Result<(), StoreError> {
@@ -297,27 +297,27 @@ impl Hand {
     }
 }
 
-impl Shelf {
+impl SharedStore {
     fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
         let pause = {
             let mut state = self.state();
             state.publishing |= operation == Operation::Publish;
-            state.random.millis(0, state.call_millis_max) + state.weather.slow
+            state.random.millis(0, state.call_millis_max) + state.conditions.slow
         };
         lockstep::pause(pause);
         let mut state = self.state();
         state.publishing &= operation != Operation::Publish;
-        let weather = state.weather;
-        if !weather.slow.is_zero() {
+        let conditions = state.conditions;
+        if !conditions.slow.is_zero() {
             state.strikes.count(Fault::SlowStore);
         }
         let place = PathBuf::from("/simulated");
-        if state.random.percent(weather.failing_percent) {
+        if state.random.percent(conditions.failing_percent) {
             state.strikes.count(Fault::FailingStore);
             let source = io::Error::from_raw_os_error(EIO);
             return Err(StoreError::Refused { operation, place, source });
         }
-        if weather.full && matches!(operation, Operation::Append | Operation::Create) {
+        if conditions.full && matches!(operation, Operation::Append | Operation::Create) {
             state.strikes.count(Fault::FullStore);
             let source = io::Error::from_raw_os_error(ENOSPC);
             return Err(StoreError::Full { operation, place, source });
@@ -327,7 +327,7 @@ impl Shelf {
 }
 
 impl State {
-    /// Nobody has reported what is not complete, so nobody has a reason to look at it.
+    /// No worker has reported an incomplete object, so the driver has no reason to look at it.
     fn require_finished(&mut self, inode: &Bytes, name: &Name) {
         if !lock(inode).finished {
             self.findings.push(format!("{name} was to be published before it was complete"));
@@ -341,7 +341,7 @@ impl State {
     }
 }
 
-impl Store for Hand {
+impl Store for StoreHandle {
     fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError> {
         let state = self.begin(Operation::List)?;
         let names = state.objects.keys().map(Name::file);
@@ -352,10 +352,10 @@ impl Store for Hand {
 
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
         let state = self.begin(Operation::Open)?;
-        let shelved = state.objects.get(name);
-        let shelved =
-            shelved.ok_or_else(|| StoreError::Lost { name: name.clone(), loss: Loss::Missing })?;
-        Ok(self.shelf.opened(name.clone(), &shelved.inode))
+        let published = state.objects.get(name);
+        let published = published
+            .ok_or_else(|| StoreError::Lost { name: name.clone(), loss: Loss::Missing })?;
+        Ok(self.shared.opened(name.clone(), &published.inode))
     }
 
     fn stage(&self, staging: &Staging) -> Result<(), StoreError> {
@@ -395,7 +395,7 @@ impl Store for Hand {
         drop(state);
         let (staging, name) = (staging.clone(), name.clone());
         Ok(Box::new(StagedBytes {
-            hand: self.clone(),
+            handle: self.clone(),
             staging,
             name,
             inode,
@@ -410,7 +410,7 @@ impl Store for Hand {
         let inode = state.staged(staging, name)?;
         state.read_again += 1;
         drop(state);
-        Ok(self.shelf.opened(layout::staged(staging, name), &inode))
+        Ok(self.shared.opened(layout::staged(staging, name), &inode))
     }
 
     fn unstage(&self, staging: &Staging, name: &Name) -> Result<(), StoreError> {
@@ -432,12 +432,12 @@ impl Store for Hand {
         state.require_finished(&inode, name);
         lock(&inode).checked = true;
         drop(state);
-        self.verify(self.shelf.opened(layout::staged(staging, name), &inode), expected)
+        self.verify(self.shared.opened(layout::staged(staging, name), &inode), expected)
     }
 
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Publish)?;
-        if self.who != Who::Driver {
+        if self.user != User::Driver {
             state.findings.push(format!("a worker published {name}"));
         }
         if state.discarded.contains(staging) {
@@ -445,8 +445,8 @@ impl Store for Hand {
         }
         let Ok(inode) = state.staged(staging, name) else {
             let missing = StoreError::Gone { name: layout::staged(staging, name) };
-            let Some(shelved) = state.objects.get(name) else { return Err(missing) };
-            let object = self.shelf.opened(name.clone(), &shelved.inode);
+            let Some(published) = state.objects.get(name) else { return Err(missing) };
+            let object = self.shared.opened(name.clone(), &published.inode);
             drop(state);
             return match self.verify(object, expected) {
                 Err(StoreError::Lost { .. }) => Err(missing),
@@ -462,34 +462,34 @@ impl Store for Hand {
         if let Some(files) = state.staged.get_mut(staging) {
             files.remove(name.file());
         }
-        state.objects.insert(name.clone(), Shelved { inode, settled: false });
+        state.objects.insert(name.clone(), Published { inode, settled: false });
         state.damaged.remove(name);
         Ok(())
     }
 
     fn settle(&self, folder: Folder) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Sync)?;
-        for (name, shelved) in &mut state.objects {
-            shelved.settled |= name.as_str().starts_with(folder.as_str());
+        for (name, published) in &mut state.objects {
+            published.settled |= name.as_str().starts_with(folder.as_str());
         }
         Ok(())
     }
 
     fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
-        if self.who == Who::Worker {
-            self.shelf.state().refused.insert(staging.clone());
+        if self.user == User::Worker {
+            self.shared.state().refused.insert(staging.clone());
         }
         let mut state = self.begin(Operation::Discard)?;
-        match self.who {
-            Who::Driver => state.discarded.insert(staging.clone()),
-            Who::Worker => state.refused.remove(staging),
+        match self.user {
+            User::Driver => state.discarded.insert(staging.clone()),
+            User::Worker => state.refused.remove(staging),
         };
         state.staged.remove(staging);
         Ok(())
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {
-        self.shelf.state().unswept = true;
+        self.shared.state().unswept = true;
         let mut state = self.begin(Operation::Discard)?;
         state.unswept = false;
         let swept = std::mem::take(&mut state.staged);
@@ -503,15 +503,15 @@ impl Store for Hand {
     }
 }
 
-impl Shelf {
+impl SharedStore {
     fn opened(&self, name: Name, inode: &Bytes) -> Box<dyn Object> {
         let bytes = lock(inode).bytes.len() as u64;
-        Box::new(OpenBytes { shelf: self.clone(), name, inode: Arc::clone(inode), bytes, at: 0 })
+        Box::new(OpenBytes { shared: self.clone(), name, inode: Arc::clone(inode), bytes, at: 0 })
     }
 }
 
 struct OpenBytes {
-    shelf: Shelf,
+    shared: SharedStore,
     name: Name,
     inode: Bytes,
     bytes: u64,
@@ -528,7 +528,7 @@ impl Object for OpenBytes {
     }
 
     fn read(&mut self, block: &mut [u8]) -> Result<usize, StoreError> {
-        drop(self.shelf.begin(Operation::Read)?);
+        drop(self.shared.begin(Operation::Read)?);
         let inode = lock(&self.inode);
         let left = inode.bytes.get(self.at..).unwrap_or_default();
         let length = left.len().min(block.len());
@@ -539,19 +539,19 @@ impl Object for OpenBytes {
 }
 
 struct StagedBytes {
-    hand: Hand,
+    handle: StoreHandle,
     staging: Staging,
     name: Name,
     inode: Bytes,
     durability: Durability,
     digester: Digester,
-    /// It has to be opened again, and is found only if it is still there.
+    /// The file has to be opened again, and is found only if it is still there.
     paused: bool,
 }
 
 impl StagedObject for StagedBytes {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let state = self.hand.begin(Operation::Append)?;
+        let state = self.handle.begin(Operation::Append)?;
         if self.paused {
             let inode = state.staged(&self.staging, &self.name)?;
             if !Arc::ptr_eq(&inode, &self.inode) {
@@ -570,7 +570,7 @@ impl StagedObject for StagedBytes {
     }
 
     fn finish(self: Box<Self>) -> Result<Digest, StoreError> {
-        let mistakes = self.hand.begin(Operation::Sync)?.mistakes;
+        let mistakes = self.handle.begin(Operation::Sync)?.mistakes;
         let digest = self.digester.digest();
         let mut inode = lock(&self.inode);
         inode.finished = true;
@@ -578,8 +578,8 @@ impl StagedObject for StagedBytes {
             inode.durable_bytes = inode.bytes.len();
         }
         drop(inode);
-        if mistakes.workers_publish && self.hand.who == Who::Worker {
-            let _ = self.hand.publish(&self.staging, &self.name, digest);
+        if mistakes.workers_publish && self.handle.user == User::Worker {
+            let _ = self.handle.publish(&self.staging, &self.name, digest);
         }
         Ok(digest)
     }

@@ -1,9 +1,9 @@
 //! The connections of a host, which can be cut all at once.
 //!
 //! A runtime that is dropped drops its tasks in an order that depends on how many tasks there ever
-//! were in the process, and each of them says goodbye on its connection: the same seed would not
+//! were in the process, and each of them closes its connection properly: the same seed would not
 //! give the same packets. So before a host crashes it cuts its connections itself, in the order in
-//! which they were made, or forgets them without a word, as a machine without power does.
+//! which they were made, or drops them silently, as a machine without power does.
 
 use std::io;
 use std::pin::Pin;
@@ -17,41 +17,41 @@ use turmoil::net::TcpStream;
 /// How a host dies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Death {
-    /// Its process is killed: the machine says so on every connection.
+    /// Its process is killed: the machine closes every connection.
     Loud,
-    /// The machine is gone, and nobody says anything.
+    /// The machine loses its power: its peers hear nothing.
     Silent,
 }
 
-/// The connections of one life of a host.
+/// The connections of a host, from its start to its crash.
 #[derive(Clone, Debug)]
-pub struct Wires {
+pub struct Connections {
     death: watch::Sender<Option<Death>>,
     made: Arc<Mutex<Vec<Weak<Inner>>>>,
 }
 
 type Inner = Mutex<Option<TcpStream>>;
 
-/// One of them. Shared with [`Wires`], which can take it away.
+/// One of them. Shared with [`Connections`], which can cut it.
 #[derive(Debug)]
-pub struct Wire(Arc<Inner>);
+pub struct Connection(Arc<Inner>);
 
-impl Default for Wires {
+impl Default for Connections {
     fn default() -> Self {
         Self { death: watch::Sender::new(None), made: Arc::default() }
     }
 }
 
-impl Wires {
+impl Connections {
     /// Has the host die before its next step is over.
     pub fn request(&self, death: Death) {
         self.death.send_replace(Some(death));
     }
 
-    /// Does `life` until the host is to die; then cuts everything, and does nothing any more.
-    pub async fn live<T>(&self, life: impl Future<Output = T>) -> T {
+    /// Runs `life` until the host is to die; then cuts all connections and stays pending.
+    pub async fn run_until_death<T>(&self, life: impl Future<Output = T>) -> T {
         let mut death = self.death.subscribe();
-        // Cancel safe: whatever is cut off is meant to be.
+        // Cancel safe: `life` is meant to be cut off.
         let death = tokio::select! {
             biased;
             death = death.wait_for(Option::is_some) => *death.expect("its sender is `self`"),
@@ -76,25 +76,25 @@ impl Wires {
         made.into_iter().filter_map(|made| lock(&*made.upgrade()?).take())
     }
 
-    /// Takes a connection under control.
-    pub fn wire(&self, stream: TcpStream) -> Wire {
+    /// Makes a connection that can be cut.
+    pub fn track(&self, stream: TcpStream) -> Connection {
         let is_dead = self.death.borrow().is_some();
         let inner = Arc::new(Mutex::new((!is_dead).then_some(stream)));
         let mut made = lock(&self.made);
-        made.retain(|wire| wire.strong_count() > 0);
+        made.retain(|connection| connection.strong_count() > 0);
         made.push(Arc::downgrade(&inner));
-        Wire(inner)
+        Connection(inner)
     }
 
-    pub async fn connect(&self, address: String) -> io::Result<Wire> {
+    pub async fn connect(&self, address: String) -> io::Result<Connection> {
         if self.death.borrow().is_some() {
             std::future::pending::<()>().await;
         }
-        Ok(self.wire(TcpStream::connect(address).await?))
+        Ok(self.track(TcpStream::connect(address).await?))
     }
 }
 
-impl Wire {
+impl Connection {
     fn with<T>(
         &self,
         poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
@@ -106,7 +106,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -116,7 +116,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
