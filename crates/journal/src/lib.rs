@@ -15,7 +15,7 @@
 //! beginning of their epoch.
 //!
 //! What a job is, and what happened to it, can be read without a driver: its [`Plan`], its
-//! [`Commits`], its [`History`], and whether its files are as recorded ([`verify`]).
+//! [`Commits`], its [`History`], and whether its files are as recorded ([`verify()`]).
 //!
 //! Deliberately absent: decisions. The scheduler and the wire have types of their own for tasks,
 //! attempts and failures; the driver converts them.

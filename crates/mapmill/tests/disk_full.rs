@@ -190,7 +190,12 @@ fn check_refusal(place: &str, parts: &[&str]) -> String {
     let mut run = job.start("refused", command);
 
     assert_eq!(run.code(), 1, "{place}");
-    for part in [parts, &["is closed for writing because an earlier write failed", "and start the job again"]].concat() {
+    for part in [
+        parts,
+        &["is closed for writing because an earlier write failed", "and start the job again"],
+    ]
+    .concat()
+    {
         run.wait_for(part);
     }
     let journal = fs::read_to_string(job.result(".mapmill/journal.jsonl")).expect("it was begun");
