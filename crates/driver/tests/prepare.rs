@@ -54,7 +54,7 @@ fn refused_job_leaves_the_disk_untouched() {
             Box::new(|_, config| config.listen.address = "0.0.0.0:0".into()),
         ),
         (
-            "another driver or program listens there",
+            "Address already in use",
             Box::new(move |_, config| config.listen.address = taken.clone()),
         ),
     ];
