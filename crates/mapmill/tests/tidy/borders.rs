@@ -240,7 +240,7 @@ fn command_lines(files: &[File]) -> Vec<Finding> {
         for (line, text) in file.strings() {
             let is_command = COMMANDS.iter().any(|command| has_word(text, command));
             if is_flag(text) || is_command || text.contains("MAPMILL_") {
-                let advice = "return the case, and say in crates/mapmill/src/messages/way_out.rs \
+                let advice = "return the case, and say in crates/mapmill/src/way_out.rs \
                               which flag or command helps";
                 findings.push(file.finding(line, advice));
             }
