@@ -1,7 +1,8 @@
 //! Why an attempt did not commit, where the scheduler knows no more than that it failed.
 
 use journal::{DiskFault, Ending, FailureKind, JournalError};
-use rpc::message::{Failure, sentence};
+use rpc::message::Failure;
+use rpc::text::with_causes;
 use store::{Loss, StoreError};
 
 /// What was reported of an attempt, or found when its output was to be published.
@@ -106,10 +107,10 @@ impl From<&Cause> for Ending {
                 Self::Conservation { bucket, emitted, counted }
             }
             Cause::NotDurable(_) | Cause::NotJournaled(_) => {
-                Self::NotCommitted { disk: cause.disk(), sentence: sentence(cause) }
+                Self::NotCommitted { disk: cause.disk(), sentence: with_causes(cause) }
             }
             Cause::NotPublished(_) => {
-                Self::Rejected { disk: cause.disk(), sentence: sentence(cause) }
+                Self::Rejected { disk: cause.disk(), sentence: with_causes(cause) }
             }
             Cause::Reported(failure) => failed(failure),
             Cause::Violation => Self::Violation,

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use journal::{JournalError, Log, Outcome, Record};
-use rpc::message::sentence;
+use rpc::text::with_causes;
 use scheduler::AttemptId;
 use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout};
 
@@ -215,7 +215,7 @@ impl Committer {
             && let Err(error) = remove_all()
         {
             // What stays is replaced, or removed at the end.
-            tracing::warn!(error = sentence(&error), "old intermediates cannot be removed");
+            tracing::warn!(error = with_causes(&error), "old intermediates cannot be removed");
         }
     }
 
@@ -223,7 +223,7 @@ impl Committer {
     /// since. By now all workers know of the end.
     fn sweep(&self) {
         if let Err(error) = self.store.sweep() {
-            tracing::warn!(error = sentence(&error), "staging is left behind");
+            tracing::warn!(error = with_causes(&error), "staging is left behind");
         }
     }
 
@@ -233,7 +233,7 @@ impl Committer {
         if !notes.is_empty()
             && let Err(error) = self.journal.note(notes)
         {
-            tracing::debug!(error = sentence(&error), "notes are not in the journal");
+            tracing::debug!(error = with_causes(&error), "notes are not in the journal");
         }
     }
 
@@ -252,7 +252,7 @@ impl Committer {
         if has_outputs && let Err(error) = self.settle() {
             // Which renames are on disk is not known: none of them may be recorded. After a failed
             // sync the job is over.
-            tracing::error!(error = sentence(&error), "outputs cannot be made durable");
+            tracing::error!(error = with_causes(&error), "outputs cannot be made durable");
             let mut error = Some(error);
             for commit in commits {
                 let cause = error.take().map_or(Cause::Abandoned, Cause::NotDurable);
@@ -305,7 +305,7 @@ impl Committer {
     fn discard(&self, staging: &Staging) {
         if let Err(error) = self.store.discard(staging) {
             // It is swept at the end of the job, and again at the start of the next.
-            tracing::warn!(%staging, error = sentence(&error), "staging is left behind for now");
+            tracing::warn!(%staging, error = with_causes(&error), "staging is left behind for now");
         }
     }
 
@@ -315,14 +315,14 @@ impl Committer {
         self.deferred_discards.clear();
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
-                error = sentence(&error),
+                error = with_causes(&error),
                 "the folder holds files that do not belong there"
             );
         }
         faults::reach("driver::tidied", outcome);
         let result = self.journal.append(&[Record::End { outcome }]);
         if let Err(error) = &result {
-            tracing::error!(error = sentence(error), "the journal has no end");
+            tracing::error!(error = with_causes(error), "the journal has no end");
         }
         (self.tell)(Told::Finished(result));
     }

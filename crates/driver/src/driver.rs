@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use journal::{Commits, Death, JournalError};
 use rpc::message::{
-    self, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
+    Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
+use rpc::text::with_causes;
 use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Heartbeat, Scheduler, Time, WorkerId};
 use tokio::sync::{mpsc, watch};
@@ -513,15 +514,15 @@ impl Driver {
 
     /// What `attempt` reported cannot become its task's output.
     fn reject(&mut self, now: Time, attempt: AttemptId, cause: Cause) {
-        let sentence = message::sentence(&cause);
-        tracing::error!("publish_failed {attempt}: {sentence}");
+        let explanation = with_causes(&cause);
+        tracing::error!("publish_failed {attempt}: {explanation}");
         let severity = cause.severity();
         let violator = self.reports.report(attempt).map(|(worker, _)| *worker);
         let violator = violator.filter(|_| cause.is_violation());
         self.reports.fail(attempt, cause);
         self.sched.handle_publish_failed(now, attempt, severity);
         if let Some(worker) = violator {
-            self.note_violation(now, worker, Violation::Staged(attempt, sentence));
+            self.note_violation(now, worker, Violation::Staged(attempt, explanation));
         }
         for reporter in self.pending.take_reports(attempt) {
             self.answer(now, reporter, Verdict::Stale);

@@ -338,7 +338,7 @@ fn refusal(config: Config) -> String {
     let refused: Result<Prepared, StartError> = prepare(config);
     match refused {
         Ok(_) => panic!("it was not refused"),
-        Err(error) => rpc::message::sentence(&error),
+        Err(error) => rpc::text::with_causes(&error),
     }
 }
 

@@ -22,6 +22,7 @@ mod peer;
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
+pub mod text;
 mod tls;
 mod wire;
 

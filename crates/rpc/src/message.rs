@@ -5,32 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// An error and its causes in one sentence: "cannot read /data/a: permission denied (os error 13)".
-///
-/// Errors keep their cause in `source`, not in their text; this is for people, and for
-/// typed errors of the wire, which carry all of it.
-pub fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut error = error;
-    while let Some(source) = error.source() {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        error = source;
-    }
-    text
-}
-
-/// `text` without anything that would move the cursor of a terminal, or begin a line of a log:
-/// control characters are escaped.
-pub fn escaped(text: &str) -> impl fmt::Display {
-    fmt::from_fn(move |f| {
-        for part in text.split_inclusive(char::is_control) {
-            let plain = part.trim_end_matches(char::is_control);
-            write!(f, "{plain}{}", part[plain.len()..].escape_default())?;
-        }
-        Ok(())
-    })
-}
+use crate::text::escaped;
 
 /// A path for people. It is untrusted, and may hold any character.
 fn shown(path: &Path) -> String {

@@ -38,6 +38,7 @@ use x509_parser::time::ASN1Time;
 use crate::certs::{AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, role_of};
 use crate::limits;
 use crate::peer::Role;
+use crate::text::with_causes;
 
 /// The three files of one side.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -227,7 +228,7 @@ impl Tls {
             match tokio::task::spawn_blocking(move || shared.look()).await {
                 Ok(Ok(true)) => tracing::info!(name = self.name(), "took new certificates"),
                 Ok(Err(error)) => {
-                    let error = with_source(&error);
+                    let error = with_causes(&error);
                     tracing::warn!("keeping the certificates from before: {error}");
                 }
                 Ok(Ok(false)) | Err(_) => {}
@@ -511,11 +512,4 @@ fn validity(der: &[u8]) -> (String, String) {
 pub(crate) fn utc(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     ASN1Time::from_timestamp(seconds).map_or_else(|_| seconds.to_string(), |it| it.to_string())
-}
-
-fn with_source(error: &TlsError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

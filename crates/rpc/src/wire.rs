@@ -26,8 +26,9 @@ use crate::limits;
 use crate::message::{
     Attempt, Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Phase, PhaseStatus,
     Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer,
-    Verdict, WordRule, WordRules, Work, escaped,
+    Verdict, WordRule, WordRules, Work,
 };
+use crate::text::escaped;
 
 /// The `.proto` as the reflection service shows it. Generated, as [`pb`] is.
 const DESCRIPTORS: &[u8] = include_bytes!("wire/pb.bin");

@@ -442,9 +442,11 @@ fn describe(told: &Told) -> String {
     match told {
         Told::Died => panic!("the committer panicked"),
         Told::Finished(Ok(())) => "finished".to_owned(),
-        Told::Finished(Err(error)) => sentence(error),
+        Told::Finished(Err(error)) => with_causes(error),
         Told::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
-        Told::Published { attempt, result: Err(cause) } => format!("{attempt} {}", sentence(cause)),
+        Told::Published { attempt, result: Err(cause) } => {
+            format!("{attempt} {}", with_causes(cause))
+        }
     }
 }
 
