@@ -1,12 +1,13 @@
 //! Keys and certificates, as files that only their owner can use.
 
+pub(crate) mod finding;
 mod folders;
 mod show;
 
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rpc::Token;
 use rpc::certs::{
@@ -16,9 +17,8 @@ use rpc::certs::{
 use crate::flags::{CertsCommand, CertsFlags, DAYS_MAX, DEFAULT_ADDRESS};
 use crate::flags::{InitFlags, IssueFlags, TokenFlags};
 use crate::messages::{self, Failure};
-use crate::numbers::utc;
+use crate::numbers::{unix_seconds, utc};
 use folders::{Access, Content, Folder};
-pub(crate) use show::Finding;
 
 /// `mapmill certs`
 pub(crate) fn certs(flags: &CertsFlags) -> Result<(), Failure> {
@@ -182,10 +182,6 @@ fn port() -> &'static str {
 fn valid_until(pair: &Pair) -> SystemTime {
     let certificates = Certificate::from_pem(pair.certificate_pem.as_bytes());
     certificates.expect("what was just made can be read")[0].valid_until
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Hosts are for drivers: no process connects to other roles.

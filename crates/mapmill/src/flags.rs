@@ -4,6 +4,7 @@
 //! means. Between the two everything is checked that can be checked without looking at the disk.
 
 mod certs;
+mod parse_error;
 mod security;
 mod token_file;
 
@@ -20,11 +21,13 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 pub(crate) use certs::{
     CertsCommand, CertsFlags, CertsShowFlags, DAYS_MAX, InitFlags, IssueFlags, TokenFlags,
 };
+pub(crate) use parse_error::parse_error;
 use security::SecurityFlags;
 pub(crate) use security::{SECURITY_VARIABLES, TOKEN_VARIABLE};
 
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_count, parse_seconds};
+use crate::verbosity::Verbosity;
 use crate::way_out;
 
 /// Count the words of more text than one machine can hold
@@ -436,15 +439,6 @@ pub(crate) struct StatusRequest {
 pub(crate) struct Show {
     pub(crate) json: bool,
     pub(crate) verbosity: Verbosity,
-}
-
-/// How much is said on stderr.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Verbosity {
-    Quiet,
-    Normal,
-    Events,
-    Calls,
 }
 
 impl From<VerbosityFlags> for Verbosity {

@@ -11,8 +11,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::flags::{self, LocalWorkers, Verbosity};
+use crate::flags::{self, LocalWorkers};
 use crate::messages::{self, Failure, SystemError, Warning};
+use crate::verbosity::Verbosity;
 
 /// Worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {

@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod status;
 mod top;
+mod verbosity;
 mod verify;
 mod way_out;
 mod why;
@@ -26,15 +27,14 @@ use driver::StartError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use flags::{
-    Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, Verbosity, WorkerRequest,
-};
+use flags::{Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest};
 use messages::{Failure, Warning};
+use verbosity::Verbosity;
 
 fn main() -> ExitCode {
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
-        Err(error) => return messages::flags_error(&error),
+        Err(error) => return flags::parse_error(&error),
     };
     let result = match flags.command {
         Command::Certs(flags) => certs::certs(&flags),

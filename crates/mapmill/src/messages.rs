@@ -5,15 +5,12 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::ffi::OsString;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use indicatif::MultiProgress;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Registry;
@@ -24,15 +21,15 @@ use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 use worker::Notice;
 
-use crate::certs::Finding;
-use crate::flags::{Flags, Verbosity};
+use crate::certs::finding::Finding;
+use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
 
 /// The job ran and failed.
 const FAILED: u8 = 1;
 
 /// The job could not start.
-const NOT_STARTED: u8 = 2;
+pub(crate) const NOT_STARTED: u8 = 2;
 
 /// The user ended the job: 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -317,45 +314,6 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
     failure.code.into()
 }
 
-/// Flags that were not understood: one line that names the flag and the way out.
-pub(crate) fn flags_error(error: &clap::Error) -> ExitCode {
-    if let ErrorKind::DisplayHelp
-    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    | ErrorKind::DisplayVersion = error.kind()
-    {
-        // Help that was asked for is data; help instead of an error goes to stderr. Neither can be
-        // told to a closed pipe.
-        let _ = error.print();
-        return u8::try_from(error.exit_code()).unwrap_or(NOT_STARTED).into();
-    }
-    let rendered = error.render().to_string();
-    let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default();
-    let mut text = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    // What clap says about its help is said below, shorter.
-    let is_about_help =
-        |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
-    for line in lines.take_while(|line| !is_about_help(line)) {
-        let joint = if text.ends_with(':') { " " } else { "; " };
-        text.push_str(joint);
-        text.push_str(line.strip_prefix("tip: ").unwrap_or(line).trim_matches(['[', ']']));
-    }
-    say(format_args!("{text} (see {} --help)", command_of(std::env::args_os().skip(1))));
-    NOT_STARTED.into()
-}
-
-/// The command that was typed: `mapmill run` if `run` is the first argument, and so on.
-fn command_of(arguments: impl IntoIterator<Item = OsString>) -> String {
-    let mut typed = "mapmill".to_owned();
-    let mut command = Flags::command();
-    for name in arguments {
-        let Some(found) = command.find_subcommand(name) else { break };
-        command = found.clone();
-        typed.push_str(&format!(" {}", command.get_name()));
-    }
-    typed
-}
-
 /// All progress bars: while they are shown, nobody else may write between their lines.
 pub(crate) fn bars() -> &'static MultiProgress {
     static BARS: std::sync::OnceLock<MultiProgress> = std::sync::OnceLock::new();
@@ -418,19 +376,6 @@ impl io::Write for Stderr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_of_commands_lead_to_their_help() {
-        let check = |typed: &str, command: &str| {
-            assert_eq!(command_of(typed.split_whitespace().map(OsString::from)), command);
-        };
-        check("run", "mapmill run");
-        check("run certs", "mapmill run");
-        check("rum", "mapmill");
-        check("certs issue --name a", "mapmill certs issue");
-        check("certs --name issue", "mapmill certs");
-        check("", "mapmill");
-    }
 
     #[test]
     fn names_cannot_speak_to_the_terminal() {

@@ -1,7 +1,7 @@
 //! Numbers as people write and read them.
 
 use std::num::{NonZeroU32, NonZeroU64};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A whole number from 1 to `max`.
 pub(crate) fn parse_count(text: &str, max: u32) -> Result<NonZeroU32, String> {
@@ -88,6 +88,11 @@ pub(crate) fn seconds(duration: Duration) -> String {
         let minutes = duration.as_secs() / 60;
         format!("{} h {:02} min", minutes / 60, minutes % 60)
     }
+}
+
+/// Seconds since 1970; 0 before.
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// `2026-11-21 23:24:35 UTC`, from seconds since 1970

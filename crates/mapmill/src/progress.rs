@@ -7,9 +7,9 @@ use driver::{PhaseSnapshot, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{oneshot, watch};
 
-use crate::flags::Verbosity;
 use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
+use crate::verbosity::Verbosity;
 
 /// Shows snapshots until the job is over, which is when the sender of `over` is gone. `worker` is
 /// the command that starts a worker.

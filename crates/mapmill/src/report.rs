@@ -6,10 +6,11 @@ use std::time::Duration;
 use driver::{JobError, PhaseSnapshot, Summary};
 use serde::Serialize;
 
-use crate::flags::{Show, Verbosity};
+use crate::flags::Show;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, rate, seconds};
 use crate::top::{self, Frequent};
+use crate::verbosity::Verbosity;
 use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes, times are seconds.
