@@ -9,6 +9,7 @@ mod documents;
 mod flags;
 mod fleet;
 mod invitation;
+mod machine;
 mod messages;
 mod numbers;
 mod progress;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         Command::Driver(request) => request.try_into().and_then(drive),
         Command::Man(request) => documents::man(&request),
         Command::Run(request) => request.try_into().and_then(run),
-        Command::Status(request) => request.try_into().and_then(look),
+        Command::Status(request) => request.try_into().and_then(status),
         Command::Top(request) => top::print(&request),
         Command::Verify(request) => verify::print(&request),
         Command::Why(request) => why::print(&request),
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 /// `mapmill driver`
 fn drive(request: DriverRequest) -> Result<(), Failure> {
     messages::begin(request.show.verbosity);
-    raise_open_files_limit();
+    machine::raise_open_files_limit();
     runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
         let listen = request.config.listen.address.clone();
@@ -76,7 +77,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
 /// `mapmill run`
 fn run(request: RunRequest) -> Result<(), Failure> {
     messages::begin(request.show.verbosity);
-    raise_open_files_limit();
+    machine::raise_open_files_limit();
     let runtime = runtime(2)?;
     // On a thread of the runtime, as are the calls of the workers: where there are few, what a call
     // has to wait for is done by the thread that has read it, and none has to be woken.
@@ -181,7 +182,7 @@ async fn execute(
 /// `mapmill worker`
 fn work(request: WorkerRequest) -> Result<(), Failure> {
     messages::begin(request.verbosity);
-    raise_open_files_limit();
+    machine::raise_open_files_limit();
     // The worker has a runtime of its own; this one waits for signals and does nothing else.
     let signals = runtime(1)?;
     let interrupted = signals.block_on(async { interrupted() })?;
@@ -202,7 +203,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
 }
 
 /// `mapmill status`
-fn look(request: StatusRequest) -> Result<(), Failure> {
+fn status(request: StatusRequest) -> Result<(), Failure> {
     messages::begin(Verbosity::Normal);
     runtime(1)?.block_on(status::print(request))
 }
@@ -256,12 +257,4 @@ async fn until(event: oneshot::Receiver<()>) {
     if event.await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// As many open files as the system allows: `top` opens all outputs at once, and a driver has two
-/// connections for each worker. Without permission it stays as it is.
-fn raise_open_files_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

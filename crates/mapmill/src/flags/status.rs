@@ -1,0 +1,46 @@
+//! The flags of `mapmill status`.
+
+use clap::Args;
+
+use super::CallFlags;
+use super::security::SecurityFlags;
+use crate::messages::Failure;
+
+/// Ask a running driver how its job stands
+///
+/// With certificates that of a viewer is wanted: a worker's is for working.
+#[derive(Args, Debug)]
+#[command(after_long_help = STATUS_EXIT_CODES)]
+pub(crate) struct StatusFlags {
+    #[command(flatten)]
+    call: CallFlags,
+
+    #[command(flatten)]
+    security: SecurityFlags,
+
+    /// Print it as JSON
+    #[arg(long, help_heading = "Messages")]
+    json: bool,
+}
+
+/// What `mapmill status` is to do.
+pub(crate) struct StatusRequest {
+    pub(crate) driver: String,
+    pub(crate) credentials: rpc::Credentials,
+    pub(crate) json: bool,
+}
+
+impl TryFrom<StatusFlags> for StatusRequest {
+    type Error = Failure;
+
+    fn try_from(flags: StatusFlags) -> Result<Self, Failure> {
+        let CallFlags { driver, insecure } = flags.call;
+        let role = rpc::Role::Viewer;
+        let credentials = flags.security.for_calling(&driver, role, insecure)?;
+        Ok(Self { driver, credentials, json: flags.json })
+    }
+}
+
+/// The end of the long help for looking at a running job.
+const STATUS_EXIT_CODES: &str = "\
+Exit codes: 0 the driver has answered; 1 no driver answers; 2 the driver refused.";

@@ -1,0 +1,135 @@
+//! The flags of `mapmill worker`.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+
+use super::security::SecurityFlags;
+use super::{CallFlags, VerbosityFlags};
+use crate::machine;
+use crate::messages::{self, Failure};
+use crate::numbers::{self, parse_bytes, parse_seconds};
+use crate::verbosity::Verbosity;
+use crate::way_out;
+
+/// Work for a driver until its job is over
+///
+/// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
+/// moment: one that is told to stop (Ctrl-C, SIGTERM) hands its task back at once.
+#[derive(Args, Debug)]
+#[command(after_long_help = WORKER_EXIT_CODES)]
+pub(crate) struct WorkerFlags {
+    #[command(flatten)]
+    call: CallFlags,
+
+    /// Leave when the driver has not answered for SECS
+    ///
+    /// Only once there was a driver: a worker waits for its first one as long as it takes.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
+    #[arg(help_heading = "Network")]
+    driver_timeout: Duration,
+
+    #[command(flatten)]
+    security: SecurityFlags,
+
+    /// Read and write only below DIR [default: the current folder]
+    ///
+    /// May be repeated. A job whose inputs or results lie elsewhere is refused.
+    #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(help_heading = "Files")]
+    roots: Vec<PathBuf>,
+
+    /// Read at most BYTES a second
+    ///
+    /// To leave the disk to others. Takes units: 500K, 20MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Files")]
+    throttle: Option<NonZeroU64>,
+
+    /// Use at most BYTES of memory
+    ///
+    /// Whatever the input, however many words it has and however long they are. What does not fit
+    /// is sorted and merged on the disk of the results, which takes longer. At least 40MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Files")]
+    #[arg(default_value = "256MiB")]
+    memory: u64,
+
+    /// Register as process NUMBER of the parent, which reports its death
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    instance: Option<u64>,
+
+    #[command(flatten)]
+    verbosity: VerbosityFlags,
+}
+
+/// What `mapmill worker` is to do.
+pub(crate) struct WorkerRequest {
+    pub(crate) config: worker::Config,
+    pub(crate) shutdown: worker::Shutdown,
+    pub(crate) verbosity: Verbosity,
+}
+
+impl TryFrom<WorkerFlags> for WorkerRequest {
+    type Error = Failure;
+
+    fn try_from(flags: WorkerFlags) -> Result<Self, Failure> {
+        let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
+        let verbosity = Verbosity::from(flags.verbosity);
+        let shutdown = worker::Shutdown::default();
+        let CallFlags { driver, insecure } = flags.call;
+        let role = rpc::Role::Worker;
+        let credentials = flags.security.for_calling(&driver, role, insecure)?;
+        let config = worker::Config {
+            driver,
+            roots: worker::real_roots(&roots).map_err(|error| {
+                let way_out = way_out::of_root(&error);
+                Failure::start(error).hint(way_out)
+            })?,
+            name: certified_name(&credentials, std::process::id()),
+            instance: flags.instance.map(instance),
+            driver_timeout: flags.driver_timeout,
+            credentials,
+            throttle: flags.throttle,
+            memory_bytes: flags.memory,
+            notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
+            shutdown: shutdown.clone(),
+        };
+        Ok(Self { config, shutdown, verbosity })
+    }
+}
+
+/// With a certificate, the name in it comes first: the driver takes no other.
+fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
+    let name = worker_name(pid);
+    match &credentials.tls {
+        Some(tls) => format!("{}:{name}", tls.name()),
+        None => name,
+    }
+}
+
+/// What a worker process of this machine calls itself: `host:pid`.
+fn worker_name(pid: u32) -> String {
+    format!("{}:{pid}", machine::host_name())
+}
+
+/// What worker process `number` of a parent process registers as.
+pub(crate) fn instance(number: u64) -> [u8; 16] {
+    u128::from(number).to_le_bytes()
+}
+
+/// What a worker may use; with less than it needs for itself it cannot work.
+pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
+    let least = worker::MEMORY_BYTES_MIN;
+    let bytes = parse_bytes(text)?.get();
+    if bytes < least {
+        return Err(format!("a worker needs {} at least", numbers::bytes(least)));
+    }
+    Ok(bytes)
+}
+
+/// The end of the long help for workers.
+const WORKER_EXIT_CODES: &str = "\
+Exit codes: 0 the job is over; 1 the driver was lost, or too much hangs; 2 the worker could not \
+start, or the driver refused it.";
