@@ -4,8 +4,6 @@
 //! files folder, address. Only when all of it is right the disk is touched for the first time.
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU32;
@@ -13,18 +11,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use journal::{Commits, DiskFault, FileLog, JournalError, Log, Opening, Plan, Record, Recorded};
+use journal::{Commits, FileLog, JournalError, Log, Opening, Plan, Record, Recorded};
 use rpc::message::{Session, WordRules};
 use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
-use store::{FolderLock, Input, InputError, Local, LockError, OwnerError, Store, StoreError};
+use store::{FolderLock, Input, Local, Store};
 use tokio::sync::mpsc;
 
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
-use crate::plan::{self, largest_description};
+use crate::plan;
 use crate::recovery::{self, AskedJob};
 use crate::spec::JobSpec;
+
+mod check;
+mod error;
+
+pub use error::StartError;
+pub(crate) use error::unusable_input;
+
+use check::{absolute, check_numbers, inspect_files, real_path};
+use error::lock_error;
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -58,186 +65,6 @@ pub struct Listen {
     pub credentials: Credentials,
     /// Accept an address that other machines can reach, without TLS.
     pub unprotected: bool,
-}
-
-/// The job could not start. Nothing was done.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is in use, or not ours.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The results folder cannot be looked at or written.
-    #[error("cannot use {} for the results", path.display())]
-    Files {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: StoreError,
-    },
-    /// The results folder is a file.
-    #[error("{} is a file, where the results need a folder", path.display())]
-    FilesIsAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The results folder holds something that is not ours.
-    #[error("{} is not a result of mapmill{}", path.display(), and_more(*others))]
-    Foreign {
-        /// The first such file.
-        path: PathBuf,
-        /// How many more there are.
-        others: usize,
-    },
-    /// The results folder, or one in it, can be changed by somebody who is not us.
-    #[error("{0}; {hint}", hint = owner_hint(.0))]
-    FilesNotOurs(OwnerError),
-    /// An input is not there or cannot be read.
-    #[error(transparent)]
-    Input(UnusableInput),
-    /// An input is in the folder that receives the results.
-    #[error("input {} is in the results folder {}", input.display(), files.display())]
-    InputInFiles {
-        /// The input.
-        input: PathBuf,
-        /// The results folder.
-        files: PathBuf,
-    },
-    /// The journal of an earlier job cannot be read, or a new one not be written.
-    #[error("cannot begin the journal")]
-    Journal(#[source] JournalError),
-    /// The results folder cannot be locked.
-    #[error("cannot lock the results folder")]
-    Lock(#[source] LockError),
-    /// Another driver uses the results folder.
-    #[error("cannot lock the results folder")]
-    Locked(#[source] LockError),
-    /// The address is reachable by others, and nothing protects it.
-    #[error(
-        "{address} can be reached from other machines, which could read everything and take part"
-    )]
-    NotLoopback {
-        /// The address.
-        address: SocketAddr,
-    },
-    /// The operating system has no random numbers.
-    #[error("no random numbers from the operating system")]
-    Randomness(#[source] getrandom::Error),
-    /// The host to listen on is not known.
-    #[error("`{address}` does not resolve to an address")]
-    Resolve {
-        /// What was given.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Too many map tasks, or reduce tasks.
-    #[error("{given} {kind} tasks are too many; at most {max} are possible")]
-    TooManyTasks {
-        /// Which.
-        kind: &'static str,
-        /// How many were asked for.
-        given: u32,
-        /// How many may be.
-        max: u32,
-    },
-    /// Too many intermediates.
-    #[error(
-        "{map_tasks} map tasks times {reduce_tasks} reduce tasks make more than {} intermediates",
-        rpc::limits::INTERMEDIATES_MAX
-    )]
-    TooManyIntermediates {
-        /// `N`.
-        map_tasks: u32,
-        /// `M`.
-        reduce_tasks: u32,
-    },
-    /// The description of one map task would be larger than a message may be.
-    #[error(
-        "map task {task} would read too many files: their names take {bytes} bytes, and a task has room for {}",
-        rpc::limits::RESPONSE_BYTES_MAX
-    )]
-    TaskTooLarge {
-        /// The task.
-        task: u32,
-        /// The size of its description.
-        bytes: usize,
-    },
-}
-
-impl StartError {
-    /// What was wrong with the disk, if it was that and the message does not say what to do.
-    pub fn disk(&self) -> Option<DiskFault> {
-        if let Self::Files { source: StoreError::Full { .. }, .. } = self {
-            Some(DiskFault::Full)
-        } else if let Self::Journal(error) = self {
-            error.disk()
-        } else {
-            None
-        }
-    }
-}
-
-fn owner_hint(error: &OwnerError) -> &'static str {
-    match error {
-        OwnerError::WorldWritable { .. } => "close it with `chmod o-w`",
-        OwnerError::Foreign { .. } | OwnerError::Unreadable(_) => "run the driver as that user",
-    }
-}
-
-fn lock_error(error: LockError) -> StartError {
-    match error {
-        LockError::Held { .. } => StartError::Locked(error),
-        LockError::Io { .. } => StartError::Lock(error),
-    }
-}
-
-fn and_more(others: usize) -> String {
-    if others == 0 { String::new() } else { format!(" (and {others} more)") }
-}
-
-/// An input that no job can be made of. Says what is wrong with it, and the way out.
-#[derive(Debug)]
-pub struct UnusableInput(InputError);
-
-impl UnusableInput {
-    fn way_out(&self) -> &'static str {
-        match &self.0 {
-            InputError::Dangling { .. } => "; repair the link, or remove it",
-            InputError::Missing { .. } => "; name the files and folders to read",
-            InputError::NoFiles { .. } => {
-                " (hidden files are skipped); name the files and folders to read"
-            }
-            InputError::NotAFile { .. } => "; save what it gives in a file, or leave it out",
-            InputError::Unreadable { source, .. }
-                if source.kind() == io::ErrorKind::PermissionDenied =>
-            {
-                " (allow reading it, or leave it out)"
-            }
-            InputError::Unreadable { .. } => " (repair it, or leave it out)",
-            // Only later, when its content is read; and below its roots by a worker.
-            InputError::Changed { .. }
-            | InputError::Linked { .. }
-            | InputError::OutsideRoots { .. }
-            | InputError::Read { .. } => "",
-        }
-    }
-}
-
-impl fmt::Display for UnusableInput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0, self.way_out())
-    }
-}
-
-impl Error for UnusableInput {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
 }
 
 /// Checks everything, then takes the results folder and begins the journal.
@@ -358,93 +185,6 @@ fn random_id() -> Result<String, StartError> {
 /// For people only: no lease depends on it.
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn check_numbers(plan: &Plan, reduce_tasks: u32) -> Result<(), StartError> {
-    use rpc::limits::{INTERMEDIATES_MAX, MAP_TASKS_MAX, REDUCE_TASKS_MAX, RESPONSE_BYTES_MAX};
-    let map_tasks = plan.map_tasks().get();
-    for (kind, given, max) in
-        [("map", map_tasks, MAP_TASKS_MAX), ("reduce", reduce_tasks, REDUCE_TASKS_MAX)]
-    {
-        if given > max {
-            return Err(StartError::TooManyTasks { kind, given, max });
-        }
-    }
-    if u64::from(map_tasks) * u64::from(reduce_tasks) > INTERMEDIATES_MAX {
-        return Err(StartError::TooManyIntermediates { map_tasks, reduce_tasks });
-    }
-    let (task, bytes) = largest_description(plan);
-    if bytes > RESPONSE_BYTES_MAX {
-        return Err(StartError::TaskTooLarge { task, bytes });
-    }
-    Ok(())
-}
-
-/// Links in the path are resolved now, once: where they lead later is of no interest to the job.
-fn real_path(input: Input) -> Result<Input, StartError> {
-    match std::fs::canonicalize(&input.path) {
-        Ok(path) => Ok(Input { path, ..input }),
-        Err(source) => Err(unusable_input(InputError::Unreadable { path: input.path, source })),
-    }
-}
-
-pub(crate) fn unusable_input(error: InputError) -> StartError {
-    StartError::Input(UnusableInput(error))
-}
-
-/// The real path of a folder that may not exist yet.
-fn absolute(files: &Path) -> Result<PathBuf, StartError> {
-    let unusable = |source| {
-        let path = files.to_owned();
-        let error =
-            StoreError::Refused { operation: store::Operation::Open, place: path.clone(), source };
-        StartError::Files { path, source: error }
-    };
-    let mut real = std::path::absolute(files).map_err(unusable)?;
-    let mut missing = Vec::new();
-    loop {
-        match std::fs::canonicalize(&real) {
-            Ok(mut path) => {
-                path.extend(missing.iter().rev());
-                return Ok(path);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && real.file_name().is_some() => {
-                missing.extend(real.file_name().map(ToOwned::to_owned));
-                real.pop();
-            }
-            // Something on the way is a file.
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                let file = real.ancestors().find(|path| path.exists() && !path.is_dir());
-                let file = file.map(|path| StartError::FilesIsAFile { path: path.to_owned() });
-                return Err(file.unwrap_or_else(|| unusable(error)));
-            }
-            Err(error) => return Err(unusable(error)),
-        }
-    }
-}
-
-fn inspect_files(files: &Path, inputs: &[Input]) -> Result<store::Survey, StartError> {
-    if files.exists() && !files.is_dir() {
-        return Err(StartError::FilesIsAFile { path: files.to_owned() });
-    }
-    if let Some(input) = inputs.iter().find(|input| input.path.starts_with(files)) {
-        let (input, files) = (input.path.clone(), files.to_owned());
-        return Err(StartError::InputInFiles { input, files });
-    }
-    store::require_ownership(files).map_err(|error| match error {
-        OwnerError::Unreadable(source) => StartError::Files { path: files.to_owned(), source },
-        OwnerError::Foreign { .. } | OwnerError::WorldWritable { .. } => {
-            StartError::FilesNotOurs(error)
-        }
-    })?;
-    let survey = store::survey(files)
-        .map_err(|source| StartError::Files { path: files.to_owned(), source })?;
-    match survey.foreign.as_slice() {
-        [] => Ok(survey),
-        [path, others @ ..] => {
-            Err(StartError::Foreign { path: path.clone(), others: others.len() })
-        }
-    }
 }
 
 fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
