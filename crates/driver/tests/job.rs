@@ -4,24 +4,27 @@
 use std::fs;
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use driver::{Config, JobError, Limits, Listen, Snapshot, Summary, prepare};
-use journal::{FileLog, Log, Record};
+use driver::{Config, JobError, Snapshot, Summary, prepare};
+use journal::{Log, Record};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
     TaskAnswer, Verdict, Work,
 };
-use rpc::message::{WordRule, WordRules};
 use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+mod folder;
+
+use folder::Folder;
+
 #[tokio::test]
 async fn job_leaves_its_results_and_nothing_else() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     // Files of a larger job.
     for path in ["files/intermediate", "files/out"] {
         fs::create_dir_all(folder.path().join(path)).unwrap();
@@ -46,7 +49,7 @@ async fn job_leaves_its_results_and_nothing_else() {
 
 #[tokio::test]
 async fn failed_job_keeps_what_it_does_not_replace_and_lists_every_attempt() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     fs::create_dir_all(folder.path().join("files/out")).unwrap();
     fs::write(folder.path().join("files/out/out-7"), "old").unwrap();
     let job = folder.start(1, 1);
@@ -67,7 +70,7 @@ async fn failed_job_keeps_what_it_does_not_replace_and_lists_every_attempt() {
 
 #[tokio::test]
 async fn interrupted_job_answers_waiting_workers_and_ends() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     let mut job = folder.start(1, 1);
     let mut busy = Worker::register(&job.address, 1, &folder.files()).await;
     let mut idle = Worker::register(&job.address, 2, &folder.files()).await;
@@ -90,7 +93,7 @@ async fn interrupted_job_answers_waiting_workers_and_ends() {
 /// same job are all that its next epoch has.
 #[tokio::test]
 async fn old_intermediates_are_removed_by_another_job_and_kept_by_the_same() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     fs::create_dir_all(folder.path().join("files/intermediate")).unwrap();
     fs::write(folder.path().join("files/intermediate/mr-9-0"), "old").unwrap();
     let mut job = folder.start(2, 1);
@@ -112,7 +115,7 @@ async fn old_intermediates_are_removed_by_another_job_and_kept_by_the_same() {
 
 #[tokio::test]
 async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_workers() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     let mut first = folder.start(1, 1);
     let address = first.address.clone();
     let mut worker = Worker::register(&address, 1, &folder.files()).await;
@@ -121,7 +124,7 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
     assert_eq!(worker.beat().await, Order::Exit);
     first.ended().await.unwrap_err();
 
-    let mut config = folder.config(1, 1);
+    let mut config = folder.job(1, 1);
     config.listen.address = address.clone();
     let second = Job::start(config);
     // It made no call meanwhile, and knows nothing of it.
@@ -138,7 +141,7 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
 /// A foreign worker that reports files which it has not staged.
 #[tokio::test]
 async fn report_of_missing_files_does_not_count() {
-    let folder = Folder::new();
+    let folder = Folder::without_words();
     let job = folder.start(1, 1);
     let mut worker = Worker::register(&job.address, 1, &folder.files()).await;
     let task = worker.task().await;
@@ -265,45 +268,22 @@ impl Worker {
     }
 }
 
-/// With one input that has no words.
-struct Folder {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
-}
-
 impl Folder {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = fs::canonicalize(folder.path()).unwrap();
-        fs::create_dir(path.join("inputs")).unwrap();
-        fs::write(path.join("inputs/a"), "1234\n").unwrap();
-        Self { _folder: folder, path }
+    /// The input has no words.
+    fn without_words() -> Self {
+        Self::new("1234\n")
     }
 
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn files(&self) -> PathBuf {
-        self.path().join("files")
-    }
-
-    fn config(&self, map_tasks: u32, reduce_tasks: u32) -> Config {
+    fn job(&self, map_tasks: u32, reduce_tasks: u32) -> Config {
         Config {
-            inputs: vec![self.path().join("inputs")],
-            files: self.files(),
             map_tasks: NonZeroU32::new(map_tasks),
             reduce_tasks: NonZeroU32::new(reduce_tasks).unwrap(),
-            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
-            limits: Limits::default(),
-            listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
-            fresh: false,
-            worker_wait: None,
+            ..self.config()
         }
     }
 
     fn start(&self, map_tasks: u32, reduce_tasks: u32) -> Job {
-        Job::start(self.config(map_tasks, reduce_tasks))
+        Job::start(self.job(map_tasks, reduce_tasks))
     }
 
     fn names(&self, folder: &str) -> Vec<String> {
@@ -315,7 +295,7 @@ impl Folder {
     }
 
     fn recorded(&self) -> String {
-        let records = FileLog::in_folder(&self.files()).read().unwrap().records;
+        let records = self.log().read().unwrap().records;
         let describe = |record: Record| match record {
             Record::Begin { .. } => Some("begin".to_owned()),
             Record::End { outcome } => Some(format!("end({outcome})")),

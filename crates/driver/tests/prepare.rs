@@ -7,9 +7,13 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use driver::{Config, Limits, Listen, Prepared, StartError, prepare};
-use journal::{FileLog, JournalError, Log, Opening, Record};
-use rpc::message::{WordRule, WordRules};
+use driver::{Config, Prepared, StartError, prepare};
+use journal::{JournalError, Log, Opening, Record};
+use rpc::message::WordRule;
+
+mod folder;
+
+use folder::Folder;
 
 #[test]
 fn refused_job_leaves_the_disk_untouched() {
@@ -59,7 +63,7 @@ fn refused_job_leaves_the_disk_untouched() {
         ),
     ];
     for (expected, spoil) in cases {
-        let folder = Folder::new();
+        let folder = folder();
         let mut config = folder.config();
         spoil(folder.path(), &mut config);
         let before = tree(folder.path());
@@ -73,7 +77,7 @@ fn refused_job_leaves_the_disk_untouched() {
 
 #[test]
 fn foreign_file_in_the_results_is_named_and_kept() {
-    let folder = Folder::new();
+    let folder = folder();
     fs::create_dir_all(folder.path().join("files/out")).unwrap();
     fs::write(folder.path().join("files/out/thesis.txt"), "years of work").unwrap();
     let before = tree(folder.path());
@@ -86,7 +90,7 @@ fn foreign_file_in_the_results_is_named_and_kept() {
 
 #[test]
 fn world_writable_results_folder_is_refused_with_a_way_out() {
-    let folder = Folder::new();
+    let folder = folder();
     let files = folder.path().join("files");
     for below in ["", "out"] {
         let path = files.join(below);
@@ -108,7 +112,7 @@ fn world_writable_results_folder_is_refused_with_a_way_out() {
 #[test]
 fn links_planted_among_our_hidden_files_are_not_followed() {
     for (name, is_refused) in [("lock", true), ("journal.jsonl", true), ("journal.new", false)] {
-        let folder = Folder::new();
+        let folder = folder();
         let hidden = folder.path().join("files/.mapmill");
         fs::create_dir_all(&hidden).unwrap();
         let victim = folder.path().join("victim");
@@ -124,7 +128,7 @@ fn links_planted_among_our_hidden_files_are_not_followed() {
 
 #[test]
 fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
-    let folder = Folder::new();
+    let folder = folder();
     drop(prepare(folder.config()).unwrap());
     let path = folder.path().join("files/.mapmill/journal.jsonl");
     let mut lines = fs::read(&path).unwrap();
@@ -165,7 +169,7 @@ fn line_that_no_driver_has_written_stops_the_driver() {
         resume(1),
         resume(u64::MAX),
     ] {
-        let folder = Folder::new();
+        let folder = folder();
         drop(prepare(folder.config()).unwrap());
         let mut log = folder.log();
         let recorded = log.read().unwrap();
@@ -182,7 +186,7 @@ fn line_that_no_driver_has_written_stops_the_driver() {
 
 #[test]
 fn two_drivers_cannot_use_one_folder() {
-    let folder = Folder::new();
+    let folder = folder();
     let _first = prepare(folder.config()).unwrap();
 
     assert!(matches!(prepare(folder.config()), Err(StartError::Locked(_))));
@@ -190,9 +194,9 @@ fn two_drivers_cannot_use_one_folder() {
 
 #[test]
 fn epoch_grows_with_every_start_and_is_on_disk_before_any_task() {
-    let folder = Folder::new();
+    let folder = folder();
     drop(prepare(folder.config()).unwrap());
-    match &folder.journal()[..] {
+    match &journal(&folder)[..] {
         [Record::Begin { epoch, map_tasks, .. }, Record::Input { path, bytes, .. }] => {
             assert_eq!((*epoch, *map_tasks, *bytes), (1, 6, 8));
             assert!(path.ends_with("inputs/a"));
@@ -201,7 +205,7 @@ fn epoch_grows_with_every_start_and_is_on_disk_before_any_task() {
     }
     for life in 2..=3 {
         drop(prepare(folder.config()).unwrap());
-        match folder.journal().last() {
+        match journal(&folder).last() {
             Some(Record::Resume { epoch, .. }) => assert_eq!(*epoch, life),
             record => panic!("{record:?}"),
         }
@@ -224,7 +228,7 @@ fn journal_of_another_job_is_not_resumed() {
         ("--fresh", |_, config| config.fresh = true),
     ];
     for (what, change) in changes {
-        let folder = Folder::new();
+        let folder = folder();
         drop(prepare(folder.config()).unwrap());
         let mut config = folder.config();
         change(&folder, &mut config);
@@ -232,13 +236,13 @@ fn journal_of_another_job_is_not_resumed() {
         let prepared = prepare(config).unwrap();
 
         assert_eq!(prepared.resumes(), None, "{what}");
-        assert!(matches!(folder.journal()[0], Record::Begin { epoch: 2, .. }), "{what}");
+        assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, .. }), "{what}");
     }
 }
 
 #[test]
 fn damaged_journal_does_not_stop_a_fresh_start() {
-    let folder = Folder::new();
+    let folder = folder();
     drop(prepare(folder.config()).unwrap());
     let path = folder.path().join("files/.mapmill/journal.jsonl");
     let mut lines = fs::read(&path).unwrap();
@@ -251,7 +255,7 @@ fn damaged_journal_does_not_stop_a_fresh_start() {
 
 #[test]
 fn staging_of_a_dead_driver_is_swept() {
-    let folder = Folder::new();
+    let folder = folder();
     drop(prepare(folder.config()).unwrap());
     fs::create_dir_all(folder.path().join("files/.mapmill/staging/job/m0.a0")).unwrap();
 
@@ -263,7 +267,7 @@ fn staging_of_a_dead_driver_is_swept() {
 
 #[test]
 fn folders_are_those_that_a_worker_needs_with_links_resolved() {
-    let folder = Folder::new();
+    let folder = folder();
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("b"), "more").unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("inputs/link")).unwrap();
@@ -282,7 +286,7 @@ fn folders_are_those_that_a_worker_needs_with_links_resolved() {
 
 #[test]
 fn earlier_results_are_noticed() {
-    let folder = Folder::new();
+    let folder = folder();
     assert!(!prepare(folder.config()).unwrap().replaces_results());
     fs::write(folder.path().join("files/out/out-0"), "").unwrap();
 
@@ -291,46 +295,14 @@ fn earlier_results_are_noticed() {
     assert!(prepare(Config { fresh: true, ..folder.config() }).unwrap().replaces_results());
 }
 
-/// A folder with one input, `inputs/a`, of eight bytes.
-struct Folder {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
+/// A folder whose input has eight bytes.
+fn folder() -> Folder {
+    Folder::new("one two\n")
 }
 
-impl Folder {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = fs::canonicalize(folder.path()).unwrap();
-        fs::create_dir(path.join("inputs")).unwrap();
-        fs::write(path.join("inputs/a"), "one two\n").unwrap();
-        Self { _folder: folder, path }
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn config(&self) -> Config {
-        Config {
-            inputs: vec![self.path().join("inputs")],
-            files: self.path().join("files"),
-            map_tasks: None,
-            reduce_tasks: NonZeroU32::new(4).unwrap(),
-            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
-            limits: Limits::default(),
-            listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
-            fresh: false,
-            worker_wait: None,
-        }
-    }
-
-    fn log(&self) -> FileLog {
-        FileLog::in_folder(&self.path().join("files"))
-    }
-
-    fn journal(&self) -> Vec<Record> {
-        self.log().read().unwrap().records
-    }
+/// All records of the journal in `folder`.
+fn journal(folder: &Folder) -> Vec<Record> {
+    folder.log().read().unwrap().records
 }
 
 #[track_caller]
