@@ -45,16 +45,6 @@ mod tests {
 
     use super::*;
 
-    fn plan(sizes: &[u64], map_tasks: u32) -> Plan {
-        let input = |(index, &bytes): (usize, &u64)| Input {
-            path: format!("/{index}").into(),
-            bytes,
-            modified: Modified { seconds: 0, nanoseconds: 0 },
-        };
-        let map_tasks = NonZeroU32::new(map_tasks).expect("a job has map tasks");
-        Plan::new(sizes.iter().enumerate().map(input).collect(), map_tasks)
-    }
-
     proptest! {
         /// A message has room for what the driver planned: its estimate is not below the truth.
         #[test]
@@ -62,7 +52,13 @@ mod tests {
             sizes in prop::collection::vec(0..1000_u64, 1..30),
             map_tasks in 1..10_u32,
         ) {
-            let plan = plan(&sizes, map_tasks);
+            let input = |(index, bytes): (usize, u64)| Input {
+                path: format!("/{index}").into(),
+                bytes,
+                modified: Modified { seconds: 0, nanoseconds: 0 },
+            };
+            let inputs = sizes.into_iter().enumerate().map(input).collect();
+            let plan = plan(inputs, NonZeroU32::new(map_tasks));
             let (_, largest) = largest_description(&plan);
             for task in 0..map_tasks {
                 // Tag, length, path and five numbers of at most 11 bytes each.
