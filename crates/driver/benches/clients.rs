@@ -1,10 +1,10 @@
-//! How many tasks a second a driver hands out, takes back and records: the real one, with its
-//! journal and its folder on a disk, and clients that have nothing to do.
+//! How many tasks a second a driver assigns, commits and records. The driver is the real one, with
+//! its journal and its results folder on a disk; the clients only make calls.
 //!
-//! `cargo bench -p driver -- TASKS CLIENTS [FOLDER]` runs a job of so many empty map tasks; without
-//! arguments a small one, so that a test run over all targets stays short. What the tasks would
-//! have made is staged before the clock starts. Every client has a connection of its own; all of
-//! them share a runtime, and the driver has one.
+//! `cargo bench -p driver -- TASKS CLIENTS [FOLDER]` runs a job of TASKS empty map tasks; without
+//! arguments a small one, so that a test run over all targets stays short. The files of the map
+//! tasks are staged before the clock starts. Every client has a connection of its own; the clients
+//! share one runtime, and the driver has another.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -49,8 +49,8 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-/// From the first call for a task until the last of them is recorded: how long it took, and how
-/// much of the processors, for a machine that has other things to do.
+/// Runs one job. Returns the time from the first call for a task until the last map task is
+/// recorded, and the processor time of this process, which other load on the machine changes less.
 fn job(
     tasks: u32,
     clients: u32,
@@ -59,7 +59,7 @@ fn job(
 ) -> Result<(Duration, Duration), Failed> {
     let folder = tempfile::tempdir_in(folder)?;
     let input = folder.path().join("input");
-    // No word at all, so that every task is empty, and so is what it makes.
+    // Without words every task is empty, and so is every file that it stages.
     fs::write(&input, ".")?;
     let files = folder.path().join("files");
     let (address, driver) = start(Config {
@@ -75,11 +75,11 @@ fn job(
     })?;
     let store = Arc::new(Local::open(&files)?);
     let took = runtime()?.block_on(async {
-        // A worker that only knows the session, and may be forgotten while it is at it.
+        // This worker stages everything. It makes no further call, so the driver may evict it.
         let client = Client::new(&address, &Credentials::default())?;
         let worker = Worker::register(client, clients, Arc::clone(&store), false).await?;
         worker.stage_all(tasks)?;
-        // What the disk still has to do for that is not the driver's work.
+        // The disk writes the staged files now, not during the measurement.
         File::open(&files)?.sync_all()?;
 
         let start = Arc::new(Barrier::new(clients as usize + 1));
@@ -107,7 +107,7 @@ fn job(
     Ok(took)
 }
 
-/// A driver on a thread, and a runtime, of its own.
+/// Starts a driver with a thread and a runtime of its own.
 fn start(config: Config) -> Result<(String, JoinHandle<Result<Summary, JobError>>), Failed> {
     let runtime = runtime()?;
     let prepared = driver::prepare(config)?;
@@ -119,17 +119,17 @@ fn start(config: Config) -> Result<(String, JoinHandle<Result<Summary, JobError>
     Ok((address, thread))
 }
 
-/// What this process has used so far, to the hundredth of a second, as Linux counts it.
+/// The processor time of this process so far, which Linux counts in hundredths of a second.
 fn processor_time() -> Result<Duration, Failed> {
     let statistics = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program may hold anything.
+    // The name of the program may contain any character, parentheses included.
     let (_, fields) = statistics.rsplit_once(')').ok_or("a strange /proc/self/stat")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
     let ticks: u64 = ticks.sum::<Result<_, _>>()?;
     Ok(Duration::from_millis(10 * ticks))
 }
 
-/// As the program has it.
+/// The same runtime as in `mapmill`.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
@@ -167,7 +167,7 @@ impl Worker {
         }
     }
 
-    /// What the first attempt at each map task makes.
+    /// Stages the files of the first attempt at each map task.
     fn stage_all(&self, tasks: u32) -> Result<(), Failed> {
         for task in 0..tasks {
             let staging = layout::staging(&self.caller.session.0, layout::Phase::Map, task, 0);
@@ -182,7 +182,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Until the job is over. Says when the reduce task was handed out, if it came here.
+    /// Works until the job is over. Returns when the reduce task was assigned, if it was assigned
+    /// to this worker.
     async fn work(mut self) -> Result<Option<(Instant, Duration)>, Failed> {
         const EMPTY: Digest = Digest { bytes: 0, crc32: 0 };
         let mut reduced = None;
@@ -196,7 +197,7 @@ impl Worker {
                 TaskAnswer::Task(task) => task,
                 TaskAnswer::Wait => continue,
                 TaskAnswer::Exit => return Ok(reduced),
-                TaskAnswer::Register => return Err("forgotten".into()),
+                TaskAnswer::Register => return Err("the driver does not know this worker".into()),
             };
             let outcome = match task.work {
                 Work::Map { .. } => Outcome::Mapped {

@@ -1,4 +1,4 @@
-//! Runs a prepared job: from the first call of a worker to the summary for the user.
+//! Runs a prepared job, from the first call of a worker to the summary for the user.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -35,23 +35,24 @@ pub struct Prepared {
     pub(crate) begun: BegunJob,
 }
 
-/// A job that has begun in its journal, whatever it runs on: a machine, or a simulation of one.
+/// A job whose journal has begun. It runs on a machine, or on a simulation of one.
 pub(crate) struct BegunJob {
     pub(crate) spec: JobSpec,
     pub(crate) shutdown: Shutdown,
-    /// For the workers.
+    /// Ids for workers.
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Box<dyn Log>,
     /// What earlier epochs of the same job have committed.
     pub(crate) recovered: Option<Commits>,
-    /// Where the loop will hear of what happens.
+    /// To the driver loop.
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) inbox: mpsc::Receiver<Event>,
 }
 
-/// Reports the deaths of worker processes: for their parent process, which sees them at once.
+/// Reports the death of a worker process. Its parent process sees the death at once, where the
+/// driver would wait for heartbeats.
 #[derive(Clone)]
 pub struct Witness {
     events: mpsc::Sender<Event>,
@@ -59,14 +60,14 @@ pub struct Witness {
 
 impl Witness {
     /// The worker process that registered as `instance` is dead. Its task is reassigned, and the
-    /// story of its attempt says how it died.
+    /// history of its attempt says how it died.
     pub async fn died(&self, instance: [u8; 16], death: Death) {
-        // A job that is over ignores it.
+        // The receiver is gone if the job is over.
         let _ = self.events.send(Event::Died { instance, death }).await;
     }
 }
 
-/// Ready when the server has nothing more to do.
+/// Ready when the server is to close.
 pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Prepared {
@@ -75,17 +76,17 @@ impl Prepared {
         self.address
     }
 
-    /// `N`.
+    /// The number of map tasks, `N`.
     pub fn map_tasks(&self) -> u32 {
         self.begun.spec.plan.map_tasks().get()
     }
 
-    /// `M`.
+    /// The number of reduce tasks, `M`.
     pub fn reduce_tasks(&self) -> u32 {
         self.begun.spec.reduce_tasks
     }
 
-    /// How many files will be read.
+    /// How many files the job reads.
     pub fn input_files(&self) -> usize {
         self.begun.spec.plan.inputs().len()
     }
@@ -100,32 +101,32 @@ impl Prepared {
         &self.begun.spec.files
     }
 
-    /// Every folder that a worker must be allowed to use.
+    /// Every folder that a worker must be allowed to read or write.
     pub fn folders(&self) -> &[PathBuf] {
         &self.begun.spec.folders
     }
 
-    /// Whether the folder holds the results of an earlier job, which this one will replace file by
+    /// Whether the results folder holds results of an earlier job, which this one replaces file by
     /// file.
     pub fn replaces_results(&self) -> bool {
         self.replaces_results
     }
 
-    /// How many map and reduce tasks earlier epochs of this job have committed, if it is resumed.
+    /// If the job is resumed: how many map and reduce tasks its earlier epochs have committed.
     pub fn resumes(&self) -> Option<(u32, u32)> {
         let count = |length| u32::try_from(length).unwrap_or(u32::MAX);
         let recovered = self.begun.recovered.as_ref()?;
         Some((count(recovered.maps.len()), count(recovered.reduces.len())))
     }
 
-    /// For a parent process of workers of this job.
+    /// For the parent process of workers of this job.
     pub fn witness(&self) -> Witness {
         Witness { events: self.begun.events.clone() }
     }
 
-    /// Workers may have been started first: they try to connect now and then, and a small job is
-    /// over before all of them have. The driver answers late ones for a second, or they would wait
-    /// for a driver that has ended.
+    /// Answers calls for at least a second, even if the job is over earlier. A worker that was
+    /// started before the driver retries at intervals, and a small job may be over before it
+    /// connects; without an answer it would wait for a driver that has ended.
     pub fn expecting_workers(self) -> Self {
         /// Twice the longest time between two attempts of a worker to connect.
         const STAY: Duration = Duration::from_secs(1);
@@ -133,13 +134,14 @@ impl Prepared {
         Self { begun: BegunJob { shutdown, ..self.begun }, ..self }
     }
 
-    /// Runs the job to its end. `snapshots` shows how far it is; `interrupted` ends it early.
+    /// Runs the job to its end. `snapshots` receives its progress; `interrupted` ends it early.
     ///
-    /// Returns when the results are complete and durable, and the workers have been told.
+    /// Returns when the results are complete and durable, and the workers know that the job is
+    /// over.
     ///
     /// # Errors
     ///
-    /// When the job failed or was interrupted. What was committed until then stays.
+    /// When the job failed or was interrupted. Tasks that were committed until then stay committed.
     pub async fn run(
         self,
         snapshots: watch::Sender<Snapshot>,
@@ -156,8 +158,8 @@ impl Prepared {
 }
 
 impl BegunJob {
-    /// Runs the job to its end: `serve` answers calls, `commit` has the committer carry out what it
-    /// is sent and is ready when nothing more can come.
+    /// Runs the job to its end: `serve` answers calls; `commit` runs the committer, and is ready
+    /// when the committer has carried out its last errand.
     pub(crate) async fn run<Serving, Committing>(
         self,
         serve: impl FnOnce(Arc<Service>, Closing) -> Serving,
@@ -184,7 +186,7 @@ impl BegunJob {
         let (end, ended) = oneshot::channel::<()>();
         let (serving, served) = oneshot::channel::<Infallible>();
         let ended = async {
-            // An error means that the sender is gone, which is the end as well.
+            // An error means that the sender was dropped, which is the end too.
             let _ = ended.await;
         };
         let answering = serve(Arc::new(Service { events }), Box::pin(ended));
@@ -192,7 +194,7 @@ impl BegunJob {
             let _serving = serving;
             answering.await
         });
-        // Without a server no worker can report, and the loop would wait for ever.
+        // Without a server no worker can report, and the loop would wait forever.
         let interrupted = async {
             // Cancel safe: both are waited for once.
             tokio::select! {
@@ -209,12 +211,12 @@ impl BegunJob {
                 .restore(self.recovered.unwrap_or_default());
         let ended = driver.drive(inbox, interrupted).await;
 
-        // The receiver is gone if the server has broken.
+        // The receiver is gone if the server has failed.
         let _ = end.send(());
         let served = stop(server).await;
         committing.await;
         match (conclude(ended, &plan, files), served) {
-            // That is why.
+            // The failure of the server is what interrupted the job.
             (Err(JobError::Cancelled), Err(broken)) => Err(broken),
             (result, _) => result,
         }
@@ -223,12 +225,12 @@ impl BegunJob {
 
 fn tell_loop(events: mpsc::Sender<Event>) -> Tell {
     Arc::new(move |told| {
-        // If the loop is gone it needs to know nothing.
+        // The receiver is gone if the loop has ended.
         let _ = events.blocking_send(Event::from(told));
     })
 }
 
-/// Disks may take their time, and the loop has none: the committer works on a thread of its own.
+/// Runs the committer on a thread of its own: a disk may be slow, and the loop never waits for one.
 fn on_a_thread(
     committer: Committer,
     errands: std_mpsc::Receiver<Errand>,
@@ -248,48 +250,49 @@ fn system(operation: &'static str) -> impl FnOnce(io::Error) -> JobError {
     move |source| JobError::System { operation, source }
 }
 
-/// The job ran and did not come to a good end.
+/// Why a job that ran is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The user ended it.
+    /// The user interrupted it.
     #[error("interrupted")]
     Cancelled,
-    /// A task could not be done.
+    /// A task cannot be completed.
     #[error("{}", FailureText(.failure, .work, .attempts))]
     Failed {
-        /// Which, and what was wrong with it.
+        /// Which task, and why.
         failure: JobFailure,
-        /// What the task was to do.
+        /// What the task was to read.
         work: String,
-        /// Every attempt at it in this life.
+        /// Every attempt at the task in this epoch.
         attempts: Vec<AttemptHistory>,
         /// The folder with the job's journal.
         files: PathBuf,
     },
-    /// The job is done, but its journal could not say so.
+    /// All tasks are committed, but the journal cannot record that the job is done.
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
-    /// No worker came, or all of them left.
+    /// No worker connected, or all have disconnected.
     #[error("no worker was connected for {} s", waited.as_secs())]
     NoWorkers {
-        /// For how long.
+        /// How long the driver has waited.
         waited: Duration,
     },
-    /// The server broke.
+    /// The server failed.
     #[error(transparent)]
     Serve(ServeError),
-    /// The operating system refused something that every process needs.
+    /// The operating system refused an operation that every job needs.
     #[error("cannot {operation}")]
     System {
-        /// What.
+        /// Which one, as a verb and its object.
         operation: &'static str,
-        /// Why.
+        /// Why it was refused.
         source: io::Error,
     },
 }
 
 impl JobError {
-    /// What was wrong with the disk, if that ended the job. When it is mended the job goes on.
+    /// What is wrong with the disk, if that ended the job. Once it is repaired, the job can be
+    /// resumed.
     pub fn disk(&self) -> Option<DiskFault> {
         match self {
             Self::Failed { attempts, .. } => {
@@ -322,8 +325,8 @@ impl fmt::Display for FailureText<'_> {
     }
 }
 
-/// Lets the server finish the calls in flight, but not wait for a client that holds its connection
-/// open in its sleep.
+/// Lets the server finish the calls in flight, but does not wait for a stopped client that keeps
+/// its connection open.
 async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Result<(), JobError> {
     match tokio::time::timeout(FAREWELL_MAX, &mut server).await {
         Ok(Ok(result)) => result.map_err(JobError::Serve),
@@ -366,8 +369,8 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
     })
 }
 
-/// Calls that wait to be heard by the loop. A worker has at most two in flight; the others wait in
-/// its connection.
+/// Calls that are queued for the loop. A worker has at most two in flight; further ones wait in its
+/// connection (backpressure).
 pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// How long the server may take to finish its last answers.

@@ -1,4 +1,4 @@
-//! What a driver adds to a plan: how many map tasks, and what their descriptions take in a message.
+//! The number of map tasks, and the size of their descriptions in a message.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -13,9 +13,9 @@ pub(crate) fn plan(inputs: Vec<Input>, map_tasks: Option<NonZeroU32>) -> Plan {
     Plan::new(inputs, map_tasks)
 }
 
-/// The task whose description takes the most room in a message, and that room in bytes, about.
+/// The task whose description is the largest in a message, and an upper bound of its bytes.
 pub(crate) fn largest_description(plan: &Plan) -> (u32, usize) {
-    /// Generous: what a split has besides its path, in the wire format.
+    /// What a split has besides its path in the wire format, rounded up.
     const NUMBERS: usize = 64;
     let describe = |path: &Path| path.as_os_str().len() + NUMBERS;
     let size = |task| plan.splits(task).map(|split| describe(&split.input.path)).sum();
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// A message has room for what the driver planned: its estimate is not below the truth.
+        /// What the driver has planned fits in a message: its estimate is never too low.
         #[test]
         fn description_of_a_task_is_not_larger_than_estimated(
             sizes in prop::collection::vec(0..1000_u64, 1..30),

@@ -2,7 +2,7 @@
 //! is over.
 //!
 //! The scheduler knows workers by number alone and forgets those that fall silent. The roster keeps
-//! all that were assigned an attempt, for the story of the attempt names its worker. Departed
+//! all that were assigned an attempt, for the history of the attempt names its worker. Departed
 //! workers without one are evicted when there are too many.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
-//! From what the user asked for to a job that is ready to run.
+//! Turns a [`Config`] into a job that is ready to run.
 //!
-//! Everything that can be wrong with a job is found in [`prepare`], in this order: inputs, numbers,
-//! files folder, address. Only when all of it is right the disk is touched for the first time.
+//! [`prepare`] checks the inputs, the numbers, the results folder and the address, in this order.
+//! Nothing on disk is changed before all checks have passed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -30,7 +30,7 @@ mod error;
 pub use error::StartError;
 pub(crate) use error::unusable_input;
 
-use check::{absolute, check_numbers, inspect_files, real_path};
+use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
 use error::lock_error;
 
 /// What the user asked for.
@@ -46,24 +46,24 @@ pub struct Config {
     pub reduce_tasks: NonZeroU32,
     /// How text becomes words.
     pub rules: WordRules,
-    /// When attempts and workers are given up.
+    /// Timeouts of attempts and workers, and how often a task may fail.
     pub limits: Limits,
     /// Where to listen.
     pub listen: Listen,
-    /// End the job when no worker was connected for so long; `None` for never.
+    /// End the job when no worker was connected for this long; `None` for never.
     pub worker_wait: Option<Duration>,
-    /// Start over, although the folder holds this very job, unfinished.
+    /// Start over even if the folder holds this job, unfinished.
     pub fresh: bool,
 }
 
-/// Where to listen, and for whom.
+/// Where to listen, and which callers are accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Listen {
     /// `HOST:PORT`; port 0 for any that is free.
     pub address: String,
-    /// What every call must present, if anything.
+    /// What every call must present: a certificate, a token, or nothing.
     pub credentials: Credentials,
-    /// Accept an address that other machines can reach, without TLS.
+    /// Allow an address that other machines can reach, without TLS.
     pub unprotected: bool,
 }
 
@@ -71,16 +71,16 @@ pub struct Listen {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the job. Unless the folder itself could not be written, nothing on disk
-/// was touched.
+/// When the job cannot start. Nothing on disk was changed, unless the results folder itself could
+/// not be written.
 pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     faults::arm();
     let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
-    let inputs = inputs.into_iter().map(real_path).collect::<Result<Vec<_>, _>>()?;
+    let inputs = inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
     let plan = plan::plan(inputs, config.map_tasks);
     check_numbers(&plan, config.reduce_tasks.get())?;
 
-    let files = absolute(&config.files)?;
+    let files = resolve_folder(&config.files)?;
     inspect_files(&files, plan.inputs())?;
     let (listener, address) = bind(&config.listen)?;
 
@@ -88,7 +88,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     let store = Local::create(&files).map_err(in_files)?;
     let lock = FolderLock::acquire(&files).map_err(lock_error)?;
     faults::reach("driver::locked", "");
-    // Once more: while the folder was not ours yet, another driver may have come to its end here.
+    // Again: before the lock was held, another driver may have finished a job in this folder.
     let survey = inspect_files(&files, plan.inputs())?;
 
     let Beginning { session, journal, recovered } =
@@ -118,14 +118,16 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     })
 }
 
-/// What earlier epochs have committed, and the log that is open for this one.
+/// An epoch that is recorded in the journal.
 pub(crate) struct Beginning {
     pub(crate) session: Session,
+    /// Open for the records of this epoch.
     pub(crate) journal: Box<dyn Log>,
+    /// What earlier epochs have committed, if the job is resumed.
     pub(crate) recovered: Option<Commits>,
 }
 
-/// Resumes the job that the log describes, if it is this one, or begins a new one.
+/// Resumes the job that the log describes, if it is the one asked for, or begins a new one.
 pub(crate) fn begin(
     mut log: Box<dyn Log>,
     store: &dyn Store,
@@ -135,7 +137,7 @@ pub(crate) fn begin(
     random_id: impl FnOnce() -> Result<String, StartError>,
 ) -> Result<Beginning, StartError> {
     let recorded = match log.read_valid() {
-        // The new job's random id alone keeps its attempts apart from whatever there was.
+        // The random id of the new job is enough to keep its attempts apart from earlier ones.
         Err(JournalError::Damaged { .. }) if config.fresh => Recorded::default(),
         recorded => recorded.map_err(StartError::Journal)?,
     };
@@ -182,7 +184,7 @@ fn random_id() -> Result<String, StartError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// For people only: no lease depends on it.
+/// For people to read; no lease depends on it.
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -193,20 +195,20 @@ fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = addresses
         .next()
         .ok_or_else(|| unresolved(io::Error::new(io::ErrorKind::NotFound, "no address")))?;
-    // TLS alone is enough: every caller must have a certificate then, or the token.
+    // TLS alone is enough: it requires a certificate or the token of every caller.
     let is_protected = listen.credentials.tls.is_some() || listen.unprotected;
     if !is_loopback(address.ip()) && !is_protected {
         return Err(StartError::NotLoopback { address });
     }
-    let bound = |source| StartError::Bind { address, source };
-    let listener = TcpListener::bind(address).map_err(bound)?;
-    listener.set_nonblocking(true).map_err(bound)?;
-    let address = listener.local_addr().map_err(bound)?;
+    let cannot_bind = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).map_err(cannot_bind)?;
+    listener.set_nonblocking(true).map_err(cannot_bind)?;
+    let address = listener.local_addr().map_err(cannot_bind)?;
     Ok((listener, address))
 }
 
-/// The folders that hold all inputs and the results, without those inside another of them:
-/// what the user named, with links resolved.
+/// The folders that hold the inputs and the results, as the user named them, with links resolved.
+/// A folder inside another of them is left out.
 fn folders(files: &Path, arguments: &[PathBuf], inputs: &[Input]) -> Vec<PathBuf> {
     let named = arguments.iter().filter_map(|path| std::fs::canonicalize(path).ok());
     let named = named.filter(|path| path.is_dir());
@@ -222,8 +224,8 @@ fn folders(files: &Path, arguments: &[PathBuf], inputs: &[Input]) -> Vec<PathBuf
     folders
 }
 
-/// Often enough that four may be lost before a worker is considered dead, and that orders reach it
-/// within a second.
+/// The interval of heartbeats: four may be lost before a worker is considered dead, and orders
+/// reach it within a second.
 fn heartbeat(limits: &Limits) -> Duration {
     let shortest = limits.worker_timeout.min(limits.task_timeout);
     (shortest / 5).clamp(Duration::from_millis(10), Duration::from_secs(1))

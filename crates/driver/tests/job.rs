@@ -1,5 +1,5 @@
-//! Whole jobs over real sockets, with workers that are nothing but calls.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Whole jobs over real sockets, with workers that make the calls of real ones.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::fs;
 use std::future::Future;
@@ -25,7 +25,7 @@ use folder::Folder;
 #[tokio::test]
 async fn job_leaves_its_results_and_nothing_else() {
     let folder = Folder::without_words();
-    // Files of a larger job.
+    // Files of a larger job that ran earlier.
     for path in ["files/intermediate", "files/out"] {
         fs::create_dir_all(folder.path().join(path)).unwrap();
     }
@@ -48,7 +48,7 @@ async fn job_leaves_its_results_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn failed_job_keeps_what_it_does_not_replace_and_lists_every_attempt() {
+async fn failed_job_keeps_files_it_does_not_replace_and_lists_every_attempt() {
     let folder = Folder::without_words();
     fs::create_dir_all(folder.path().join("files/out")).unwrap();
     fs::write(folder.path().join("files/out/out-7"), "old").unwrap();
@@ -89,8 +89,8 @@ async fn interrupted_job_answers_waiting_workers_and_ends() {
     assert_eq!(folder.recorded(), "begin input end(cancelled)");
 }
 
-/// Intermediates of another job have no reader, and the disk is slow to replace them. Those of the
-/// same job are all that its next epoch has.
+/// No task reads the intermediates of another job, and replacing them is slow. The next epoch of
+/// the same job depends on its own.
 #[tokio::test]
 async fn old_intermediates_are_removed_by_another_job_and_kept_by_the_same() {
     let folder = Folder::without_words();
@@ -127,7 +127,7 @@ async fn job_in_the_same_folder_at_the_same_address_does_not_know_the_old_worker
     let mut config = folder.job(1, 1);
     config.listen.address = address.clone();
     let second = Job::start(config);
-    // It made no call meanwhile, and knows nothing of it.
+    // The worker made no call meanwhile, so it does not know of the second driver.
     assert_eq!(worker.stage_and_report(&task).await, Verdict::Stale);
     assert_eq!(worker.beat().await, Order::Register);
     assert_eq!(worker.next().await, TaskAnswer::Register);
@@ -184,7 +184,7 @@ impl Job {
     }
 }
 
-/// Does its tasks over an input without words: everything it makes is empty.
+/// Executes tasks over an input without words: every file that it stages is empty.
 struct Worker {
     client: Client,
     caller: Caller,
@@ -310,7 +310,7 @@ impl Folder {
     }
 }
 
-/// A test that would hang fails instead.
+/// Fails a test that would hang.
 async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it waits for ever")
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("a call takes no 20 seconds")
 }

@@ -1,5 +1,5 @@
-//! What is refused before a job begins, what is written then, and what one epoch leaves the next.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Which jobs are refused, what `prepare` writes, and what one epoch leaves for the next.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 use std::fs;
 use std::net::TcpListener;
@@ -30,7 +30,7 @@ fn refused_job_leaves_the_disk_untouched() {
             }),
         ),
         (
-            "is a file, where the results need a folder",
+            "is a file, but the results need a folder",
             Box::new(|folder, config| config.files = folder.join("inputs/a")),
         ),
         (
@@ -108,7 +108,7 @@ fn world_writable_results_folder_is_refused_with_a_way_out() {
     drop(prepare(folder.config()).unwrap());
 }
 
-/// A folder in which others could plant links is refused, unless root runs the driver.
+/// A folder in which other users could plant links is refused, unless root runs the driver.
 #[test]
 fn links_planted_among_our_hidden_files_are_not_followed() {
     for (name, is_refused) in [("lock", true), ("journal.jsonl", true), ("journal.new", false)] {
@@ -140,15 +140,15 @@ fn damaged_journal_stops_the_driver_with_the_line_and_nothing_is_swept() {
     match prepare(folder.config()) {
         Err(StartError::Journal(JournalError::Damaged { line: 1, .. })) => {}
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("a damaged journal was taken"),
+        Ok(_) => panic!("a damaged journal was accepted"),
     }
     assert!(staged.exists());
 }
 
-/// Its checksum is right, but to resume from it would end in an index out of range, or in a sum
-/// that wraps around.
+/// The checksum of the line is right, but resuming from it would use an index out of range, or a
+/// sum that overflows.
 #[test]
-fn line_that_no_driver_has_written_stops_the_driver() {
+fn line_that_no_driver_can_have_written_stops_the_driver() {
     let map = |task, buckets: &[(u64, u32, u64)]| {
         let (attempt, worker, invalid_bytes) = (0, "w0".to_owned(), 0);
         let buckets = buckets.iter().map(|&made| made.into()).collect();
@@ -178,7 +178,7 @@ fn line_that_no_driver_has_written_stops_the_driver() {
         match prepare(folder.config()) {
             Err(StartError::Journal(JournalError::Damaged { line: 3, .. })) => {}
             Err(error) => panic!("{record:?}: {error}"),
-            Ok(_) => panic!("{record:?} was taken"),
+            Ok(_) => panic!("{record:?} was accepted"),
         }
         prepare(Config { fresh: true, ..folder.config() }).unwrap();
     }
@@ -203,16 +203,16 @@ fn epoch_grows_with_every_start_and_is_on_disk_before_any_task() {
         }
         records => panic!("{records:?}"),
     }
-    for life in 2..=3 {
+    for expected in 2..=3 {
         drop(prepare(folder.config()).unwrap());
         match journal(&folder).last() {
-            Some(Record::Resume { epoch, .. }) => assert_eq!(*epoch, life),
+            Some(Record::Resume { epoch, .. }) => assert_eq!(*epoch, expected),
             record => panic!("{record:?}"),
         }
     }
 }
 
-/// Any difference makes it another job: nothing of it is kept but the epoch, which still grows.
+/// Any difference makes it another job, which keeps nothing of the first; only the epoch continues.
 #[test]
 fn journal_of_another_job_is_not_resumed() {
     type Change = fn(&Folder, &mut Config);
@@ -266,7 +266,7 @@ fn staging_of_a_dead_driver_is_swept() {
 }
 
 #[test]
-fn folders_are_those_that_a_worker_needs_with_links_resolved() {
+fn folders_are_all_that_a_worker_needs_with_links_resolved() {
     let folder = folder();
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("b"), "more").unwrap();
@@ -309,7 +309,7 @@ fn journal(folder: &Folder) -> Vec<Record> {
 fn refusal(config: Config) -> String {
     let refused: Result<Prepared, StartError> = prepare(config);
     match refused {
-        Ok(_) => panic!("it was not refused"),
+        Ok(_) => panic!("the job was not refused"),
         Err(error) => rpc::text::with_causes(&error),
     }
 }

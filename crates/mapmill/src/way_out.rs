@@ -57,7 +57,7 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
     match error {
         JobError::Failed { failure, files, .. } => {
             let (files, task) = (files.display(), failure.task);
-            Some(format!("the whole story: mapmill why {files} {task}").into())
+            Some(format!("details: mapmill why {files} {task}").into())
         }
         JobError::NoWorkers { .. } => {
             Some("run it again to resume (--worker-wait bounds the wait)".into())

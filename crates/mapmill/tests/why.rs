@@ -215,7 +215,7 @@ fn failed_job_lists_its_attempts_in_the_words_of_why() {
     assert!(fate(&report, lost.next(), worker).ends_with("disappeared during the job"), "{report}");
     assert!(report.ends_with("  not committed: the job failed\n"), "{report}");
     // The command that it names can be typed as it is.
-    let (_, command) = said.split_once("the whole story: mapmill ").expect("it names a command");
+    let (_, command) = said.split_once("details: mapmill ").expect("it names a command");
     let mut words = command.lines().next().expect("a line").split(' ');
     assert_eq!(words.next(), Some("why"));
     let output = ended.job.command("why").args(words).output().expect("it can be started").stdout;

@@ -1,4 +1,5 @@
-//! Publish, record, tell: in this order, and nothing of it for what failed.
+//! The committer publishes, records and tells the loop, in this order; what failed is neither
+//! published nor recorded.
 
 use std::fs;
 use std::io;
@@ -25,8 +26,8 @@ fn commit_is_published_then_recorded_then_told() {
     assert_eq!(told, ["m0.a0 published"]);
     assert_eq!(bench.final_text(&layout::intermediate(0, 0)), "one\n");
     assert_eq!(bench.recorded(), ["m0.a0"]);
-    // The journal was as it was before while the file got its name, and was written when its
-    // staging was removed, which comes before anybody is told.
+    // When the file got its name, the journal had no record of it; when its staging was removed,
+    // before the loop was told, it had.
     let expected =
         ["publish intermediate/mr-0-0, recorded: []", "discard m0.a0, recorded: [\"m0.a0\"]"];
     assert_eq!(bench.log()[..2], expected);
@@ -50,7 +51,7 @@ fn output_is_checked_in_full_and_durable_before_it_is_recorded() {
 }
 
 #[test]
-fn output_that_is_not_as_reported_is_not_published() {
+fn output_that_differs_from_its_report_is_not_published() {
     let mut bench = Bench::new();
     let mut commit = bench.stage_output(0, "one 1\n");
     commit.objects[0].1.crc32 ^= 1;
@@ -74,7 +75,7 @@ fn commits_that_wait_are_recorded_together() {
     assert_eq!(bench.log().iter().filter(|line| line.starts_with("settle")).count(), 1);
 }
 
-/// Group commit: what a sync costs is shared by all that wait for one.
+/// Group commit: all commits that wait share one sync.
 #[test]
 fn hundreds_of_commits_take_a_handful_of_syncs() {
     let mut bench = Bench::new();
@@ -90,7 +91,7 @@ fn hundreds_of_commits_take_a_handful_of_syncs() {
 }
 
 #[test]
-fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
+fn commit_that_is_not_awaited_shares_the_sync_of_the_next_that_is() {
     let mut bench = Bench::new();
     let syncs = bench.count_syncs();
     let patient = |commit| Commit { is_awaited: false, ..commit };
@@ -103,7 +104,7 @@ fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
 
     for (task, commit) in [(0, first), (1, second)] {
         errands.send(Errand::Commit(commit)).unwrap();
-        // It has its name at once, and no record.
+        // The file has its name at once, and no record.
         let name = layout::intermediate(task, 0);
         let began = Instant::now();
         while !bench.exists(&name) {
@@ -126,7 +127,7 @@ fn commit_that_nobody_waits_for_shares_the_sync_of_the_next_that_is_awaited() {
 }
 
 #[test]
-fn what_cannot_be_published_holds_nobody_up_and_is_not_recorded() {
+fn commit_that_cannot_be_published_is_not_recorded_and_delays_no_other() {
     let mut bench = Bench::new();
     bench.faults.insert("publish intermediate/mr-1-0");
     let commits = [0, 1, 2].map(|task| Errand::Commit(bench.stage_map(task, "one\n")));
@@ -153,7 +154,7 @@ fn after_a_failed_sync_none_of_its_outputs_is_recorded() {
 }
 
 #[test]
-fn what_cannot_be_recorded_is_not_committed() {
+fn commit_that_cannot_be_recorded_is_reported_as_not_committed() {
     let mut bench = Bench::new();
     bench.journal = Some(on_full_disk());
     let commits = [0, 1].map(|task| Errand::Commit(bench.stage_map(task, "one\n")));
@@ -166,7 +167,7 @@ fn what_cannot_be_recorded_is_not_committed() {
     }
 }
 
-/// The first error counts: there may be room for the second record, but not a place.
+/// The disk may have space for the second record, but it would follow half a line.
 #[test]
 fn after_a_record_that_failed_no_other_is_written() {
     let mut bench = Bench::new();
@@ -190,7 +191,7 @@ fn notes_come_before_the_commits_that_wait_with_them() {
     assert_eq!(bench.recorded(), ["recalled m1", "m0.a0"]);
 }
 
-/// The record says when it began.
+/// The record of the commit says when the attempt started.
 #[test]
 fn start_of_an_attempt_is_not_noted_beside_its_commit() {
     let mut bench = Bench::new();
@@ -205,9 +206,9 @@ fn start_of_an_attempt_is_not_noted_beside_its_commit() {
     assert_eq!(bench.recorded(), ["note", "note", "m0.a0"]);
 }
 
-/// It is told nobody, and nobody waits for it.
+/// No process waits for a note.
 #[test]
-fn note_that_finds_no_room_does_not_end_the_job() {
+fn note_that_does_not_fit_on_the_disk_does_not_end_the_job() {
     let mut bench = Bench::new();
     bench.journal = Some(on_full_disk());
     let note = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
@@ -250,9 +251,9 @@ fn intermediates_of_an_earlier_job_are_gone_before_the_first_commit() {
     assert_eq!(old.map(|name| bench.exists(&name)), [true, false, true]);
 }
 
-/// A worker that had its task and not yet its folder when the job was cancelled makes one later.
+/// A worker that was assigned a task just before the job was cancelled may begin to stage later.
 #[test]
-fn staging_that_was_begun_after_the_end_is_swept_when_all_were_told() {
+fn staging_that_was_begun_after_the_end_is_swept_when_the_loop_ends() {
     let mut bench = Bench::new();
     let (errands, receiver) = std_mpsc::channel();
     let (sender, told) = std_mpsc::channel();
@@ -283,13 +284,13 @@ fn loop_is_told_when_the_committer_panics() {
     assert!(thread.join().is_err());
 }
 
-/// A committer over a real folder, whose store notes what it is asked for and fails on demand.
+/// A committer over a real folder, whose store logs its calls and fails on demand.
 struct Bench {
     _folder: tempfile::TempDir,
     local: Local,
     faults: BTreeSet<&'static str>,
     log: Arc<Mutex<Vec<String>>>,
-    /// Instead of the real one.
+    /// In place of the journal in the folder.
     journal: Option<Box<dyn Log>>,
 }
 
@@ -302,7 +303,7 @@ impl Bench {
         Self { _folder: folder, local, faults, log, journal: None }
     }
 
-    /// How often the journal will be synced.
+    /// From now on counts how often the journal is synced.
     fn count_syncs(&mut self) -> Arc<AtomicUsize> {
         let syncs = Arc::default();
         let disk = Arc::new(Counting(Arc::clone(&syncs)));
@@ -329,7 +330,7 @@ impl Bench {
         }
     }
 
-    /// All errands at once; returns what the loop is told.
+    /// Sends all errands at once; returns what the loop is told.
     fn run(&mut self, errands: impl IntoIterator<Item = Errand>) -> Vec<String> {
         let (sender, receiver) = std_mpsc::channel();
         errands.into_iter().for_each(|errand| sender.send(errand).unwrap());
@@ -410,7 +411,7 @@ impl Bench {
         self.log.lock().unwrap().clone()
     }
 
-    /// Jobs with anything in the staging folder.
+    /// How many sessions have anything staged.
     fn staged(&self) -> usize {
         let staging = self.local.root().join(".mapmill/staging");
         fs::read_dir(staging)
@@ -539,12 +540,12 @@ impl Store for Faulty {
     }
 }
 
-/// A journal that finds no room.
+/// A journal on a disk that is full.
 fn on_full_disk() -> Box<dyn Log> {
     begun(FileLog::on(Arc::new(Full), Path::new("/dev/full")))
 }
 
-/// With no record in it.
+/// A journal without records.
 fn begun(mut log: FileLog) -> Box<dyn Log> {
     log.open(Opening::Begin(&[])).unwrap();
     Box::new(log)
@@ -590,7 +591,7 @@ impl DiskFile for Full {
     }
 }
 
-/// The disk of this machine, whose files count how often they are synced.
+/// The disk of this machine, which counts the syncs of its files.
 #[derive(Debug)]
 struct Counting(Arc<AtomicUsize>);
 

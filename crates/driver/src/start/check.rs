@@ -1,4 +1,4 @@
-//! Checks of a job that look at the disk and change nothing on it.
+//! Checks of a job before it begins. They change nothing on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,9 @@ pub(super) fn check_numbers(plan: &Plan, reduce_tasks: u32) -> Result<(), StartE
     Ok(())
 }
 
-/// Links in the path are resolved now, once: where they lead later is of no interest to the job.
-pub(super) fn real_path(input: Input) -> Result<Input, StartError> {
+/// Resolves the links in the path of an input once: the job does not follow a link that changes
+/// later.
+pub(super) fn resolve_input(input: Input) -> Result<Input, StartError> {
     match std::fs::canonicalize(&input.path) {
         Ok(path) => Ok(Input { path, ..input }),
         Err(source) => Err(unusable_input(InputError::Unreadable { path: input.path, source })),
@@ -38,7 +39,7 @@ pub(super) fn real_path(input: Input) -> Result<Input, StartError> {
 }
 
 /// The real path of a folder that may not exist yet.
-pub(super) fn absolute(files: &Path) -> Result<PathBuf, StartError> {
+pub(super) fn resolve_folder(files: &Path) -> Result<PathBuf, StartError> {
     let unusable = |source| {
         let path = files.to_owned();
         let error =
@@ -57,7 +58,7 @@ pub(super) fn absolute(files: &Path) -> Result<PathBuf, StartError> {
                 missing.extend(real.file_name().map(ToOwned::to_owned));
                 real.pop();
             }
-            // Something on the way is a file.
+            // A part of the path is a file.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 let file = real.ancestors().find(|path| path.exists() && !path.is_dir());
                 let file = file.map(|path| StartError::FilesIsAFile { path: path.to_owned() });

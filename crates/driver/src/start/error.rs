@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use journal::{DiskFault, JournalError};
 use store::{InputError, LockError, OwnerError, StoreError};
 
-/// The job could not start. Nothing was done.
+/// Why a job cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is in use, or not ours.
+    /// The address is in use, or belongs to another machine.
     #[error("cannot listen on {address}")]
     Bind {
         /// The address.
@@ -20,7 +20,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The results folder cannot be looked at or written.
+    /// The results folder cannot be read or written.
     #[error("cannot use {} for the results", path.display())]
     Files {
         /// The folder.
@@ -29,12 +29,12 @@ pub enum StartError {
         source: StoreError,
     },
     /// The results folder is a file.
-    #[error("{} is a file, where the results need a folder", path.display())]
+    #[error("{} is a file, but the results need a folder", path.display())]
     FilesIsAFile {
         /// The path.
         path: PathBuf,
     },
-    /// The results folder holds something that is not ours.
+    /// The results folder holds files that are no results.
     #[error("{} is not a result of mapmill{}", path.display(), and_more(*others))]
     Foreign {
         /// The first such file.
@@ -42,13 +42,13 @@ pub enum StartError {
         /// How many more there are.
         others: usize,
     },
-    /// The results folder, or one in it, can be changed by somebody who is not us.
+    /// Another user can change the results folder, or a folder in it.
     #[error("{0}; {hint}", hint = owner_hint(.0))]
     FilesNotOurs(OwnerError),
-    /// An input is not there or cannot be read.
+    /// An input does not exist or cannot be read.
     #[error(transparent)]
     Input(UnusableInput),
-    /// An input is in the folder that receives the results.
+    /// An input is in the results folder.
     #[error("input {} is in the results folder {}", input.display(), files.display())]
     InputInFiles {
         /// The input.
@@ -56,7 +56,7 @@ pub enum StartError {
         /// The results folder.
         files: PathBuf,
     },
-    /// The journal of an earlier job cannot be read, or a new one not be written.
+    /// The journal of an earlier job cannot be read, or a new one cannot be written.
     #[error("cannot begin the journal")]
     Journal(#[source] JournalError),
     /// The results folder cannot be locked.
@@ -65,7 +65,7 @@ pub enum StartError {
     /// Another driver uses the results folder.
     #[error("cannot lock the results folder")]
     Locked(#[source] LockError),
-    /// The address is reachable by others, and nothing protects it.
+    /// Other machines can reach the address, and nothing protects it.
     #[error(
         "{address} can be reached from other machines, which could read everything and take part"
     )]
@@ -74,24 +74,24 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// The operating system has no random numbers.
-    #[error("no random numbers from the operating system")]
+    #[error("the operating system has no random numbers")]
     Randomness(#[source] getrandom::Error),
-    /// The host to listen on is not known.
+    /// The host to listen on has no known address.
     #[error("`{address}` does not resolve to an address")]
     Resolve {
-        /// What was given.
+        /// As the user wrote it.
         address: String,
         /// Why.
         source: io::Error,
     },
-    /// Too many map tasks, or reduce tasks.
+    /// Too many map tasks, or too many reduce tasks.
     #[error("{given} {kind} tasks are too many; at most {max} are possible")]
     TooManyTasks {
-        /// Which.
+        /// `map` or `reduce`.
         kind: &'static str,
         /// How many were asked for.
         given: u32,
-        /// How many may be.
+        /// How many are allowed.
         max: u32,
     },
     /// Too many intermediates.
@@ -105,9 +105,9 @@ pub enum StartError {
         /// `M`.
         reduce_tasks: u32,
     },
-    /// The description of one map task would be larger than a message may be.
+    /// The description of one map task does not fit in a message.
     #[error(
-        "map task {task} would read too many files: their names take {bytes} bytes, and a task has room for {}",
+        "map task {task} would read too many files: their names take {bytes} bytes, and a message holds at most {}",
         rpc::limits::RESPONSE_BYTES_MAX
     )]
     TaskTooLarge {
@@ -119,7 +119,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// What was wrong with the disk, if it was that and the message does not say what to do.
+    /// What is wrong with the disk, if that is why the job cannot start.
     pub fn disk(&self) -> Option<DiskFault> {
         if let Self::Files { source: StoreError::Full { .. }, .. } = self {
             Some(DiskFault::Full)
@@ -149,7 +149,7 @@ fn and_more(others: usize) -> String {
     if others == 0 { String::new() } else { format!(" (and {others} more)") }
 }
 
-/// An input that no job can be made of. Says what is wrong with it, and the way out.
+/// An input that no job can use. Its message says what is wrong and what the user can do.
 #[derive(Debug)]
 pub struct UnusableInput(InputError);
 
@@ -161,14 +161,14 @@ impl UnusableInput {
             InputError::NoFiles { .. } => {
                 " (hidden files are skipped); name the files and folders to read"
             }
-            InputError::NotAFile { .. } => "; save what it gives in a file, or leave it out",
+            InputError::NotAFile { .. } => "; save its output in a file, or leave it out",
             InputError::Unreadable { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
                 " (allow reading it, or leave it out)"
             }
             InputError::Unreadable { .. } => " (repair it, or leave it out)",
-            // Only later, when its content is read; and below its roots by a worker.
+            // Only while a job runs: when its content is read, and in a worker with roots.
             InputError::Changed { .. }
             | InputError::Linked { .. }
             | InputError::OutsideRoots { .. }

@@ -9,7 +9,7 @@ use super::scratch::Scratch;
 fn files_folder_that_is_a_file_is_refused() {
     let scratch = Scratch::new();
     scratch.write("notes", "a");
-    let sentence = "<scratch>/notes is a file, where the results need a folder; give --files a \
+    let sentence = "<scratch>/notes is a file, but the results need a folder; give --files a \
                     folder, which need not exist";
     scratch.refuses_job(&["in", "--files", "notes"], sentence);
     scratch.refuses_job(&["in", "--files", "notes/results/here"], sentence);

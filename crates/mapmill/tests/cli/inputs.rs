@@ -114,7 +114,7 @@ fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
     let _listener = UnixListener::bind(scratch.path("socket")).unwrap();
     for (path, kind) in [("fifo", "a FIFO"), ("socket", "a socket"), ("/dev/zero", "a device")] {
         let sentence = format!(
-            "input {path} is {kind}, not a regular file; save what it gives in a file, or leave it \
+            "input {path} is {kind}, not a regular file; save its output in a file, or leave it \
              out"
         );
         scratch.refuses_job(&["in", path], &sentence);
