@@ -27,11 +27,11 @@ pub(crate) fn tools(flags: &Flags) -> io::Result<Tools> {
     Ok(Tools { has_memory_flag: help.contains("--memory"), mapmill, python, results })
 }
 
-/// The program beside this one.
+/// The program as it is shipped, beside this one.
 fn build() -> io::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "mapmill"])
+        .args(["build", "--profile", "dist", "--package", "mapmill"])
         .current_dir(top())
         .status()?;
     if !status.success() {
@@ -39,7 +39,7 @@ fn build() -> io::Result<PathBuf> {
     }
     let own = std::env::current_exe()?;
     let target = own.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
-    Ok(target.join("release/mapmill"))
+    Ok(target.join("dist/mapmill"))
 }
 
 /// A virtual environment below `folder`, kept for the next time.

@@ -1,6 +1,6 @@
 //! One command: makes texts, lets Mapmill and others count them in turn, and prints the ratios.
 //!
-//! `cargo run --release -p bench -- --help` lists the flags; `BENCHMARKS.md` has the results.
+//! `cargo run --profile dist -p bench -- --help` lists the flags; `BENCHMARKS.md` has the results.
 
 use std::fs;
 use std::io;
