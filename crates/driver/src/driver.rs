@@ -1,4 +1,4 @@
-//! The one task that owns the scheduler. All others talk to it over `events`.
+//! The one task that owns the scheduler. All other tasks send it events.
 //!
 //! ```text
 //! service ──Event──►┐                      ┌──Errand──► committer
@@ -101,7 +101,7 @@ impl Driver {
         }
     }
 
-    /// Resumes the job where an earlier epoch was cut off. Before anything else happens.
+    /// Resumes the job where an earlier epoch was cut off. To be called before `drive`.
     pub(crate) fn restore(mut self, recovered: Commits) -> Self {
         for (map, times) in recovered.recalls {
             self.sched.restore_recalls(map, times);
@@ -118,7 +118,7 @@ impl Driver {
         self
     }
 
-    /// Runs the job to its end, and until the workers know of it. `interrupted` ends it early.
+    /// Runs the job until it has ended and the workers know that. `interrupted` cancels it.
     pub(crate) async fn drive(
         mut self,
         mut events: mpsc::Receiver<Event>,
@@ -136,8 +136,8 @@ impl Driver {
                 return self.into_ended();
             }
             let sleep = self.clock.sleep(self.deadline());
-            // All branches are cancel safe: a lost race loses no event. The end goes first, so that
-            // no flood of events can keep the user from it.
+            // All branches are cancel safe: a branch that loses the race loses no event. The
+            // interrupt is polled first, so that no flood of events can delay it.
             tokio::select! {
                 biased;
                 () = &mut interrupted, if !cancelled => {
@@ -150,7 +150,7 @@ impl Driver {
                     let event = event.expect("the service holds a sender as long as the loop runs");
                     self.clock.wake(sleep);
                     self.handle(event);
-                    // Events that wait already share what is done once in a turn.
+                    // Events that are queued already share the work that is done once a turn.
                     for _ in 1..EVENTS_IN_A_TURN {
                         let Ok(event) = events.try_recv() else { break };
                         self.carry_out_actions();
@@ -174,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// Has the committer clean up, once the scheduler has decided how the job ends.
+    /// Asks the committer to clean up, once the scheduler has decided how the job ends.
     fn begin_shutdown(&mut self) {
         if let Some(outcome) = self.sched.outcome()
             && let Some(errand) = self.shutdown.begin(outcome)
@@ -224,7 +224,8 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         let now = self.clock.now();
-        // A reply that cannot be sent: the caller has disconnected. It calls again if it lives.
+        // A reply that cannot be sent is dropped: the caller has disconnected, and a live worker
+        // calls again.
         match event {
             Event::Call(call) => self.handle_call(now, call),
             Event::CommitterDied => panic!("the committer panicked"),
@@ -295,8 +296,8 @@ impl Driver {
         }
     }
 
-    /// The worker that calls, if it belongs to this session. It may be considered dead. An attempt
-    /// that the call names was assigned to it at some time, whatever has become of it since.
+    /// The worker that calls, if it belongs to this session; it may be considered dead. An attempt
+    /// that the call names must have been assigned to this worker, however it has ended since.
     fn identify(&mut self, now: Time, call: &Call) -> Result<Option<WorkerId>, Refusal> {
         let Call { peer, caller, request } = call;
         let identified = self.members.identify(now, peer, caller, &self.spec.session);
@@ -407,7 +408,7 @@ impl Driver {
                 if !self.spec.is_possible(attempt.task.phase, &outcome) =>
             {
                 self.handle_impossible(now, worker, attempt);
-                // It is noted as a failure, and no worker takes "accepted" for that.
+                // Recorded as a failure: "accepted" would tell the worker otherwise.
                 scheduler::Verdict::Stale
             }
             outcome @ (Outcome::Mapped { .. } | Outcome::Reduced { .. }) => {
@@ -446,7 +447,7 @@ impl Driver {
 
     fn answer(&mut self, now: Time, reporter: Reporter, verdict: Verdict) {
         let is_stale = verdict == Verdict::Stale;
-        // A worker that has disconnected reports again, if it lives, and asks then.
+        // A worker that has disconnected reports again if it is alive, and asks then.
         if reporter.verdict.send(Ok(verdict)).is_ok()
             && !is_stale
             && let Some((worker, next)) = reporter.next
@@ -537,7 +538,7 @@ async fn sleep_or_forever(sleep: Option<Duration>) {
     }
 }
 
-/// So many events are handled before the loop looks at the clock, and at the user.
+/// Events handled in a turn, before the loop looks at the clock and the interrupt.
 const EVENTS_IN_A_TURN: usize = 64;
 
 /// Files that wait for the committer, before workers wait for it as well: it has to keep some 100
