@@ -16,8 +16,8 @@ pub const INTERMEDIATES_MAX: u64 = 10_000_000;
 /// KB.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// The largest message a worker accepts, in bytes. A map task names its input files: this is room
-/// for 400,000 files with paths of 130 bytes in one task. The driver refuses to plan more.
+/// The largest message a worker accepts, in bytes. A map task names its input files: 400,000 files
+/// with paths of 130 bytes fit into one task. The driver refuses to plan more.
 pub const RESPONSE_BYTES_MAX: usize = 64 << 20;
 
 /// How long a driver keeps a `NextTask` call waiting before it answers "ask again".
@@ -83,9 +83,9 @@ pub const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 /// Connections to a driver at once. A worker has one, and a new one before the old has broken.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
-/// Connections on which no call was admitted yet. Above it the oldest of them is evicted: those of
-/// honest workers make a call before as many others can arrive.
-pub const STRANGERS_MAX: usize = 1_024;
+/// How many connections may be idle: one without an admitted call is evicted when so many have
+/// connected after it. A worker makes its first call before that.
+pub const IDLE_CONNECTIONS_MAX: usize = 1_024;
 
 /// How long a handshake may take: as long as a worker waits for it.
 pub const HANDSHAKE_DEADLINE: Duration = CONNECT_DEADLINE;

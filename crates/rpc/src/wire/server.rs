@@ -1,12 +1,12 @@
 //! The driver's end: calls come in, a [`Driver`] answers them in our own types.
 
 mod connection;
-mod elsewhere;
 mod guard;
 mod incoming;
 mod message;
 mod refusals;
 mod services;
+mod simulated;
 
 use std::future::Future;
 use std::io;
@@ -20,11 +20,11 @@ use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response};
 use tonic_health::ServingStatus;
 
-use self::elsewhere::Elsewhere;
 use self::guard::Guard;
-use self::incoming::Reception;
+use self::incoming::Acceptor;
 use self::refusals::{Cause, Refusals};
 use self::services::Services;
+use self::simulated::Simulated;
 use super::pb::driver_server::{self, DriverServer};
 use super::{DESCRIPTORS, Malformed, caller, outcome, pb, register, report_response, running};
 use crate::credentials::Credentials;
@@ -125,9 +125,9 @@ pub async fn serve(
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let refusals = Arc::new(Refusals::new());
-    let reception = Reception {
+    let acceptor = Acceptor {
         tls: credentials.tls.clone(),
-        is_open: credentials.token.is_some(),
+        is_certificate_optional: credentials.token.is_some(),
         refusals: Arc::clone(&refusals),
     };
     // One is enough: tonic accepts them at once.
@@ -136,7 +136,7 @@ pub async fn serve(
     let answering =
         server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
     // Ends with the other: as soon as connections are no longer accepted.
-    let accepting = incoming::accept(listener, reception, ready);
+    let accepting = incoming::accept(listener, acceptor, ready);
     let (answered, ()) = tokio::join!(answering, accepting);
     answered.map_err(ServeError::Transport)
 }
@@ -157,7 +157,7 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let incoming =
-        ReceiverStream::new(connections).map(|accepted| io::Result::Ok(Elsewhere(accepted)));
+        ReceiverStream::new(connections).map(|accepted| io::Result::Ok(Simulated(accepted)));
     let guard = guarded_services(driver, credentials, Arc::new(Refusals::new())).await?;
     server().serve_with_incoming(guard, incoming).await.map_err(ServeError::Transport)
 }

@@ -128,7 +128,7 @@ async fn crowd_of_idle_connections_delays_no_worker() {
     let good = Good::start(server.client(&Credentials::default()));
     good.has_begun().await;
     let crowd = 5_000.min(open_files() / 2 - 500);
-    assert!(crowd > limits::STRANGERS_MAX, "not enough open files to show it: {crowd}");
+    assert!(crowd > limits::IDLE_CONNECTIONS_MAX, "not enough open files to show it: {crowd}");
 
     let began = Instant::now();
     let mut strangers = JoinSet::new();
@@ -150,7 +150,7 @@ async fn crowd_of_idle_connections_delays_no_worker() {
         at_once += usize::from(gone.unwrap() < limits::FIRST_CALL_DEADLINE);
     }
     assert!(began.elapsed() < limits::FIRST_CALL_DEADLINE + 2 * SLACK, "{:?}", began.elapsed());
-    assert!(at_once >= crowd - limits::STRANGERS_MAX, "{at_once} of {crowd} closed at once");
+    assert!(at_once >= crowd - limits::IDLE_CONNECTIONS_MAX, "{at_once} of {crowd} closed at once");
     good.was_quick().await;
     server.stop().await;
     let logged = log::take();

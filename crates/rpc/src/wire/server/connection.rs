@@ -1,6 +1,7 @@
-//! One connection at the driver: the peer at its other end, and how long it may stay idle before
-//! its first admitted call.
+//! One connection at the driver: its peer, and how long it may stay idle before its first admitted
+//! call.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tonic::transport::server::Connected;
 
-use super::incoming::Stay;
 use super::refusals::{Cause, Refusals};
 use crate::certs::RoleError;
 use crate::limits;
@@ -28,7 +28,7 @@ struct About {
     address: Option<SocketAddr>,
     /// The identity in the certificate that was presented, if any was.
     certified: Option<Result<(Role, String), RoleError>>,
-    is_known: AtomicBool,
+    has_admitted_call: AtomicBool,
 }
 
 impl Connection {
@@ -37,7 +37,7 @@ impl Connection {
         certified: Option<Result<(Role, String), RoleError>>,
     ) -> Self {
         let address = Some(address);
-        Self(Arc::new(About { address, certified, is_known: AtomicBool::new(false) }))
+        Self(Arc::new(About { address, certified, has_admitted_call: AtomicBool::new(false) }))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -49,104 +49,104 @@ impl Connection {
     }
 
     /// A call on it was admitted.
-    pub(super) fn set_known(&self) {
-        self.0.is_known.store(true, Ordering::Relaxed);
+    pub(super) fn set_admitted(&self) {
+        self.0.has_admitted_call.store(true, Ordering::Relaxed);
     }
 
-    fn is_known(&self) -> bool {
-        self.0.is_known.load(Ordering::Relaxed)
+    fn has_admitted_call(&self) -> bool {
+        self.0.has_admitted_call.load(Ordering::Relaxed)
     }
 }
 
-/// A connection that was accepted. It breaks when no admitted call arrives in time, and when the
-/// first bytes are of another protocol: hyper itself waits for ever for them.
+/// A connection that was accepted. It ends when no call is admitted on it in time, and when its
+/// first byte is of another protocol: hyper itself would wait for more without a limit.
 pub(super) struct Accepted {
     socket: Socket,
     connection: Connection,
-    /// Until a call was admitted.
-    patience: Option<Pin<Box<dyn Future<Output = Over> + Send>>>,
-    has_spoken: bool,
+    /// What ends it before its first admitted call; `None` from then on.
+    end: Option<Pin<Box<dyn Future<Output = End> + Send>>>,
+    /// Whether its first byte was received.
+    has_begun: bool,
     refusals: Arc<Refusals>,
-    /// Its place among all connections.
-    _place: OwnedSemaphorePermit,
+    /// One of [`limits::CONNECTIONS_MAX`].
+    _permit: OwnedSemaphorePermit,
 }
 
-/// What ends a connection that has never had an admitted call.
-enum Over {
-    /// Its place among the latest connections.
-    Crowd,
-    /// The driver itself.
+/// Evicts a connection when it is dropped.
+pub(super) type Evict = oneshot::Sender<Infallible>;
+
+/// Ready when too many others have connected since. A connection without an admitted call is then
+/// evicted.
+pub(super) type Eviction = oneshot::Receiver<Infallible>;
+
+/// Why a connection without an admitted call ends.
+enum End {
+    /// The driver has ended.
     Driver,
-    Time,
+    Evicted,
+    TimedOut,
 }
 
 impl Accepted {
-    /// A connection without an admitted call breaks when the driver has `ended`, or its `stay` is
-    /// over.
+    /// A connection that ends before its first admitted call when the driver has `ended`, on
+    /// `eviction`, and after [`limits::FIRST_CALL_DEADLINE`].
     pub(super) fn new(
         socket: Socket,
         connection: Connection,
         refusals: Arc<Refusals>,
-        place: OwnedSemaphorePermit,
-        stay: Stay,
+        permit: OwnedSemaphorePermit,
+        eviction: Eviction,
         ended: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let patience = Box::pin(async {
+        let end = Box::pin(async {
             // Cancel safe: nothing else waits for any of them.
             tokio::select! {
                 biased;
-                () = ended => Over::Driver,
-                _ = stay => Over::Crowd,
-                () = tokio::time::sleep(limits::FIRST_CALL_DEADLINE) => Over::Time,
+                () = ended => End::Driver,
+                _ = eviction => End::Evicted,
+                () = tokio::time::sleep(limits::FIRST_CALL_DEADLINE) => End::TimedOut,
             }
         });
-        Self {
-            socket,
-            connection,
-            patience: Some(patience),
-            has_spoken: false,
-            refusals,
-            _place: place,
-        }
+        Self { socket, connection, end: Some(end), has_begun: false, refusals, _permit: permit }
     }
 
-    /// An error as soon as this connection has been without an admitted call for too long.
-    fn check_patience(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(patience) = &mut self.patience else {
+    /// An error as soon as this connection has to end.
+    fn check_end(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(end) = &mut self.end else {
             return Ok(());
         };
-        if self.connection.is_known() {
-            self.patience = None;
+        if self.connection.has_admitted_call() {
+            self.end = None;
             return Ok(());
         }
-        match patience.as_mut().poll(context) {
+        match end.as_mut().poll(context) {
             Poll::Pending => Ok(()),
-            Poll::Ready(over) => {
-                self.patience = None;
-                Err(self.end(&over))
+            Poll::Ready(end) => {
+                self.end = None;
+                Err(self.refusal(&end))
             }
         }
     }
 
-    fn end(&self, over: &Over) -> io::Error {
-        match over {
-            Over::Crowd => {
-                self.refusals.crowded_out(self.connection.address());
+    fn refusal(&self, end: &End) -> io::Error {
+        match end {
+            End::Driver => io::ErrorKind::ConnectionAborted.into(),
+            End::Evicted => {
+                self.refusals.log_eviction(self.connection.address());
                 io::ErrorKind::ConnectionAborted.into()
             }
-            Over::Driver => io::ErrorKind::ConnectionAborted.into(),
-            Over::Time => {
+            End::TimedOut => {
                 let seconds = limits::FIRST_CALL_DEADLINE.as_secs();
                 let what =
                     format_args!("a connection without a call that may be made within {seconds} s");
-                self.refusals.log(Cause::Silence, self.connection.address(), what);
+                self.refusals.log(Cause::Timeout, self.connection.address(), what);
                 io::ErrorKind::TimedOut.into()
             }
         }
     }
 
-    /// Whether these can be the first bytes of HTTP/2, which are the same for every caller.
-    fn check_first(&self, first: u8) -> io::Result<()> {
+    /// Whether this can be the first byte of HTTP/2, which is the same for every caller.
+    fn check_protocol(&self, first: u8) -> io::Result<()> {
         let what = if first == b'P' {
             return Ok(());
         } else if first == TLS_HANDSHAKE {
@@ -173,14 +173,14 @@ impl AsyncRead for Accepted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check_patience(context)?;
+        self.check_end(context)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
-        if !self.has_spoken
+        if !self.has_begun
             && let Some(&first) = buffer.filled().get(before)
         {
-            self.has_spoken = true;
-            self.check_first(first)?;
+            self.has_begun = true;
+            self.check_protocol(first)?;
         }
         read
     }
@@ -192,8 +192,8 @@ impl AsyncWrite for Accepted {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Here too: a peer that never reads would be waited for without end.
-        self.check_patience(context)?;
+        // Here too: a write to a peer that never reads would wait without a limit.
+        self.check_end(context)?;
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
@@ -202,7 +202,7 @@ impl AsyncWrite for Accepted {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check_patience(context)?;
+        self.check_end(context)?;
         Pin::new(&mut self.socket).poll_write_vectored(context, slices)
     }
 
@@ -211,12 +211,12 @@ impl AsyncWrite for Accepted {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_patience(context)?;
+        self.check_end(context)?;
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_patience(context)?;
+        self.check_end(context)?;
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

@@ -87,7 +87,7 @@ impl Guard {
     /// this line has to hide it.
     fn admit<B>(&self, request: &mut Request<B>) -> Result<Messages, Status> {
         let shown = request.headers_mut().remove("authorization");
-        // Connections of a simulated network do not know their other end.
+        // A connection of a simulated network says nothing about its peer.
         let connection = request.extensions().get::<Connection>().cloned().unwrap_or_default();
         let path = match request.uri().query() {
             None => request.uri().path(),
@@ -98,7 +98,7 @@ impl Guard {
             .and_then(|identity| Ok((may_call(&identity, path)?, identity)));
         match admitted {
             Ok((messages, identity)) => {
-                connection.set_known();
+                connection.set_admitted();
                 let address = connection.address();
                 request.extensions_mut().insert(Peer { identity, address });
                 Ok(messages)
@@ -149,8 +149,8 @@ impl Guard {
             (true, false) => "a certificate of its authority",
             (false, _) => "a token",
         };
-        let sentence = format!("this driver requires {required}, and the call {has}");
-        Refused { cause: Cause::Token, status: Status::unauthenticated(sentence) }
+        let message = format!("this driver requires {required}, and the call {has}");
+        Refused { cause: Cause::Token, status: Status::unauthenticated(message) }
     }
 }
 
@@ -195,5 +195,5 @@ impl Service<Request<Body>> for Guard {
     }
 }
 
-/// As much of a path that cannot be called as a line of a log has room for.
+/// Bytes of a path without a method that the log and the caller are shown.
 const PATH_BYTES_SHOWN: usize = 100;

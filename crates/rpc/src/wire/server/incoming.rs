@@ -4,7 +4,6 @@
 //! number of connections, and does not report why a handshake failed.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::{Accepted, Connection};
+use super::connection::{Accepted, Connection, Evict, Eviction};
 use super::refusals::{Cause, Refusals};
 use crate::certs::role_of;
 use crate::limits;
@@ -25,41 +24,39 @@ use crate::tls::{Tls, handshake};
 use crate::wire::socket::Socket;
 
 /// How a driver accepts connections.
-pub(super) struct Reception {
+pub(super) struct Acceptor {
     pub(super) tls: Option<Tls>,
     /// Whether callers may connect without a certificate, as they may have a token.
-    pub(super) is_open: bool,
+    pub(super) is_certificate_optional: bool,
     pub(super) refusals: Arc<Refusals>,
 }
 
-/// Quotas of connections.
-struct Room {
+/// The quotas of connections: of all, and of idle ones.
+struct Quota {
     all: Arc<Semaphore>,
-    /// Of the latest connections, with an admitted call or without. Above the quota the oldest
-    /// leaves the queue, and if it has had no admitted call it is evicted: a worker makes a call at
-    /// once, and idle connections must not displace active ones.
-    last: VecDeque<oneshot::Sender<Infallible>>,
+    /// One entry for each of the latest connections, with an admitted call or without. Above
+    /// [`limits::IDLE_CONNECTIONS_MAX`] the oldest leaves the queue, and if it has had no admitted
+    /// call it is evicted: a worker makes a call at once, and idle connections must not displace
+    /// active ones.
+    latest: VecDeque<Evict>,
 }
 
-/// The places that a connection takes up.
-struct Places {
-    among_all: OwnedSemaphorePermit,
-    among_last: Stay,
+/// One connection's place in the quota.
+struct Place {
+    permit: OwnedSemaphorePermit,
+    eviction: Eviction,
 }
-
-/// Ready when too many others have connected since.
-pub(super) type Stay = oneshot::Receiver<Infallible>;
 
 /// Accepts connections until the server stops.
 pub(super) async fn accept(
     listener: TcpListener,
-    reception: Reception,
+    acceptor: Acceptor,
     ready: mpsc::Sender<io::Result<Accepted>>,
 ) {
-    let reception = Arc::new(reception);
-    let mut room = Room {
+    let acceptor = Arc::new(acceptor);
+    let mut quota = Quota {
         all: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
-        last: VecDeque::with_capacity(limits::STRANGERS_MAX + 1),
+        latest: VecDeque::with_capacity(limits::IDLE_CONNECTIONS_MAX + 1),
     };
     let mut handshakes = JoinSet::new();
     loop {
@@ -69,12 +66,12 @@ pub(super) async fn accept(
             Some(_) = handshakes.join_next() => continue,
             accepted = next(|| listener.accept()) => accepted,
         };
-        let Some(places) = room.take(address, &reception.refusals) else {
+        let Some(place) = quota.take(address, &acceptor.refusals) else {
             continue;
         };
-        let (reception, ready) = (Arc::clone(&reception), ready.clone());
+        let (acceptor, ready) = (Arc::clone(&acceptor), ready.clone());
         handshakes.spawn(async move {
-            if let Some(accepted) = reception.receive(stream, address, places, &ready).await {
+            if let Some(accepted) = acceptor.receive(stream, address, place, &ready).await {
                 // The receiver is gone when the driver ends.
                 let _ = ready.send(Ok(accepted)).await;
             }
@@ -97,31 +94,31 @@ where
     }
 }
 
-impl Room {
-    /// Places for one more, unless there are too many.
-    fn take(&mut self, address: SocketAddr, refusals: &Refusals) -> Option<Places> {
-        let Ok(among_all) = Arc::clone(&self.all).try_acquire_owned() else {
+impl Quota {
+    /// A place for one more connection, unless there are too many.
+    fn take(&mut self, address: SocketAddr, refusals: &Refusals) -> Option<Place> {
+        let Ok(permit) = Arc::clone(&self.all).try_acquire_owned() else {
             let most = limits::CONNECTIONS_MAX;
             let what = format_args!("a connection: there are {most}, and no more are accepted");
-            refusals.log(Cause::Crowd, Some(address), what);
+            refusals.log(Cause::TooMany, Some(address), what);
             return None;
         };
-        let (place, among_last) = oneshot::channel();
-        self.last.push_back(place);
-        if self.last.len() > limits::STRANGERS_MAX {
-            self.last.pop_front();
+        let (evict, eviction) = oneshot::channel();
+        self.latest.push_back(evict);
+        if self.latest.len() > limits::IDLE_CONNECTIONS_MAX {
+            self.latest.pop_front();
         }
-        Some(Places { among_all, among_last })
+        Some(Place { permit, eviction })
     }
 }
 
-impl Reception {
+impl Acceptor {
     /// Performs the handshake. `None`: it failed, or was refused.
     async fn receive(
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        mut places: Places,
+        mut place: Place,
         ready: &mpsc::Sender<io::Result<Accepted>>,
     ) -> Option<Accepted> {
         // Without it a small answer is delayed (Nagle). The connection is dead if it fails.
@@ -132,8 +129,8 @@ impl Reception {
                 // Cancel safe: what is cancelled is no longer needed.
                 let stream = tokio::select! {
                     stream = self.encrypt(tls, stream, address) => stream?,
-                    _ = &mut places.among_last => {
-                        self.refusals.crowded_out(Some(address));
+                    _ = &mut place.eviction => {
+                        self.refusals.log_eviction(Some(address));
                         return None;
                     }
                 };
@@ -147,8 +144,8 @@ impl Reception {
         // When the receiver is gone the driver has ended.
         let ended = async move { ready.closed().await };
         let refusals = Arc::clone(&self.refusals);
-        let Places { among_all, among_last } = places;
-        Some(Accepted::new(socket, connection, refusals, among_all, among_last, ended))
+        let Place { permit, eviction } = place;
+        Some(Accepted::new(socket, connection, refusals, permit, eviction, ended))
     }
 
     async fn encrypt(
@@ -159,7 +156,8 @@ impl Reception {
     ) -> Option<TlsStream<TcpStream>> {
         let handshake = async {
             let loaded = tls.current().await;
-            let config = if self.is_open { &loaded.server_for_all } else { &loaded.server };
+            let config =
+                if self.is_certificate_optional { &loaded.server_for_all } else { &loaded.server };
             TlsAcceptor::from(Arc::clone(config)).accept(stream).into_fallible().await
         };
         match timeout(limits::HANDSHAKE_DEADLINE, handshake).await {
@@ -171,7 +169,7 @@ impl Reception {
             }
             Err(_elapsed) => {
                 let seconds = limits::HANDSHAKE_DEADLINE.as_secs();
-                self.refuse(Cause::Silence, address, &format!("it took longer than {seconds} s"));
+                self.refuse(Cause::Timeout, address, &format!("it took longer than {seconds} s"));
             }
         }
         None
@@ -182,7 +180,7 @@ impl Reception {
     }
 }
 
-/// Lets the refusal reach the other end.
+/// Reads on for a while, so that the refusal reaches the peer.
 async fn linger(mut stream: TcpStream) {
     let listening = async {
         if stream.shutdown().await.is_ok() {
@@ -190,7 +188,7 @@ async fn linger(mut stream: TcpStream) {
             while stream.read(&mut unread).await.is_ok_and(|bytes| bytes > 0) {}
         }
     };
-    // Its time is over.
+    // The connection is closed either way.
     let _ = timeout(limits::LINGER, listening).await;
 }
 

@@ -15,13 +15,13 @@ use crate::limits;
 /// then could otherwise keep calls open without end.
 pub(super) struct InTime {
     body: Body,
-    /// From when it was first waited for: most messages come with their call.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// Begins with the first wait: most messages come with their call.
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl InTime {
     pub(super) fn new(body: Body) -> Self {
-        Self { body, patience: None }
+        Self { body, timeout: None }
     }
 }
 
@@ -37,10 +37,10 @@ impl HttpBody for InTime {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             return Poll::Ready(frame);
         }
-        let patience = this
-            .patience
+        let timeout = this
+            .timeout
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::MESSAGE_DEADLINE)));
-        patience.as_mut().poll(context).map(|()| {
+        timeout.as_mut().poll(context).map(|()| {
             let seconds = limits::MESSAGE_DEADLINE.as_secs();
             let slow = format!("the message of this call took longer than {seconds} s");
             Some(Err(Status::deadline_exceeded(slow)))

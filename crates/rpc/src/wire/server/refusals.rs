@@ -15,27 +15,30 @@ use crate::wire::Malformed;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Cause {
     Certificate,
-    Crowd,
+    /// A connection was idle and too many others have connected since.
+    Evicted,
     Handshake,
     /// By the rule that is broken, of which there are not many.
     Malformed(Malformed),
     Path,
     Role,
-    Silence,
-    Strangers,
+    /// A handshake, or the first admitted call of a connection, took too long.
+    Timeout,
     Token,
+    /// More connections than a driver accepts.
+    TooMany,
 }
 
 /// What was refused since the start, and how much of it was logged.
 #[derive(Debug)]
 pub(super) struct Refusals {
     began: Instant,
-    hushes: Mutex<BTreeMap<Cause, LogLimit>>,
+    log_limits: Mutex<BTreeMap<Cause, LogLimit>>,
 }
 
 impl Refusals {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), hushes: Mutex::default() }
+        Self { began: Instant::now(), log_limits: Mutex::default() }
     }
 
     /// Logs that `peer` was refused, unless the same was logged too often in this second.
@@ -47,23 +50,24 @@ impl Refusals {
     }
 
     /// Logs that an idle connection was evicted.
-    pub(super) fn crowded_out(&self, peer: Option<SocketAddr>) {
-        let most = limits::STRANGERS_MAX;
+    pub(super) fn log_eviction(&self, peer: Option<SocketAddr>) {
+        let most = limits::IDLE_CONNECTIONS_MAX;
         let what = format_args!("a connection without a call: {most} others came after it");
-        self.log(Cause::Strangers, peer, what);
+        self.log(Cause::Evicted, peer, what);
     }
 
     fn say(&self, cause: Cause) -> Option<Suppressed> {
         // Nothing can panic while it is held.
-        let mut hushes = self.hushes.lock().unwrap_or_else(PoisonError::into_inner);
-        hushes.entry(cause).or_default().say(self.began.elapsed())
+        let mut log_limits = self.log_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        log_limits.entry(cause).or_default().say(self.began.elapsed())
     }
 }
 
 impl Drop for Refusals {
     fn drop(&mut self) {
-        let hushes = self.hushes.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for (cause, log_limit) in hushes.iter().filter(|(_, log_limit)| log_limit.suppressed() > 0)
+        let log_limits = self.log_limits.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (cause, log_limit) in
+            log_limits.iter().filter(|(_, log_limit)| log_limit.suppressed() > 0)
         {
             tracing::warn!(?cause, "refused {} times more than was logged", log_limit.suppressed());
         }

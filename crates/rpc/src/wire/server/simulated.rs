@@ -1,4 +1,4 @@
-//! Connections that are not of the operating system: those of a simulated network.
+//! Connections of a simulated network, which have no address and no certificate.
 
 use std::io;
 use std::pin::Pin;
@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// A connection that does not know its other end.
-pub(super) struct Elsewhere<IO>(pub(super) IO);
+/// A connection that says nothing about its peer.
+pub(super) struct Simulated<IO>(pub(super) IO);
 
-impl<IO> Connected for Elsewhere<IO> {
+impl<IO> Connected for Simulated<IO> {
     type ConnectInfo = ();
 
     fn connect_info(&self) {}
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Elsewhere<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for Simulated<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -26,7 +26,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Elsewhere<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Elsewhere<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Simulated<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
