@@ -246,7 +246,7 @@ fn tick(value: f64) -> String {
 const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 70.0;
-/// Room for the names of the lines.
+/// Space for the names of the lines.
 const RIGHT: f64 = 190.0;
 const TOP: f64 = 60.0;
 const BOTTOM: f64 = 62.0;

@@ -137,7 +137,7 @@ mod tests {
         let expected = Ending::Failed {
             failure: FailureKind::DiskFull,
             path: Some("/data\\\\a".to_owned()),
-            sentence: "no room for /data\\a: No space left on device (os error 28)".to_owned(),
+            sentence: "no space for /data\\a: No space left on device (os error 28)".to_owned(),
         };
         assert_eq!(Ending::from(&cause), expected);
     }

@@ -240,8 +240,8 @@ impl Committer {
     /// Records all that was published, then tells the loop.
     fn record(&mut self, batch: Batch) {
         let Batch { commits, records, mut notes, deadline: _ } = batch;
-        // A commit's record says when its attempt began. Where there is little room, a note that
-        // says no more than that must not take it from the records.
+        // A commit's record says when its attempt began. On a disk that is almost full, a note that
+        // says no more than that must not take the space of the records.
         let committed: BTreeSet<AttemptId> = commits.iter().map(|commit| commit.attempt).collect();
         notes.retain(|note| start_of(note).is_none_or(|attempt| !committed.contains(&attempt)));
         self.note(&notes);

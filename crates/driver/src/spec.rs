@@ -100,7 +100,7 @@ impl JobSpec {
             (Phase::Map, Outcome::Mapped { buckets, .. }) => {
                 let bytes = buckets.iter().map(|made| made.digest.bytes);
                 buckets.len() == self.reduce_tasks as usize
-                    && buckets.iter().all(|made| expansion.has_room(made.words, made.digest.bytes))
+                    && buckets.iter().all(|made| expansion.fits(made.words, made.digest.bytes))
                     && expansion.allows(bytes.fold(0, u64::saturating_add), input_bytes)
             }
             (Phase::Reduce, Outcome::Reduced { output, words, distinct_words }) => {

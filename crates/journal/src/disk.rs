@@ -15,9 +15,9 @@ use store::journal_file;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskFault {
-    /// No room, quota or file size left.
+    /// The disk is full, or a quota or the limit of a file's size is reached.
     Full,
-    /// Anything else: it is broken, read-only, gone.
+    /// Anything else: the disk is broken, read-only or gone.
     Refused,
 }
 

@@ -33,7 +33,7 @@ impl WordRule {
 
 impl Expansion {
     /// Whether an intermediate of `bytes` bytes can hold so many words.
-    pub fn has_room(&self, words: u64, bytes: u64) -> bool {
+    pub fn fits(&self, words: u64, bytes: u64) -> bool {
         words <= bytes / self.line_bytes_min
     }
 
@@ -51,8 +51,8 @@ mod tests {
     fn objects_are_at_most_six_times_the_input_and_words_at_most_half_of_the_bytes() {
         for rule in [WordRule::Letters, WordRule::Whitespace] {
             let expansion = rule.expansion();
-            assert!(expansion.has_room(2, 4) && expansion.has_room(2, 5));
-            assert!(!expansion.has_room(3, 5) && !expansion.has_room(u64::MAX, 8));
+            assert!(expansion.fits(2, 4) && expansion.fits(2, 5));
+            assert!(!expansion.fits(3, 5) && !expansion.fits(u64::MAX, 8));
             assert!(expansion.allows(60, 10) && expansion.allows(0, 0));
             assert!(!expansion.allows(61, 10) && !expansion.allows(1, 0));
             assert!(expansion.allows(u64::MAX, u64::MAX / 2));

@@ -55,7 +55,7 @@ impl FileLog {
         let new = self.path.with_extension("new");
         let put = self.try_put(&new, lines);
         if put.is_err() {
-            // Half a file takes room that is missing elsewhere.
+            // Half a file takes space that other files need.
             let _ = self.disk.remove(&new);
         }
         put
@@ -125,8 +125,8 @@ impl Log for FileLog {
         appended
     }
 
-    /// What was written of notes that found no room is cut off again, so that the next record finds
-    /// its place.
+    /// Notes that do not fit on the disk are cut off again, so that the next record does not follow
+    /// half a line.
     fn note(&mut self, notes: &[Record]) -> Result<(), JournalError> {
         let (file, whole_bytes) = self.state.file(&self.path)?;
         let lines = encode(notes);

@@ -108,7 +108,7 @@ fn look_at_damaged(lines: &[u8], written: &[Record]) {
     }
 }
 
-/// Valid records leave room for another epoch, and their commits can be read.
+/// After valid records another epoch can begin, and their commits can be read.
 fn assert_resumable(recorded: &Recorded) {
     if validate(&recorded.records).is_ok() {
         assert!(recorded.last_epoch() < u64::MAX, "no later epoch has a number");

@@ -5,9 +5,9 @@
 //! an answer untrue.
 //!
 //! Between the commits are *notes* on every attempt: [`Record::Started`], [`Record::Ended`] and
-//! [`Record::Recalled`]. No answer depends on them, so they have no sync of their own; the next
-//! commit's sync is theirs as well, and a note that finds no room is left out. A power failure may
-//! cost the latest.
+//! [`Record::Recalled`]. No answer depends on them, so they have no sync of their own: the next
+//! commit's sync covers them, a power failure may lose the latest, and on a full disk they are left
+//! out.
 //!
 //! An *epoch* is one driver's run of the job; it begins with [`Record::Begin`] or
 //! [`Record::Resume`]. Its number is above all earlier ones, and durable before the first task is

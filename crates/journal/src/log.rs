@@ -44,8 +44,8 @@ pub trait Log: Debug + Send {
     ///
     /// # Errors
     ///
-    /// When the notes are left out, because there is no room for them. As [`Self::append`], always
-    /// from then on, if it is not known what was written of them.
+    /// When the disk is full, and the notes are left out. As [`Self::append`], always from then on,
+    /// if it is not known how much of them was written.
     fn note(&mut self, notes: &[Record]) -> Result<(), JournalError>;
 
     /// [`Self::read`] for callers that rely on the records: their indices exist, their numbers can

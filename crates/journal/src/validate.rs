@@ -27,7 +27,7 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
             ) => {
                 *task < map_tasks
                     && buckets.len() == reduce_tasks as usize
-                    && buckets.iter().all(|made| expansion.has_room(made.words, made.digest.bytes))
+                    && buckets.iter().all(|made| expansion.fits(made.words, made.digest.bytes))
                     && buckets.iter().all(|made| adds(&mut total, made.digest.bytes))
             }
             (
@@ -83,15 +83,15 @@ fn exists(phase: Phase, task: u32, shape: Shape) -> bool {
     }
 }
 
-/// Whether `epoch` is above `last`, which it replaces, and leaves room for another above it.
+/// Whether `epoch` is above `last`, which it replaces, and another can follow.
 fn grows(last: &mut u64, epoch: u64) -> bool {
     let grows = (*last + 1..u64::MAX).contains(&epoch);
     *last = epoch.min(u64::MAX - 1);
     grows
 }
 
-/// Whether `total` has room for `number`, which is added to it. No other sum over a journal is
-/// larger than that of all its lengths and counts.
+/// Adds `number` to `total`. False: the sum overflows. No other sum over a journal is larger than
+/// that of all its lengths and counts.
 fn adds(total: &mut u64, number: u64) -> bool {
     let sum = total.checked_add(number);
     *total = sum.unwrap_or(u64::MAX);

@@ -10,14 +10,14 @@ use crate::numbers::bytes;
 /// after unfinished files are removed.
 pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
     let path = files.display();
-    let wish = match (fault, rustix::fs::statvfs(files)) {
+    let first = match (fault, rustix::fs::statvfs(files)) {
         (DiskFault::Full, Ok(disk)) => {
             let size = |blocks: u64| bytes(blocks.saturating_mul(disk.f_frsize));
             let (free, all) = (size(disk.f_bavail), size(disk.f_blocks));
-            format!("make room in {path} ({free} free of {all} now)")
+            format!("free some space in {path} ({free} free of {all} now)")
         }
-        (DiskFault::Full, Err(_)) => format!("make room in {path}"),
-        (DiskFault::Refused, Ok(_) | Err(_)) => format!("see to the disk of {path}"),
+        (DiskFault::Full, Err(_)) => format!("free some space in {path}"),
+        (DiskFault::Refused, Ok(_) | Err(_)) => format!("check the disk of {path}"),
     };
-    format!("{wish}, and start the job again, without --fresh: what is committed is kept")
+    format!("{first}, and start the job again, without --fresh: what is committed is kept")
 }

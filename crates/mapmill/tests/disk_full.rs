@@ -1,4 +1,4 @@
-//! A full disk fails the job with a message; when there is room, the same command resumes it.
+//! A full disk fails the job with a message; with space again, the same command resumes it.
 //!
 //! The small disk is a file system in memory, mounted where only the processes of the test see it.
 //! On a system that does not allow this, these tests say so and do nothing.
@@ -13,8 +13,8 @@ use util::cluster::PLACES;
 use util::job::{Ended, TestJob, entries};
 use util::journal::{commits_in, records_in};
 
-/// The results folder is a disk of size `$0`. The command is run there, and again when there is
-/// room. What the first run leaves is copied to `first`; the results of the second stay in `files`.
+/// The results folder is a disk of size `$0`. The command is run there, and again after the disk has
+/// grown. What the first run leaves is copied to `first`; the results of the second stay in `files`.
 const TWICE: &str = r#"
 mount -t tmpfs -o size="$0" tmpfs files || exit 99
 "$@" >first.stdout 2>first.stderr
@@ -87,7 +87,7 @@ fn assert_says(twice: &Twice, file: &str, size: &str) {
     let files = ended.job.path("files");
     for part in [
         format!("{file}: No space left on device (os error 28)"),
-        format!("make room in {} (", files.display()),
+        format!("free some space in {} (", files.display()),
         format!(" free of {size} now), and start the job again, without --fresh"),
     ] {
         assert!(log.contains(&part), "no `{part}` in {log}");
@@ -95,11 +95,11 @@ fn assert_says(twice: &Twice, file: &str, size: &str) {
 }
 
 #[test]
-fn job_without_room_for_intermediates_is_resumed_when_there_is_room() {
+fn job_without_space_for_intermediates_is_resumed_when_there_is_space() {
     let job = TestJob::new().sample().workers(2);
     let Some(twice) = run_twice(job, "400k") else { return };
 
-    assert!(twice.log.contains("no room for "), "{}", twice.log);
+    assert!(twice.log.contains("no space for "), "{}", twice.log);
     assert!(twice.log.contains(": No space left on device (os error 28)"), "{}", twice.log);
     assert_eq!(entries(&twice.ended.job.path("first/out")), [""; 0]);
     let report = fs::read(twice.ended.job.path("first.stdout")).unwrap();
@@ -108,7 +108,7 @@ fn job_without_room_for_intermediates_is_resumed_when_there_is_room() {
 }
 
 #[test]
-fn job_without_room_for_outputs_is_resumed_when_there_is_room() {
+fn job_without_space_for_outputs_is_resumed_when_there_is_space() {
     let job = TestJob::new().input(letters(40_000)).map_tasks(2).reduce_tasks(2).workers(2);
     let Some(twice) = run_twice(job, "280k") else { return };
 
@@ -118,7 +118,7 @@ fn job_without_room_for_outputs_is_resumed_when_there_is_room() {
 }
 
 #[test]
-fn job_without_room_for_runs_is_resumed_when_there_is_room() {
+fn job_without_space_for_runs_is_resumed_when_there_is_space() {
     // What is merged is there twice for a moment.
     let job = TestJob::new().input(letters(20_000)).map_tasks(2).reduce_tasks(2).workers(1);
     let job = job.variable(PLACES, "worker::memory=return(0)");
@@ -130,7 +130,7 @@ fn job_without_room_for_runs_is_resumed_when_there_is_room() {
 }
 
 #[test]
-fn job_without_room_for_its_journal_is_resumed_when_there_is_room() {
+fn job_without_space_for_its_journal_is_resumed_when_there_is_space() {
     let job = many_records().workers(2);
     let Some(twice) = run_twice(job, "24k") else { return };
 
@@ -153,19 +153,19 @@ fn job_whose_journal_hits_a_file_size_limit_is_resumed_without_the_limit() {
 
     assert_eq!(run.code(), 1);
     run.wait_for("journal.jsonl: File too large (os error 27)");
-    run.wait_for("make room in ");
+    run.wait_for("free some space in ");
     let before = job.commits();
     assert!(before.len() > 10, "{before:?}");
     assert!(!job.records().iter().any(|record| record["kind"] == "end"));
     assert_resumed(&before, &job.run().check());
 }
 
-/// The disk has room again at once: a second attempt would write behind half a line.
+/// The disk has space again at once: a second attempt would write behind half a line.
 #[test]
 fn failed_append_to_the_journal_is_not_repeated() {
     let journal = check_refusal(
         "driver::torn@map=2*off->1*return(28)",
-        &["journal.jsonl: No space left on device (os error 28)", "make room in "],
+        &["journal.jsonl: No space left on device (os error 28)", "free some space in "],
     );
     assert!(!journal.ends_with('\n'), "something was written behind half a line: {journal}");
 }
@@ -175,7 +175,7 @@ fn failed_append_to_the_journal_is_not_repeated() {
 fn failed_sync_of_the_journal_is_not_repeated() {
     let journal = check_refusal(
         "driver::appended@map=2*off->1*return(5)",
-        &["journal.jsonl: Input/output error (os error 5)", "see to the disk of "],
+        &["journal.jsonl: Input/output error (os error 5)", "check the disk of "],
     );
     assert!(!journal.contains(r#""kind":"end""#), "something was written after it: {journal}");
 }
@@ -215,7 +215,7 @@ fn journal_that_cannot_be_created_leaves_nothing_behind() {
     assert_eq!(run.code(), 2);
     run.wait_for("cannot begin the journal");
     run.wait_for("No space left on device (os error 28)");
-    run.wait_for("make room in ");
+    run.wait_for("free some space in ");
     assert_eq!(entries(&job.result(".mapmill")), ["lock", "staging"]);
     job.run().check();
 }

@@ -17,7 +17,7 @@ fn worker_stays_within_its_memory_whatever_the_words() {
     let longest = peak_of_a_worker("40MiB", &"x".repeat(41 << 20));
     let floor = floor();
 
-    // With room for all words the table alone is larger.
+    // When all words fit, the table alone is larger.
     assert!(usual > 48 * MIB, "the words would have fitted: {usual}");
     // 10 MiB of the worker's own needs are in the budget. The program under test is not optimized,
     // and larger.

@@ -70,7 +70,7 @@ fn side_by_side<T: Copy + fmt::Debug + Sync>(cases: &[T], check: impl Fn(T) + Sy
         for case in cases {
             let name = format!("{case:?}");
             let started = thread::Builder::new().name(name).spawn_scoped(scope, || check(*case));
-            started.expect("there is room for a thread");
+            started.expect("the system allows another thread");
         }
     });
 }
@@ -275,7 +275,7 @@ fn crowd_of_silent_connections_costs_a_job_less_than_a_fifth_of_its_time() {
 
     let (took, turned_away) = time_among(CROWD);
 
-    // At least as many as there is no room for; each connects again when it is turned away.
+    // At least those above the limit of idle connections; each connects again when it is closed.
     assert!(turned_away > CROWD / 2, "{turned_away} were turned away");
     assert!(took < usual.mul_f64(1.2), "{took:?} in a crowd, {usual:?} alone");
 }

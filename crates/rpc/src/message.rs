@@ -261,7 +261,7 @@ pub struct Bucket {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// No space, quota or file size left.
-    #[error("no room for {}: {detail}", shown(path))]
+    #[error("no space for {}: {detail}", shown(path))]
     DiskFull {
         /// What was being written.
         path: PathBuf,

@@ -115,7 +115,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Begun { name } => write!(f, "{name} is staged already"),
             Self::Full { operation, place, .. } => {
-                write!(f, "no room to {operation} {}", place.display())
+                write!(f, "no space to {operation} {}", place.display())
             }
             Self::Gone { name } => write!(f, "{name} is not staged, or was discarded"),
             Self::Lost { name, loss: Loss::Corrupt { expected, found } } => {
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_room_is_told_apart_from_other_refusals() {
+    fn full_disk_is_told_apart_from_other_refusals() {
         const EIO: i32 = 5;
         const EACCES: i32 = 13;
         const EFBIG: i32 = 27;
@@ -228,7 +228,7 @@ mod tests {
     fn the_cause_is_in_the_source_and_not_in_the_text() {
         let source = io::Error::from_raw_os_error(28);
         let error = StoreError::refused(Operation::Append, Path::new("files/a"), source);
-        assert_eq!(error.to_string(), "no room to append to files/a");
+        assert_eq!(error.to_string(), "no space to append to files/a");
         assert!(error.source().is_some_and(|cause| cause.to_string().contains("os error 28")));
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn new_path() -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let folder = tempfile::tempdir().expect("the disk has space for a folder");
         fs::create_dir(folder.path().join("own")).expect("its parent is new");
         let path = folder.path().join("own/file");
         (folder, path)

@@ -88,7 +88,7 @@ static SHORT_MASKS: [ShortKey; SHORT + 1] = {
 #[inline(always)]
 fn bytes_at<const KEY: usize>(window: &Window, start: u16) -> &[u8; KEY] {
     let bytes = &window[usize::from(start)..];
-    bytes.first_chunk().expect("a window has room for a key behind every start")
+    bytes.first_chunk().expect("in a window a whole key follows every start")
 }
 
 impl Key for TinyKey {

@@ -184,7 +184,7 @@ impl<K: Key> SortedShort<K> {
 
     /// An empty table in the same memory.
     pub(crate) fn into_table(self, level: Level, seed: Seed) -> ShortTable<K> {
-        ShortTable { slots: Slots::in_room(self.slots), level, seed }
+        ShortTable { slots: Slots::reusing(self.slots), level, seed }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {

@@ -29,11 +29,11 @@ impl<T: Slot> Slots<T> {
     /// `count` free slots: a power of two, and at least two.
     pub(crate) fn new(count: usize) -> Self {
         assert!(count >= 2 && count.is_power_of_two(), "{count} slots");
-        Self::in_room(Vec::with_capacity(count))
+        Self::reusing(Vec::with_capacity(count))
     }
 
     /// As many free slots as fit in the memory of `slots`: a power of two.
-    pub(crate) fn in_room(mut slots: Vec<T>) -> Self {
+    pub(crate) fn reusing(mut slots: Vec<T>) -> Self {
         let count = 1 << slots.capacity().max(2).ilog2();
         slots.clear();
         slots.resize(count, T::FREE);

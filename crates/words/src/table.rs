@@ -292,17 +292,17 @@ mod tests {
     }
 
     #[test]
-    fn emptied_table_keeps_the_room_of_its_slots_and_nothing_else() {
-        // Short words, and long ones, of whose room the slots are the smaller part.
+    fn emptied_table_keeps_the_memory_of_its_slots_and_nothing_else() {
+        // Short words, and long ones, of whose memory the slots are the smaller part.
         for (repeat, least) in [(1, 3), (6, 1)] {
             let mut table = Table::new();
             for number in 0..10_000_u64 {
                 table.add(number.to_string().repeat(repeat).as_bytes(), 1);
             }
-            let room = table.memory_bytes();
+            let full = table.memory_bytes();
             let mut again = table.into_sorted(|| ()).into_table();
             assert!(again.is_empty());
-            assert!((room * least / 5..=room).contains(&again.memory_bytes()), "of {room} bytes");
+            assert!((full * least / 5..=full).contains(&again.memory_bytes()), "of {full} bytes");
             again.add(b"7", 3);
             assert!(again.into_sorted(|| ()).iter().eq([(b"7".as_slice(), 3)]));
         }

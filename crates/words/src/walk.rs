@@ -223,5 +223,5 @@ impl Walk {
     }
 }
 
-/// Bytes that are partitioned before the buckets grow again: each has room for all of them.
+/// Bytes that are partitioned before the buckets grow again: all of them may go to one.
 const PARTITIONED_BYTES: usize = 64 << 10;

@@ -18,7 +18,7 @@ impl Driver {
                 Action::Discard { attempt } => {
                     tracing::info!("discard {attempt}");
                     self.send(Errand::Discard(self.spec.staging(attempt)));
-                    // In this order: where the disk is full, there may be room for a line then.
+                    // In this order: on a full disk, discarding makes space for the note.
                     self.note_end(attempt);
                 }
                 Action::Exit { worker } => {

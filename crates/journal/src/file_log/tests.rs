@@ -107,7 +107,7 @@ fn new_journal_replaces_the_old_one() {
 }
 
 /// Half a record may be in the file: what is written behind it is lost with it, although its sync
-/// succeeds. So nothing is, even if there is room again.
+/// succeeds. So nothing more is written, even if the disk has space again.
 #[test]
 fn after_an_error_nothing_more_is_written() {
     let (_folder, mut log) = begun(&[begin(1)]);
@@ -122,9 +122,9 @@ fn after_an_error_nothing_more_is_written() {
     assert_eq!(log.read().unwrap().records, [begin(1)]);
 }
 
-/// The disk may be full, and the note about that; and there may be room again.
+/// A note about a full disk does not fit either, and the next commit may.
 #[test]
-fn note_that_finds_no_room_is_left_out_and_the_next_commit_is_not() {
+fn note_that_does_not_fit_is_left_out_and_the_next_commit_is_not() {
     let (folder, mut log) = begun(&[begin(1)]);
     let mut expected = vec![begin(1)];
     // A file that is new, and one that is appended to.

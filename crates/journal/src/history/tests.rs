@@ -6,7 +6,7 @@ use store::Digest;
 use crate::ending::FailureKind;
 use crate::record::{BucketMade, WordRule};
 
-const FULL: &str = "no room for /data/a";
+const FULL: &str = "no space for /data/a";
 
 /// Of two map tasks over ten bytes, and one reduce task.
 fn begin() -> [Record; 2] {

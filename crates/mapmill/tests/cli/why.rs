@@ -16,7 +16,7 @@ fn eventful() -> Scratch {
     let failed = Ending::Failed {
         failure: FailureKind::DiskFull,
         path: Some("/data/files/x".to_owned()),
-        sentence: "no room for /data/files/x: No space left on device".to_owned(),
+        sentence: "no space for /data/files/x: No space left on device".to_owned(),
     };
     let sentence = "intermediate of map task 0 is missing".to_owned();
     scratch_with(&[
@@ -94,7 +94,7 @@ fn attempts_at_a_task_are_shown_in_order() {
 map task 0 of the job in files: bytes 0 to 100000 of /data/a.txt
 driver 1, 2026-11-21 23:24:35 UTC
   m0.a0 on w0 (host:7): started at 0.02 s, took 1.35 s, read 40.0 KiB
-    no room for /data/files/x: No space left on device
+    no space for /data/files/x: No space left on device
   m0.a1 on w0 (host:7): started at 1.40 s
     cut off: its driver ended before it did
 driver 2, 2026-11-21 23:24:45 UTC
@@ -174,9 +174,9 @@ fn programs_get_json() {
         "bytes": 40_960, "counts": false, "cause": "disk full",
         "ending": {
             "outcome": "failed", "failure": "disk_full", "path": "/data/files/x",
-            "sentence": "no room for /data/files/x: No space left on device",
+            "sentence": "no space for /data/files/x: No space left on device",
         },
-        "sentence": "no room for /data/files/x: No space left on device",
+        "sentence": "no space for /data/files/x: No space left on device",
     });
     assert_eq!(report["attempts"][0], first);
     assert_eq!(report["attempts"][2]["ending"], json!({ "outcome": "died", "signal": 9 }));

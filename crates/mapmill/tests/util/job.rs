@@ -38,7 +38,7 @@ pub struct TestJob {
 /// The inputs, and how to run the job.
 impl TestJob {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().expect("there is room for a temporary folder");
+        let folder = tempfile::tempdir().expect("the disk has space for a temporary folder");
         fs::create_dir(folder.path().join("inputs")).expect("our own folder can be written");
         fs::create_dir(folder.path().join(LOGS)).expect("our own folder can be written");
         Self {

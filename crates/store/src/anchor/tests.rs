@@ -282,7 +282,7 @@ impl Drop for Swapping {
 #[track_caller]
 fn for_both_ways(test: impl Fn(&Anchor, &Path)) {
     for stepwise in [false, true] {
-        let parent = tempfile::tempdir().expect("there is room for a folder");
+        let parent = tempfile::tempdir().expect("the disk has space for a folder");
         let folder = parent.path().join("top");
         fs::create_dir(&folder).expect("its parent is new");
         let top = Anchor { stepwise, ..Anchor::open(&folder).expect("it is there") };

@@ -156,7 +156,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().expect("there is room for a folder") };
+        let bench = Self { folder: tempfile::tempdir().expect("the disk has space for a folder") };
         for (path, text) in
             [("data/file", "text"), ("data/folder/file", "text"), ("outside/file", "secret")]
         {
