@@ -2,7 +2,8 @@
 //!
 //! One thread and one queue, so that what is done to the folder and to the journal has one order.
 //! The committer waits for disks so that the loop does not have to: heartbeats are answered while
-//! gigabytes are synced.
+//! gigabytes are synced. A disk that falls behind slows the workers down, not the loop: above
+//! `PUBLISHING_FILES_MAX` queued files a report is answered only after its commit (backpressure).
 //!
 //! Group commit: a sync costs the disk much more than a record does, so commits are recorded
 //! together. One sync is shared by the commits that arrive while the disk is busy, and, as long as

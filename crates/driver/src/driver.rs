@@ -432,7 +432,8 @@ impl Driver {
     }
 
     /// The attempt won, and is about to be published. A worker that asks for its next task need not
-    /// wait for that while there is enough to do, unless too much waits to be published already.
+    /// wait for that while there is enough to do, unless too much waits to be published already:
+    /// then the late answer is backpressure, since the worker has no other task meanwhile.
     fn answer_decided(&mut self, now: Time, attempt: AttemptId, mut reporter: Reporter) {
         let files = self.spec.objects(attempt.task.phase);
         let keeps_up = self.reports.publishing().saturating_mul(files) <= PUBLISHING_FILES_MAX;
@@ -541,8 +542,8 @@ async fn sleep_or_forever(sleep: Option<Duration>) {
 /// Events handled in a turn, before the loop looks at the clock and the interrupt.
 const EVENTS_IN_A_TURN: usize = 64;
 
-/// Files that wait for the committer, before workers wait for it as well: it has to keep some 100
-/// bytes for each of them.
+/// Files that wait for the committer before workers wait for it as well (backpressure): it has to
+/// keep some 100 bytes for each of them.
 const PUBLISHING_FILES_MAX: usize = 100_000;
 
 #[cfg(test)]
