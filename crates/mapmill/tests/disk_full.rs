@@ -13,8 +13,9 @@ use util::cluster::PLACES;
 use util::job::{Ended, TestJob, entries};
 use util::journal::{commits_in, records_in};
 
-/// The results folder is a disk of size `$0`. The command is run there, and again after the disk has
-/// grown. What the first run leaves is copied to `first`; the results of the second stay in `files`.
+/// The results folder is a disk of size `$0`. The command is run there, and again when the disk is
+/// larger. What the first run leaves is copied to `first`; the results of the second stay in
+/// `files`.
 const TWICE: &str = r#"
 mount -t tmpfs -o size="$0" tmpfs files || exit 99
 "$@" >first.stdout 2>first.stderr
