@@ -228,12 +228,14 @@ fn end(planned: Planned, sim: &mut Sim<'_>, world: &World) {
     }
 }
 
+/// What a fault occupies: most of these take one fault at a time.
 enum Place {
     Driver,
-    Elsewhere,
     Link,
     Power,
     Store,
+    /// Nothing that another fault could occupy at the same time.
+    Unshared,
     Worker,
 }
 
@@ -244,7 +246,7 @@ fn place(fault: Fault) -> Place {
         | Fault::FailingJournal
         | Fault::FlippedByte
         | Fault::LostFile
-        | Fault::StoppedWorker => Place::Elsewhere,
+        | Fault::StoppedWorker => Place::Unshared,
         Fault::HeldPackets | Fault::Latency | Fault::OneWayPartition | Fault::Partition => {
             Place::Link
         }

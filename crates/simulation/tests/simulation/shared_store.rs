@@ -51,19 +51,32 @@ pub struct Conditions {
 
 #[derive(Debug)]
 struct State {
+    staged: BTreeMap<Staging, BTreeMap<String, Bytes>>,
+    objects: BTreeMap<Name, Published>,
+    mistakes: Mistakes,
+    injector: Injector,
+    observed: Observed,
+}
+
+/// Makes calls take time and fail, and damages objects.
+#[derive(Debug)]
+struct Injector {
     random: Random,
     conditions: Conditions,
     /// How long a call takes at most.
     call_millis_max: usize,
-    staged: BTreeMap<Staging, BTreeMap<String, Bytes>>,
-    objects: BTreeMap<Name, Published>,
+    strikes: Strikes,
+}
+
+/// What was seen of the calls, to tell at the end whether the folder is as it should be.
+#[derive(Debug, Default)]
+struct Observed {
     /// Every attempt that was ever begun.
     begun: BTreeSet<Staging>,
     /// Attempts that the driver has discarded.
     discarded: BTreeSet<Staging>,
     /// Objects that were damaged and not published again since.
     damaged: BTreeSet<Name>,
-    mistakes: Mistakes,
     /// The driver is about to publish something.
     publishing: bool,
     /// The driver failed to sweep when it last tried.
@@ -72,7 +85,6 @@ struct State {
     refused: BTreeSet<Staging>,
     /// How often an attempt read what it had written for itself.
     read_again: u64,
-    strikes: Strikes,
     findings: Vec<String>,
 }
 
@@ -103,22 +115,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SharedStore {
     pub fn new(random: &Random, call_millis_max: usize, mistakes: Mistakes) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let injector = Injector {
             random: random.fork(),
             conditions: Conditions::default(),
             call_millis_max,
+            strikes: Strikes::default(),
+        };
+        Self(Arc::new(Mutex::new(State {
             staged: BTreeMap::new(),
             objects: BTreeMap::new(),
-            begun: BTreeSet::new(),
-            discarded: BTreeSet::new(),
-            damaged: BTreeSet::new(),
             mistakes,
-            publishing: false,
-            unswept: false,
-            refused: BTreeSet::new(),
-            read_again: 0,
-            strikes: Strikes::default(),
-            findings: Vec::new(),
+            injector,
+            observed: Observed::default(),
         })))
     }
 
@@ -128,14 +136,14 @@ impl SharedStore {
     }
 
     pub fn set_conditions(&self, conditions: Conditions) {
-        self.state().conditions = conditions;
+        self.state().injector.conditions = conditions;
     }
 
     /// From now on no call fails or takes long.
     pub fn heal(&self) {
         let mut state = self.state();
-        state.conditions = Conditions::default();
-        state.call_millis_max = 20;
+        state.injector.conditions = Conditions::default();
+        state.injector.call_millis_max = 20;
     }
 
     /// Damages one published intermediate, or something staged. Returns whether there was any.
@@ -148,21 +156,21 @@ impl SharedStore {
         if names.is_empty() {
             return false;
         }
-        let name = state.random.pick(&names).clone();
+        let name = state.injector.random.pick(&names).clone();
         let inode = Arc::clone(&state.objects[&name].inode);
         let mut inode = lock(&inode);
         let length = inode.bytes.len();
-        let at = state.random.below(length);
+        let at = state.injector.random.below(length);
         if fault == Fault::CutFile {
             inode.bytes.truncate(at);
         } else if fault == Fault::FlippedByte {
-            inode.bytes[at] ^= 1 << state.random.below(8);
+            inode.bytes[at] ^= 1 << state.injector.random.below(8);
         } else {
             assert_eq!(fault, Fault::LostFile, "the others do no damage");
             state.objects.remove(&name);
         }
-        state.damaged.insert(name);
-        state.strikes.count(fault);
+        state.observed.damaged.insert(name);
+        state.injector.strikes.count(fault);
         true
     }
 
@@ -179,15 +187,15 @@ impl SharedStore {
             return false;
         };
         let mut inode = lock(&inode);
-        let at = state.random.below(inode.bytes.len());
-        inode.bytes[at] ^= 1 << state.random.below(8);
-        state.strikes.count(Fault::FlippedByte);
+        let at = state.injector.random.below(inode.bytes.len());
+        inode.bytes[at] ^= 1 << state.injector.random.below(8);
+        state.injector.strikes.count(Fault::FlippedByte);
         true
     }
 
     /// Whether the driver is about to publish something.
     pub fn is_publishing(&self) -> bool {
-        self.state().publishing
+        self.state().observed.publishing
     }
 
     /// One output is gone, while no driver runs. Returns whether there was any.
@@ -198,16 +206,16 @@ impl SharedStore {
         if names.is_empty() {
             return false;
         }
-        let name = state.random.pick(&names).clone();
+        let name = state.injector.random.pick(&names).clone();
         state.objects.remove(&name);
-        state.strikes.count(Fault::LostFile);
+        state.injector.strikes.count(Fault::LostFile);
         true
     }
 
     /// Loses what was not synced, all of it or a part.
     pub fn power_failure(&self) {
         let mut state = self.state();
-        let random = state.random.clone();
+        let random = state.injector.random.clone();
         let inodes = state.objects.values().map(|published| Arc::clone(&published.inode));
         let staged = state.staged.values().flat_map(BTreeMap::values).map(Arc::clone);
         for inode in inodes.chain(staged) {
@@ -227,37 +235,37 @@ impl SharedStore {
         let is_durable = |name: &Name| name.as_str().starts_with(Folder::Output.as_str());
         let unsafe_names: Vec<Name> =
             state.objects.keys().filter(|name| !is_durable(name)).cloned().collect();
-        state.damaged.extend(unsafe_names);
+        state.observed.damaged.extend(unsafe_names);
         state.objects.retain(|_, published| published.settled || random.percent(50));
         state.objects.values_mut().for_each(|published| published.settled = true);
     }
 
     /// How often an attempt read what it had written for itself.
     pub fn read_again(&self) -> u64 {
-        self.state().read_again
+        self.state().observed.read_again
     }
 
     pub fn strikes(&self) -> Strikes {
-        self.state().strikes.clone()
+        self.state().injector.strikes.clone()
     }
 
     pub fn findings(&self) -> Vec<String> {
-        self.state().findings.clone()
+        self.state().observed.findings.clone()
     }
 
     /// Attempts that are still staged, unless the faults made it impossible to remove them.
     pub fn left_behind(&self) -> Vec<String> {
         let state = self.state();
-        if state.unswept {
+        if state.observed.unswept {
             return Vec::new();
         }
-        let left = state.staged.keys().filter(|staging| !state.refused.contains(*staging));
+        let left = state.staged.keys().filter(|staging| !state.observed.refused.contains(*staging));
         left.map(ToString::to_string).collect()
     }
 
     /// Objects that are not as they were published, because of a fault.
     pub fn damaged(&self) -> BTreeSet<Name> {
-        self.state().damaged.clone()
+        self.state().observed.damaged.clone()
     }
 
     /// All final objects.
@@ -301,24 +309,25 @@ impl SharedStore {
     fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
         let pause = {
             let mut state = self.state();
-            state.publishing |= operation == Operation::Publish;
-            state.random.millis(0, state.call_millis_max) + state.conditions.slow
+            state.observed.publishing |= operation == Operation::Publish;
+            state.injector.random.millis(0, state.injector.call_millis_max)
+                + state.injector.conditions.slow
         };
         lockstep::pause(pause);
         let mut state = self.state();
-        state.publishing &= operation != Operation::Publish;
-        let conditions = state.conditions;
+        state.observed.publishing &= operation != Operation::Publish;
+        let conditions = state.injector.conditions;
         if !conditions.slow.is_zero() {
-            state.strikes.count(Fault::SlowStore);
+            state.injector.strikes.count(Fault::SlowStore);
         }
         let place = PathBuf::from("/simulated");
-        if state.random.percent(conditions.failing_percent) {
-            state.strikes.count(Fault::FailingStore);
+        if state.injector.random.percent(conditions.failing_percent) {
+            state.injector.strikes.count(Fault::FailingStore);
             let source = io::Error::from_raw_os_error(EIO);
             return Err(StoreError::Refused { operation, place, source });
         }
         if conditions.full && matches!(operation, Operation::Append | Operation::Create) {
-            state.strikes.count(Fault::FullStore);
+            state.injector.strikes.count(Fault::FullStore);
             let source = io::Error::from_raw_os_error(ENOSPC);
             return Err(StoreError::Full { operation, place, source });
         }
@@ -330,7 +339,9 @@ impl State {
     /// No worker has reported an incomplete object, so the driver has no reason to look at it.
     fn require_finished(&mut self, inode: &Bytes, name: &Name) {
         if !lock(inode).finished {
-            self.findings.push(format!("{name} was to be published before it was complete"));
+            self.observed
+                .findings
+                .push(format!("{name} was to be published before it was complete"));
         }
     }
 
@@ -366,8 +377,8 @@ impl Store for StoreHandle {
         if state.staged.contains_key(staging) {
             return Err(StoreError::Begun { name: staging.name().clone() });
         }
-        if !state.begun.insert(staging.clone()) {
-            state.findings.push(format!("{staging} was begun twice"));
+        if !state.observed.begun.insert(staging.clone()) {
+            state.observed.findings.push(format!("{staging} was begun twice"));
         }
         state.staged.insert(staging.clone(), BTreeMap::new());
         Ok(())
@@ -408,7 +419,7 @@ impl Store for StoreHandle {
     fn open_staged(&self, staging: &Staging, name: &Name) -> Result<Box<dyn Object>, StoreError> {
         let mut state = self.begin(Operation::Open)?;
         let inode = state.staged(staging, name)?;
-        state.read_again += 1;
+        state.observed.read_again += 1;
         drop(state);
         Ok(self.shared.opened(layout::staged(staging, name), &inode))
     }
@@ -438,10 +449,13 @@ impl Store for StoreHandle {
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Publish)?;
         if self.user != User::Driver {
-            state.findings.push(format!("a worker published {name}"));
+            state.observed.findings.push(format!("a worker published {name}"));
         }
-        if state.discarded.contains(staging) {
-            state.findings.push(format!("{name} was to be published after {staging} was given up"));
+        if state.observed.discarded.contains(staging) {
+            state
+                .observed
+                .findings
+                .push(format!("{name} was to be published after {staging} was given up"));
         }
         let Ok(inode) = state.staged(staging, name) else {
             let missing = StoreError::Gone { name: layout::staged(staging, name) };
@@ -463,7 +477,7 @@ impl Store for StoreHandle {
             files.remove(name.file());
         }
         state.objects.insert(name.clone(), Published { inode, settled: false });
-        state.damaged.remove(name);
+        state.observed.damaged.remove(name);
         Ok(())
     }
 
@@ -477,21 +491,21 @@ impl Store for StoreHandle {
 
     fn discard(&self, staging: &Staging) -> Result<(), StoreError> {
         if self.user == User::Worker {
-            self.shared.state().refused.insert(staging.clone());
+            self.shared.state().observed.refused.insert(staging.clone());
         }
         let mut state = self.begin(Operation::Discard)?;
         match self.user {
-            User::Driver => state.discarded.insert(staging.clone()),
-            User::Worker => state.refused.remove(staging),
+            User::Driver => state.observed.discarded.insert(staging.clone()),
+            User::Worker => state.observed.refused.remove(staging),
         };
         state.staged.remove(staging);
         Ok(())
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {
-        self.shared.state().unswept = true;
+        self.shared.state().observed.unswept = true;
         let mut state = self.begin(Operation::Discard)?;
-        state.unswept = false;
+        state.observed.unswept = false;
         let swept = std::mem::take(&mut state.staged);
         Ok(swept.len() as u64)
     }

@@ -59,36 +59,41 @@ pub struct Progress {
     pub worker_connections: Vec<Connections>,
     /// Which workers have nothing left to do.
     pub resting: Vec<bool>,
-    /// Tasks that are committed, by the last snapshot.
-    committed: u32,
-    /// All of them are.
-    was_done: bool,
-    /// How many starts of the driver were checked.
-    looked_at: usize,
+    commits: Commits,
     findings: Vec<String>,
+}
+
+/// How many tasks are committed, by the last snapshot.
+#[derive(Default)]
+struct Commits {
+    tasks: u32,
+    /// All tasks are.
+    is_complete: bool,
+    /// How many starts of the driver were checked.
+    starts_checked: usize,
 }
 
 impl Progress {
     /// A driver begins with all that the one before it had committed, unless a fault has removed
     /// it.
-    fn look_at_commits(&mut self, can_be_lost: bool) {
+    fn check_commits(&mut self, can_be_lost: bool) {
         let Some(snapshot) = self.snapshots.last() else { return };
         let (map, reduce) = (snapshot.borrow().map.counts, snapshot.borrow().reduce.counts);
         let committed = map.committed + reduce.committed;
         if map.tasks == 0 {
-            // It has not begun.
-        } else if self.looked_at < self.snapshots.len() {
-            self.looked_at = self.snapshots.len();
+            // The driver has not begun.
+        } else if self.commits.starts_checked < self.snapshots.len() {
+            self.commits.starts_checked = self.snapshots.len();
             // A job that is done is not resumed: it begins anew.
-            if committed < self.committed && !self.was_done && !can_be_lost {
-                let before = self.committed;
+            let before = self.commits.tasks;
+            if committed < before && !self.commits.is_complete && !can_be_lost {
                 self.findings
                     .push(format!("{before} tasks were committed, and {committed} are left"));
             }
-            self.committed = committed;
+            self.commits.tasks = committed;
         } else {
-            self.committed = committed;
-            self.was_done = committed == map.tasks + reduce.tasks;
+            self.commits.tasks = committed;
+            self.commits.is_complete = committed == map.tasks + reduce.tasks;
         }
     }
 }
@@ -213,7 +218,7 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
             break Err(format!("a host ended with {error}"));
         }
         let mut progress = world.progress();
-        progress.look_at_commits(can_be_lost);
+        progress.check_commits(can_be_lost);
         if progress.done && progress.resting.iter().all(|&resting| resting) {
             break Ok(());
         }
