@@ -93,16 +93,7 @@ impl Commits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Winner;
-
-    fn map(task: u32) -> Record {
-        let winner = Winner { task, attempt: 0, worker: "w0 (host:1)".to_owned(), span: None };
-        Record::map(winner, MapCommit { buckets: Vec::new(), invalid_bytes: 0 })
-    }
-
-    fn recalled(map: u32) -> Record {
-        Record::Recalled { map, reduce: 0, attempt: 0, sentence: "gone".to_owned() }
-    }
+    use crate::samples::{map, recalled};
 
     /// The indexes of the committed map tasks, and how often which one was recalled.
     fn maps(records: &[Record]) -> (Vec<u32>, Vec<(u32, u32)>) {

@@ -32,6 +32,8 @@ mod lines;
 mod log;
 mod plan;
 mod record;
+#[cfg(test)]
+mod samples;
 mod validate;
 mod verify;
 

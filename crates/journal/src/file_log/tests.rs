@@ -6,32 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::record::{Outcome, WordRule};
-
-fn begin(epoch: u64) -> Record {
-    Record::Begin {
-        epoch,
-        job: "00ff".to_owned(),
-        build: "mapmill 0.1.0".to_owned(),
-        started_unix_seconds: 1,
-        map_tasks: 6,
-        reduce_tasks: 4,
-        words: WordRule::Letters,
-        ignore_case: false,
-    }
-}
-
-fn map(task: u32) -> Record {
-    let worker = "w1 (host:7)".to_owned();
-    Record::Map { task, attempt: 0, worker, span: None, buckets: Vec::new(), invalid_bytes: 3 }
-}
+use crate::record::Outcome;
+use crate::samples::{begin, map, recalled};
 
 fn resume() -> Record {
     Record::Resume { epoch: 2, build: "mapmill 0.1.0".to_owned(), started_unix_seconds: 2 }
-}
-
-fn note() -> Record {
-    Record::Recalled { map: 1, reduce: 2, attempt: 0, sentence: "gone".to_owned() }
 }
 
 /// A results folder, and the log in it.
@@ -117,7 +96,7 @@ fn after_an_error_nothing_more_is_written() {
     assert!(matches!(error, JournalError::Io { operation: "append to", .. }), "{error}");
     let error = log.append(&[map(1)]).unwrap_err();
     assert!(matches!(error, JournalError::Closed { .. }), "{error}");
-    assert!(matches!(log.note(&[note()]), Err(JournalError::Closed { .. })));
+    assert!(matches!(log.note(&[recalled(1)]), Err(JournalError::Closed { .. })));
     drop(opened);
     assert_eq!(log.read().unwrap().records, [begin(1)]);
 }
@@ -129,14 +108,14 @@ fn note_that_does_not_fit_is_left_out_and_the_next_commit_is_not() {
     let mut expected = vec![begin(1)];
     // A file that is new, and one that is appended to.
     for task in 0..2 {
-        log.note(&[note()]).unwrap();
+        log.note(&[recalled(1)]).unwrap();
         // A part of another one was written, and the rest did not fit.
         let FileState::Open { file, whole_bytes } = &mut log.state else { panic!("{log:?}") };
         file.write(&[b'x'; 4096]).unwrap();
         file.cut(*whole_bytes).unwrap();
         log.append(&[map(task)]).unwrap();
 
-        expected.extend([note(), map(task)]);
+        expected.extend([recalled(1), map(task)]);
         assert_eq!(log.read().unwrap().records, expected);
         log = resumed(folder.path());
         expected.push(resume());
@@ -149,7 +128,7 @@ fn after_a_note_that_cannot_be_cut_off_nothing_more_is_written() {
     let (_folder, mut log) = begun(&[]);
     fill_disk(&mut log);
 
-    let error = log.note(&[note()]).unwrap_err();
+    let error = log.note(&[recalled(1)]).unwrap_err();
     assert!(matches!(error, JournalError::Io { operation: "append a note to", .. }), "{error}");
     let error = log.append(&[map(1)]).unwrap_err();
     assert!(matches!(error, JournalError::Closed { .. }), "{error}");

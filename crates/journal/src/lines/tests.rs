@@ -5,31 +5,10 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::commits::MapCommit;
 use crate::disk::DiskFault;
 use crate::ending::{Death, Ending, FailureKind};
-use crate::record::{BucketMade, Outcome, Phase, Span, Winner, WordRule, escape, unescape};
-
-fn begin(epoch: u64) -> Record {
-    Record::Begin {
-        epoch,
-        job: "00ff".to_owned(),
-        build: "mapmill 0.1.0".to_owned(),
-        started_unix_seconds: 1,
-        map_tasks: 6,
-        reduce_tasks: 4,
-        words: WordRule::Letters,
-        ignore_case: false,
-    }
-}
-
-fn map(task: u32) -> Record {
-    let digest = Digest { bytes: 5, crc32: u32::MAX };
-    let span = Some(Span { started_ms: 3, ended_ms: 7 });
-    let winner = Winner { task, attempt: 0, worker: "w1 (host:7)".to_owned(), span };
-    let buckets = [2, 0].map(|words| BucketMade { digest, words }).to_vec();
-    Record::map(winner, MapCommit { buckets, invalid_bytes: 3 })
-}
+use crate::record::{BucketMade, Outcome, Phase, Span, WordRule, escape, unescape};
+use crate::samples::{begin, map};
 
 proptest! {
     #[test]
