@@ -30,6 +30,7 @@ pub(crate) use certs::{
 pub(crate) use documents::{CompletionsFlags, ManFlags};
 pub(crate) use parse_error::parse_error;
 pub(crate) use run::{LocalWorkers, RunFlags, RunRequest};
+use security::SecurityFlags;
 pub(crate) use security::{SECURITY_VARIABLES, TOKEN_VARIABLE};
 pub(crate) use status::{StatusFlags, StatusRequest};
 pub(crate) use top::TopFlags;
@@ -91,6 +92,12 @@ struct CallFlags {
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
     driver: String,
+}
+
+#[derive(Args, Debug)]
+struct CallSecurityFlags {
+    #[command(flatten)]
+    shared: SecurityFlags,
 
     /// Show a token without TLS to a driver that is elsewhere
     ///

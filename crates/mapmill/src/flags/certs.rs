@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, ValueHint};
+use clap::builder::{EnumValueParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use rpc::certs::{Host, Name, Role};
 
 use crate::numbers::parse_count;
@@ -56,8 +56,8 @@ pub(crate) struct InitFlags {
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct IssueFlags {
-    /// What they allow: to hand out tasks, to work, or to look on
-    #[arg(value_name = "ROLE", value_parser = role())]
+    /// What they allow
+    #[arg(value_name = "ROLE", value_parser = EnumValueParser::<RoleFlag>::new().map(Role::from))]
     pub(crate) role: Role,
 
     /// The folder with the authority
@@ -72,6 +72,27 @@ pub(crate) struct IssueFlags {
 
     #[command(flatten)]
     pub(crate) terms: TermsFlags,
+}
+
+/// The values of `ROLE`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleFlag {
+    /// Assigns the tasks of a job
+    Driver,
+    /// Runs tasks
+    Worker,
+    /// Asks for the status of a job
+    Viewer,
+}
+
+impl From<RoleFlag> for Role {
+    fn from(flag: RoleFlag) -> Self {
+        match flag {
+            RoleFlag::Driver => Self::Driver,
+            RoleFlag::Worker => Self::Worker,
+            RoleFlag::Viewer => Self::Viewer,
+        }
+    }
 }
 
 /// What is said of credentials, however they are made.
@@ -135,14 +156,6 @@ fn parse_name(text: &str) -> Result<Name, String> {
 
 fn parse_days(text: &str) -> Result<NonZeroU32, String> {
     parse_count(text, DAYS_MAX)
-}
-
-fn role() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(["driver", "worker", "viewer"]).map(|role| match role.as_str() {
-        "driver" => Role::Driver,
-        "worker" => Role::Worker,
-        _ => Role::Viewer,
-    })
 }
 
 /// Where the authority and what it has issued are, if nothing else is said.

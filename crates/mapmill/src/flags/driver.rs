@@ -21,18 +21,7 @@ use crate::messages::Failure;
 pub(crate) struct DriverFlags {
     #[command(flatten)]
     job: JobFlags,
-    #[command(flatten)]
-    listen: ListenFlags,
-    #[command(flatten)]
-    security: SecurityFlags,
-    #[command(flatten)]
-    scheduling: SchedulingFlags,
-    #[command(flatten)]
-    show: ShowFlags,
-}
 
-#[derive(Args, Debug)]
-struct ListenFlags {
     /// Wait for workers at ADDR (HOST:PORT)
     ///
     /// Port 0 takes any that is free. Addresses that other machines can reach are refused without
@@ -41,12 +30,20 @@ struct ListenFlags {
     #[arg(value_parser = parse_address)]
     listen: String,
 
+    #[command(flatten)]
+    security: SecurityFlags,
+
     /// Listen on a network without TLS
     ///
     /// Whoever is on the way can then read the names of the input files, and the token if there is
     /// one; without a token, whoever can reach the address can take part in the job.
     #[arg(long, help_heading = "Security")]
     insecure: bool,
+
+    #[command(flatten)]
+    scheduling: SchedulingFlags,
+    #[command(flatten)]
+    show: ShowFlags,
 }
 
 /// What `mapmill driver` is to do.
@@ -61,7 +58,7 @@ impl TryFrom<DriverFlags> for DriverRequest {
     type Error = Failure;
 
     fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
-        let ListenFlags { listen: address, insecure: unprotected } = flags.listen;
+        let (address, unprotected) = (flags.listen, flags.insecure);
         let (credentials, certificate) = flags.security.for_listening(unprotected)?;
         let listen = driver::Listen { address, credentials, unprotected };
         let config = driver_config(flags.job, flags.scheduling, listen);

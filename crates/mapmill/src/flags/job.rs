@@ -4,8 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use crate::numbers::{parse_count, parse_seconds};
 
@@ -44,13 +43,9 @@ pub(super) struct JobFlags {
     #[arg(value_hint = ValueHint::DirPath)]
     files: PathBuf,
 
-    /// What a word is: letters, or anything but white space
-    ///
-    /// `letters`: a run of characters with the Unicode property Alphabetic. `don't` is two words,
-    /// `naïve` is one. `whitespace`: a run of anything else than Unicode white space, as `wc -w`.
+    /// What a word is
     #[arg(long, value_name = "RULE", default_value = "letters", help_heading = "Job")]
-    #[arg(value_parser = word_rule())]
-    words: rpc::message::WordRule,
+    words: WordsFlag,
 
     /// Count words as the same whatever their case
     ///
@@ -103,6 +98,24 @@ pub(super) struct SchedulingFlags {
     no_backup: bool,
 }
 
+/// The values of `--words`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WordsFlag {
+    /// Runs of characters with the Unicode property Alphabetic: `don't` is two words, `naïve` one
+    Letters,
+    /// Runs of anything but Unicode white space, as `wc -w` counts them
+    Whitespace,
+}
+
+impl From<WordsFlag> for rpc::message::WordRule {
+    fn from(flag: WordsFlag) -> Self {
+        match flag {
+            WordsFlag::Letters => Self::Letters,
+            WordsFlag::Whitespace => Self::Whitespace,
+        }
+    }
+}
+
 pub(super) fn driver_config(
     job: JobFlags,
     scheduling: SchedulingFlags,
@@ -113,7 +126,7 @@ pub(super) fn driver_config(
         files: job.files,
         map_tasks: job.map_tasks,
         reduce_tasks: job.reduce_tasks,
-        rules: rpc::message::WordRules { rule: job.words, ignore_case: job.ignore_case },
+        rules: rpc::message::WordRules { rule: job.words.into(), ignore_case: job.ignore_case },
         limits: driver::Limits {
             task_timeout: scheduling.task_timeout,
             worker_timeout: scheduling.worker_timeout,
@@ -125,13 +138,6 @@ pub(super) fn driver_config(
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
     }
-}
-
-fn word_rule() -> impl TypedValueParser<Value = rpc::message::WordRule> {
-    PossibleValuesParser::new(["letters", "whitespace"]).map(|rule| match rule.as_str() {
-        "whitespace" => rpc::message::WordRule::Whitespace,
-        _ => rpc::message::WordRule::Letters,
-    })
 }
 
 /// The end of the long help for whatever runs a job.

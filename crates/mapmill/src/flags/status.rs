@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::CallFlags;
-use super::security::SecurityFlags;
+use super::{CallFlags, CallSecurityFlags};
 use crate::messages::Failure;
 
 /// Ask a running driver how its job stands
@@ -16,7 +15,7 @@ pub(crate) struct StatusFlags {
     call: CallFlags,
 
     #[command(flatten)]
-    security: SecurityFlags,
+    security: CallSecurityFlags,
 
     /// Print it as JSON
     #[arg(long, help_heading = "Messages")]
@@ -34,9 +33,10 @@ impl TryFrom<StatusFlags> for StatusRequest {
     type Error = Failure;
 
     fn try_from(flags: StatusFlags) -> Result<Self, Failure> {
-        let CallFlags { driver, insecure } = flags.call;
+        let CallFlags { driver } = flags.call;
+        let CallSecurityFlags { shared, insecure } = flags.security;
         let role = rpc::Role::Viewer;
-        let credentials = flags.security.for_calling(&driver, role, insecure)?;
+        let credentials = shared.for_calling(&driver, role, insecure)?;
         Ok(Self { driver, credentials, json: flags.json })
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::security::SecurityFlags;
-use super::{CallFlags, VerbosityFlags};
+use super::{CallFlags, CallSecurityFlags, VerbosityFlags};
 use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_seconds};
@@ -33,7 +32,7 @@ pub(crate) struct WorkerFlags {
     driver_timeout: Duration,
 
     #[command(flatten)]
-    security: SecurityFlags,
+    security: CallSecurityFlags,
 
     /// Read and write only below DIR [default: the current folder]
     ///
@@ -78,9 +77,10 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
         let verbosity = Verbosity::from(flags.verbosity);
         let shutdown = worker::Shutdown::default();
-        let CallFlags { driver, insecure } = flags.call;
+        let CallFlags { driver } = flags.call;
+        let CallSecurityFlags { shared, insecure } = flags.security;
         let role = rpc::Role::Worker;
-        let credentials = flags.security.for_calling(&driver, role, insecure)?;
+        let credentials = shared.for_calling(&driver, role, insecure)?;
         let config = worker::Config {
             driver,
             roots: worker::real_roots(&roots).map_err(|error| {
