@@ -2,7 +2,7 @@
 //!
 //! Two stages: the structs that clap fills say what was typed; the `*Request` types say what it
 //! means. Between the two everything is checked that can be checked without looking at the disk.
-//! A command has a file of its own; here is what several of them share.
+//! A command has a file of its own; this one has what they share.
 
 mod certs;
 mod documents;
@@ -41,8 +41,9 @@ use crate::verbosity::Verbosity;
 
 /// Count the words of more text than one machine can hold
 ///
-/// A driver hands out map and reduce tasks over gRPC; any number of workers ask for them, work
-/// straight on the file system, and report. `mapmill run` starts all of it on this machine.
+/// A driver splits a job into map and reduce tasks. Any number of workers ask for tasks over gRPC,
+/// execute them on a shared file system, and report. `mapmill run` starts a driver and its workers
+/// on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "mapmill", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = START_HERE)]
@@ -67,7 +68,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 struct ShowFlags {
-    /// Print the outcome as JSON on stdout
+    /// Print a report as JSON on stdout
     #[arg(long, help_heading = "Messages")]
     json: bool,
 
@@ -77,18 +78,18 @@ struct ShowFlags {
 
 #[derive(Args, Debug)]
 struct VerbosityFlags {
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
     quiet: bool,
 
-    /// Say more: every event; twice, every call
+    /// Log more: events with -v, every call with -vv
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Messages")]
     verbose: u8,
 }
 
 #[derive(Args, Debug)]
 struct CallFlags {
-    /// Find the driver at ADDR (HOST:PORT)
+    /// Connect to the driver at ADDR (HOST:PORT)
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
     driver: String,
@@ -99,9 +100,9 @@ struct CallSecurityFlags {
     #[command(flatten)]
     shared: SecurityFlags,
 
-    /// Show a token without TLS to a driver that is elsewhere
+    /// Allow sending the token to another machine without TLS
     ///
-    /// Whoever is on the way can then read it, and take part in the job.
+    /// Anyone who can read the network traffic then knows the token, and can join the job.
     #[arg(long, help_heading = "Security")]
     insecure: bool,
 }
@@ -130,7 +131,7 @@ impl From<ShowFlags> for Show {
     }
 }
 
-/// `HOST:PORT`, with an IPv6 address in brackets. Whether there is such a host is seen later.
+/// `HOST:PORT`, with an IPv6 address in brackets. The host is looked up later.
 fn parse_address(text: &str) -> Result<String, String> {
     let is_in_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
     let is_name = |host: &str| !host.is_empty() && host.chars().all(is_in_name);
@@ -141,17 +142,17 @@ fn parse_address(text: &str) -> Result<String, String> {
     Err(format!("expected HOST:PORT, such as {DEFAULT_ADDRESS}"))
 }
 
-/// Where results go if nothing else is said.
+/// The default folder of results.
 pub(crate) const DEFAULT_FILES: &str = "files";
 
-/// Where driver and workers meet if nothing else is said.
+/// Where a driver listens by default.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
 /// The end of the help for all.
 const START_HERE: &str = "\
 Start here:
   mapmill run books   Count the words of every file in the folder `books`
-  mapmill top         Show the most frequent of them
+  mapmill top         Show the most frequent words
   mapmill run --help  Explain every flag";
 
 #[cfg(test)]

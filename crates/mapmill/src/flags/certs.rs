@@ -9,12 +9,13 @@ use rpc::certs::{Host, Name, Role};
 
 use crate::numbers::parse_count;
 
-/// Make keys and certificates, for drivers and workers on a network
+/// Create keys and certificates for drivers and workers on a network
 ///
-/// `init` makes an authority, and with it credentials for a driver, workers and viewers: one folder
-/// each, which --tls takes. `issue` makes further ones, `show` says what there is.
+/// `init` creates an authority and, signed by it, credentials for a driver, workers and viewers:
+/// one folder each, for --tls. `issue` creates further credentials, `show` checks existing ones,
+/// and `token` creates a token.
 ///
-/// A job over one machine needs none of it.
+/// A job on one machine needs none of them.
 #[derive(Args, Debug)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct CertsFlags {
@@ -30,17 +31,18 @@ pub(crate) enum CertsCommand {
     Token(TokenFlags),
 }
 
-/// Make an authority, and credentials for a driver, workers and viewers
+/// Create an authority, and credentials for a driver, workers and viewers
 ///
-/// DIR is made if it is missing, and gets the folders `authority`, `driver`, `worker` and `viewer`.
-/// Copy `driver`, `worker` and `viewer` to where they are used. `authority` lasts ten years, and is
-/// needed for `mapmill certs issue` alone: whoever can read its key can take part in any job.
+/// Creates the folders `authority`, `driver`, `worker` and `viewer` in DIR, and DIR if it does not
+/// exist. Copy `driver`, `worker` and `viewer` to the machines that use them. Only `mapmill certs
+/// issue` needs `authority`, which is valid for ten years. Keep it private: anyone who can read its
+/// key can issue certificates.
 ///
-/// Nothing that exists is overwritten.
+/// Existing files are never overwritten.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct InitFlags {
-    /// The folder to make them in
+    /// Folder in which to create them
     #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER, value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
@@ -48,25 +50,25 @@ pub(crate) struct InitFlags {
     pub(crate) terms: TermsFlags,
 }
 
-/// Make credentials for one more driver, worker or viewer
+/// Create credentials for one more driver, worker or viewer
 ///
-/// DIR is a folder that `mapmill certs init` has made; the new folder in it is called NAME. A
-/// driver knows workers by their names: give each machine its own, and what one of them does wrong
-/// is held against no other.
+/// DIR is a folder that `mapmill certs init` has created; the credentials are in its new folder
+/// NAME. The driver identifies workers by the names in their certificates. Give each machine its
+/// own name: a protocol violation by one does not count against the others then.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct IssueFlags {
-    /// What they allow
+    /// Role that the certificate grants
     #[arg(value_name = "ROLE", value_parser = EnumValueParser::<RoleFlag>::new().map(Role::from))]
     pub(crate) role: Role,
 
-    /// The folder with the authority
+    /// Folder with the authority
     #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER, value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
 
-    /// What the bearer is called
+    /// Name in the certificate
     ///
-    /// 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', of which the first is a letter or a digit.
+    /// 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-'; the first is a letter or a digit.
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) name: Name,
 
@@ -77,11 +79,11 @@ pub(crate) struct IssueFlags {
 /// The values of `ROLE`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RoleFlag {
-    /// Assigns the tasks of a job
+    /// Assigns the tasks of a job to workers
     Driver,
-    /// Runs tasks
+    /// Executes tasks
     Worker,
-    /// Asks for the status of a job
+    /// Asks for the state of a job
     Viewer,
 }
 
@@ -95,57 +97,57 @@ impl From<RoleFlag> for Role {
     }
 }
 
-/// What is said of credentials, however they are made.
+/// The terms of credentials, for `init` and `issue`.
 #[derive(Args, Debug)]
 pub(crate) struct TermsFlags {
-    /// Where workers find the driver [default: this machine]
+    /// Host where workers reach the driver [default: this machine]
     ///
-    /// A name or an address, as workers have it in --driver; may be repeated. By default localhost,
-    /// 127.0.0.1, ::1 and the name of this machine. For a driver alone: nobody connects to workers
-    /// and viewers.
+    /// A name or an address, as in --driver of the workers. Repeat the flag for several. The
+    /// default is localhost, 127.0.0.1, ::1 and the name of this machine. For a driver only: no
+    /// process connects to workers or viewers.
     #[arg(long = "host", value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub(crate) hosts: Vec<Host>,
 
-    /// Let the credentials be valid for N days
+    /// Make the credentials valid for N days
     ///
-    /// But not for longer than their authority. What is stolen or lost is of use until then: there
-    /// is no other way to revoke it but a new authority.
+    /// Credentials never outlive their authority. If they are stolen or lost, they stay valid until
+    /// they expire: the only way to revoke them is a new authority.
     #[arg(long, value_name = "N", default_value = "90", allow_negative_numbers = true)]
     #[arg(value_parser = parse_days)]
     pub(crate) days: NonZeroU32,
 }
 
-/// Show certificates: whose they are, until when, and what is wrong
+/// Show certificates: their roles, expiry and problems
 ///
-/// Warns of what has expired or will in 14 days, of keys that others can read, and of keys and
-/// authorities that do not belong to the certificate beside them.
+/// Warns of certificates that have expired or will within 14 days, of keys that other users can
+/// read, and of keys and authorities that do not match the certificate beside them.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct CertsShowFlags {
-    /// A folder of `mapmill certs init`, a folder in it, or a file
+    /// Folder of `mapmill certs init`, a folder in it, or a certificate file
     #[arg(value_name = "PATH", default_value = DEFAULT_FOLDER, value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
 
-    /// Print it as JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Make a token, which driver and workers take with --token-file
+/// Create a token for --token-file of driver and workers
 ///
-/// 64 hexadecimal digits, on stdout and nothing else. Better into a file with --output: one that
-/// the shell makes, others may read.
+/// Prints 64 hexadecimal digits to stdout. Prefer --output: a file that the shell creates may be
+/// readable by other users.
 ///
-/// A token says less than a certificate, namely nothing of who it is that has it.
+/// A token does not identify its holder. On a network, prefer certificates.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct TokenFlags {
-    /// Write it into the new file FILE, which only you can read
+    /// Write the token to the new file FILE, readable only by you
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
 
-/// A name is the name of a folder as well, which is neither hidden nor another one.
+/// A name is also that of a folder: not a hidden one, and not `.` or `..`.
 fn parse_name(text: &str) -> Result<Name, String> {
     let name = text.parse().ok().filter(|_| !text.starts_with(['.', '_', '-']));
     name.ok_or_else(|| {
@@ -158,12 +160,12 @@ fn parse_days(text: &str) -> Result<NonZeroU32, String> {
     parse_count(text, DAYS_MAX)
 }
 
-/// Where the authority and what it has issued are, if nothing else is said.
+/// The default folder of the authority and of the credentials it has signed.
 const DEFAULT_FOLDER: &str = "certs";
 
 /// Ten years, as long as an authority lasts.
 pub(crate) const DAYS_MAX: u32 = 3650;
 
-/// The end of the long help.
+/// The end of the long help of each command.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 it cannot be printed; 2 it was refused, and nothing is changed.";
+Exit codes: 0 done; 1 stdout cannot be written; 2 refused, and nothing has changed.";

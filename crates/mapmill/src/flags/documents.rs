@@ -9,16 +9,17 @@ use clap::{Args, ValueHint};
 /// For bash, for example:
 /// mapmill completions bash > ~/.local/share/bash-completion/completions/mapmill
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsFlags {
-    /// The shell
+    /// Name of the shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Print the manual page, or write all pages into a folder
+/// Print the manual page, or write all pages to a folder
 #[derive(Args, Debug)]
 pub(crate) struct ManFlags {
-    /// Write one page for each command into DIR
+    /// Write one page for each command to DIR
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) folder: Option<PathBuf>,
 }

@@ -9,23 +9,24 @@ use super::security::SecurityFlags;
 use super::{DEFAULT_ADDRESS, Show, ShowFlags, parse_address};
 use crate::messages::Failure;
 
-/// Run one job: hand its tasks to whatever workers ask
+/// Run one job: assign its tasks to workers
 ///
-/// Workers are started with `mapmill worker`, before or after the driver, here or on any machine
-/// that sees the same files under the same names. The driver ends when the job is over.
+/// Start the workers with `mapmill worker`, before or after the driver, on any machine that sees
+/// the same files under the same paths. The driver exits when the job is over.
 ///
-/// On an address that other machines can reach it wants certificates, which `mapmill certs init`
-/// makes: nobody else can take part then, or read along.
+/// By default, only workers on this machine can connect. To listen on a network, the driver needs
+/// certificates, which `mapmill certs init` creates: connections are then encrypted, and only
+/// authenticated peers can take part.
 #[derive(Args, Debug)]
 #[command(after_long_help = JOB_EXIT_CODES)]
 pub(crate) struct DriverFlags {
     #[command(flatten)]
     job: JobFlags,
 
-    /// Wait for workers at ADDR (HOST:PORT)
+    /// Listen for workers at ADDR (HOST:PORT)
     ///
-    /// Port 0 takes any that is free. Addresses that other machines can reach are refused without
-    /// --tls or --insecure.
+    /// Port 0 chooses a free port. An address that other machines can reach requires --tls or
+    /// --insecure.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
     listen: String,
@@ -33,10 +34,10 @@ pub(crate) struct DriverFlags {
     #[command(flatten)]
     security: SecurityFlags,
 
-    /// Listen on a network without TLS
+    /// Allow listening on a network without TLS
     ///
-    /// Whoever is on the way can then read the names of the input files, and the token if there is
-    /// one; without a token, whoever can reach the address can take part in the job.
+    /// Anyone who can read the network traffic then knows the names of the input files, and the
+    /// token if there is one. Without a token, anyone who can reach ADDR can take part in the job.
     #[arg(long, help_heading = "Security")]
     insecure: bool,
 

@@ -12,88 +12,92 @@ use crate::numbers::{parse_count, parse_seconds};
 pub(super) struct JobFlags {
     /// Files and folders to read
     ///
-    /// Folders are read recursively, in the order of their paths; hidden files in them are
-    /// skipped, symbolic links are followed once.
+    /// Folders are read recursively, sorted by path. Hidden files in them are skipped. Symbolic
+    /// links are followed, each at most once.
     #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
 
-    /// Cut the input into N equal map tasks [default: 6, or more if large]
-    ///
-    /// By default a map task has at most 64 MiB: where 6 would have more, there are more of them.
-    /// More tasks balance better and lose less when a worker dies; each costs M small files.
-    #[arg(short = 'n', long, value_name = "N", help_heading = "Job")]
-    #[arg(allow_negative_numbers = true)]
-    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::MAP_TASKS_MAX))]
-    map_tasks: Option<NonZeroU32>,
-
-    /// Write the result in M parts, by M reduce tasks
-    ///
-    /// A word belongs to part (first letter) modulo M, so more than a few dozen parts leave some
-    /// of them empty. At least as many as workers keep all of them busy.
-    #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
-    #[arg(allow_negative_numbers = true)]
-    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::REDUCE_TASKS_MAX))]
-    reduce_tasks: NonZeroU32,
-
-    /// Put the results below DIR
-    ///
-    /// Created if missing. Results of an earlier job in it are replaced; any other visible file in
-    /// its `intermediate` and `out` stops the job before it starts.
-    #[arg(long, value_name = "DIR", default_value = "files", help_heading = "Job")]
-    #[arg(value_hint = ValueHint::DirPath)]
-    files: PathBuf,
-
-    /// What a word is
+    /// Choose what counts as a word
     #[arg(long, value_name = "RULE", default_value = "letters", help_heading = "Job")]
     words: WordsFlag,
 
-    /// Count words as the same whatever their case
+    /// Count words as equal if they differ only in case
     ///
     /// Each character is replaced by its Unicode lower case.
     #[arg(short, long, help_heading = "Job")]
     ignore_case: bool,
 
-    /// Start over, although DIR holds this very job, unfinished
+    /// Write the results to DIR
     ///
-    /// Otherwise a job that was cut off goes on where it was: what is committed is not done again.
+    /// DIR is created if it does not exist. The results of an earlier job in DIR are replaced. If
+    /// its folders `intermediate` and `out` hold any other visible file, the job does not start.
+    #[arg(long, value_name = "DIR", default_value = "files", help_heading = "Job")]
+    #[arg(value_hint = ValueHint::DirPath)]
+    files: PathBuf,
+
+    /// Start over instead of resuming the job in DIR
+    ///
+    /// By default, a job that was interrupted is resumed when the same command runs again:
+    /// committed tasks are not repeated.
     #[arg(long, help_heading = "Job")]
     fresh: bool,
+
+    /// Split the input into N map tasks [default: 6, more for large input]
+    ///
+    /// All have the same size, by default at most 64 MiB: an input above 384 MiB has more than 6.
+    /// More tasks balance the load better and lose less work when a worker dies, but each one
+    /// writes up to M small files.
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Job")]
+    #[arg(allow_negative_numbers = true)]
+    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::MAP_TASKS_MAX))]
+    map_tasks: Option<NonZeroU32>,
+
+    /// Write the result in M parts, one for each reduce task
+    ///
+    /// A word belongs to part (first letter) modulo M, so with more than a few dozen parts some are
+    /// empty. With fewer parts than workers, some workers are idle.
+    #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
+    #[arg(allow_negative_numbers = true)]
+    #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::REDUCE_TASKS_MAX))]
+    reduce_tasks: NonZeroU32,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct SchedulingFlags {
-    /// Give a task away after SECS without progress
+    /// Reassign a task after SECS without progress
     ///
-    /// Lower values notice a hanging worker sooner. Values below the longest pause of a healthy
-    /// one (a slow disk, a busy machine) cause good work to be thrown away and done twice.
+    /// Lower values detect a stuck worker sooner. With values below the longest pause of a healthy
+    /// worker (a slow disk, a busy machine), good work is discarded and done again.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
     #[arg(help_heading = "Scheduling")]
     task_timeout: Duration,
 
-    /// Take a worker for dead after SECS without a heartbeat
+    /// Consider a worker dead after SECS without a heartbeat
     ///
-    /// Workers send one each second, or five times in SECS if that is more often.
+    /// Workers send a heartbeat every second, or five times in SECS if that is more often.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
     #[arg(help_heading = "Scheduling")]
     worker_timeout: Duration,
 
-    /// End the job when no worker was connected for SECS [default: never]
+    /// End the job after SECS without any worker [default: never]
     ///
-    /// The exit code is then 1. The job goes on when it is started again.
+    /// The exit code is then 1. Run the same command again to resume the job.
     #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Scheduling")]
     worker_wait: Option<Duration>,
 
     /// Fail the job when a task has failed COUNT times
     ///
-    /// A task whose worker died has not failed; that is given up after 16 times.
+    /// An attempt whose worker dies does not count as failed. The job also fails when a task has
+    /// lost 16 attempts to dead workers.
     #[arg(long, value_name = "COUNT", default_value = "4", help_heading = "Scheduling")]
     #[arg(value_parser = |text: &str| parse_count(text, 1000))]
     attempts: NonZeroU32,
 
-    /// Do not race slow workers with idle ones
+    /// Do not start backup attempts of slow tasks
     ///
-    /// Otherwise, when no task waits, an idle worker begins the task that would be done last once
-    /// more, if its worker is far behind the others; the first to report wins.
+    /// By default, when no task is waiting, an idle worker starts a second, speculative attempt at
+    /// the task expected to finish last, if that one is a straggler: far behind the others. The
+    /// first attempt to report wins.
     #[arg(long, help_heading = "Scheduling")]
     no_backup: bool,
 }
@@ -101,9 +105,10 @@ pub(super) struct SchedulingFlags {
 /// The values of `--words`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WordsFlag {
-    /// Runs of characters with the Unicode property Alphabetic: `don't` is two words, `naïve` one
+    /// Runs of characters with the Unicode property Alphabetic: `don't` is two words, `naïve` is
+    /// one
     Letters,
-    /// Runs of anything but Unicode white space, as `wc -w` counts them
+    /// Runs of characters other than Unicode white space, as in `wc -w`
     Whitespace,
 }
 
@@ -140,6 +145,6 @@ pub(super) fn driver_config(
     }
 }
 
-/// The end of the long help for whatever runs a job.
+/// The end of the long help of `run` and `driver`.
 pub(super) const JOB_EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted.";

@@ -14,8 +14,8 @@ use crate::verbosity::Verbosity;
 
 /// Run a driver and its workers on this machine
 ///
-/// The workers are processes of their own and speak gRPC with the driver, exactly as they would
-/// on other machines.
+/// The workers are separate processes that call the driver over gRPC, as they would from other
+/// machines.
 #[derive(Args, Debug)]
 #[command(after_long_help = JOB_EXIT_CODES)]
 pub(crate) struct RunFlags {
@@ -36,19 +36,19 @@ struct LocalFlags {
     #[arg(value_parser = |text: &str| parse_count(text, WORKERS_MAX), allow_negative_numbers = true)]
     workers: Option<NonZeroU32>,
 
-    /// Let each worker read at most BYTES a second
+    /// Limit the memory of each worker to BYTES
     ///
-    /// To leave the disk to others. Takes units: 500K, 20MiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Workers")]
-    throttle: Option<NonZeroU64>,
-
-    /// Let each worker use at most BYTES of memory
-    ///
-    /// W workers together use W times as much, at most; few texts have so many words. What does
-    /// not fit is sorted and merged on the disk of DIR, which takes longer. At least 40MiB.
+    /// W workers together use up to W times as much; most inputs need less. Words that do not fit
+    /// in memory are sorted and merged on the disk of DIR, which is slower. The minimum is 40MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Workers")]
     #[arg(default_value = "256MiB")]
     memory: u64,
+
+    /// Limit how fast each worker reads, in BYTES per second
+    ///
+    /// Leaves disk bandwidth to other programs. Units are allowed: 500K, 20MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Workers")]
+    throttle: Option<NonZeroU64>,
 }
 
 /// What `mapmill run` is to do.
@@ -90,5 +90,5 @@ impl TryFrom<RunFlags> for RunRequest {
     }
 }
 
-/// More processes than this on one machine is a slip of the finger.
+/// More processes than this on one machine are a typing error.
 const WORKERS_MAX: u32 = 1024;

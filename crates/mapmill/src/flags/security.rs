@@ -20,34 +20,35 @@ use crate::way_out;
 /// The same on all sides.
 #[derive(Args, Debug)]
 pub(super) struct SecurityFlags {
-    /// Encrypt, and use the certificate in DIR [env: MAPMILL_TLS]
+    /// Use TLS, with the certificate in DIR [env: MAPMILL_TLS]
     ///
-    /// A folder as `mapmill certs` makes them: our certificate in `cert.pem`, its private key in
-    /// `key.pem`, and that of the authority which all sides trust in `ca.pem`.
+    /// DIR holds the files that `mapmill certs` creates: the certificate of this process in
+    /// `cert.pem`, its private key in `key.pem`, and the certificate of the authority that all
+    /// peers trust in `ca.pem`.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Security")]
     #[arg(conflicts_with_all = ["tls_cert", "tls_key", "tls_ca"])]
     tls: Option<PathBuf>,
 
-    /// Our certificate, in PEM; instead of --tls [env: MAPMILL_TLS_CERT]
+    /// Certificate in PEM, instead of --tls [env: MAPMILL_TLS_CERT]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     #[arg(hide_short_help = true)]
     tls_cert: Option<PathBuf>,
 
-    /// Its private key, in PEM; instead of --tls [env: MAPMILL_TLS_KEY]
+    /// Its private key in PEM, instead of --tls [env: MAPMILL_TLS_KEY]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     #[arg(hide_short_help = true)]
     tls_key: Option<PathBuf>,
 
-    /// The authority's certificate; instead of --tls [env: MAPMILL_TLS_CA]
+    /// The authority in PEM, instead of --tls [env: MAPMILL_TLS_CA]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     #[arg(hide_short_help = true)]
     tls_ca: Option<PathBuf>,
 
-    /// Driver and workers share the token in FILE [env: MAPMILL_TOKEN_FILE]
+    /// Authenticate with the token in FILE [env: MAPMILL_TOKEN_FILE]
     ///
-    /// Nobody else may be able to read it. `mapmill certs token` makes a good one. The environment
-    /// variable MAPMILL_TOKEN can hold the token itself. With certificates and a token, either of
-    /// the two admits a caller.
+    /// Driver and workers share one token. FILE must be readable by its owner only; `mapmill certs
+    /// token` creates one. The environment variable MAPMILL_TOKEN can hold the token itself. A
+    /// driver with a certificate and a token admits callers with either.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     token_file: Option<PathBuf>,
 }

@@ -5,9 +5,9 @@ use clap::Args;
 use super::{CallFlags, CallSecurityFlags};
 use crate::messages::Failure;
 
-/// Ask a running driver how its job stands
+/// Show the state of a running job
 ///
-/// With certificates that of a viewer is wanted: a worker's is for working.
+/// With TLS, this command needs a viewer's certificate: a worker's is refused.
 #[derive(Args, Debug)]
 #[command(after_long_help = STATUS_EXIT_CODES)]
 pub(crate) struct StatusFlags {
@@ -17,7 +17,7 @@ pub(crate) struct StatusFlags {
     #[command(flatten)]
     security: CallSecurityFlags,
 
-    /// Print it as JSON
+    /// Print JSON instead of text
     #[arg(long, help_heading = "Messages")]
     json: bool,
 }
@@ -41,6 +41,6 @@ impl TryFrom<StatusFlags> for StatusRequest {
     }
 }
 
-/// The end of the long help for looking at a running job.
+/// The end of the long help of `status`.
 const STATUS_EXIT_CODES: &str = "\
-Exit codes: 0 the driver has answered; 1 no driver answers; 2 the driver refused.";
+Exit codes: 0 the driver answered; 1 no driver answered; 2 the driver refused the call.";

@@ -9,10 +9,10 @@ use crate::numbers::parse_count;
 
 /// Show the most frequent words of finished jobs
 ///
-/// Counts of words that occur in several files are added up.
+/// The counts of a word that occurs in several files are added.
 #[derive(Args, Debug)]
 pub(crate) struct TopFlags {
-    /// Outputs of jobs (out-0, out-1, ...), or folders that hold them
+    /// Outputs of jobs (out-0, out-1, ...), or folders with outputs
     #[arg(value_name = "FILES", default_value = "files/out", value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
 

@@ -6,11 +6,11 @@ use clap::{Args, ValueHint};
 
 /// Check every file of a finished job against its journal
 ///
-/// Reads all intermediates and outputs, compares lengths and checksums, and checks that as many
-/// words were counted as were emitted. Exit code 1 if anything is wrong.
+/// Reads all intermediates and outputs, compares their lengths and checksums, and checks that every
+/// emitted word was counted. The exit code is 1 if anything is wrong.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyFlags {
-    /// The folder with the results
+    /// Folder with the results
     #[arg(value_name = "FILES", default_value = "files", value_hint = ValueHint::DirPath)]
     pub(crate) files: PathBuf,
 }

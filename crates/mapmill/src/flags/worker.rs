@@ -14,19 +14,19 @@ use crate::numbers::{self, parse_bytes, parse_seconds};
 use crate::verbosity::Verbosity;
 use crate::way_out;
 
-/// Work for a driver until its job is over
+/// Run tasks for a driver until its job is over
 ///
-/// Waits for the driver to start if it has not yet. Any number of workers may come and go at any
-/// moment: one that is told to stop (Ctrl-C, SIGTERM) hands its task back at once.
+/// If the driver is not running yet, the worker waits for it. Workers can join and leave at any
+/// moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = WORKER_EXIT_CODES)]
 pub(crate) struct WorkerFlags {
     #[command(flatten)]
     call: CallFlags,
 
-    /// Leave when the driver has not answered for SECS
+    /// Exit when the driver has not answered for SECS
     ///
-    /// Only once there was a driver: a worker waits for its first one as long as it takes.
+    /// Before the first answer of a driver, the worker waits without limit.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     #[arg(help_heading = "Network")]
     driver_timeout: Duration,
@@ -36,24 +36,26 @@ pub(crate) struct WorkerFlags {
 
     /// Read and write only below DIR [default: the current folder]
     ///
-    /// May be repeated. A job whose inputs or results lie elsewhere is refused.
+    /// Repeat the flag to allow several folders. The worker refuses a job whose inputs or results
+    /// are elsewhere.
     #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[arg(help_heading = "Files")]
     roots: Vec<PathBuf>,
 
-    /// Read at most BYTES a second
+    /// Limit the memory of the worker to BYTES
     ///
-    /// To leave the disk to others. Takes units: 500K, 20MiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Files")]
-    throttle: Option<NonZeroU64>,
-
-    /// Use at most BYTES of memory
-    ///
-    /// Whatever the input, however many words it has and however long they are. What does not fit
-    /// is sorted and merged on the disk of the results, which takes longer. At least 40MiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Files")]
+    /// The limit holds for any input, however many words it has and however long they are. Words
+    /// that do not fit in memory are sorted and merged on the disk of the results, which is slower.
+    /// The minimum is 40MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Resources")]
     #[arg(default_value = "256MiB")]
     memory: u64,
+
+    /// Limit how fast the worker reads, in BYTES per second
+    ///
+    /// Leaves disk bandwidth to other programs. Units are allowed: 500K, 20MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
+    throttle: Option<NonZeroU64>,
 
     /// Register as process NUMBER of the parent, which reports its death
     #[arg(long, value_name = "NUMBER", hide = true)]
@@ -100,7 +102,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
     }
 }
 
-/// With a certificate, the name in it comes first: the driver takes no other.
+/// With a certificate, its name comes first: the driver refuses any other.
 fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
     let name = worker_name(pid);
     match &credentials.tls {
@@ -109,7 +111,7 @@ fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
     }
 }
 
-/// What a worker process of this machine calls itself: `host:pid`.
+/// The name of a worker process on this machine: `host:pid`.
 fn worker_name(pid: u32) -> String {
     format!("{}:{pid}", machine::host_name())
 }
@@ -119,7 +121,7 @@ pub(crate) fn instance(number: u64) -> [u8; 16] {
     u128::from(number).to_le_bytes()
 }
 
-/// What a worker may use; with less than it needs for itself it cannot work.
+/// The memory of a worker: at least what it needs before it reads any input.
 pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     let least = worker::MEMORY_BYTES_MIN;
     let bytes = parse_bytes(text)?.get();
@@ -129,7 +131,7 @@ pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-/// The end of the long help for workers.
+/// The end of the long help of `worker`.
 const WORKER_EXIT_CODES: &str = "\
-Exit codes: 0 the job is over; 1 the driver was lost, or too much hangs; 2 the worker could not \
-start, or the driver refused it.";
+Exit codes: 0 the job is over; 1 the driver was lost, or too many attempts are stuck; 2 the worker \
+could not start, or the driver refused it; 130 interrupted.";
