@@ -1,10 +1,10 @@
-//! The committed tasks of a job, as its records have them.
+//! The committed tasks of a job: read from its records, and turned into records.
 
 use std::collections::BTreeMap;
 
 use store::{Digest, Name, layout};
 
-use crate::record::{BucketMade, Outcome, Record};
+use crate::record::{BucketMade, Outcome, Record, Span};
 
 /// Which tasks are committed, and what they made.
 #[derive(Debug, Default)]
@@ -37,11 +37,31 @@ pub struct ReduceCommit {
     pub distinct_words: u64,
 }
 
+/// The attempt whose output counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Winner {
+    /// The index of its task.
+    pub task: u32,
+    /// Its number.
+    pub attempt: u32,
+    /// The worker that executed it.
+    pub worker: String,
+    /// When.
+    pub span: Option<Span>,
+}
+
 impl MapCommit {
     /// The files of map task `map`, by bucket.
     pub fn objects(&self, map: u32) -> impl Iterator<Item = (Name, Digest)> {
         let files = (0..).zip(&self.buckets);
         files.map(move |(bucket, made)| (layout::intermediate(map, bucket), made.digest))
+    }
+
+    /// The record of the commit of its map task by `winner`.
+    pub fn into_record(self, winner: Winner) -> Record {
+        let Winner { task, attempt, worker, span } = winner;
+        let Self { buckets, invalid_bytes } = self;
+        Record::Map { task, attempt, worker, span, buckets, invalid_bytes }
     }
 }
 
@@ -49,6 +69,13 @@ impl ReduceCommit {
     /// The file of reduce task `reduce`.
     pub fn object(&self, reduce: u32) -> (Name, Digest) {
         (layout::output(reduce), self.output)
+    }
+
+    /// The record of the commit of its reduce task by `winner`.
+    pub fn into_record(self, winner: Winner) -> Record {
+        let Winner { task, attempt, worker, span } = winner;
+        let Self { output: Digest { bytes, crc32 }, words, distinct_words } = self;
+        Record::Reduce { task, attempt, worker, span, bytes, crc32, words, distinct_words }
     }
 }
 

@@ -37,7 +37,7 @@ mod samples;
 mod validate;
 mod verify;
 
-pub use commits::{Commits, MapCommit, ReduceCommit};
+pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use ending::{Death, Ending, FailureKind};
 pub use expansion::Expansion;
@@ -46,6 +46,6 @@ pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, State, his
 pub use lines::{encode, parse};
 pub use log::{JournalError, Log, Opening, Recorded};
 pub use plan::{Plan, PlannedSplit};
-pub use record::{BucketMade, Outcome, Phase, Record, Span, TaskId, Winner, WordRule, escape};
+pub use record::{BucketMade, Outcome, Phase, Record, Span, TaskId, WordRule, escape};
 pub use validate::validate;
 pub use verify::{Finding, Verified, VerifyError, verify};

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use store::Digest;
 
-use crate::commits::{MapCommit, ReduceCommit};
 use crate::ending::Ending;
 
 /// One line of the journal.
@@ -260,34 +259,7 @@ pub struct Span {
     pub ended_ms: u64,
 }
 
-/// The attempt whose output counts.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Winner {
-    /// The index of its task.
-    pub task: u32,
-    /// Its number.
-    pub attempt: u32,
-    /// The worker that executed it.
-    pub worker: String,
-    /// When.
-    pub span: Option<Span>,
-}
-
 impl Record {
-    /// `winner` commits its map task.
-    pub fn map(winner: Winner, commit: MapCommit) -> Self {
-        let Winner { task, attempt, worker, span } = winner;
-        let MapCommit { buckets, invalid_bytes } = commit;
-        Self::Map { task, attempt, worker, span, buckets, invalid_bytes }
-    }
-
-    /// `winner` commits its reduce task.
-    pub fn reduce(winner: Winner, commit: ReduceCommit) -> Self {
-        let Winner { task, attempt, worker, span } = winner;
-        let ReduceCommit { output: Digest { bytes, crc32 }, words, distinct_words } = commit;
-        Self::Reduce { task, attempt, worker, span, bytes, crc32, words, distinct_words }
-    }
-
     /// As the journal spells it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -347,7 +347,7 @@ impl Bench {
         let record = {
             let winner = Winner { task, attempt: 0, worker: "w0".to_owned(), span: None };
             let buckets = vec![BucketMade { digest, words: 1 }];
-            Record::map(winner, MapCommit { buckets, invalid_bytes: 0 })
+            MapCommit { buckets, invalid_bytes: 0 }.into_record(winner)
         };
         Commit {
             attempt,

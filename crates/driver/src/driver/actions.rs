@@ -1,6 +1,6 @@
 //! The scheduler's actions become answers to workers and errands of the committer.
 
-use journal::{Record, ReduceCommit, Winner};
+use journal::{ReduceCommit, Winner};
 use rpc::message::{Outcome, TaskAnswer};
 use scheduler::{Action, AttemptId, Phase, Time, WorkerId};
 use store::Durability;
@@ -86,12 +86,12 @@ impl Driver {
             Outcome::Mapped { buckets, invalid_bytes } => {
                 let commit = ids::map_commit(buckets, *invalid_bytes);
                 let objects = commit.objects(task).collect();
-                (objects, Durability::Verified, Record::map(winner, commit))
+                (objects, Durability::Verified, commit.into_record(winner))
             }
             &Outcome::Reduced { output, words, distinct_words } => {
                 self.reports.check_conservation(task, words)?;
                 let commit = ReduceCommit { output: ids::digest(output), words, distinct_words };
-                (vec![commit.object(task)], Durability::Durable, Record::reduce(winner, commit))
+                (vec![commit.object(task)], Durability::Durable, commit.into_record(winner))
             }
             Outcome::Failed(_) => unreachable!("a failure is never accepted for publication"),
         };
