@@ -15,30 +15,30 @@ use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes, times are seconds.
 #[derive(Serialize)]
-struct Report<'summary> {
+struct JobReport<'summary> {
     state: &'static str,
     seconds: f64,
-    input: InputReport,
-    map: PhaseReport,
-    reduce: PhaseReport,
+    input: InputTotals,
+    map: PhaseTotals,
+    reduce: PhaseTotals,
     distinct_words: u64,
     output_bytes: u64,
     workers: usize,
-    attempts: AttemptsReport,
+    attempts: AttemptTotals,
     files: String,
     outputs: Vec<String>,
     top: &'summary [Frequent],
 }
 
 #[derive(Serialize)]
-struct InputReport {
+struct InputTotals {
     files: usize,
     bytes: u64,
     invalid_bytes: u64,
 }
 
 #[derive(Serialize)]
-struct PhaseReport {
+struct PhaseTotals {
     tasks: u32,
     bytes: u64,
     words: u64,
@@ -46,7 +46,7 @@ struct PhaseReport {
 }
 
 #[derive(Serialize)]
-struct AttemptsReport {
+struct AttemptTotals {
     started: u64,
     failed: u64,
     lost: u64,
@@ -61,7 +61,7 @@ struct FailureReport {
     error: String,
 }
 
-impl From<&PhaseSnapshot> for PhaseReport {
+impl From<&PhaseSnapshot> for PhaseTotals {
     fn from(phase: &PhaseSnapshot) -> Self {
         Self {
             tasks: phase.counts.tasks,
@@ -103,13 +103,13 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
     }
 }
 
-fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
+fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
     let snapshot = &summary.snapshot;
     let name = |path: &Path| path.to_string_lossy().into_owned();
-    Report {
+    JobReport {
         state: "done",
         seconds: summary.elapsed.as_secs_f64(),
-        input: InputReport {
+        input: InputTotals {
             files: summary.input_files,
             bytes: snapshot.map.counts.bytes_total,
             invalid_bytes: summary.invalid_bytes,
@@ -119,7 +119,7 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> Report<'a> {
         distinct_words: summary.distinct_words,
         output_bytes: summary.output_bytes,
         workers: summary.workers,
-        attempts: AttemptsReport {
+        attempts: AttemptTotals {
             started: snapshot.attempts_started,
             failed: snapshot.attempts_failed,
             lost: snapshot.attempts_lost,

@@ -11,18 +11,18 @@ use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes.
 #[derive(Serialize)]
-struct Report {
+struct StatusReport {
     state: &'static str,
-    map: PhaseReport,
-    reduce: PhaseReport,
+    map: PhaseProgress,
+    reduce: PhaseProgress,
     workers: u32,
-    attempts: AttemptsReport,
+    attempts: AttemptCounts,
     /// Protocol violations: calls and reports that no correct worker makes.
     violations: u64,
 }
 
 #[derive(Serialize)]
-struct PhaseReport {
+struct PhaseProgress {
     tasks: u32,
     running: u32,
     committed: u32,
@@ -33,7 +33,7 @@ struct PhaseReport {
 }
 
 #[derive(Serialize)]
-struct AttemptsReport {
+struct AttemptCounts {
     started: u64,
     failed: u64,
     lost: u64,
@@ -63,13 +63,13 @@ fn failure(error: StatusClientError, credentials: &rpc::Credentials) -> Failure 
     }
 }
 
-fn report(status: &Status) -> Report {
-    Report {
+fn report(status: &Status) -> StatusReport {
+    StatusReport {
         state: state(status.state),
-        map: phase_report(status.map),
-        reduce: phase_report(status.reduce),
+        map: phase_progress(status.map),
+        reduce: phase_progress(status.reduce),
         workers: status.workers,
-        attempts: AttemptsReport {
+        attempts: AttemptCounts {
             started: status.attempts_started,
             failed: status.attempts_failed,
             lost: status.attempts_lost,
@@ -79,8 +79,8 @@ fn report(status: &Status) -> Report {
     }
 }
 
-fn phase_report(phase: PhaseStatus) -> PhaseReport {
-    PhaseReport {
+fn phase_progress(phase: PhaseStatus) -> PhaseProgress {
+    PhaseProgress {
         tasks: phase.tasks,
         running: phase.running,
         committed: phase.committed,

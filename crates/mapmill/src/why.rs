@@ -114,8 +114,8 @@ struct Overview {
     input_bytes: u64,
     #[serde(rename = "lives")]
     epochs: Vec<EpochReport>,
-    map: PhaseReport,
-    reduce: PhaseReport,
+    map: PhaseHistory,
+    reduce: PhaseHistory,
 }
 
 #[derive(Serialize)]
@@ -127,7 +127,7 @@ struct EpochReport {
 }
 
 #[derive(Serialize)]
-struct PhaseReport {
+struct PhaseHistory {
     tasks: u32,
     committed: u32,
     running: usize,
@@ -165,8 +165,8 @@ impl Overview {
             input_files: history.input_files(),
             input_bytes: history.input_bytes(),
             epochs: epochs.collect(),
-            map: PhaseReport::of(Phase::Map, history),
-            reduce: PhaseReport::of(Phase::Reduce, history),
+            map: PhaseHistory::of(Phase::Map, history),
+            reduce: PhaseHistory::of(Phase::Reduce, history),
         }
     }
 
@@ -197,7 +197,7 @@ impl Overview {
     }
 }
 
-impl PhaseReport {
+impl PhaseHistory {
     fn of(phase: Phase, history: &History) -> Self {
         let mut report = Self {
             tasks: history.tasks(phase),

@@ -22,7 +22,7 @@ use crate::verbosity::Verbosity;
 pub(super) fn print(flags: &CertsShowFlags) -> Result<(), Failure> {
     let looked = Looked::at(&flags.path, SystemTime::now())?;
     if flags.json {
-        messages::json(&Report::of(&looked))?;
+        messages::json(&CertificateList::of(&looked))?;
     } else {
         messages::data(looked.table().as_bytes())?;
     }
@@ -219,7 +219,7 @@ fn cannot_read(path: &Path, source: io::Error) -> Failure {
 
 /// For programs.
 #[derive(Serialize)]
-struct Report<'a> {
+struct CertificateList<'a> {
     certificates: Vec<CertificateReport<'a>>,
     warnings: Vec<String>,
 }
@@ -238,7 +238,7 @@ struct CertificateReport<'a> {
     sha256: &'a str,
 }
 
-impl<'a> Report<'a> {
+impl<'a> CertificateList<'a> {
     fn of(looked: &'a Looked) -> Self {
         let certificates = looked.certificates.iter().map(|(path, certificate)| {
             let usages = certificate.usages.iter().map(|usage| match usage {
