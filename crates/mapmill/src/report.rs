@@ -25,9 +25,8 @@ struct JobReport<'summary> {
     output_bytes: u64,
     workers: usize,
     attempts: AttemptTotals,
-    files: String,
-    outputs: Vec<String>,
-    top: &'summary [Frequent],
+    #[serde(flatten)]
+    results: Results<'summary>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +52,14 @@ struct AttemptTotals {
     backups: u64,
     backups_won: u64,
     stale_reports: u64,
+}
+
+/// Where the results are, and their most frequent words.
+#[derive(Serialize)]
+struct Results<'summary> {
+    files: String,
+    outputs: Vec<String>,
+    top: &'summary [Frequent],
 }
 
 #[derive(Serialize)]
@@ -127,9 +134,11 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
             backups_won: snapshot.backups_won,
             stale_reports: snapshot.stale_reports,
         },
-        files: name(&summary.files),
-        outputs: summary.outputs.iter().map(|path| name(path)).collect(),
-        top,
+        results: Results {
+            files: name(&summary.files),
+            outputs: summary.outputs.iter().map(|path| name(path)).collect(),
+            top,
+        },
     }
 }
 
