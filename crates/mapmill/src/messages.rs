@@ -1,17 +1,17 @@
-//! Everything that is said to people, and what it means for the exit code.
+//! Messages to the user, and the exit codes that go with them.
 //!
-//! stdout is for data and nothing else; all of this goes to stderr, with a prefix. A pipe that was
-//! closed at the other end is not an error: whoever closed it has seen enough.
+//! stdout is for data alone. Messages go to stderr, each with a prefix. A pipe whose reader has
+//! closed it is not an error: the reader needs no more data.
 
-use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::MultiProgress;
+use rpc::text::{escaped, with_causes};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{Targets, filter_fn};
@@ -31,11 +31,11 @@ const FAILED: u8 = 1;
 /// The job could not start.
 pub(crate) const NOT_STARTED: u8 = 2;
 
-/// The user ended the job: 128 and the number of SIGINT, as shells have it.
+/// The user ended the job: 128 plus the number of SIGINT, as in shells.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// What is logged instead of our own messages: targets with their levels, as tracing's `Targets`
-/// reads them.
+/// Chooses what is logged in place of Mapmill's own events: targets and their levels, in the syntax
+/// of tracing's `Targets`.
 const LOG_VARIABLE: &str = "RUST_LOG";
 
 /// Why the program ends with an exit code other than 0.
@@ -43,19 +43,19 @@ const LOG_VARIABLE: &str = "RUST_LOG";
 pub(crate) struct Failure {
     error: Box<dyn Error + Send + Sync>,
     code: u8,
-    /// The way out in a few words, behind the sentence.
+    /// A short way out, printed after the error.
     hint: WayOut,
-    /// The way out, where it is longer than a few words: lines below the error.
+    /// A longer way out, printed on lines below the error.
     advice: Option<String>,
 }
 
 impl Failure {
-    /// Nothing was done.
+    /// The command could not start.
     pub(crate) fn start(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error: error.into(), code: NOT_STARTED, hint: None, advice: None }
     }
 
-    /// The job ran.
+    /// The job ran and is not done.
     pub(crate) fn job(error: driver::JobError) -> Self {
         let code = match error {
             driver::JobError::Cancelled => INTERRUPTED,
@@ -68,17 +68,17 @@ impl Failure {
         Self { error: error.into(), code, hint: None, advice: None }
     }
 
-    /// What was done cannot be shown.
+    /// The command ran, but its result is bad or cannot be printed.
     pub(crate) fn output(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error: error.into(), code: FAILED, hint: None, advice: None }
     }
 
-    /// With a way out in a few words.
+    /// Adds a short way out.
     pub(crate) fn hint(self, hint: WayOut) -> Self {
         Self { hint, ..self }
     }
 
-    /// With a way out.
+    /// Adds a way out that takes lines of its own.
     pub(crate) fn advise(self, advice: Option<String>) -> Self {
         Self { advice, ..self }
     }
@@ -96,7 +96,7 @@ impl Failure {
     }
 }
 
-/// An operation that no job can do without was refused.
+/// The operating system refused an operation.
 #[derive(Debug)]
 pub(crate) struct SystemError {
     operation: String,
@@ -121,28 +121,25 @@ impl Error for SystemError {
     }
 }
 
-/// Something the user may not have meant.
+/// What the user may not have intended.
 #[derive(Debug)]
 pub(crate) enum Warning {
-    /// A certificate, or its key, is not or will not be of use.
+    /// A certificate or its key is not usable, or will soon not be.
     Certificate(Box<Finding>),
-    /// Others can reach us, and nothing is encrypted.
+    /// Other machines can reach the driver, and nothing is encrypted.
     Insecure { address: SocketAddr },
-    /// Nobody knows what is to be logged.
+    /// `RUST_LOG` cannot be parsed.
     LogFilter,
-    /// There are results of an earlier job.
+    /// The results folder holds results of an earlier job.
     ReplacesResults { files: PathBuf },
-    /// A worker process of `run` ended in the middle of the job.
+    /// A worker process of `mapmill run` ended before the job.
     WorkerDied { pid: u32, how: String },
 }
 
 impl Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Certificate(finding) => {
-                write!(f, "{finding}")?;
-                finding.source().map_or(Ok(()), |source| write!(f, ": {source}"))
-            }
+            Self::Certificate(finding) => finding.fmt(f),
             Self::Insecure { address } => write!(
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
@@ -152,7 +149,7 @@ impl Display for Warning {
             }
             Self::ReplacesResults { files } => write!(
                 f,
-                "{} holds the results of an earlier job; they are replaced, file by file",
+                "{} holds the results of an earlier job; they will be replaced file by file",
                 files.display()
             ),
             Self::WorkerDied { pid, how } => {
@@ -162,7 +159,7 @@ impl Display for Warning {
     }
 }
 
-/// Sends what is logged to stderr: what we say ourselves, or whatever `RUST_LOG` names.
+/// Starts the log, on stderr: Mapmill's own events, or those that `RUST_LOG` names.
 pub(crate) fn begin(verbosity: Verbosity) {
     use tracing_subscriber::layer::{Layer, SubscriberExt};
     use tracing_subscriber::util::SubscriberInitExt;
@@ -193,12 +190,12 @@ fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
     Box::new(filter_fn(move |meta| *meta.level() <= level && ours(meta.target())))
 }
 
-/// One line for people.
+/// Prints one line.
 pub(crate) fn say(message: fmt::Arguments<'_>) {
-    write_stderr(&format!("mapmill: {}\n", printable(&message.to_string())));
+    write_stderr(&format!("mapmill: {}\n", escaped(&message.to_string())));
 }
 
-/// Lines without a prefix: a table under a line that has one.
+/// Prints lines that have their prefix already, such as a table below its first line.
 pub(crate) fn say_lines(lines: &str) {
     write_stderr(lines);
 }
@@ -209,30 +206,13 @@ pub(crate) fn warn(warning: &Warning, verbosity: Verbosity) {
     }
 }
 
-/// Line feeds, escape sequences and the like are shown as `\n` and `\u{1b}`: the name of a file or
-/// a word of the input may hold any of them, and must not end the line or speak to the terminal.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return text.into();
-    }
-    let mut shown = String::new();
-    for letter in text.chars() {
-        if letter.is_control() {
-            shown.extend(letter.escape_default());
-        } else {
-            shown.push(letter);
-        }
-    }
-    shown.into()
-}
-
-/// What a worker says about itself.
+/// Prints what a worker reports about itself.
 pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
     let needed = match notice {
-        Notice::Abandoned { .. } | Notice::DriverSilent { .. } | Notice::Failed { .. } => {
-            Verbosity::Normal
-        }
-        Notice::Forgotten { .. }
+        Notice::Abandoned { .. }
+        | Notice::DriverSilent { .. }
+        | Notice::Failed { .. }
+        | Notice::Forgotten { .. }
         | Notice::JobOver
         | Notice::Registered { .. }
         | Notice::Waiting { .. } => Verbosity::Normal,
@@ -246,17 +226,17 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
             say(format_args!("the driver no longer needs {attempt}; abandoning it"));
         }
         Notice::DriverSilent { driver, error, left } => say(format_args!(
-            "the driver at {driver} is silent ({error}); leaving in {} s",
+            "the driver at {driver} does not answer ({error}); exiting in {} s",
             left.as_secs()
         )),
         Notice::Executing { attempt } => say(format_args!("{attempt}")),
         Notice::Failed { attempt, cause } => say(format_args!("{attempt} failed: {cause}")),
         Notice::Forgotten { driver } => say(format_args!(
-            "the driver at {driver} has given this worker up, or was started again; joining it anew"
+            "the driver at {driver} considers this worker lost, or was restarted; registering again"
         )),
         Notice::JobOver => say(format_args!("the job is over")),
         Notice::Registered { driver, worker } => {
-            say(format_args!("working for the driver at {driver} as w{worker}"));
+            say(format_args!("registered with the driver at {driver} as w{worker}"));
         }
         Notice::Waiting { driver, error } => say(format_args!(
             "waiting for a driver at {driver} ({error}); start one with: mapmill driver"
@@ -282,7 +262,7 @@ pub(crate) fn json(report: &impl serde::Serialize) -> Result<(), Failure> {
     data(&line)
 }
 
-/// Below a table the way out has a line of its own.
+/// Appends the hint: to the sentence, or on a line of its own below a table.
 pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
     match hint {
         Some(hint) if text.contains('\n') => format!("{text}\n  {hint}"),
@@ -291,19 +271,12 @@ pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
     }
 }
 
-/// Says why the program ends, and with which code.
+/// Prints why the program ends, and returns its exit code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
-    let mut text = failure.error.to_string();
-    let mut source = failure.error.source();
-    while let Some(error) = source {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text = with_hint(text, &failure.hint);
+    let text = with_hint(with_causes(&*failure.error), &failure.hint);
     if failure.code == FAILED {
-        // Below the sentence is a table of attempts.
-        let lines: Vec<_> = text.lines().map(printable).collect();
+        // Below the sentence may be a table of attempts.
+        let lines: Vec<_> = text.lines().map(|line| escaped(line).to_string()).collect();
         say_lines(&format!("mapmill: {}\n", lines.join("\n")));
     } else {
         say(format_args!("{text}"));
@@ -314,20 +287,20 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
     failure.code.into()
 }
 
-/// All progress bars: while they are shown, nobody else may write between their lines.
+/// All progress bars. Other output to stderr has to suspend them, or it would tear their lines.
 pub(crate) fn bars() -> &'static MultiProgress {
     static BARS: std::sync::OnceLock<MultiProgress> = std::sync::OnceLock::new();
     BARS.get_or_init(MultiProgress::new)
 }
 
 fn write_stderr(text: &str) {
-    // If stderr is closed there is nobody to tell.
+    // If stderr is closed, the message has no reader.
     bars().suspend(|| {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     });
 }
 
-/// Log lines look like messages.
+/// Formats a log event like a message.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -370,16 +343,5 @@ impl io::Write for Stderr {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_speak_to_the_terminal() {
-        assert_eq!(printable("a\nb\u{1b}[2J\u{9b}"), "a\\nb\\u{1b}[2J\\u{9b}");
-        assert_eq!(printable("naïve \\ text"), "naïve \\ text");
     }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{slice, thread};
 
+use rpc::text::escaped;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -200,7 +201,7 @@ pub(crate) fn chart(frequent: &[Frequent]) -> String {
 fn shorten(word: &str) -> String {
     // A word may have megabytes: it is cut before it is measured.
     let start: String = word.chars().take(WORD_COLUMNS_MAX + 1).collect();
-    let mut shown = messages::printable(&start).into_owned();
+    let mut shown = escaped(&start).to_string();
     if shown.width() <= WORD_COLUMNS_MAX && start.len() == word.len() {
         return shown;
     }

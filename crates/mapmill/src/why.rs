@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use journal::{AttemptHistory, Ending, Fate, History, Phase, State, TaskId};
+use rpc::text::escaped;
 use serde::Serialize;
 
 use crate::flags::{DEFAULT_FILES, WhyFlags};
-use crate::messages::{self, Failure, printable};
+use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, seconds, utc};
 use crate::way_out;
 
@@ -171,7 +172,7 @@ impl Overview {
     }
 
     fn text(&self, history: &History) -> String {
-        let mut text = format!("the job in {} {}\n", printable(&self.files), words(history.state));
+        let mut text = format!("the job in {} {}\n", escaped(&self.files), words(history.state));
         let mut line = |name: &str, rest: &str| text.push_str(&format!("  {name:<8} {rest}\n"));
         let input = plural(self.input_files as u64, "file", "files");
         line("input", &format!("{input}, {}", bytes(self.input_bytes)));
@@ -191,7 +192,7 @@ impl Overview {
         for (name, phase) in [("map", &self.map), ("reduce", &self.reduce)] {
             text.push_str(&phase.text(name));
         }
-        let files = printable(&self.files);
+        let files = escaped(&self.files);
         text.push_str(&format!("\nthe attempts at a task: mapmill why {files} TASK\n"));
         text
     }
@@ -346,7 +347,7 @@ impl TaskReport {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{}\n", printable(&self.title));
+        let mut text = format!("{}\n", escaped(&self.title));
         let mut epoch = 0;
         for attempt in &self.attempts {
             if self.epochs.len() > 1 && attempt.epoch != epoch {
@@ -394,8 +395,8 @@ impl AttemptReport {
         facts.extend(self.bytes.map(|read| format!("read {}", bytes(read))));
         let facts =
             if facts.is_empty() { String::new() } else { format!(": {}", facts.join(", ")) };
-        let (attempt, worker) = (&self.attempt, printable(&self.worker));
-        format!("  {attempt} on {worker}{facts}\n    {}\n", printable(&self.sentence))
+        let (attempt, worker) = (&self.attempt, escaped(&self.worker));
+        format!("  {attempt} on {worker}{facts}\n    {}\n", escaped(&self.sentence))
     }
 }
 

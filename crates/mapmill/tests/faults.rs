@@ -101,7 +101,7 @@ fn by_default_killed_and_stopped_workers_are_replaced_within_ten_seconds() {
     thread::sleep(Duration::from_secs(15).saturating_sub(struck.elapsed()));
     cluster.signal(sleeper, Signal::CONT);
 
-    cluster.workers[sleeper].wait_for("has given this worker up");
+    cluster.workers[sleeper].wait_for("considers this worker lost");
     let ended = cluster.finish();
     for attempt in lost {
         ended.assert_lost(attempt);
@@ -160,7 +160,7 @@ fn worker_that_sleeps_past_its_lease_registers_again_and_works_on() {
     assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
 
-    cluster.workers[sleeper].wait_for("has given this worker up");
+    cluster.workers[sleeper].wait_for("considers this worker lost");
     cluster.workers[sleeper].wait_for("the job is over");
     let ended = cluster.finish();
     ended.assert_lost(attempt);

@@ -223,7 +223,7 @@ fn task_behind_a_stalled_network_is_reassigned_and_its_late_report_is_stale() {
     proxy.heal();
 
     cluster.driver.wait_for(&format!(": done w0 {attempt}: stale"));
-    cluster.workers[cut_off].wait_for("has given this worker up");
+    cluster.workers[cut_off].wait_for("considers this worker lost");
     let ended = cluster.finish();
     assert_eq!(ended.attempts_lost(), 1);
     assert_eq!(ended.log.matches(&format!(" {attempt}: publishing")).count(), 0);

@@ -45,7 +45,7 @@ fn killed_driver_resumes_where_it_was_and_its_workers_register_again() {
     cluster.start_driver_again(&[]);
     let said = format!("{} of 12 map tasks and 0 of 4 reduce tasks are done", before.len());
     cluster.driver.wait_for(&said);
-    cluster.workers[worker].wait_for("has given this worker up, or was started again");
+    cluster.workers[worker].wait_for("considers this worker lost, or was restarted");
 
     let after = finish_and_count(cluster, &before);
     assert_eq!(after.len(), 16);

@@ -40,7 +40,8 @@ impl fmt::Display for Finding {
         | Self::Unreadable { path, .. }) = self;
         let path = path.display();
         match self {
-            Self::BadKey { .. } | Self::Unreadable { .. } => write!(f, "cannot use {path}"),
+            Self::BadKey { source, .. } => write!(f, "cannot use {path}: {source}"),
+            Self::Unreadable { source, .. } => write!(f, "cannot use {path}: {source}"),
             Self::Expired { at, .. } => {
                 write!(f, "{path} expired on {}", utc(unix_seconds(*at)))
             }
@@ -53,7 +54,9 @@ impl fmt::Display for Finding {
                 "{path} can be read by other users (mode {mode:04o}); if none has read it: chmod 600 {path}"
             ),
             Self::Missing { .. } => write!(f, "{path} is missing"),
-            Self::NoRole { .. } => write!(f, "{path} gives its bearer no right to anything"),
+            Self::NoRole { source, .. } => {
+                write!(f, "{path} gives its bearer no right to anything: {source}")
+            }
             Self::NotYet { from, .. } => {
                 let from = utc(unix_seconds(*from));
                 write!(f, "{path} is not valid before {from}: are the clocks right?")
@@ -71,19 +74,5 @@ impl fmt::Display for Finding {
     }
 }
 
-impl Error for Finding {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::BadKey { source, .. } => Some(source),
-            Self::NoRole { source, .. } => Some(source),
-            Self::Unreadable { source, .. } => Some(source),
-            Self::Expired { .. }
-            | Self::ExpiresSoon { .. }
-            | Self::KeyOpen { .. }
-            | Self::Missing { .. }
-            | Self::NotYet { .. }
-            | Self::OtherAuthority { .. }
-            | Self::OtherKey { .. } => None,
-        }
-    }
-}
+/// The cause is in the text: what a library says below it means nothing to a user.
+impl Error for Finding {}

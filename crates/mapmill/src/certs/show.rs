@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rpc::certs::{AUTHORITY_FILE, CERTIFICATE_FILE, Certificate, KEY_FILE, Usage};
+use rpc::text::escaped;
 use serde::Serialize;
 
 use super::AUTHORITY;
 use super::finding::Finding;
 use super::folders::too_open;
 use crate::flags::CertsShowFlags;
-use crate::messages::{self, Failure, SystemError, Warning, printable};
+use crate::messages::{self, Failure, SystemError, Warning};
 use crate::numbers::{unix_seconds, utc};
 use crate::verbosity::Verbosity;
 
@@ -175,7 +176,7 @@ impl Looked {
                 certificate.fingerprint[..FINGERPRINT_DIGITS].to_owned(),
                 certificate.hosts.join(" "),
             ]
-            .map(|text| printable(&text).into_owned())
+            .map(|text| escaped(&text).to_string())
         }));
         let mut text = String::new();
         for row in &rows {
@@ -257,10 +258,7 @@ impl<'a> CertificateList<'a> {
                 sha256: &certificate.fingerprint,
             }
         });
-        let warnings = looked.findings.iter().map(|finding| match finding.source() {
-            Some(source) => format!("{finding}: {source}"),
-            None => finding.to_string(),
-        });
+        let warnings = looked.findings.iter().map(ToString::to_string);
         Self { certificates: certificates.collect(), warnings: warnings.collect() }
     }
 }

@@ -40,8 +40,8 @@ fn earlier_results_are_replaced_with_a_warning() {
     let scratch = Scratch::new();
     scratch.run(&["run", "-q", "in"]).silent();
     let ended = scratch.run(&["run", "in"]);
-    let warning = "mapmill: warning: <scratch>/files holds the results of an earlier job; they are \
-                   replaced, file by file\n";
+    let warning = "mapmill: warning: <scratch>/files holds the results of an earlier job; they \
+                   will be replaced file by file\n";
     assert!(scratch.mask(&ended.stderr).starts_with(warning), "{}", ended.stderr);
     assert_eq!(ended.code, 0);
 }
