@@ -4,7 +4,7 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-/// 256 random bits that a caller must show, as `authorization: Bearer <64 hexadecimal digits>`.
+/// 256 random bits that a caller must send, as `authorization: Bearer <64 hexadecimal digits>`.
 ///
 /// `Debug` hides the value: a token must never reach a log.
 #[derive(Clone, Eq)]

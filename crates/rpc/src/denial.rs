@@ -1,4 +1,4 @@
-//! Why a driver and this side cannot work together as they are set up.
+//! Why a driver and its caller cannot work together as they are configured.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum Denial {
         host: String,
     },
     /// The certificate of the other end is not a driver's.
-    #[error("what listens there shows the certificate of the {role} {name}, not a driver's")]
+    #[error("the server there shows the certificate of the {role} {name}, not a driver's")]
     DriverRole {
         /// The role that it grants.
         role: Role,
@@ -52,7 +52,7 @@ pub enum Denial {
     /// The driver refused the call.
     #[error("{message}")]
     Refused {
-        /// Its sentence.
+        /// Its message.
         message: String,
     },
     /// TLS between the two failed otherwise.

@@ -49,9 +49,9 @@ pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A worker's name in messages and logs is cut at this many bytes, and so is its build.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// A worker's text about a failure (the system's sentence, a panic) is cut at this many bytes: it
-/// goes into logs, the journal, and messages. A sentence has some 50; a panic that shows two values
-/// of a page each fits.
+/// A worker's text about a failure (the system's message, a panic) is cut at this many bytes: it
+/// goes into logs, the journal, and messages. The system's messages have some 50; a panic that
+/// shows two values of a page each fits.
 pub const TEXT_BYTES_MAX: usize = 8 << 10;
 
 /// Bytes of a path in a message: what Linux takes (`PATH_MAX`).

@@ -260,14 +260,14 @@ pub struct Bucket {
 /// Why an attempt failed. What the driver does depends on the variant, never on a text.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// No space, quota or file size left.
+    /// The disk is full, or a quota or the limit of a file's size is reached.
     #[error("no space for {}: {detail}", shown(path))]
     DiskFull {
         /// What was being written.
         path: PathBuf,
         /// The operating system's error number; 0 for none.
         os_error: i32,
-        /// The operating system's sentence.
+        /// The operating system's message.
         detail: String,
     },
     /// The task names a staging folder that is not its attempt's.
@@ -301,7 +301,7 @@ pub enum Failure {
         operation: String,
         /// The operating system's error number; 0 for none.
         os_error: i32,
-        /// The operating system's sentence.
+        /// The operating system's message.
         detail: String,
     },
     /// An intermediate is not what its map task reported.
@@ -332,7 +332,7 @@ pub enum Failure {
         operation: String,
         /// The operating system's error number; 0 for none.
         os_error: i32,
-        /// The operating system's sentence.
+        /// The operating system's message.
         detail: String,
     },
     /// A path of the task is outside the worker's roots.
@@ -366,7 +366,8 @@ pub enum Failure {
         /// What is wrong, for people.
         detail: String,
     },
-    /// So many words are too long to be held in memory that even their list is.
+    /// Words that are too long for memory are kept on disk, and their list is too long for memory
+    /// as well.
     #[error(
         "more than {words_max} words are longer than {word_bytes} bytes; the worker needs more memory"
     )]
@@ -428,8 +429,8 @@ pub enum Verdict {
     Accepted,
     /// Nothing of the attempt counts.
     Stale,
-    /// A success that counts as soon as it is published and recorded. Said only to a worker that
-    /// has asked for its next task as well, and so does not wait for that.
+    /// A success that counts as soon as it is published and recorded. Only for a worker that has
+    /// asked for its next task as well, so that it need not wait.
     Taken,
 }
 

@@ -1,4 +1,4 @@
-//! The caller's identity, as far as it is proven, and what it may be told instead of an answer.
+//! The caller's identity, as far as it is proven, and why a call is refused.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 /// What a certificate lets its holder do in a job.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Role {
-    /// Hands out the tasks.
+    /// Assigns the tasks.
     Driver,
     /// Reads the job's status, and does nothing else.
     Viewer,
@@ -71,12 +71,12 @@ impl fmt::Display for Peer {
 pub enum Refusal {
     /// A limit is reached. The caller may try again later.
     Busy {
-        /// A sentence for the caller.
+        /// For the caller.
         reason: String,
     },
     /// The caller is not permitted to do that. Trying again does not help.
     Denied {
-        /// A sentence for the caller; it discloses nothing that the caller may not know.
+        /// For the caller; it discloses nothing that the caller may not know.
         reason: String,
     },
     /// The driver has ended and no longer answers. The caller is told that it is unavailable.

@@ -1,9 +1,9 @@
 //! The certificate, the key and the authority of one side: loaded, checked, and reloaded when the
 //! files have changed.
 //!
-//! Everything is checked before its first use, so that a mistake is a sentence about a file when a
-//! program starts, not a broken connection an hour later. rustls checks the peer's certificate; its
-//! *role* is checked by the client and by the server's guard.
+//! Everything is checked before its first use, so that a mistake is reported with its file when a
+//! program starts, not as a broken connection an hour later. rustls checks the peer's certificate;
+//! the client and the server's guard check its *role*.
 //!
 //! Deliberately absent: versions before TLS 1.3, session resumption (a ticket would outlive the
 //! certificate it was issued for; a handshake costs less than a millisecond), revocation lists.
@@ -95,7 +95,7 @@ pub(crate) struct Loaded {
     pub(crate) server_for_all: Arc<ServerConfig>,
 }
 
-/// What differs after a change of a file, unless the change is deliberately hidden.
+/// Differs after a change of a file, unless the change is deliberately hidden.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Stamp {
     inode: u64,
@@ -223,8 +223,8 @@ impl Tls {
     pub(crate) async fn current(&self) -> Arc<Loaded> {
         if self.0.is_due() {
             let shared = Arc::clone(&self.0);
-            // The disk may not answer. A panic in there is no reason for one here: what was loaded
-            // before stays valid.
+            // The disk may not answer. If the check panics, the files that were loaded before stay
+            // valid.
             match tokio::task::spawn_blocking(move || shared.look()).await {
                 Ok(Ok(true)) => tracing::info!(name = self.name(), "took new certificates"),
                 Ok(Err(error)) => {
@@ -251,7 +251,7 @@ impl Shared {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time to check the files. True once for each time.
+    /// Whether the files are due for a check; true once per interval.
     fn is_due(&self) -> bool {
         let mut kept = self.kept();
         let is_due = kept.looked.elapsed() >= limits::CERTIFICATE_LOOK_INTERVAL;
@@ -261,16 +261,16 @@ impl Shared {
         is_due
     }
 
-    /// Whether the files had changed.
+    /// Loads the files again if they have changed. Returns whether they had.
     fn look(&self) -> Result<bool, TlsError> {
         let stamps = stamps(&self.files);
         if stamps == self.kept().stamps {
             return Ok(false);
         }
-        // Without the lock: connections that are made meanwhile use what is loaded.
+        // Without the lock: connections that are made meanwhile use the files loaded before.
         let read = Loaded::read(&self.files, self.role);
         let mut kept = self.kept();
-        // Also of files that cannot be used: that holds until they change again.
+        // Kept for unusable files as well: they are not tried again until they change.
         kept.stamps = stamps;
         kept.loaded = Arc::new(read?);
         Ok(true)

@@ -102,7 +102,7 @@ fn of_alert(alert: AlertDescription, files: &TlsFiles, own: &Loaded) -> Option<D
     } else if alert == Alert::UnsupportedCertificate {
         Denial::OwnUsage { path }
     } else if alert == Alert::NoApplicationProtocol {
-        Denial::tls("what listens there does not speak gRPC")
+        Denial::tls("the server there does not speak gRPC")
     } else {
         Denial::tls(format!("the driver refused {cert} or this side's TLS ({alert:?})"))
     })

@@ -18,7 +18,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response};
 
-use self::network::{Line, Network};
+use self::network::{Link, Network};
 use super::pb::driver_client::DriverClient;
 use super::{
     Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
@@ -117,14 +117,15 @@ fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn st
 /// Cloning is cheap and shares the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: DriverClient<InterceptedService<Channel, Show>>,
-    line: Arc<Line>,
+    inner: DriverClient<InterceptedService<Channel, TokenHeader>>,
+    link: Arc<Link>,
 }
 
+/// Adds the token, if there is one, to the headers of every call.
 #[derive(Clone, Debug)]
-struct Show(Option<MetadataValue<Ascii>>);
+struct TokenHeader(Option<MetadataValue<Ascii>>);
 
-impl Interceptor for Show {
+impl Interceptor for TokenHeader {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
@@ -141,15 +142,15 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self, AddressError> {
-        let line = Arc::new(Line::default());
-        let network = Network::new(credentials.clone(), Arc::clone(&line));
+        let link = Arc::new(Link::default());
+        let network = Network::new(credentials.clone(), Arc::clone(&link));
         let endpoint = endpoint(address)?
             .connect_timeout(limits::CONNECT_DEADLINE + limits::HANDSHAKE_DEADLINE);
-        Ok(Self::over(endpoint.connect_with_connector_lazy(network), credentials, line))
+        Ok(Self::over(endpoint.connect_with_connector_lazy(network), credentials, link))
     }
 
-    /// As [`new`](Self::new), over what `connect` makes of the address, as it is: a simulated
-    /// network has no sockets of the operating system, and needs no TLS.
+    /// As [`new`](Self::new), over the connection that `connect` makes to the address, without TLS:
+    /// a simulated network has no sockets of the operating system.
     ///
     /// # Errors
     ///
@@ -168,26 +169,26 @@ impl Client {
         Ok(Self::over(channel, credentials, Arc::default()))
     }
 
-    fn over(channel: Channel, credentials: &Credentials, line: Arc<Line>) -> Self {
+    fn over(channel: Channel, credentials: &Credentials, link: Arc<Link>) -> Self {
         let token = credentials.token.as_ref().map(|token| {
             let mut header: MetadataValue<Ascii> =
                 token.header().parse().expect("a token is printable ASCII, see Token::parse");
             header.set_sensitive(true);
             header
         });
-        let inner = DriverClient::with_interceptor(channel, Show(token))
+        let inner = DriverClient::with_interceptor(channel, TokenHeader(token))
             .max_decoding_message_size(limits::RESPONSE_BYTES_MAX);
-        Self { inner, line }
+        Self { inner, link }
     }
 
     /// The answer, or why there is none.
     fn heard<T>(&self, answer: Result<Response<T>, tonic::Status>) -> Result<T, CallError> {
         match answer.map_err(CallError::from) {
             Ok(answer) => {
-                self.line.set_answered();
+                self.link.set_answered();
                 Ok(answer.into_inner())
             }
-            Err(error @ CallError::Unreachable { .. }) => Err(self.line.explain(error)),
+            Err(error @ CallError::Unreachable { .. }) => Err(self.link.explain(error)),
             Err(error @ (CallError::Denied(_) | CallError::Protocol { .. })) => Err(error),
         }
     }
@@ -239,8 +240,8 @@ impl Client {
     }
 
     /// As [`report`](Self::report) and [`next_task`](Self::next_task) in one call, which does not
-    /// wait until the attempt is published and recorded. `None`: the driver did not take the
-    /// question; ask with [`next_task`](Self::next_task).
+    /// wait until the attempt is published and recorded. `None`: the driver has answered the
+    /// report alone; call [`next_task`](Self::next_task).
     pub async fn report_and_ask(
         &mut self,
         caller: &Caller,
@@ -274,7 +275,7 @@ fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
     let bad = |source| AddressError { address: address.to_owned(), source };
     let endpoint =
         Endpoint::from_shared(format!("http://{address}")).map_err(|source| bad(Some(source)))?;
-    // Without a port it would be that of web servers, and a worker would wait for ever.
+    // Without a port it would be that of web servers, and the worker would wait for ever.
     let authority = endpoint.uri().authority();
     if !authority.is_some_and(|it| it.as_str() == address && it.port_u16().is_some()) {
         return Err(bad(None));
@@ -312,9 +313,9 @@ where
     }
 }
 
-/// A request with a deadline, if the driver takes messages of its size. Looked at here, because
-/// what tonic's own limit on encoding does cannot be told from a broken connection, and would be
-/// tried again for ever.
+/// A request with a deadline, if the driver takes messages of its size. Checked here, because an
+/// error of tonic's own limit on encoding looks like a broken connection, and the call would be
+/// repeated for ever.
 fn within<T: prost::Message>(deadline: Duration, message: T) -> Result<Request<T>, CallError> {
     let (bytes, most) = (message.encoded_len(), limits::REQUEST_BYTES_MAX);
     if bytes > most {

@@ -2,8 +2,9 @@
 //! Compiled for it and for tests only.
 //!
 //! A part of a message is prefixed with its length, and so is the part around it: a mutation that
-//! adds or drops a byte destroys the message. So a part may also be written as a group, from its
-//! begin to its end, which this version of protobuf does not have; it is measured here.
+//! adds or drops a byte destroys the message. So a part may also be written as a group, between a
+//! tag for its begin and one for its end. proto3 has no groups: `measured` turns each into a part
+//! with its length.
 
 use std::fmt::Debug;
 
@@ -86,7 +87,7 @@ fn measured(mut bytes: &[u8]) -> Vec<u8> {
     message
 }
 
-/// What is checked, by a letter: so a seed shows what it is.
+/// The kinds of messages, each with a letter, so that a seed shows its kind.
 type Check = (u8, fn(&[u8]));
 
 const CHECKS: [Check; 11] = [

@@ -70,8 +70,12 @@ pub trait Driver: Send + Sync + 'static {
         outcome: Outcome,
     ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
 
-    /// An attempt has ended, and unless nothing of it counts its worker asks for the next. The
-    /// answer need not wait until the attempt is recorded.
+    /// An attempt has ended, and its worker asks for its next task in the same call. The answer
+    /// need not wait until the attempt is recorded. It has no task if nothing of the attempt
+    /// counts.
+    ///
+    /// By default the two calls are made one after the other: enough for a driver that records
+    /// nothing, such as those of the tests.
     fn report_and_ask(
         &self,
         peer: Peer,
@@ -135,7 +139,7 @@ pub async fn serve(
     let guard = guarded_services(driver, credentials, refusals).await?;
     let answering =
         server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
-    // Ends with the other: as soon as connections are no longer accepted.
+    // Ends with the server, which drops the receiver of connections.
     let accepting = incoming::accept(listener, acceptor, ready);
     let (answered, ()) = tokio::join!(answering, accepting);
     answered.map_err(ServeError::Transport)
@@ -227,7 +231,7 @@ struct Adapter<D> {
 }
 
 impl<D> Adapter<D> {
-    /// What was read of a message of `peer`, if it was one.
+    /// The message that was read from `peer`; a malformed one is logged and refused.
     fn understood<T>(&self, peer: &Peer, read: Result<T, Malformed>) -> Result<T, tonic::Status> {
         read.map_err(|malformed| {
             let what = format_args!("a call of {peer}: {malformed}");

@@ -1,4 +1,4 @@
-//! Connections to a driver over the network, and why there are none, as far as it is known.
+//! Connections to a driver over the network, and why one could not be made, as far as it is known.
 //!
 //! Our own rather than tonic's: with TLS 1.3 the alert of a driver that refuses our certificate
 //! arrives when the handshake seems done, and hyper reports it as a broken connection.
@@ -31,13 +31,13 @@ use crate::wire::socket::Socket;
 
 /// What is known of the connections to the driver. Shared by the client and its connections.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Link {
     /// Why the last attempt to connect failed, if it is known.
     denial: Mutex<Option<Denial>>,
     has_answered: AtomicBool,
 }
 
-impl Line {
+impl Link {
     /// The driver has answered a call.
     pub(super) fn set_answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
@@ -80,24 +80,24 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub(super) struct Network {
     http: HttpConnector,
     credentials: Credentials,
-    line: Arc<Line>,
+    link: Arc<Link>,
 }
 
 impl Network {
-    pub(super) fn new(credentials: Credentials, line: Arc<Line>) -> Self {
+    pub(super) fn new(credentials: Credentials, link: Arc<Link>) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(limits::CONNECT_DEADLINE));
-        Self { http, credentials, line }
+        Self { http, credentials, link }
     }
 
     async fn connect(mut self, uri: Uri) -> Result<Watched, BoxError> {
-        self.line.set(None);
+        self.link.set(None);
         let stream = self.http.call(uri.clone()).await?.into_inner();
-        let line = Arc::clone(&self.line);
+        let link = Arc::clone(&self.link);
         let Some(tls) = &self.credentials.tls else {
             self.check_token(&stream)?;
-            return Ok(Watched { socket: Socket::Plain(stream), line, first: Some(First::Plain) });
+            return Ok(Watched { socket: Socket::Plain(stream), link, first: Some(First::Plain) });
         };
         // IPv6 addresses are in brackets.
         let host = uri.host().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Network {
         let own = tls.current().await;
         let socket = self.encrypt(tls, &own, stream, host).await?;
         let first = First::Encrypted { tls: tls.clone(), own, host: host.to_owned() };
-        Ok(Watched { socket, line, first: Some(first) })
+        Ok(Watched { socket, link, first: Some(first) })
     }
 
     async fn encrypt(
@@ -116,25 +116,25 @@ impl Network {
         host: &str,
     ) -> Result<Socket, BoxError> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| self.line.fail(Denial::tls(format!("{host:?} names no host"))))?;
+            .map_err(|_| self.link.fail(Denial::tls(format!("{host:?} names no host"))))?;
         let connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
         let stream = timeout(limits::HANDSHAKE_DEADLINE, connecting)
             .await
             .map_err(|_elapsed| "the driver does not answer the handshake of TLS")?
             .map_err(|error| match Denial::of_handshake(&error, host, tls.files(), own) {
-                Some(denial) => self.line.fail(denial),
+                Some(denial) => self.link.fail(denial),
                 None => error,
             })?;
-        // Name and authority are verified; what remains is that the certificate is a driver's.
+        // Name and authority are verified; that the certificate is a driver's is not.
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         match certificate.map(|der| role_of(der)) {
             Some(Ok((Role::Driver, _))) => Ok(Socket::Encrypted(Box::new(stream.into()))),
-            Some(Ok((role, name))) => Err(self.line.fail(Denial::DriverRole { role, name }).into()),
+            Some(Ok((role, name))) => Err(self.link.fail(Denial::DriverRole { role, name }).into()),
             Some(Err(error)) => {
-                let message = format!("what listens there is no driver of Mapmill: {error}");
-                Err(self.line.fail(Denial::tls(message)).into())
+                let message = format!("the server there is no driver of Mapmill: {error}");
+                Err(self.link.fail(Denial::tls(message)).into())
             }
-            None => Err("what listens there shows no certificate".into()),
+            None => Err("the server there shows no certificate".into()),
         }
     }
 
@@ -145,7 +145,7 @@ impl Network {
         if !is_shown || self.credentials.send_token_unencrypted || is_loopback(address.ip()) {
             return Ok(());
         }
-        Err(self.line.fail(Denial::TokenExposed { address }).into())
+        Err(self.link.fail(Denial::TokenExposed { address }).into())
     }
 }
 
@@ -167,7 +167,7 @@ impl Service<Uri> for Network {
 /// A connection whose first bytes are inspected.
 pub(super) struct Watched {
     socket: Socket,
-    line: Arc<Line>,
+    link: Arc<Link>,
     first: Option<First>,
 }
 
@@ -204,7 +204,7 @@ impl AsyncRead for Watched {
             && let Some(first) = self.first.take()
             && let Some(denial) = first.denial(read, &buffer.filled()[before..])
         {
-            return Poll::Ready(Err(self.line.fail(denial)));
+            return Poll::Ready(Err(self.link.fail(denial)));
         }
         read
     }

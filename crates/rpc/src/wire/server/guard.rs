@@ -83,8 +83,8 @@ impl Guard {
         Self { services, credentials, refusals }
     }
 
-    /// Admits the call, or says why not. Takes the token out of it, whatever it is: no code behind
-    /// this line has to hide it.
+    /// Admits the call, or says why not. Removes the token from it, valid or not, so that no later
+    /// code has to hide it.
     fn admit<B>(&self, request: &mut Request<B>) -> Result<Messages, Status> {
         let shown = request.headers_mut().remove("authorization");
         // A connection of a simulated network says nothing about its peer.
