@@ -17,12 +17,12 @@
 //! * It has run for `AGE_MIN`, and one and a half times as long as its task should take.
 //! * A heartbeat after `AGE_MIN` says how far it is; an earlier one says more of opening files than
 //!   of reading them. Or its worker has been silent for half of its timeout: until then an attempt
-//!   is believed to continue at its rate, and from then on to stand still.
-//! * At its rate it needs longer than an attempt that begins now. With the first of these, a jitter
-//!   of twice the usual time is no reason.
+//!   is assumed to continue at its rate, and from then on to stand still.
+//! * At its rate it needs longer than an attempt that begins now. Together with the first
+//!   condition: an attempt that takes up to twice the usual time gets no backup.
 //!
 //! The backup starts on a worker that is idle, in good standing, has not failed the task, and was
-//! not slow itself with the latest attempt by which it could be measured.
+//! not slow itself in its latest attempt that could be measured.
 //!
 //! # Invariants
 //!
@@ -43,13 +43,13 @@ use crate::workers::Workers;
 
 #[derive(Debug)]
 pub(crate) struct Backups {
-    /// Whether any may start.
+    /// Whether backups may start.
     enabled: bool,
-    /// For so long after a heartbeat an attempt is believed to continue at its rate.
+    /// How long after a heartbeat an attempt is assumed to continue at its rate.
     silence_max: Duration,
     maps: Paces,
     reduces: Paces,
-    /// Workers that were slow with the latest attempt by which they could be measured.
+    /// Workers that were slow in their latest attempt that could be measured.
     slow: BTreeSet<WorkerId>,
     /// Whether something has changed since the last look.
     changed: bool,
@@ -84,7 +84,7 @@ impl Backups {
         }
     }
 
-    /// The job is over: none starts any more.
+    /// The job is over: no backup starts any more.
     pub(crate) fn stop(&mut self) {
         self.enabled = false;
         self.look_at = None;
@@ -190,7 +190,7 @@ impl Backups {
                 behind.push((Reverse(progress.remaining(now, self.silence_max)), task));
             }
         }
-        // The last to end comes first, and takes the worker that has waited longest.
+        // The last to end comes first, and gets the worker that has waited longest.
         behind.sort_unstable_by_key(|&(remaining, task)| (remaining, task.id()));
         let mut starts = Vec::new();
         for (_, task) in behind {

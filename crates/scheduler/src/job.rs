@@ -126,10 +126,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The user's contract: a task that stands still this long is reassigned.
+/// By default, a task without progress for this long is reassigned.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What Hadoop and Spark settled on for attempts per task.
+/// The default of Hadoop and Spark for attempts per task.
 const FAILURES_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 
 /// Chosen by eye: four times the bound on failures, so that killing workers all day ends no job,

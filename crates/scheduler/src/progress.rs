@@ -31,20 +31,20 @@ impl Progress {
     }
 
     /// The earliest time, from `now` on, at which it deserves a backup that should take `expected`,
-    /// if nothing more is heard of it; never, if `None`. After a heartbeat it is believed to
-    /// continue at its rate for `silence_max`.
+    /// if no more heartbeats arrive; `None` for never. After a heartbeat it is assumed to continue
+    /// at its rate for `silence_max`.
     pub(crate) fn due(&self, now: Time, expected: Duration, silence_max: Duration) -> Option<Time> {
         let silent = self.heard + silence_max;
         let of_age = self.started + AGE_MIN.max(expected.saturating_mul(3) / 2);
-        let ripe = if self.is_measured() { of_age } else { of_age.max(silent) }.max(now);
-        if self.remaining(ripe, silence_max) > expected {
-            return Some(ripe);
+        let eligible = if self.is_measured() { of_age } else { of_age.max(silent) }.max(now);
+        if self.remaining(eligible, silence_max) > expected {
+            return Some(eligible);
         }
         // At its rate it ends in time. If it stays silent it grows older without reading more.
         let (total, moving) = (self.total(), self.age(silent));
         let standing = total.checked_sub(moving).filter(|standing| !standing.is_zero())?;
         let overdue = self.started + scale(expected, moving.as_nanos(), standing.as_nanos());
-        Some(overdue.max(silent).max(ripe))
+        Some(overdue.max(silent).max(eligible))
     }
 
     /// How much longer it takes.

@@ -394,7 +394,7 @@ impl Scheduler {
         }
     }
 
-    /// Recompute every index from scratch and compare: for tests, and as slow as it sounds.
+    /// Recompute every index from scratch and compare: for tests, and slow.
     ///
     /// # Panics
     ///

@@ -258,8 +258,8 @@ fn turn(task: &Task) -> Turn {
     (Reverse(task.bytes()), task.id().index)
 }
 
-fn count_mut(counts: &mut PhaseCounts, standing: TaskStatus) -> &mut u32 {
-    match standing {
+fn count_mut(counts: &mut PhaseCounts, status: TaskStatus) -> &mut u32 {
+    match status {
         TaskStatus::Waiting => &mut counts.waiting,
         TaskStatus::Running => &mut counts.running,
         TaskStatus::Publishing => &mut counts.publishing,
