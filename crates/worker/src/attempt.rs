@@ -44,8 +44,8 @@ pub(crate) fn execute(
     result
 }
 
-/// The folder of this very attempt. If a driver could name another one, this worker would write to,
-/// or remove, what another attempt is staging.
+/// The staging folder of this attempt, and no other. If a driver could name another one, this
+/// worker would write to, or remove, what another attempt is staging.
 fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
     let Attempt { phase, task: index, number } = task.attempt;
     let phase = match phase {
@@ -58,7 +58,8 @@ fn own_staging(job: &Job, task: &Task) -> Result<Staging, Failure> {
     }
 }
 
-/// A defect in this code that the text of one task triggers must not cost the driver a worker.
+/// A panic is the failure of the attempt: a defect that the text of one task triggers must not end
+/// the worker.
 fn guard(work: impl FnOnce() -> Result<Outcome, Interrupted>) -> Result<Outcome, Interrupted> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Failure::Panicked { message: panic_message(panic.as_ref()) }.into())

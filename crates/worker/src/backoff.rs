@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::machine::Random;
 
-/// Waits longer after each failure, and never as long as another worker: a thousand that lost their
-/// driver together must not come back together.
+/// Waits longer after each failure, and by chance not as long as other workers: a thousand workers
+/// that lost their driver at the same moment must not reconnect at the same moment.
 pub(crate) struct Backoff {
     failures: u32,
     random: Random,
@@ -25,7 +25,7 @@ impl Backoff {
     pub(crate) async fn wait(&mut self) {
         let longest = FIRST.saturating_mul(1 << self.failures.min(8)).min(MAX);
         self.failures += 1;
-        // Without random numbers every worker waits the longest: slower, but right.
+        // Without random numbers every worker waits the longest time: slower, but correct.
         let mut random = [u8::MAX; 4];
         let _ = (self.random)(&mut random);
         let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
@@ -52,7 +52,7 @@ mod tests {
             backoff.wait().await;
             let longest = FIRST.saturating_mul(1 << failures.min(10)).min(MAX);
             let waited = began.elapsed();
-            // The clock of the runtime has milliseconds.
+            // The clock of the runtime counts in milliseconds.
             let slack = Duration::from_millis(2);
             assert!((longest / 2..=longest + slack).contains(&waited), "{failures}: {waited:?}");
         }

@@ -1,13 +1,13 @@
-//! How a worker's memory is shared out.
+//! How a worker's memory is divided.
 //!
-//! What a worker uses beside a reduce attempt's words (the program itself, the conversation,
-//! blocks, buckets) is about the same whatever it works on. The rest belongs to the table while it
-//! counts, and to the blocks of runs while it merges.
+//! Everything beside the words of a reduce attempt (the program itself, the conversation, blocks,
+//! buckets) takes about the same memory for any job. The rest belongs to the table while it counts,
+//! and to the blocks of runs while it merges.
 
 /// What a reduce attempt may use. All of it is derived from the one number that the user gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    /// Beyond what every worker needs.
+    /// What is left after [`FLOOR_BYTES`].
     bytes: usize,
 }
 

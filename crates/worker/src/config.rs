@@ -19,8 +19,8 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// The name for messages.
     pub name: String,
-    /// What tells this process from all other workers of the job, if its parent process has to
-    /// know it; otherwise it is drawn at random.
+    /// Distinguishes this process from all other workers of the job. Set by a parent process that
+    /// has to know it; otherwise it is random.
     pub instance: Option<[u8; 16]>,
     /// How long to continue without a driver, once one has answered.
     pub driver_timeout: Duration,
@@ -106,7 +106,7 @@ pub enum WorkerError {
     /// The user asked it to.
     #[error("stopped; its task is reassigned to another worker")]
     Stopped,
-    /// The operating system refused what every process needs.
+    /// The operating system refused an operation that every worker needs.
     #[error("cannot {operation}")]
     System {
         /// What was tried.
@@ -130,7 +130,7 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether the worker could not start, for which the job is not to blame.
+    /// Whether the worker could not start; the job is not the cause.
     pub fn is_about_start(&self) -> bool {
         match self {
             Self::Address(_)

@@ -20,8 +20,8 @@ pub(crate) struct DriverTimeout {
 struct Contact {
     /// Whether the driver has ever answered.
     ever: bool,
-    /// Since the first unanswered call after the last answer. Not since that answer: while this
-    /// process was stopped (SIGSTOP, a frozen machine) it was not the driver that was silent.
+    /// Begins with the first unanswered call after the last answer, not with that answer: if this
+    /// process was stopped meanwhile (SIGSTOP, a frozen machine), the driver was not silent.
     silence: Option<Silence>,
 }
 
@@ -50,7 +50,7 @@ impl DriverTimeout {
         self.with(|contact| *contact = Contact { ever: true, silence: None });
     }
 
-    /// A call was not answered: notifies the user now and then.
+    /// A call was not answered. Notifies the user from time to time.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ impl From<Failure> for Interrupted {
     }
 }
 
-/// An error about an input, as the driver is told.
+/// The failure that an error about an input is reported as.
 pub(crate) fn input_failure(error: InputError) -> Failure {
     let unreadable =
         |path: &Path, operation: String, source: &io::Error| Failure::InputUnreadable {
@@ -58,7 +58,7 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
     }
 }
 
-/// An error about an object of the job, as the driver is told.
+/// The failure that an error about an object of the job is reported as.
 pub(crate) fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Full { place, source, .. } => Failure::DiskFull {
@@ -85,6 +85,6 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
     }
 }
 
-/// A driver names real paths: this one has changed since then, or is another on this machine.
+/// A driver names real paths: this one has changed since, or leads elsewhere on this machine.
 pub(crate) const BEHIND_A_LINK: &str =
     "there is a symbolic link on the way, and links are not followed";

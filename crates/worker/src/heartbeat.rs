@@ -23,7 +23,8 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Beats until the driver says that this registration is over, or is silent for too long.
+    /// Sends heartbeats until the driver says that this registration is over, or is silent for too
+    /// long.
     pub(crate) async fn run(mut self) -> Result<RegistrationEnd, WorkerError> {
         let mut ticks = interval(self.interval);
         // After a pause of this process one heartbeat says as much as ten.

@@ -22,7 +22,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Opens an input as the plan knows it, if it is below the roots.
+    /// Opens an input, if it is below the roots and has not changed since the plan was made.
     pub(crate) fn open_input(&self, split: &Split) -> Result<InputFile, Failure> {
         let modified =
             Modified { seconds: split.modified_seconds, nanoseconds: split.modified_nanos };

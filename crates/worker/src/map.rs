@@ -44,14 +44,14 @@ pub(crate) fn execute(
 /// page, takes longer than filling it.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    /// Has seen no text yet. With what it was made for: a worker that registers again may find
-    /// another job.
+    /// A tokenizer that has seen no text yet, and the rules and buckets that it was made for: a
+    /// worker that registers again may find another job.
     tokenizer: Option<((Rules, NonZeroU32), Tokenizer)>,
     block: Vec<u8>,
 }
 
 impl Buffers {
-    /// For one attempt, which gives it back if it succeeds.
+    /// The tokenizer for one attempt, which returns it if it succeeds.
     fn take_tokenizer(&mut self, job: &Job) -> Tokenizer {
         match self.tokenizer.take() {
             Some((made_for, tokenizer)) if made_for == (job.rules, job.buckets) => tokenizer,
@@ -173,8 +173,9 @@ impl MapAttempt<'_> {
     }
 }
 
-/// How much is written at once of one of so many buckets: a power of two, so that every write
-/// begins where a page of its size does. The page cache then holds it as one folio, not as a dozen.
+/// How many bytes of a bucket are written at once, with so many buckets: a power of two, so that
+/// every write begins where a page of its size does. The page cache then holds it as one folio, not
+/// as a dozen.
 fn part_bytes(buckets: u32) -> usize {
     let share = PENDING_BYTES / buckets as usize;
     1 << share.clamp(PART_MIN, PART_MAX).ilog2()
@@ -190,7 +191,7 @@ const PART_MIN: usize = 1 << 10;
 /// a second-level cache of 1 MiB, and writing takes half as long again.
 const PART_MAX: usize = 128 << 10;
 
-/// With more files than this, they are opened for each write. The usual limit of a process is
+/// With more files than this, each is opened for every write. The usual limit of a process is
 /// 1,024.
 const HANDLES_MAX: u32 = 512;
 

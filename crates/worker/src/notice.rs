@@ -34,8 +34,8 @@ pub enum Notice {
         /// Why.
         cause: String,
     },
-    /// The driver considered this worker dead, or was started anew. What the worker was executing
-    /// counts no more.
+    /// The driver considered this worker dead, or was started again. The attempt that the worker
+    /// was executing no longer counts.
     Forgotten {
         /// The driver's address.
         driver: String,

@@ -1,8 +1,8 @@
-//! A worker on a simulated machine: what replaces the store, the network, the threads and random
+//! A worker on a simulated machine: replacements for the store, the network, the threads and random
 //! numbers.
 //!
-//! Everything else is what runs in a real process: the conversation, heartbeats, timeouts,
-//! attempts. Input files are real.
+//! The conversation, heartbeats, timeouts and attempts are those of a real process. Input files are
+//! real.
 
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -30,9 +30,9 @@ pub struct Surroundings<Connect> {
     pub store: Arc<dyn Store>,
     /// Makes a connection to an address.
     pub connect: Connect,
-    /// Does what takes time, text work included, instead of threads.
+    /// Runs blocking work, text work included, in place of threads.
     pub run_blocking: RunBlocking,
-    /// Instead of the operating system's.
+    /// Replaces the random numbers of the operating system.
     pub random: FillRandom,
 }
 
@@ -51,7 +51,7 @@ where
     Connecting: Future<Output = io::Result<IO>> + Send + 'static,
 {
     let Surroundings { store, connect, run_blocking, random } = surroundings;
-    // What they do ends when the worker does, as in a process.
+    // Dropped when the worker ends, as the threads of a process end with it.
     let text_threads = Arc::new(Mutex::new(JoinSet::new()));
     let machine = Machine {
         connect: Box::new(move |config| {
@@ -79,7 +79,7 @@ where
     ended
 }
 
-/// As a text thread, without being one.
+/// Executes assignments as a text thread does, in an asynchronous task.
 async fn execute_all(run_blocking: RunBlocking, errands: Receiver<Assignment>) {
     let mut buffers = Buffers::default();
     loop {

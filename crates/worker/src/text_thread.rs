@@ -23,7 +23,7 @@ use crate::progress::Progress;
 pub(crate) struct TextThread {
     run_blocking: RunBlocking,
     start: StartTextThread,
-    /// To the thread; `None` before the first attempt, and when the last one hangs.
+    /// Leads to the thread; `None` before the first attempt, and when the last one hangs.
     assignments: Option<mpsc::Sender<Assignment>>,
     /// The attempt that the thread executes.
     executing: Option<Executing>,
@@ -156,6 +156,6 @@ impl TextThread {
 /// eye: what a slow disk may take for one block, and some more.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// As often as a task may fail by default, so that one poisoned task costs no worker. More would
-/// not bound the memory and the cores that stuck attempts hold.
+/// As often as a task may fail by default, so that one task that hangs every attempt ends no
+/// worker. A limit, because stuck attempts hold memory and cores.
 const HANGING_MAX: usize = 4;

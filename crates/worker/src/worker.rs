@@ -49,12 +49,12 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
         if matches!(end, Ok(RegistrationEnd::Stopped))
             && worker.client.leave(&registration.caller).await.is_ok()
         {
-            // The driver may be publishing what was reported. It discards the rest itself.
+            // The driver may be publishing what this worker reported. It discards the rest itself.
             return Err(WorkerError::Stopped);
         }
-        // Only this worker may know of what it staged: a driver that has continued without it, or
-        // is gone, has swept before that. If a driver has received the report after all, it has the
-        // task attempted again. A disk that does not answer delays the worker for a limited time.
+        // No other process may know what this worker has staged: a driver that gave the worker up,
+        // or is gone, swept the folder before that. If a driver has received the report after all,
+        // it runs the task again. A disk that does not answer delays the worker for a limited time.
         let _ = tokio::time::timeout(DISCARD_MAX, text_thread.discard_staged()).await;
         match end? {
             RegistrationEnd::Forgotten => {
@@ -257,7 +257,7 @@ impl Worker {
 /// How long a worker waits for its disk when a registration has ended.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 
-/// Tells this worker process from all others.
+/// Distinguishes this worker process from all others.
 fn random_instance(machine: &Machine) -> Result<[u8; 16], WorkerError> {
     let mut instance = [0; 16];
     (machine.random)(&mut instance)

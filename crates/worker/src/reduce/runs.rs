@@ -3,8 +3,8 @@
 //! # Invariants
 //!
 //! * `levels[level]` holds fewer runs than are merged at once: as soon as there are so many, they
-//!   are merged into one of the next level. So there are never many runs, whatever is counted, and
-//!   a word is copied once for each level.
+//!   are merged into one of the next level. So any text gives few runs, and a word is copied once
+//!   for each level.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -36,7 +36,7 @@ impl Runs {
         self.levels.iter().map(Vec::len).sum()
     }
 
-    /// Writes one more.
+    /// Writes `sorted` as one more run.
     pub(super) fn write(
         &mut self,
         scratch: &mut Scratch<'_>,
@@ -84,7 +84,7 @@ impl Runs {
         runs < self.budget.fan_in() && self.budget.merge_block(runs, held_bytes).is_some()
     }
 
-    /// Merges some of them until the rest can be merged at once.
+    /// Merges the smallest runs until all that are left can be merged at once.
     pub(super) fn merge_to_few(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Interrupted> {
         let mut runs: Vec<ScratchFile> = self.levels.drain(..).flatten().collect();
         let fan_in = self.budget.fan_in();
@@ -263,8 +263,8 @@ impl RunOnDisk<'_> {
             length = read(&mut self.object, &mut self.block[self.filled..], self.progress)?;
         }
         if length == 0 && self.filled > 0 {
-            // Neither an entry nor the beginning of one. If the disk is the cause, reading to the
-            // end reports it.
+            // Neither an entry nor the beginning of one. If the disk has damaged it, reading to the
+            // end reports a wrong checksum.
             while read(&mut self.object, &mut self.block, self.progress)? > 0 {}
             panic!("a run with the right checksum holds something that is not an entry");
         }

@@ -1,8 +1,9 @@
-//! What a reduce attempt writes for itself: objects in its staging folder, read again and removed.
+//! Scratch files of a reduce attempt: objects in its staging folder, which it reads again and
+//! removes.
 //!
-//! As they are staged, discarding the attempt or sweeping the folder removes them, whatever dies.
-//! They need not survive a crash, so nothing is synced; but what is read back is checked, as
-//! everything is that was on a disk.
+//! They are staged, so discarding the attempt or sweeping the folder removes them, whichever
+//! process dies. They need not survive a crash, so they are not synced; they are verified when they
+//! are read, as every object is.
 
 use store::{Digest, Durability, StagedObject, Staging, Store, VerifiedObject, layout};
 
