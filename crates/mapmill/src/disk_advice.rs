@@ -1,4 +1,4 @@
-//! Advice about a disk that is full or failing: the free space, and what is kept.
+//! Advice about a disk that is full or fails: the free space, and what is kept.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use journal::DiskFault;
 
 use crate::numbers::bytes;
 
-/// For a job that ended because something in `files` could not be written. The free space is that
-/// after unfinished files are removed.
+/// For a job that ended because a file in `files` could not be written. Staged files are removed
+/// already, so their space counts as free.
 pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
     let path = files.display();
     let first = match (fault, rustix::fs::statvfs(files)) {
@@ -19,5 +19,5 @@ pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
         (DiskFault::Full, Err(_)) => format!("free some space in {path}"),
         (DiskFault::Refused, Ok(_) | Err(_)) => format!("check the disk of {path}"),
     };
-    format!("{first}, and start the job again, without --fresh: what is committed is kept")
+    format!("{first}, and run the job again, without --fresh: committed tasks are kept")
 }

@@ -1,4 +1,4 @@
-//! The workers of `mapmill run`: processes of this same program, restarted when they die.
+//! The workers of `mapmill run`: processes of the same program, replaced when they die.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -18,14 +18,14 @@ use crate::verbosity::Verbosity;
 /// Worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {
     recipe: Recipe,
-    /// How many there should be.
+    /// How many workers to keep alive.
     count: u32,
-    /// The job learns of every death: it need not wait for heartbeats that will not come.
+    /// Reports every death to the driver, which then need not wait for missing heartbeats.
     witness: driver::Witness,
     workers: JoinSet<Exit>,
-    /// How many were ever started; each has its number as its instance.
+    /// How many have been started; the number of each is its instance.
     started: u64,
-    /// Workers in a row that ended almost as soon as they had started.
+    /// How many workers in a row ended shortly after their start.
     early_deaths: u32,
 }
 
@@ -48,7 +48,7 @@ struct Exit {
 }
 
 impl Fleet {
-    /// As many workers as are asked for, for a driver that listens already. None of them runs yet.
+    /// A fleet for a driver that listens already. No worker is started yet.
     pub(crate) fn new(
         prepared: &driver::Prepared,
         workers: &LocalWorkers,
@@ -86,8 +86,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Starts the workers and keeps their number up until `stop`, then waits until they have left
-    /// by themselves, but not for long. Says `give_up`, and why, if no worker can be kept alive.
+    /// Starts the workers and replaces those that die until `stop`, then waits a moment for them to
+    /// exit. If no worker can be kept alive, it sends `give_up` and returns why.
     pub(crate) async fn keep(
         mut self,
         stop: oneshot::Receiver<()>,
@@ -99,7 +99,7 @@ impl Fleet {
             let _ = give_up.send(());
         }
         let leaving = async { while self.workers.join_next().await.is_some() {} };
-        // Workers that do not leave (stopped, or stuck) are killed when the set is dropped.
+        // Workers that do not exit (stopped, or stuck) are killed when the set is dropped.
         let _ = tokio::time::timeout(FAREWELL_MAX, leaving).await;
         result
     }
@@ -124,7 +124,7 @@ impl Fleet {
 
     async fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
         let how = match &exit.status {
-            // The driver told it that the job is over.
+            // The worker exited because the job is over.
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => {
                 let death = match status.signal() {
@@ -139,7 +139,7 @@ impl Fleet {
         self.early_deaths = if exit.lived < EARLY { self.early_deaths + 1 } else { 0 };
         if self.early_deaths >= EARLY_DEATHS_MAX {
             let error = io::Error::other(how);
-            let operation = "keep worker processes alive; the last ones ended at once";
+            let operation = "keep worker processes alive; the last ones exited within a second";
             return Err(Failure::start(SystemError::new(operation, error)));
         }
         messages::warn(&Warning::WorkerDied { pid: exit.pid, how }, self.recipe.verbosity);
@@ -152,7 +152,7 @@ impl Recipe {
         let mut command = Command::new(&self.program);
         command.arg("worker").arg("--driver").arg(&self.driver);
         command.arg("--instance").arg(instance.to_string());
-        // The driver is this process: once gone it does not return at the same address.
+        // The driver is this process: after its end no driver returns at the same address.
         command.arg("--driver-timeout").arg("5");
         for root in &self.roots {
             command.arg("--root").arg(root);
@@ -161,13 +161,13 @@ impl Recipe {
         if let Some(throttle) = self.throttle {
             command.arg("--throttle").arg(throttle.to_string());
         }
-        // A worker's messages are among the driver's as well, unless all are asked for.
+        // The driver reports what matters about a worker; its own messages are shown only with -v.
         match self.verbosity {
             Verbosity::Quiet | Verbosity::Normal => command.arg("--quiet"),
             Verbosity::Events => command.arg("-v"),
             Verbosity::Calls => command.arg("-vv"),
         };
-        // The user's settings are for other drivers: here only the token counts.
+        // The user's credentials are for other drivers: here only the token counts.
         for variable in flags::SECURITY_VARIABLES {
             command.env_remove(variable);
         }
@@ -183,21 +183,21 @@ impl Recipe {
     }
 }
 
-/// Read by glibc when a process starts; by nothing else.
+/// Read by glibc when a process starts.
 const ALLOCATOR_VARIABLE: &str = "GLIBC_TUNABLES";
 
-/// A worker keeps up to 8 MiB of what it has freed. By default glibc returns what is above 128 KiB,
-/// and each attempt gets its buffers anew from the kernel, page by page: 256 MiB of source text
-/// take 0.91 of the time without that (25 alternating rounds, see `BENCHMARKS.md`). Larger blocks
+/// A worker keeps up to 8 MiB of freed memory. By default glibc returns all above 128 KiB to the
+/// kernel, and each attempt gets its buffers back page by page: with these settings 256 MiB of
+/// source text take 0.91 of the time (25 alternating rounds, see `BENCHMARKS.md`). Larger blocks
 /// are still returned at once.
 const ALLOCATOR_SETTINGS: &str = "glibc.malloc.mmap_threshold=1048576:\
                                   glibc.malloc.trim_threshold=8388608:glibc.malloc.top_pad=1048576";
 
-/// A worker that ends earlier has not really started.
+/// A worker that ends earlier is counted as one that cannot start.
 const EARLY: Duration = Duration::from_secs(1);
 
-/// So many of them in a row, and starting more does not help.
+/// After this many early deaths in a row no further worker is started.
 const EARLY_DEATHS_MAX: u32 = 20;
 
-/// How long workers may take to leave after the job; they learn of its end within a heartbeat.
+/// How long workers may take to exit after the job; they learn of its end within a heartbeat.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);

@@ -1,12 +1,12 @@
-//! The commands that bring driver and workers together, spelled out for where this driver listens.
+//! The commands that start workers for this driver, ready to be copied.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::machine;
 
-/// The command that starts a worker for the driver at `address`, which was typed as `listen`.
-/// `certificate` is the driver's, if it has one.
+/// The command that starts a worker for the driver at `address`, which the user typed as `listen`.
+/// `certificate` is the path of the driver's certificate, if it has one.
 pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
     let command = format!("mapmill worker --driver {}:{}", host(listen), address.port());
     let Some(certificate) = certificate else { return command };
@@ -18,10 +18,11 @@ pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Pat
     }
 }
 
-/// The way out for a driver that would listen on a network without TLS: keys, and where they go.
+/// The way out for a driver that would listen on a network without TLS: how to make keys, and how
+/// to use them.
 pub(crate) fn to_certificates(listen: &str) -> String {
     let (host, port) = (host(listen), listen.rsplit_once(':').map_or("", |(_, port)| port));
-    // Without a host, keys are made for this machine's own name.
+    // Without --host, keys are made for the name of this machine.
     let hosts = match is_everywhere(listen) {
         true => String::new(),
         false => format!(" --host {}", host.trim_matches(['[', ']'])),
@@ -33,7 +34,7 @@ pub(crate) fn to_certificates(listen: &str) -> String {
     )
 }
 
-/// By what name other machines find a driver that listens there.
+/// The name by which other machines reach a driver that listens there.
 fn host(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some((host, _)) if !is_everywhere(listen) => host.to_owned(),
@@ -41,7 +42,7 @@ fn host(listen: &str) -> String {
     }
 }
 
-/// Every address of this machine: not one that another machine could call.
+/// Whether `listen` stands for all addresses of this machine: no other machine can call it.
 fn is_everywhere(listen: &str) -> bool {
     listen.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified())
 }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workers_are_sent_to_the_host_that_was_typed_and_the_port_that_was_found() {
+    fn workers_call_the_host_that_was_typed_and_the_port_that_was_bound() {
         let check = |listen: &str, address: &str, command: &str| {
             let found = worker(listen, address.parse().expect("a literal"), None);
             assert_eq!(found, format!("mapmill worker --driver {command}"));

@@ -1,4 +1,4 @@
-//! Numbers as people write and read them.
+//! Numbers, sizes and times as users write and read them.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,8 +98,8 @@ pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
 /// `2026-11-21 23:24:35 UTC`, from seconds since 1970
 pub(crate) fn utc(unix_seconds: u64) -> String {
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
-    // Days since 0000-03-01: then the leap day is the last day of a year, and 400 years are one
-    // length.
+    // Days since 0000-03-01: the leap day is then the last day of a year, and every 400 years have
+    // the same length.
     let days = days.saturating_add(719_468);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(bar_of(1.0, 3), "███");
     }
 
-    /// As `date --utc --date=@SECONDS` has it.
+    /// As `date --utc --date=@SECONDS` prints them.
     #[test]
     fn times_are_those_of_the_calendar() {
         for (unix_seconds, text) in [

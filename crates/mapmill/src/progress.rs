@@ -1,4 +1,5 @@
-//! The running job on a terminal: one line, and one more for each phase that has ended.
+//! The progress of a running job on a terminal: one line that changes, and one for each phase that
+//! has ended.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use crate::messages;
 use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
 use crate::verbosity::Verbosity;
 
-/// Shows snapshots until the job is over, which is when the sender of `over` is gone. `worker` is
-/// the command that starts a worker.
+/// Shows snapshots until the job is over, when the sender of `over` is dropped. `worker` is the
+/// command that starts a worker.
 pub(crate) async fn show(
     mut snapshots: watch::Receiver<Snapshot>,
     mut over: oneshot::Receiver<Infallible>,
@@ -22,17 +23,17 @@ pub(crate) async fn show(
     if verbosity == Verbosity::Quiet {
         return;
     }
-    // Hidden where stderr is not a terminal.
+    // Hidden if stderr is not a terminal.
     let bar = messages::bars().add(ProgressBar::new(0));
-    // Cut off where the terminal ends: a line that wraps cannot be drawn over.
+    // Cut to the width of the terminal: a line that wraps cannot be drawn over.
     bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a constant"));
     let mut shown = Shown::default();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         shown.update(&bar, &snapshot);
         shown.call_for_workers(&snapshot, &worker);
-        // Rates and times change while nothing happens. Cancel safe: a change is seen in the next
-        // turn.
+        // Rates and times change even without a new snapshot. Cancel safe: the next turn sees a
+        // change that this one missed.
         let turn = async {
             // An error means that the job is over.
             let _ = tokio::time::timeout(REDRAW, snapshots.changed()).await;
@@ -50,26 +51,26 @@ pub(crate) async fn show(
     messages::bars().set_draw_target(ProgressDrawTarget::hidden());
 }
 
-/// What was printed already.
+/// What has been printed already.
 #[derive(Debug, Default)]
 struct Shown {
-    /// That the phase has ended.
+    /// The line of the map phase.
     map: bool,
-    /// That the phase has ended.
+    /// The line of the reduce phase.
     reduce: bool,
-    /// That there is no worker, or since when that is worth a message.
-    alone: Option<Instant>,
+    /// When the lack of workers was last reported, or first seen; `None` while there are workers.
+    deserted: Option<Instant>,
 }
 
 impl Shown {
-    /// Without a worker the job stands still, and the user may not know.
+    /// Reports that no worker is connected: the job makes no progress, and the user may not know.
     fn call_for_workers(&mut self, snapshot: &Snapshot, worker: &str) {
         if snapshot.map.counts.tasks == 0 || snapshot.workers > 0 || self.reduce {
-            self.alone = None;
+            self.deserted = None;
             return;
         }
-        if self.alone.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
-            self.alone = Some(Instant::now());
+        if self.deserted.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
+            self.deserted = Some(Instant::now());
             messages::say(format_args!("no worker is connected; start one with: {worker}"));
         }
     }
@@ -77,17 +78,17 @@ impl Shown {
     fn update(&mut self, bar: &ProgressBar, snapshot: &Snapshot) {
         if !self.map && has_ended(&snapshot.map) {
             self.map = true;
-            messages::say(format_args!("{}", line("map", &snapshot.map, snapshot)));
+            messages::say(format_args!("{}", line_of_ended("map", &snapshot.map, snapshot)));
         }
         if !self.reduce && has_ended(&snapshot.reduce) {
             self.reduce = true;
-            messages::say(format_args!("{}", line("reduce", &snapshot.reduce, snapshot)));
+            messages::say(format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)));
         }
         if snapshot.map.counts.tasks > 0 && !self.reduce {
             let (name, phase) =
                 if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
-            // One call, because each may draw or not, and the parts have to fit together.
-            bar.set_message(moment(name, phase, snapshot));
+            // One call for the whole line: a second might be drawn without the first.
+            bar.set_message(line_of_running(name, phase, snapshot));
         }
     }
 }
@@ -97,8 +98,8 @@ fn has_ended(phase: &PhaseSnapshot) -> bool {
     counts.tasks > 0 && counts.committed == counts.tasks
 }
 
-/// A phase that runs, in a line that fits a narrow terminal.
-fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+/// A running phase, in a line that fits a narrow terminal.
+fn line_of_running(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     let counts = phase.counts;
     let done = counts.bytes_done as f64 / counts.bytes_total.max(1) as f64;
     let left = time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default();
@@ -116,11 +117,11 @@ fn moment(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
 }
 
 /// A phase that has ended.
-fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
+fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     let counts = phase.counts;
     if phase.elapsed.is_zero() {
         let tasks = plural(counts.tasks, "task", "tasks");
-        return format!("{name:<6} {tasks}, all done before");
+        return format!("{name:<6} {tasks}, already done");
     }
     format!(
         "{name:<6} {}, {}, {} in {} ({}); {} lost",
@@ -133,7 +134,7 @@ fn line(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     )
 }
 
-/// At the average rate of the phase. None while that is unreliable.
+/// The time left at the average rate of the phase; `None` while the rate is unreliable.
 fn time_left(phase: &PhaseSnapshot) -> Option<String> {
     let counts = phase.counts;
     if counts.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
@@ -150,8 +151,8 @@ const BAR: usize = 10;
 /// How often to report that there is no worker.
 const CALL_AGAIN: Duration = Duration::from_secs(10);
 
-/// The longest the line stands still.
+/// The longest time between two updates of the line.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// And the shortest: more often is more than eyes can see.
+/// The shortest time between two updates: eyes see no faster change.
 const REDRAW_MIN: Duration = Duration::from_millis(50);

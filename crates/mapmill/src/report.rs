@@ -1,4 +1,4 @@
-//! The end of a job: the numbers that matter, for people or for programs.
+//! The report at the end of a job: its most important numbers, for people or for programs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl From<&PhaseSnapshot> for PhaseTotals {
     }
 }
 
-/// A job that is done.
+/// Prints the report of a job that is done.
 pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     if !show.json && show.verbosity == Verbosity::Quiet {
         return Ok(());
@@ -91,7 +91,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     if show.json { messages::json(&json(summary, &frequent)) } else { Ok(()) }
 }
 
-/// A job that failed. `main` prints the error itself.
+/// Prints the report of a job that failed. `main` prints the error itself.
 pub(crate) fn print_failure(error: &JobError, show: Show) {
     if show.json {
         let state = match error {
@@ -102,7 +102,7 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             | JobError::Serve(_)
             | JobError::System { .. } => "failed",
         };
-        // An unwritable stdout is no worse than the failure itself.
+        // The job has failed already; that stdout cannot be written adds nothing.
         let _ = messages::json(&FailureReport {
             state,
             error: messages::with_hint(error.to_string(), &way_out::of_job(error)),
@@ -152,12 +152,12 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
     if snapshot.backups_started > 0 {
         let won = snapshot.backups_won;
         attempts += &format!(
-            "; {}, {won} of them faster",
+            "; {}, of which {won} won",
             plural(snapshot.backups_started, "backup", "backups")
         );
     }
     let mut lines = match summary.elapsed {
-        Duration::ZERO => "mapmill: done before; nothing was left to do\n".to_owned(),
+        Duration::ZERO => "mapmill: already done; nothing was left to do\n".to_owned(),
         elapsed => format!("mapmill: done in {} ({})\n", seconds(elapsed), rate(input, elapsed)),
     };
     let mut line = |name: &str, text: String| lines.push_str(&format!("  {name:<9} {text}\n"));
@@ -194,5 +194,5 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
     lines
 }
 
-/// How many of the most frequent words end a report.
+/// How many of the most frequent words a report shows.
 const TOP: usize = 10;

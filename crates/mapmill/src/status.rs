@@ -1,4 +1,4 @@
-//! The status of a running job, from its driver: `mapmill status`.
+//! `mapmill status`: the status of a running job, as its driver reports it.
 
 use driver::StatusClientError;
 use rpc::message::{JobState, PhaseStatus, Status};
@@ -51,7 +51,7 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
     }
 }
 
-/// A driver that does not answer may be right: the job is over. A driver that refuses is a failure.
+/// Exit code 1 if the driver does not answer, for the job may simply be over; 2 if it refuses.
 fn failure(error: StatusClientError, credentials: &rpc::Credentials) -> Failure {
     match error {
         StatusClientError::Silent { .. } => Failure::output(error),
@@ -99,7 +99,7 @@ fn state(state: JobState) -> &'static str {
     }
 }
 
-/// Lines as at the end of a job.
+/// Lines like those at the end of a job.
 fn text(status: &Status) -> String {
     let attempts = format!(
         "{} started, {} failed, {} lost",

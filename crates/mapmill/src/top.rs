@@ -1,7 +1,7 @@
-//! The most frequent words of finished jobs.
+//! `mapmill top`: the most frequent words of finished jobs.
 //!
-//! Outputs are sorted by word, so they are merged as they are read: the memory this takes depends
-//! on the number of files and not on the number of words.
+//! Outputs are sorted by word, so they are merged as they are read: memory grows with the number of
+//! files, not with the number of words.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -63,13 +63,14 @@ fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The `most` most frequent words over `files`; the first in the order of bytes among equals.
+/// The `most` most frequent words in `files`. Of words with the same count, the first in the order
+/// of bytes wins.
 fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failure> {
     Ok(merge(files, most).map_err(Failure::start)?.into_frequent())
 }
 
-/// The same over the outputs of one job: no word is in two of them, so each is searched by itself,
-/// as many at once as there are cores.
+/// The same for the outputs of one job. No word is in two of them, so each is searched on its own,
+/// and as many at once as there are cores.
 pub(crate) fn most_frequent_of_job(
     outputs: &[PathBuf],
     most: usize,
@@ -101,7 +102,7 @@ pub(crate) fn most_frequent_of_job(
 
 fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
     let mut outputs = Vec::with_capacity(files.len());
-    // The next word of each output, and its index; on top is the first word of all.
+    // The next word of each output, with the index of the output; the first word is on top.
     let mut heads = BinaryHeap::new();
     for (index, path) in files.iter().enumerate() {
         let mut output = Output::open(path)?;
@@ -125,8 +126,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
             }
         }
         best.offer(&word, count);
-        // The words after it in its output, until another has the next word: in the outputs of
-        // one job, as long as the first letter stays the same.
+        // The words after it in the same output, until another output has the next word.
         let output = &mut outputs[index];
         while output.advance()? {
             if heads.peek().is_some_and(|Reverse((next, _))| output.word() >= next.as_slice()) {
@@ -142,7 +142,7 @@ fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
 /// The most frequent words so far.
 struct Best {
     most: usize,
-    /// On top is the one to evict first.
+    /// The word to evict first is on top.
     heap: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>)>>,
 }
 
@@ -197,9 +197,10 @@ pub(crate) fn chart(frequent: &[Frequent]) -> String {
     lines
 }
 
-/// A word as a terminal can show it, cut to a column. An ellipsis stands for the rest.
+/// A word without control characters, cut to the width of its column. An ellipsis stands for the
+/// rest.
 fn shorten(word: &str) -> String {
-    // A word may have megabytes: it is cut before it is measured.
+    // A word may have megabytes, so it is cut before it is measured.
     let start: String = word.chars().take(WORD_COLUMNS_MAX + 1).collect();
     let mut shown = escaped(&start).to_string();
     if shown.width() <= WORD_COLUMNS_MAX && start.len() == word.len() {
@@ -214,19 +215,19 @@ fn shorten(word: &str) -> String {
 /// Longer words are cut in a chart.
 const WORD_COLUMNS_MAX: usize = 40;
 
-/// One output being read.
+/// One output that is being read.
 ///
-/// Lines stay where they were read: there may be millions of them, and nearly all are passed by.
+/// Lines are not copied out of the block: there may be millions, and nearly all are skipped.
 struct Output {
     path: PathBuf,
     file: File,
     block: Vec<u8>,
     /// Bytes of `block` that have been read from the file.
     filled: usize,
-    /// Where in `block` the next line begins.
+    /// The offset in `block` of the next line.
     next: usize,
     line_number: u64,
-    /// Where in `block` the word of the line is.
+    /// The range in `block` of the line's word.
     word: Range<usize>,
     count: u64,
 }
@@ -252,12 +253,12 @@ impl Output {
         })
     }
 
-    /// The word of the line.
+    /// The word of the current line.
     fn word(&self) -> &[u8] {
         &self.block[self.word.clone()]
     }
 
-    /// Goes to the next line; `false` at the end.
+    /// Advances to the next line; `false` at the end.
     fn advance(&mut self) -> Result<bool, TopError> {
         self.line_number += 1;
         let mut searched = 0;
@@ -282,7 +283,7 @@ impl Output {
         Ok(true)
     }
 
-    /// Reads the next bytes and keeps the current line and all after it; `false` at the end of the
+    /// Reads more bytes, and keeps the current line and all after it; `false` at the end of the
     /// file.
     fn read_more(&mut self) -> Result<bool, TopError> {
         let done = self.word.start;
@@ -309,7 +310,7 @@ impl Output {
     }
 }
 
-/// Read at once; longer lines take more. A job may have a thousand outputs.
+/// The buffer of one output, which grows for longer lines. A job may have a thousand outputs.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// `word count`: the length of the word, and the count.
@@ -323,16 +324,16 @@ fn parse(line: &[u8]) -> Option<(usize, u64)> {
     if digits.is_empty() { None } else { Some((space, count?)) }
 }
 
-/// A file is not what `top` can count.
+/// Why `top` cannot count a file.
 #[derive(Debug)]
 enum TopError {
     /// A folder without files.
     Empty { path: PathBuf },
     /// There is no such file or folder.
     Missing { path: PathBuf },
-    /// A line is not `word count`, or not in order.
+    /// A line is not `word count`, or out of order.
     NotAnOutput { path: PathBuf, line: u64 },
-    /// The operating system refused.
+    /// The operating system refused to read it.
     Read { path: PathBuf, source: io::Error },
 }
 
@@ -346,8 +347,8 @@ impl fmt::Display for TopError {
             ),
             Self::NotAnOutput { path, line } => write!(
                 f,
-                "{} is not an output of a job, which are in its folder `out`: line {line} is not a \
-                 word and a count, in order",
+                "{} is not an output of a job (those are in its folder `out`): line {line} is not \
+                 a word and a count, or not in order",
                 path.display()
             ),
             Self::Missing { path } => write!(

@@ -1,4 +1,4 @@
-//! Checking a finished job once more.
+//! `mapmill verify`: compares the files of a finished job with its journal.
 
 use std::error::Error;
 use std::fmt;
@@ -36,7 +36,7 @@ pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
     }
 }
 
-/// What was found is said before; this is the sum.
+/// How many problems there are. Each has been printed before.
 #[derive(Debug)]
 struct Damaged {
     files: String,
@@ -45,8 +45,8 @@ struct Damaged {
 
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = plural(self.count, "thing is", "things are");
-        write!(f, "{findings} wrong in {}; run the job again with --fresh", self.files)
+        let problems = plural(self.count, "problem", "problems");
+        write!(f, "{problems} in {}; run the job again with --fresh", self.files)
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a user can do about an error of a library, in a few words behind its sentence.
+//! The way out of a library's error: what a user can do, in a few words after its sentence.
 //!
-//! Libraries return the case and name the thing; only here do flags and commands have names.
+//! Libraries name the case and the thing. Flags and commands are named here alone.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,7 +11,7 @@ use rpc::certs::AuthorityError;
 use rpc::{Credentials, Denial, Role, TlsError};
 use worker::{RootError, WorkerError};
 
-/// A few words, or none if the error says it all.
+/// A few words; `None` if the error needs none.
 pub(crate) type WayOut = Option<Cow<'static, str>>;
 
 pub(crate) fn of_start(error: &StartError) -> WayOut {
@@ -60,7 +60,7 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
             Some(format!("details: mapmill why {files} {task}").into())
         }
         JobError::NoWorkers { .. } => {
-            Some("run it again to resume (--worker-wait bounds the wait)".into())
+            Some("run it again to resume (--worker-wait sets how long it waits)".into())
         }
         JobError::Cancelled
         | JobError::Journal(_)
@@ -73,7 +73,7 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
 pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
     match error {
         WorkerError::OutsideRoots { folder, .. } => {
-            Some(format!("start it with --root {}", folder.display()).into())
+            Some(format!("start the worker with --root {}", folder.display()).into())
         }
         WorkerError::Address(_)
         | WorkerError::Denied { .. }
@@ -86,20 +86,20 @@ pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
     }
 }
 
-/// `role` is what this side is to the driver.
+/// `role` is the role of this process towards the driver.
 pub(crate) fn of_denial(denial: &Denial, credentials: &Credentials, role: Role) -> String {
     match denial {
         Denial::DriverHost { host, .. } => format!(
-            "call the driver by one of these, or issue it another certificate: mapmill certs issue \
-             driver --host {host} --name NAME"
+            "use one of these, or issue the driver another certificate: mapmill certs issue driver \
+             --host {host} --name NAME"
         ),
         Denial::DriverRole { .. } => {
-            "issue the driver its own: mapmill certs issue driver --name NAME".to_owned()
+            "issue a driver's certificate: mapmill certs issue driver --name NAME".to_owned()
         }
-        Denial::DriverWithoutTls => "start it with --tls DIR too".to_owned(),
-        Denial::OwnTime { .. } => format!(
-            "issue another (mapmill certs issue {role} --name NAME), or set the clocks right"
-        ),
+        Denial::DriverWithoutTls => "start the driver with --tls DIR too".to_owned(),
+        Denial::OwnTime { .. } => {
+            format!("issue another (mapmill certs issue {role} --name NAME), or correct the clocks")
+        }
         Denial::OwnUsage { .. } => format!("issue one: mapmill certs issue {role} --name NAME"),
         Denial::Refused { .. } | Denial::Tls { .. } => of_refusal(credentials, role),
         Denial::TlsRequired => "give this side its certificate with --tls DIR".to_owned(),
@@ -109,17 +109,17 @@ pub(crate) fn of_denial(denial: &Denial, credentials: &Credentials, role: Role) 
     }
 }
 
-/// What helps depends on what the driver was shown.
+/// The way out depends on the credentials that the driver has refused.
 fn of_refusal(credentials: &Credentials, role: Role) -> String {
-    let token = "show it the token it was started with";
+    let token = "present the token that the driver was started with";
     let certificates = format!(
         "inspect the certificates with mapmill certs show, or issue one: mapmill certs issue \
          {role} --name NAME"
     );
     match (&credentials.tls, &credentials.token) {
         (None, None) => {
-            "show it a certificate (--tls), or the token it was started with (--token-file, \
-             MAPMILL_TOKEN)"
+            "present a certificate (--tls), or the token that the driver was started with \
+             (--token-file, MAPMILL_TOKEN)"
                 .to_owned()
         }
         (None, Some(_)) => format!("{token}, or a certificate (--tls)"),
@@ -139,7 +139,7 @@ pub(crate) fn of_tls(error: &TlsError) -> WayOut {
             Some(format!("make one: mapmill certs issue {wanted} --name NAME").into())
         }
         TlsError::Read { .. } => {
-            Some("cert.pem, key.pem and ca.pem of a side are made by mapmill certs".into())
+            Some("mapmill certs makes cert.pem, key.pem and ca.pem for each process".into())
         }
         TlsError::Malformed { .. }
         | TlsError::NotYetValid { .. }
@@ -174,7 +174,7 @@ pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
         VerifyError::Files { .. } => None,
         VerifyError::Journal(error) => of_journal(error).map(Cow::from),
         VerifyError::NoJob { .. } => Some(NAME_FILES.into()),
-        VerifyError::NotDone { .. } => Some("start it again with the same arguments".into()),
+        VerifyError::NotDone { .. } => Some("run it again with the same arguments".into()),
     }
 }
 

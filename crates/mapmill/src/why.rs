@@ -1,4 +1,4 @@
-//! What happened to a job, or to one of its tasks, in words that need no manual.
+//! `mapmill why`: what happened to a job, to a task, or to one attempt at it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::way_out;
 
 /// `mapmill why`
 pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
-    let (files, asked) = what_is_meant(flags).map_err(Failure::start)?;
+    let (files, asked) = resolve(flags).map_err(Failure::start)?;
     let history = journal::history(&files).map_err(|error| {
         let way_out = way_out::of_history(&error);
         Failure::start(error).hint(way_out)
@@ -40,8 +40,8 @@ struct Asked {
     attempt: Option<u32>,
 }
 
-/// The folder and the task; a task alone is looked for in the default folder.
-fn what_is_meant(flags: &WhyFlags) -> Result<(PathBuf, Option<Asked>), WhyError> {
+/// The folder and the task. A task without a folder is one of the job in the default folder.
+fn resolve(flags: &WhyFlags) -> Result<(PathBuf, Option<Asked>), WhyError> {
     let all = std::iter::once(flags.files.to_string_lossy().into_owned());
     let all: Vec<String> = all.chain(flags.task.iter().cloned()).collect();
     if !flags.files.exists()
@@ -57,7 +57,8 @@ fn what_is_meant(flags: &WhyFlags) -> Result<(PathBuf, Option<Asked>), WhyError>
     Ok((flags.files.clone(), Some(asked)))
 }
 
-/// As messages have it: `m3`, `m3.a1`, `map task 3`, `map task 3, attempt 1`; or shorter: `map 3`.
+/// Parses a task as messages write it: `m3`, `m3.a1`, `map task 3`, `map task 3, attempt 1`; or
+/// shorter: `map 3`.
 fn parse_asked(text: &str) -> Option<Asked> {
     let text = text.to_ascii_lowercase().replace("task", " ").replace("attempt", " a");
     let text: String = text.chars().filter(|letter| !matches!(letter, ' ' | ',' | '.')).collect();
@@ -72,7 +73,7 @@ fn parse_asked(text: &str) -> Option<Asked> {
     Some(Asked { task: TaskId { phase, index: index.parse().ok()? }, attempt })
 }
 
-/// What was asked for, and is not there.
+/// The task or attempt that was asked for does not exist.
 #[derive(Debug)]
 enum WhyError {
     Attempt { asked: TaskId, number: u32, attempts: usize },
@@ -88,7 +89,7 @@ impl fmt::Display for WhyError {
                 write!(f, "there is no {asked}.a{number}: {asked} has had {attempts}")
             }
             Self::Name { text } => {
-                write!(f, "`{text}` names no task; say m0, r0, or m0.a1 for one attempt at it")
+                write!(f, "`{text}` names no task; write m0, r0, or m0.a1 for one attempt")
             }
             Self::Task { asked, tasks } => {
                 let (phase, first) = (asked.phase, TaskId { index: 0, ..*asked });
@@ -104,7 +105,7 @@ impl fmt::Display for WhyError {
 
 impl std::error::Error for WhyError {}
 
-/// A job in short. Times are seconds.
+/// An overview of a job. Times are seconds.
 #[derive(Serialize)]
 struct Overview {
     files: String,
@@ -183,8 +184,8 @@ impl Overview {
             };
             let lasted = seconds(Duration::from_secs_f64(epoch.seconds));
             let how = match epoch.state {
-                "running" => format!("running; last note after {lasted}"),
-                "cut_off" => format!("cut off; last note after {lasted}"),
+                "running" => format!("running; last record after {lasted}"),
+                "cut_off" => format!("cut off; last record after {lasted}"),
                 state => format!("{state} after {lasted}"),
             };
             line(&name, &format!("{}, {how}", utc(epoch.began_unix_seconds)));
@@ -193,7 +194,7 @@ impl Overview {
             text.push_str(&phase.text(name));
         }
         let files = escaped(&self.files);
-        text.push_str(&format!("\nthe attempts at a task: mapmill why {files} TASK\n"));
+        text.push_str(&format!("\nfor the attempts at a task: mapmill why {files} TASK\n"));
         text
     }
 }
@@ -272,12 +273,12 @@ impl PhaseHistory {
     }
 }
 
-/// The attempts at a task. Times are seconds since the beginning of their epoch.
+/// The attempts at a task. Times are seconds since their epoch began.
 #[derive(Serialize)]
 struct TaskReport {
     task: String,
     work: String,
-    /// For a map task: files with the first byte and the one behind the last.
+    /// For a map task: each file, with its first byte and the byte after the last.
     splits: Vec<(String, u64, u64)>,
     committed: bool,
     attempts: Vec<AttemptReport>,
@@ -287,7 +288,7 @@ struct TaskReport {
     #[serde(skip)]
     epochs: Vec<u64>,
     #[serde(skip)]
-    last_word: Option<&'static str>,
+    conclusion: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -301,7 +302,7 @@ struct AttemptReport {
     bytes: Option<u64>,
     counts: bool,
     cause: Option<String>,
-    /// As the journal has it.
+    /// As in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
     sentence: String,
@@ -323,9 +324,9 @@ impl TaskReport {
         }
         let committed = history.is_committed(task);
         let is_running = attempts.iter().any(|attempt| attempt.fate == Fate::Running);
-        let last_word = match history.state {
+        let conclusion = match history.state {
             _ if committed || is_running => None,
-            State::Running => Some("not committed: it waits for its turn"),
+            State::Running => Some("not committed: waiting to be assigned"),
             State::Cancelled => Some("not committed: the job was interrupted"),
             State::CutOff => Some("not committed: the job was cut off"),
             State::Failed => Some("not committed: the job failed"),
@@ -342,7 +343,7 @@ impl TaskReport {
             committed,
             attempts: reports,
             epochs: history.epochs.iter().map(|epoch| epoch.began_unix_seconds).collect(),
-            last_word,
+            conclusion,
         })
     }
 
@@ -357,8 +358,8 @@ impl TaskReport {
             }
             text.push_str(&attempt.text());
         }
-        if let Some(word) = self.last_word {
-            text.push_str(&format!("  {word}\n"));
+        if let Some(conclusion) = self.conclusion {
+            text.push_str(&format!("  {conclusion}\n"));
         }
         text
     }
@@ -387,7 +388,7 @@ impl AttemptReport {
         }
     }
 
-    /// Two lines: what is known of it, and what became of it.
+    /// Two lines: the facts, and how it ended.
     fn text(&self) -> String {
         let mut facts = Vec::new();
         facts.extend(self.started.map(|at| format!("started at {at:.2} s")));
@@ -400,8 +401,8 @@ impl AttemptReport {
     }
 }
 
-/// What an attempt is called; where a job had several drivers, each with attempts of that name,
-/// also of which it is.
+/// The name of an attempt. If the job had several drivers, whose attempts may share a name, it
+/// includes the driver.
 fn name(task: TaskId, attempt: &AttemptHistory, epochs: usize) -> String {
     let AttemptHistory { epoch, number, .. } = attempt;
     match epochs {
@@ -410,7 +411,7 @@ fn name(task: TaskId, attempt: &AttemptHistory, epochs: usize) -> String {
     }
 }
 
-/// The first few, and how many more there are.
+/// The first few names, and how many more there are.
 fn some_of(names: &[String]) -> String {
     let shown = names[..names.len().min(SHOWN)].join(", ");
     match names.len().saturating_sub(SHOWN) {
@@ -431,15 +432,15 @@ fn code(state: State) -> &'static str {
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Cancelled => "was interrupted; start it again to resume",
-        State::CutOff => "was cut off; start it again to resume",
+        State::Cancelled => "was interrupted; run it again to resume",
+        State::CutOff => "was cut off; run it again to resume",
         State::Done => "is done",
         State::Failed => "has failed",
         State::Running => "is running",
     }
 }
 
-/// How many names are enough to see a pattern.
+/// How many names are shown: enough to see a pattern.
 const SHOWN: usize = 5;
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn assert_says(twice: &Twice, file: &str, size: &str) {
     for part in [
         format!("{file}: No space left on device (os error 28)"),
         format!("free some space in {} (", files.display()),
-        format!(" free of {size} now), and start the job again, without --fresh"),
+        format!(" free of {size} now), and run the job again, without --fresh"),
     ] {
         assert!(log.contains(&part), "no `{part}` in {log}");
     }
@@ -191,11 +191,9 @@ fn check_refusal(place: &str, parts: &[&str]) -> String {
     let mut run = job.start("refused", command);
 
     assert_eq!(run.code(), 1, "{place}");
-    for part in [
-        parts,
-        &["is closed for writing because an earlier write failed", "and start the job again"],
-    ]
-    .concat()
+    for part in
+        [parts, &["is closed for writing because an earlier write failed", "and run the job again"]]
+            .concat()
     {
         run.wait_for(part);
     }

@@ -148,7 +148,7 @@ fn job_that_only_lacks_its_end_ends_at_once() {
 
     cluster.start_driver_again(&[]);
     cluster.driver.wait_for("12 of 12 map tasks and 4 of 4 reduce tasks are done");
-    cluster.driver.wait_for("done before; nothing was left to do");
+    cluster.driver.wait_for("already done; nothing was left to do");
     cluster.finish();
 }
 

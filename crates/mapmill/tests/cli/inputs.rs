@@ -32,7 +32,7 @@ fn name_of_an_input_cannot_break_the_line_or_steer_the_terminal() {
 }
 
 #[test]
-fn name_of_an_input_that_is_not_text_is_shown_as_far_as_it_is() {
+fn name_of_an_input_that_is_not_utf_8_is_shown_with_replacement_characters() {
     let scratch = Scratch::new();
     let mut command = scratch.command(&["run"]);
     command.arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
@@ -66,7 +66,7 @@ fn unreadable_folder_is_named() {
     let sentence = "cannot read input in/closed (allow reading it, or leave it out)";
     scratch.refuses_unprivileged(&["in"], sentence);
     scratch.refuses_unprivileged(&["in/closed"], sentence);
-    // An unprivileged tester could not remove it.
+    // Without this, a tester without privileges could not remove the folder.
     fs::set_permissions(scratch.path("in/closed"), Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -107,7 +107,7 @@ fn link_to_itself_is_named() {
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
+fn input_that_is_not_a_regular_file_is_named_without_waiting_for_it() {
     let scratch = Scratch::new();
     let status = Command::new("mkfifo").arg(scratch.path("fifo")).status().unwrap();
     assert!(status.success());

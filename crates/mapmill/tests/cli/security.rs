@@ -213,10 +213,13 @@ fn worker_with_another_token_is_refused() {
     for (token, way_out) in [
         (
             None,
-            "show it a certificate (--tls), or the token it was started with (--token-file, \
-             MAPMILL_TOKEN)",
+            "present a certificate (--tls), or the token that the driver was started with \
+             (--token-file, MAPMILL_TOKEN)",
         ),
-        (Some("w".repeat(32)), "show it the token it was started with, or a certificate (--tls)"),
+        (
+            Some("w".repeat(32)),
+            "present the token that the driver was started with, or a certificate (--tls)",
+        ),
     ] {
         let mut worker = scratch.command(&["worker", "--driver", &address]);
         worker.envs(token.map(|token| ("MAPMILL_TOKEN", token)));

@@ -129,8 +129,8 @@ fn file_that_is_not_an_output_is_named_with_its_line() {
     ] {
         scratch.write("file", text);
         let sentence = format!(
-            "file is not an output of a job, which are in its folder `out`: line {line} is not a \
-             word and a count, in order"
+            "file is not an output of a job (those are in its folder `out`): line {line} is not a \
+             word and a count, or not in order"
         );
         scratch.refuses(scratch.command(&["top", "file"]), &sentence);
     }

@@ -62,7 +62,7 @@ fn overview_summarizes_what_happened() {
     let expected = "\
 the job in files is done
   input    1 file, 195.3 KiB
-  driver 1 2026-11-21 23:24:35 UTC, cut off; last note after 1.40 s
+  driver 1 2026-11-21 23:24:35 UTC, cut off; last record after 1.40 s
   driver 2 2026-11-21 23:24:45 UTC, interrupted after 13.0 s
   driver 3 2026-11-21 23:26:40 UTC, done after 0.16 s
 
@@ -81,7 +81,7 @@ reduce: 1 of 1 task committed, 2 attempts
   more than one attempt: r0 (2)
   slowest: r0 0.05 s
 
-the attempts at a task: mapmill why files TASK
+for the attempts at a task: mapmill why files TASK
 ";
     let scratch = eventful();
     assert_eq!(scratch.run(&["why"]).silent(), expected);
@@ -192,7 +192,7 @@ fn unknown_task_or_attempt_is_refused_with_the_way_out() {
         (&["files", "m2"], "there is no m2: the map tasks of this job are m0 to m1"),
         (&["files", "r1"], "there is no r1: the reduce tasks of this job are r0 to r0"),
         (&["files", "m0.a2"], "there is no m0.a2: m0 has had 5 attempts"),
-        (&["files", "three"], "`three` names no task; say m0, r0, or m0.a1 for one attempt at it"),
+        (&["files", "three"], "`three` names no task; write m0, r0, or m0.a1 for one attempt"),
     ] {
         scratch.refuses(scratch.command(&[&["why"], args].concat()), sentence);
     }
