@@ -16,6 +16,7 @@ use rpc::certs::{
 
 use crate::flags::{CertsCommand, CertsFlags, DAYS_MAX, DEFAULT_ADDRESS};
 use crate::flags::{InitFlags, IssueFlags, TokenFlags};
+use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{unix_seconds, utc};
 use folders::{Access, Content, Folder};
@@ -30,7 +31,7 @@ pub(crate) fn certs(flags: &CertsFlags) -> Result<(), Failure> {
     }
 }
 
-/// The folder of the authority, among those that hold what it has issued.
+/// The folder of the authority, beside the credentials that it has issued.
 const AUTHORITY: &str = "authority";
 
 /// `mapmill certs init`
@@ -63,8 +64,8 @@ fn init(flags: &InitFlags) -> Result<(), Failure> {
         utc(unix_seconds(ends))
     ));
     messages::say(format_args!(
-        "copy {folder}/worker to the machines that work, and keep {folder}/authority private: anyone \
-         who has its key can join"
+        "copy {folder}/worker to the machines of the workers, and keep {folder}/authority \
+         private: anyone who has its key can issue certificates"
     ));
     say_driver(&flags.folder.join("driver"));
     let for_others = if flags.terms.hosts.is_empty() { hosts.last() } else { hosts.first() };
@@ -79,7 +80,9 @@ fn issue(flags: &IssueFlags) -> Result<(), Failure> {
     let hosts = match role {
         Role::Driver => or_this_machine(&flags.terms.hosts),
         Role::Viewer | Role::Worker if flags.terms.hosts.is_empty() => Vec::new(),
-        Role::Viewer | Role::Worker => return Err(Failure::start(HostOfNobody { role: *role })),
+        Role::Viewer | Role::Worker => {
+            return Err(Failure::start(HostWithoutDriver { role: *role }));
+        }
     };
     let authority = folders::authority(&flags.folder, AUTHORITY, now).map_err(|error| {
         let way_out = error.way_out();
@@ -121,7 +124,7 @@ fn token(flags: &TokenFlags) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The files of a credentials folder; of an authority's, if it is self-signed.
+/// The files of a credentials folder; of an authority's if `authority` is none.
 fn contents(pair: &Pair, authority: Option<&Pair>) -> Vec<Content> {
     let content = |name, text: &str, access| Content { name, text: text.to_owned(), access };
     let mut contents = vec![
@@ -143,7 +146,7 @@ fn or_this_machine(hosts: &[Host]) -> Vec<Host> {
         .map(|host| host.parse().expect("these are hosts"))
         .to_vec();
     // The machine's name may not be a valid host name; then other machines cannot find it by that.
-    let name = rustix::system::uname().nodename().to_str().ok().and_then(|name| name.parse().ok());
+    let name = machine::host_name().parse().ok();
     hosts.extend(name.filter(|name| *name != hosts[0]));
     hosts
 }
@@ -174,30 +177,30 @@ fn say_worker(folder: &Path, driver: Option<&Host>) {
     ));
 }
 
-/// Where driver and workers meet by default.
+/// The port on which a driver listens by default.
 fn port() -> &'static str {
     DEFAULT_ADDRESS.rsplit(':').next().unwrap_or_default()
 }
 
 fn valid_until(pair: &Pair) -> SystemTime {
     let certificates = Certificate::from_pem(pair.certificate_pem.as_bytes());
-    certificates.expect("what was just made can be read")[0].valid_until
+    certificates.expect("a new certificate can be read")[0].valid_until
 }
 
-/// Hosts are for drivers: no process connects to other roles.
+/// `--host` for a role to which no process connects.
 #[derive(Debug)]
-struct HostOfNobody {
+struct HostWithoutDriver {
     role: Role,
 }
 
-impl fmt::Display for HostOfNobody {
+impl fmt::Display for HostWithoutDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "--host is for a driver, and no process connects to a {}: leave it out",
+            "--host is only for a driver: no process connects to a {}; leave it out",
             self.role
         )
     }
 }
 
-impl Error for HostOfNobody {}
+impl Error for HostWithoutDriver {}

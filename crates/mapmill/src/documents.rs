@@ -1,4 +1,4 @@
-//! Completions and manual pages, made from the flags themselves.
+//! Completions and manual pages, generated from the flags.
 
 use std::io;
 use std::path::Path;

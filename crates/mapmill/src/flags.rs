@@ -1,8 +1,8 @@
-//! Every flag, in the order in which help shows them, and what it means.
+//! Every flag, in the order of the help, and its meaning.
 //!
-//! Two stages: the structs that clap fills say what was typed; the `*Request` types say what it
-//! means. Between the two everything is checked that can be checked without looking at the disk.
-//! A command has a file of its own; this one has what they share.
+//! Two stages: the `*Flags` structs, which clap fills, hold what was typed; the `*Request` types
+//! hold what it means. The conversion checks all that can be checked without the job's files.
+//! Each command has a file of its own; this one has what they share.
 
 mod certs;
 mod documents;
@@ -107,7 +107,7 @@ struct CallSecurityFlags {
     insecure: bool,
 }
 
-/// What is printed.
+/// What to print.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Show {
     pub(crate) json: bool,
@@ -148,7 +148,7 @@ pub(crate) const DEFAULT_FILES: &str = "files";
 /// Where a driver listens by default.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
-/// The end of the help for all.
+/// The end of the help of `mapmill`.
 const START_HERE: &str = "\
 Start here:
   mapmill run books   Count the words of every file in the folder `books`
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// `-h` shows the first line of each flag: it has to fit in 80 columns with the flag beside it.
+    /// `-h` shows the first line of each flag, which must fit in 80 columns beside the flag.
     #[test]
     fn first_lines_of_help_are_short() {
         for command in Flags::command().get_subcommands() {

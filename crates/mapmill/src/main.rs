@@ -1,4 +1,4 @@
-//! Talks: the program `mapmill`. Flags in, messages and exit codes out.
+//! The program `mapmill`: flags in, messages and exit codes out.
 //!
 //! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted. A closed
 //! pipe on stdout is 0. Only this file ends the process.
@@ -79,13 +79,13 @@ fn run(request: RunRequest) -> Result<(), Failure> {
     messages::begin(request.show.verbosity);
     machine::raise_open_files_limit();
     let runtime = runtime(2)?;
-    // On a thread of the runtime, as are the calls of the workers: where there are few, what a call
-    // has to wait for is done by the thread that has read it, and none has to be woken.
+    // The job runs on a thread of the runtime, as the calls of the workers do. With few threads,
+    // the one that has read a call also does the work for which it waits: no other is woken.
     let job = runtime.spawn(run_here(request));
     runtime.block_on(job).unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// A driver and its workers, each a process of its own.
+/// Runs the driver in this process, and each worker in a process of its own.
 async fn run_here(request: RunRequest) -> Result<(), Failure> {
     let interrupted = interrupted()?;
     let prepared = prepare(request.config, request.show)?;
@@ -99,7 +99,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     }
     let (stop, stopped) = oneshot::channel();
     let (give_up, gave_up) = oneshot::channel();
-    // While the workers start the driver begins to listen to them.
+    // The driver begins to listen while the workers start.
     let keeper = tokio::spawn(fleet.keep(stopped, give_up));
     // Both branches are cancel safe, and either ends the job.
     let ended_early = async {
@@ -110,7 +110,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     };
     let command = format!("mapmill worker --driver {}", prepared.address());
     let result = execute(prepared, command, request.show, ended_early).await;
-    // The keeper is gone already if it has given up on its workers; it says why.
+    // If the keeper has given up on its workers it has ended already, and its result says why.
     let _ = stop.send(());
     match keeper.await {
         Ok(Err(failure)) if result.is_err() => Err(failure),
@@ -146,7 +146,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
     }
     if unprotected && !rpc::is_loopback(prepared.address().ip()) {
         let address = prepared.address();
-        // Whoever starts it quietly, in a script that somebody else wrote, has to know it as well.
+        // Printed with --quiet too: a script may start the driver, and its user must know.
         messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));
     }
     Ok(prepared)
@@ -165,7 +165,7 @@ async fn execute(
     let progress = tokio::spawn(progress);
     let files = prepared.files().to_owned();
     let result = prepared.run(snapshots, interrupted).await;
-    // The progress comes to its end with this, and shows it.
+    // This ends the progress, which prints its last state.
     drop(running);
     let _ = progress.await;
     match result {
@@ -183,7 +183,7 @@ async fn execute(
 fn work(request: WorkerRequest) -> Result<(), Failure> {
     messages::begin(request.verbosity);
     machine::raise_open_files_limit();
-    // The worker has a runtime of its own; this one waits for signals and does nothing else.
+    // The worker has a runtime of its own; this one only waits for signals.
     let signals = runtime(1)?;
     let interrupted = signals.block_on(async { interrupted() })?;
     signals.spawn(async move {
@@ -216,7 +216,7 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::start(messages::SystemError::new("start a runtime", error)))
 }
 
-/// Ready when the user wants the job to end. A second wish ends the process at once.
+/// Ready at the first SIGINT or SIGTERM. A second one ends the process at once.
 fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
@@ -225,34 +225,34 @@ fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
     };
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    // Once it was listened for, it ends no process any more: a write beyond `ulimit -f` is refused,
-    // and that has a message.
+    // A listener, even if dropped, keeps SIGXFSZ from killing the process: a write beyond
+    // `ulimit -f` is then an error, which has a message.
     drop(listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-    let (wish, wished) = oneshot::channel();
+    let (interrupt_job, job_interrupted) = oneshot::channel();
     tokio::spawn(async move {
-        let mut wish = Some(wish);
+        let mut interrupt_job = Some(interrupt_job);
         loop {
             // Cancel safe: a signal that arrives meanwhile is seen in the next turn.
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            match wish.take() {
-                Some(wish) => {
-                    messages::say(format_args!("interrupted; once more to end at once"));
-                    let _ = wish.send(());
+            match interrupt_job.take() {
+                Some(interrupt_job) => {
+                    messages::say(format_args!("interrupted; interrupt again to exit immediately"));
+                    let _ = interrupt_job.send(());
                 }
                 None => {
-                    #[expect(clippy::exit, reason = "the user wants it twice, and now")]
+                    #[expect(clippy::exit, reason = "the user has interrupted twice")]
                     std::process::exit(messages::INTERRUPTED.into());
                 }
             }
         }
     });
-    Ok(until(wished))
+    Ok(until(job_interrupted))
 }
 
-/// Ready when something was sent. If nothing can be sent any more, never.
+/// Ready when something is sent; never if the sender is dropped.
 async fn until(event: oneshot::Receiver<()>) {
     if event.await.is_err() {
         std::future::pending::<()>().await;

@@ -29,7 +29,7 @@ fn worker_stays_within_its_memory_whatever_the_words() {
 #[test]
 fn memory_below_the_minimum_is_refused() {
     for (flag, why) in [
-        ("39MiB", "a worker needs 40.0 MiB at least"),
+        ("39MiB", "a worker needs at least 40.0 MiB"),
         ("0", "expected bytes, such as 1000000, 500K, or 20MiB"),
     ] {
         for verb in ["run", "worker"] {

@@ -1,6 +1,6 @@
 //! What is wrong with a certificate, or with the key or the authority beside it.
 //!
-//! Below the messages, which warn of it, and the commands, which find it.
+//! This module is below the messages, which print a finding, and the commands, which make it.
 
 use std::error::Error;
 use std::fmt;
@@ -51,12 +51,11 @@ impl fmt::Display for Finding {
             }
             Self::KeyOpen { mode, .. } => write!(
                 f,
-                "{path} can be read by other users (mode {mode:04o}); if none has read it: chmod 600 {path}"
+                "{path} can be read by other users (mode {mode:04o}); if none has read it: chmod \
+                 600 {path}"
             ),
             Self::Missing { .. } => write!(f, "{path} is missing"),
-            Self::NoRole { source, .. } => {
-                write!(f, "{path} gives its bearer no right to anything: {source}")
-            }
+            Self::NoRole { source, .. } => write!(f, "{path} grants no role: {source}"),
             Self::NotYet { from, .. } => {
                 let from = utc(unix_seconds(*from));
                 write!(f, "{path} is not valid before {from}: are the clocks right?")

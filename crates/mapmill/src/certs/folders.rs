@@ -2,7 +2,7 @@
 //!
 //! Independent of the umask: a file gets its permissions as it is created, before there is a
 //! secret in it, and a folder before there is a file in it; new folders are filled in a hidden one
-//! beside them and then renamed. What is there already is never opened for writing.
+//! beside them and then renamed. An existing file is never opened for writing.
 
 use std::error::Error;
 use std::fmt;
@@ -16,7 +16,7 @@ use rpc::certs::{Authority, AuthorityError, CERTIFICATE_FILE, KEY_FILE, Pair};
 
 use crate::way_out::{self, WayOut};
 
-/// A folder to be made.
+/// A folder to create.
 pub(super) struct Folder {
     pub(super) name: String,
     pub(super) contents: Vec<Content>,
@@ -36,14 +36,14 @@ pub(super) enum Access {
     Owner,
 }
 
-/// What folders are made for; it decides about the way out when there is one already.
+/// The command that creates folders: it decides on the advice when one already exists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
     Init,
     Issue,
 }
 
-/// Makes `folders` in `parent`, which is made if it is missing: all of them, or nothing.
+/// Creates `folders` in `parent`, and `parent` if it is missing: all of them, or nothing.
 pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Result<(), FolderError> {
     for Folder { name, .. } in folders {
         let path = parent.join(name);
@@ -64,7 +64,7 @@ pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Resul
     made
 }
 
-/// A new file that only its owner can read.
+/// Creates a file that only its owner can read.
 pub(super) fn make_file(path: &Path, text: &str) -> Result<(), FolderError> {
     write_new(path, text, Access::Owner).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
@@ -106,7 +106,7 @@ pub(super) fn too_open(metadata: &fs::Metadata) -> Option<u32> {
     (mode & 0o077 != 0).then_some(mode)
 }
 
-/// A folder that only its owner can change: other users could replace what is in it.
+/// Creates `path`, or checks that no other user could replace what is in it.
 fn make_parent(path: &Path) -> Result<(), FolderError> {
     if let Ok(metadata) = path.metadata() {
         let mode = metadata.permissions().mode() & 0o7777;
@@ -124,7 +124,7 @@ fn make_parent(path: &Path) -> Result<(), FolderError> {
     make_private(path)
 }
 
-/// A new folder that only its owner can enter.
+/// Creates a folder that only its owner can enter.
 fn make_private(path: &Path) -> Result<(), FolderError> {
     DirBuilder::new().mode(0o700).create(path).map_err(FolderError::io("create", path))?;
     // The umask may have removed permissions that the owner needs.
@@ -132,7 +132,7 @@ fn make_private(path: &Path) -> Result<(), FolderError> {
     fs::set_permissions(path, permissions).map_err(FolderError::io("create", path))
 }
 
-/// Makes `folders` in `hidden`, and syncs all of it.
+/// Creates `folders` in `hidden`, and syncs all of it.
 fn fill(hidden: &Path, folders: &[Folder]) -> Result<(), FolderError> {
     make_private(hidden)?;
     for Folder { name, contents } in folders {
@@ -176,14 +176,14 @@ fn write_new(path: &Path, text: &str, access: Access) -> io::Result<()> {
         Access::Public => 0o644,
         Access::Owner => 0o600,
     };
-    // A link planted there gets no key: it must not exist, whether or not its target does.
+    // No key is written through a planted link: it counts as existing even if its target does not.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     let written = file
         .set_permissions(Permissions::from_mode(mode))
         .and_then(|()| file.write_all(text.as_bytes()))
         .and_then(|()| file.sync_all());
     if written.is_err() {
-        // It is ours, and half a key is worse than none.
+        // The file is new, and half a key is worse than none.
         let _ = fs::remove_file(path);
     }
     written
@@ -193,7 +193,7 @@ fn sync(folder: &Path) -> Result<(), FolderError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(FolderError::io("sync", folder))
 }
 
-/// Keys could not be made or used.
+/// Keys could not be created or used.
 #[derive(Debug)]
 pub(super) enum FolderError {
     Authority { path: PathBuf, source: AuthorityError },
@@ -231,32 +231,37 @@ impl fmt::Display for FolderError {
             Self::Exists { path, purpose } => {
                 let way_out = match purpose {
                     Purpose::Init => {
-                        "name another folder, or make more credentials with: mapmill certs issue"
+                        "name another folder, or create more credentials with: mapmill certs issue"
                     }
                     Purpose::Issue => "choose another --name",
                 };
                 let path = path.display();
-                write!(f, "{path} is there already, and nothing is overwritten: {way_out}")
+                write!(f, "{path} already exists, and is not overwritten: {way_out}")
             }
             Self::FileExists { path } => {
                 let path = path.display();
-                write!(f, "{path} is there already, and nothing is overwritten: name another file")
+                write!(f, "{path} already exists, and is not overwritten: name another file")
             }
             Self::Io { operation, path, .. } => write!(f, "cannot {operation} {}", path.display()),
             Self::NoAuthority { parent } => {
                 let parent = parent.display();
                 write!(
                     f,
-                    "there is no authority in {parent}; make one with: mapmill certs init {parent}"
+                    "there is no authority in {parent}; create one with: mapmill certs init \
+                     {parent}"
                 )
             }
             Self::NoFolder { path } => {
-                write!(f, "{} is a file, where a folder is wanted", path.display())
+                write!(f, "{} is a file; expected a folder", path.display())
             }
             Self::Open { path, mode, wish } => {
                 let path = path.display();
                 let what = if *wish == "600" { "read" } else { "changed" };
-                write!(f, "{path} can be {what} by others (mode {mode:04o}): chmod {wish} {path}")
+                write!(
+                    f,
+                    "{path} can be {what} by other users (mode {mode:04o}); restrict it with: \
+                     chmod {wish} {path}"
+                )
             }
         }
     }

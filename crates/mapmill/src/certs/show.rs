@@ -36,10 +36,10 @@ pub(super) fn print(flags: &CertsShowFlags) -> Result<(), Failure> {
 /// A certificate that expires within this time gets a warning.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
-/// How much of a fingerprint is shown to people: enough to distinguish some certificates.
+/// Digits of a fingerprint in the table: enough to distinguish a few certificates.
 const FINGERPRINT_DIGITS: usize = 16;
 
-/// All that there is.
+/// The certificates below a path, and what is wrong with them.
 #[derive(Default)]
 struct Looked {
     /// Each with the folder that holds it, or the file.
@@ -85,7 +85,7 @@ impl Looked {
         Ok(looked)
     }
 
-    /// A credentials folder, or that of an authority.
+    /// Reads a credentials folder, or that of an authority.
     fn look_into(&mut self, folder: &Path, now: SystemTime) -> Result<(), Failure> {
         let path = folder.join(CERTIFICATE_FILE);
         let text = fs::read(&path).map_err(|error| cannot_read(&path, error))?;
@@ -96,7 +96,7 @@ impl Looked {
                 return Ok(());
             }
         };
-        // Further ones are the chain from the first to its authority.
+        // Further certificates are the chain from the first to its authority.
         let own = certificates[0].clone();
         for certificate in certificates {
             self.add(folder, certificate, now);
@@ -163,7 +163,7 @@ impl Looked {
         self.certificates.push((path, certificate));
     }
 
-    /// For people: a line each, in columns.
+    /// For people: a line for each certificate, in columns.
     fn table(&self) -> String {
         let heads = ["folder", "role", "name", "valid until", "fingerprint", "hosts"];
         let mut rows = vec![heads.map(str::to_owned)];
@@ -272,7 +272,10 @@ struct Nothing {
 impl fmt::Display for Nothing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        write!(f, "there are no certificates in {path}; make some with: mapmill certs init {path}")
+        write!(
+            f,
+            "there are no certificates in {path}; create some with: mapmill certs init {path}"
+        )
     }
 }
 

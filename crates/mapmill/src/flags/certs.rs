@@ -151,7 +151,8 @@ pub(crate) struct TokenFlags {
 fn parse_name(text: &str) -> Result<Name, String> {
     let name = text.parse().ok().filter(|_| !text.starts_with(['.', '_', '-']));
     name.ok_or_else(|| {
-        "a name is 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', and begins with a letter or a digit"
+        "expected 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-', of which the first \
+         is a letter or a digit"
             .to_owned()
     })
 }

@@ -47,10 +47,10 @@ pub(crate) struct DriverFlags {
     show: ShowFlags,
 }
 
-/// What `mapmill driver` is to do.
+/// The meaning of the flags of `mapmill driver`.
 pub(crate) struct DriverRequest {
     pub(crate) config: driver::Config,
-    /// The file with the driver's certificate.
+    /// The file of the driver's certificate.
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) show: Show,
 }

@@ -1,4 +1,4 @@
-//! What clap did not understand, as a message of ours.
+//! Errors of the argument parser (clap), as messages of ours.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ pub(crate) fn parse_error(error: &clap::Error) -> ExitCode {
     | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     | ErrorKind::DisplayVersion = error.kind()
     {
-        // Help that was asked for is data; help instead of an error goes to stderr. Neither can be
-        // told to a closed pipe.
+        // Requested help is data; help instead of an error goes to stderr. A closed pipe is no
+        // error for either.
         let _ = error.print();
         return u8::try_from(error.exit_code()).unwrap_or(NOT_STARTED).into();
     }
@@ -24,7 +24,7 @@ pub(crate) fn parse_error(error: &clap::Error) -> ExitCode {
     let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let mut text = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    // What clap says about its help is said below, shorter.
+    // Clap's hint at its help is replaced by a shorter one, below.
     let is_about_help =
         |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
     for line in lines.take_while(|line| !is_about_help(line)) {

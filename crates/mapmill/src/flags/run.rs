@@ -51,7 +51,7 @@ struct LocalFlags {
     throttle: Option<NonZeroU64>,
 }
 
-/// What `mapmill run` is to do.
+/// The meaning of the flags of `mapmill run`.
 pub(crate) struct RunRequest {
     pub(crate) config: driver::Config,
     pub(crate) workers: LocalWorkers,

@@ -1,7 +1,7 @@
-//! Who may take part, and who can read along: certificates, the token, and doing without.
+//! Authentication and encryption: certificates, the token, and --insecure.
 //!
-//! What is typed goes before what the environment says. A secret itself is never an argument, where
-//! everybody on the machine could read it: only the name of its file is.
+//! A flag takes precedence over the environment. A secret itself is never an argument, which every
+//! user of the machine could read: only the name of its file is.
 
 use std::env;
 use std::error::Error;
@@ -17,7 +17,7 @@ use super::token_file;
 use crate::messages::Failure;
 use crate::way_out;
 
-/// The same on all sides.
+/// For driver, worker and status.
 #[derive(Args, Debug)]
 pub(super) struct SecurityFlags {
     /// Use TLS, with the certificate in DIR [env: MAPMILL_TLS]
@@ -54,7 +54,7 @@ pub(super) struct SecurityFlags {
 }
 
 impl SecurityFlags {
-    /// For a driver, and where its certificate is.
+    /// The credentials of a driver, and the file of its certificate.
     pub(super) fn for_listening(
         self,
         insecure: bool,
@@ -64,8 +64,8 @@ impl SecurityFlags {
         Ok((credentials, files.as_ref().map(certificate)))
     }
 
-    /// For who calls the driver at `address`. A token is not shown in clear to another machine:
-    /// whoever is on the way has it then. What a name stands for is judged when it is called.
+    /// The credentials of a process that calls the driver at `address`. A token is not sent
+    /// unencrypted to another machine. A host name is resolved, and checked, when it is called.
     pub(super) fn for_calling(
         self,
         address: &str,
@@ -75,15 +75,15 @@ impl SecurityFlags {
         let (credentials, _) = self.credentials(role, insecure)?;
         let is_elsewhere =
             address.parse().is_ok_and(|address: SocketAddr| !rpc::is_loopback(address.ip()));
-        let in_clear = credentials.token.is_some() && credentials.tls.is_none();
-        if in_clear && is_elsewhere && !insecure {
+        let is_unencrypted = credentials.token.is_some() && credentials.tls.is_none();
+        if is_unencrypted && is_elsewhere && !insecure {
             let driver = address.to_owned();
             return Err(Failure::start(SecurityError::TokenInClear { driver }));
         }
         Ok(credentials)
     }
 
-    /// Reads what was named. `role` is what the certificate must be for.
+    /// Reads the files. `role` is the role that the certificate must grant.
     fn credentials(
         self,
         role: Role,
@@ -105,7 +105,7 @@ impl SecurityFlags {
     }
 }
 
-/// Certificates and key, as typed, or as the environment says where nothing was typed.
+/// Certificates and key, from the flags, or from the environment where there is no flag.
 fn tls_files(
     folder: Option<PathBuf>,
     mut files: [Option<PathBuf>; 3],
@@ -139,7 +139,7 @@ fn together(files: [Option<PathBuf>; 3]) -> Result<Option<TlsFiles>, Failure> {
     }
 }
 
-/// From the file that was typed, or from the environment.
+/// From the file of the flag, or from the environment.
 fn token(typed: Option<PathBuf>) -> Result<Option<Token>, Failure> {
     let (other, file) = match typed {
         Some(file) => ("--token-file", Some(file)),
@@ -158,7 +158,7 @@ fn token(typed: Option<PathBuf>) -> Result<Option<Token>, Failure> {
     }
 }
 
-/// The value of a variable that names a file. That somebody has emptied it may mean anything.
+/// The value of a variable that names a file. An empty one is refused: its meaning is unclear.
 fn path(variable: &'static str) -> Result<Option<PathBuf>, Failure> {
     match env::var_os(variable) {
         Some(value) if value.is_empty() => {
@@ -168,20 +168,20 @@ fn path(variable: &'static str) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// What was typed, or is in the environment, does not fit together.
+/// Flags and environment contradict each other, or are incomplete.
 #[derive(Debug)]
 enum SecurityError {
-    /// Two that say the same thing in two ways.
+    /// Two sources of the same thing.
     Both { one: &'static str, other: &'static str },
-    /// A variable that is set, to nothing.
+    /// A variable that is set to the empty string.
     EmptyVariable { variable: &'static str },
     /// One or two of three files.
     Incomplete { missing: &'static str },
-    /// With TLS there is nothing to accept.
+    /// TLS and the permission to do without.
     InsecureTls,
     /// The variable holds no token.
     Token(rpc::TokenError),
-    /// Others could read the token on its way.
+    /// The token would cross a network without TLS.
     TokenInClear { driver: String },
 }
 
@@ -189,28 +189,28 @@ impl Display for SecurityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Both { one, other } => {
-                write!(f, "{one} and {other} exclude each other; keep one of them")
+                write!(f, "{one} and {other} cannot be used together; remove one of them")
             }
             Self::EmptyVariable { variable } => {
                 write!(
                     f,
-                    "{variable} is empty; name a path, or take it away with: unset {variable}"
+                    "{variable} is empty; set it to a path, or remove it with: unset {variable}"
                 )
             }
             Self::Incomplete { missing } => write!(
                 f,
-                "{missing} is missing: --tls-cert, --tls-key and --tls-ca go together (or use a \
-                 folder with all of them: --tls)"
+                "{missing} is missing: --tls-cert, --tls-key and --tls-ca must be used together \
+                 (or use --tls with a folder that holds all three)"
             ),
             Self::InsecureTls => {
-                f.write_str("--insecure is to do without TLS, and there is some; leave it out")
+                f.write_str("--insecure means no TLS, but TLS is configured; leave out --insecure")
             }
             Self::Token(_) => {
-                write!(f, "cannot use {TOKEN_VARIABLE} (make a good one with: mapmill certs token)")
+                write!(f, "cannot use {TOKEN_VARIABLE} (create a token with: mapmill certs token)")
             }
             Self::TokenInClear { driver } => write!(
                 f,
-                "the token would go to {driver} in clear, for others on the way to read; use TLS \
+                "the token would be sent to {driver} unencrypted; use TLS \
                  (--tls), or accept the risk with --insecure"
             ),
         }
@@ -230,7 +230,7 @@ impl Error for SecurityError {
     }
 }
 
-/// The secret itself. Beside the file it is the one way to hand it over.
+/// The token itself: the only way to pass it other than a file.
 pub(crate) const TOKEN_VARIABLE: &str = "MAPMILL_TOKEN";
 
 const TOKEN_FILE: &str = "MAPMILL_TOKEN_FILE";
@@ -243,6 +243,6 @@ const FILES: [(&str, &str); 3] = [
     ("--tls-ca", "MAPMILL_TLS_CA"),
 ];
 
-/// All variables that are read here: the workers of `mapmill run` are to see none of them.
+/// All variables that are read here: `mapmill run` removes them for its workers.
 pub(crate) const SECURITY_VARIABLES: [&str; 6] =
     [TOKEN_VARIABLE, TOKEN_FILE, FOLDER, FILES[0].1, FILES[1].1, FILES[2].1];

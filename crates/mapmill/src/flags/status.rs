@@ -22,7 +22,7 @@ pub(crate) struct StatusFlags {
     json: bool,
 }
 
-/// What `mapmill status` is to do.
+/// The meaning of the flags of `mapmill status`.
 pub(crate) struct StatusRequest {
     pub(crate) driver: String,
     pub(crate) credentials: rpc::Credentials,

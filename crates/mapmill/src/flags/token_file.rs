@@ -1,7 +1,7 @@
-//! A token in a file: read only if nobody else can read it.
+//! A token in a file: refused if another user can read it.
 //!
-//! Links are followed, for that is how secrets are mounted into containers; what is judged is the
-//! file that was opened, so it does not matter who could point a link elsewhere meanwhile.
+//! Links are followed, because secrets are mounted into containers as links. The checks are made on
+//! the open file, so a link that is changed meanwhile has no effect.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -23,12 +23,12 @@ pub(super) fn read(path: &Path) -> Result<Token, TokenFileError> {
     token.map_err(|error| because(Problem::Token(error)))
 }
 
-/// What is in a file that is for our eyes alone.
+/// The contents of a file that only its owner can read.
 fn secret(path: &Path) -> Result<Vec<u8>, Problem> {
-    // A pipe would keep us here until somebody writes into it.
+    // Opening a pipe would block until another process writes to it.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of the system are ints");
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(Problem::Io)?;
-    judge(&file.metadata().map_err(Problem::Io)?, rustix::process::geteuid().as_raw())?;
+    check(&file.metadata().map_err(Problem::Io)?, rustix::process::geteuid().as_raw())?;
     let mut text = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(Problem::Io)?;
     if text.len() as u64 > FILE_BYTES_MAX {
@@ -37,8 +37,8 @@ fn secret(path: &Path) -> Result<Vec<u8>, Problem> {
     Ok(text)
 }
 
-/// Whether only we, and root, can have read or written it.
-fn judge(metadata: &Metadata, us: u32) -> Result<(), Problem> {
+/// Whether no user but `us` and root can have read or written it.
+fn check(metadata: &Metadata, us: u32) -> Result<(), Problem> {
     let kind = metadata.file_type();
     if !kind.is_file() {
         let kind = if kind.is_dir() {
@@ -60,7 +60,7 @@ fn judge(metadata: &Metadata, us: u32) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A file that holds no token, or not for us alone.
+/// A file that holds no token, or one that other users can read.
 #[derive(Debug)]
 pub(super) struct TokenFileError {
     path: PathBuf,
@@ -84,7 +84,7 @@ impl fmt::Display for TokenFileError {
         let path = path.display();
         match problem {
             Problem::Empty => {
-                write!(f, "token file {path} is empty (make a good one with: {RECIPE})")
+                write!(f, "token file {path} is empty (create one with: {RECIPE})")
             }
             Problem::Io(_) => write!(f, "cannot read token file {path}"),
             Problem::NotAFile { kind } => {
@@ -92,21 +92,21 @@ impl fmt::Display for TokenFileError {
             }
             Problem::Open { mode } => write!(
                 f,
-                "token file {path} can be used by others (mode {mode:04o}); make it yours alone: \
-                 chmod 600 {path}"
+                "token file {path} is accessible to other users (mode {mode:04o}); restrict it \
+                 with: chmod 600 {path}"
             ),
             Problem::Owner { uid } => write!(
                 f,
-                "token file {path} belongs to another user ({uid}), who knows what is in it; use \
+                "token file {path} belongs to another user (uid {uid}), who knows the token; use \
                  a file of your own"
             ),
             Problem::Token(_) => {
-                write!(f, "cannot use token file {path} (make a good one with: {RECIPE})")
+                write!(f, "cannot use token file {path} (create one with: {RECIPE})")
             }
             Problem::TooLarge => write!(
                 f,
-                "token file {path} has more than {FILE_BYTES_MAX} bytes; name a file that holds a \
-                 token and nothing else"
+                "token file {path} has more than {FILE_BYTES_MAX} bytes; name a file that holds \
+                 only a token"
             ),
         }
     }
@@ -126,7 +126,7 @@ impl std::error::Error for TokenFileError {
     }
 }
 
-/// What makes a token.
+/// The command that creates a token.
 const RECIPE: &str = "mapmill certs token --output FILE";
 
 /// The longest token, and white space around it.

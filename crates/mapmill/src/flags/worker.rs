@@ -65,7 +65,7 @@ pub(crate) struct WorkerFlags {
     verbosity: VerbosityFlags,
 }
 
-/// What `mapmill worker` is to do.
+/// The meaning of the flags of `mapmill worker`.
 pub(crate) struct WorkerRequest {
     pub(crate) config: worker::Config,
     pub(crate) shutdown: worker::Shutdown,
@@ -116,7 +116,7 @@ fn worker_name(pid: u32) -> String {
     format!("{}:{pid}", machine::host_name())
 }
 
-/// What worker process `number` of a parent process registers as.
+/// The id with which worker process `number` of a parent process registers.
 pub(crate) fn instance(number: u64) -> [u8; 16] {
     u128::from(number).to_le_bytes()
 }
@@ -126,7 +126,7 @@ pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     let least = worker::MEMORY_BYTES_MIN;
     let bytes = parse_bytes(text)?.get();
     if bytes < least {
-        return Err(format!("a worker needs {} at least", numbers::bytes(least)));
+        return Err(format!("a worker needs at least {}", numbers::bytes(least)));
     }
     Ok(bytes)
 }

@@ -109,8 +109,8 @@ fn output_names_the_files_and_the_next_step_and_shows_no_key() {
     assert_eq!(
         said[1..],
         [
-            "mapmill: copy keys/worker to the machines that work, and keep keys/authority private: \
-             anyone who has its key can join",
+            "mapmill: copy keys/worker to the machines of the workers, and keep keys/authority \
+             private: anyone who has its key can issue certificates",
             "mapmill: start a driver with: mapmill driver --listen 0.0.0.0:50051 --tls keys/driver",
             "mapmill: start a worker with: mapmill worker --driver d.example:50051 --tls \
              keys/worker",
@@ -217,8 +217,8 @@ fn other_authority_of_the_same_name_is_distinguished() {
 #[test]
 fn nothing_is_overwritten() {
     let (scratch, _) = initialised();
-    let end = "is there already, and nothing is overwritten:";
-    let other = "name another folder, or make more credentials with: mapmill certs issue";
+    let end = "already exists, and is not overwritten:";
+    let other = "name another folder, or create more credentials with: mapmill certs issue";
     let init = |folder: &str| scratch.command(&["certs", "init", folder]);
     scratch.refuses(init("certs"), &format!("certs/authority {end} {other}"));
     // Whatever exists already, of any kind; and none of the rest is made.
@@ -253,7 +253,10 @@ fn existing_folder_is_used_if_no_other_user_can_change_it() {
     let init = || scratch.command(&["certs", "init", "keys"]);
     for mode in [0o775, 0o757] {
         set_mode(&scratch.path("keys"), mode);
-        let sentence = format!("keys can be changed by others (mode {mode:04o}): chmod go-w keys");
+        let sentence = format!(
+            "keys can be changed by other users (mode {mode:04o}); restrict it with: chmod go-w \
+             keys"
+        );
         scratch.refuses(init(), &sentence);
     }
     set_mode(&scratch.path("keys"), 0o755);
@@ -262,7 +265,7 @@ fn existing_folder_is_used_if_no_other_user_can_change_it() {
     let found = permissions(&scratch.path("keys"));
     assert_eq!((found[""], found["driver"], found["driver/key.pem"]), (0o755, 0o700, 0o600));
     assert_eq!(fs::read_to_string(scratch.path("keys/notes")).unwrap(), "mine");
-    let sentence = "in/a.txt is a file, where a folder is wanted";
+    let sentence = "in/a.txt is a file; expected a folder";
     scratch.refuses(scratch.command(&["certs", "init", "in/a.txt"]), sentence);
 }
 
@@ -299,8 +302,8 @@ fn names_days_and_hosts_have_rules() {
     let long = "x".repeat(65);
     for name in ["", ".", "..", "a/b", "/etc", "a b", ".hidden", "_a", "naïve", &long] {
         let flag = format!("--name={name}");
-        let rule = "a name is 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', and begins with a \
-                    letter or a digit (see mapmill certs issue --help)";
+        let rule = "expected 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-', of which \
+                    the first is a letter or a digit (see mapmill certs issue --help)";
         let value = format!("invalid value '{name}' for '--name <NAME>': {rule}");
         refuses(&["issue", "worker", &flag], &value);
     }
@@ -321,7 +324,7 @@ fn names_days_and_hosts_have_rules() {
     }
     for role in ["worker", "viewer"] {
         let sentence =
-            format!("--host is for a driver, and no process connects to a {role}: leave it out");
+            format!("--host is only for a driver: no process connects to a {role}; leave it out");
         refuses(&["issue", role, "--name", "new", "--host", "a"], &sentence);
     }
     let sentence = "invalid value 'admin' for '<ROLE>'; possible values: driver, worker, viewer \
@@ -334,15 +337,15 @@ fn authority_that_cannot_be_used_is_refused_with_a_way_out() {
     let (scratch, _) = initialised();
     let issue =
         |folder: &str| scratch.command(&["certs", "issue", "worker", "--name", "w", folder]);
-    let sentence = "there is no authority in new; make one with: mapmill certs init new";
+    let sentence = "there is no authority in new; create one with: mapmill certs init new";
     scratch.refuses(issue("new"), sentence);
 
     let key = scratch.path("certs/authority/key.pem");
     for mode in [0o644, 0o640, 0o602] {
         set_mode(&key, mode);
         let sentence = format!(
-            "certs/authority/key.pem can be read by others (mode {mode:04o}): chmod 600 \
-             certs/authority/key.pem"
+            "certs/authority/key.pem can be read by other users (mode {mode:04o}); restrict it \
+             with: chmod 600 certs/authority/key.pem"
         );
         scratch.refuses(issue("certs"), &sentence);
     }
@@ -421,7 +424,8 @@ fn problems_of_certificates_and_keys_are_shown() {
     assert_eq!(ended.code, 0);
     assert_eq!(ended.stdout.lines().count(), 7, "{}", ended.stdout);
     let warnings = [
-        "certs/authority/key.pem can be read by other users (mode 0640); if none has read it: chmod 600 \
+        "certs/authority/key.pem can be read by other users (mode 0640); if none has read it: \
+         chmod 600 \
          certs/authority/key.pem",
         "certs/driver/key.pem does not belong to the cert.pem beside it",
         "certs/late expires in 13 days",
@@ -443,7 +447,7 @@ fn folder_without_certificates_is_refused() {
     let show = |path: &str| scratch.command(&["certs", "show", path]);
     for path in ["in", "nowhere"] {
         let sentence = format!(
-            "there are no certificates in {path}; make some with: mapmill certs init {path}"
+            "there are no certificates in {path}; create some with: mapmill certs init {path}"
         );
         scratch.refuses(show(path), &sentence);
     }

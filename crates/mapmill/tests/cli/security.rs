@@ -80,13 +80,13 @@ fn invalid_token_is_refused_and_not_shown() {
     let long = "x".repeat(513);
     for (token, characters) in [("", 0), ("hunter2", 7), ("caf\u{e9}", 3), (&long, 513)] {
         let sentence = format!(
-            "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token): the token has \
+            "cannot use MAPMILL_TOKEN (create a token with: mapmill certs token): the token has \
              {characters} usable characters; it needs 32 to 512, printable and without spaces"
         );
         refused_everywhere(&scratch, &[], &[("MAPMILL_TOKEN", OsStr::new(token))], &sentence);
     }
     let bytes = OsStr::from_bytes(&[0xff; 40]);
-    let sentence = "cannot use MAPMILL_TOKEN (make a good one with: mapmill certs token)";
+    let sentence = "cannot use MAPMILL_TOKEN (create a token with: mapmill certs token)";
     refused_everywhere(&scratch, &[], &[("MAPMILL_TOKEN", bytes)], sentence);
 }
 
@@ -97,15 +97,15 @@ fn token_file_that_other_users_can_read_is_refused() {
     for mode in [0o604, 0o640, 0o644, 0o660, 0o602, 0o620, 0o610] {
         fs::set_permissions(scratch.path("token"), Permissions::from_mode(mode)).unwrap();
         let sentence = format!(
-            "token file token can be used by others (mode {mode:04o}); make it yours alone: chmod \
-             600 token"
+            "token file token is accessible to other users (mode {mode:04o}); restrict it with: \
+             chmod 600 token"
         );
         refused_everywhere(&scratch, &["--token-file", "token"], &[], &sentence);
     }
     // The file is checked, not the link to it.
     symlink("token", scratch.path("link")).unwrap();
-    let sentence = "token file link can be used by others (mode 0610); make it yours alone: chmod \
-                    600 link";
+    let sentence = "token file link is accessible to other users (mode 0610); restrict it with: \
+                    chmod 600 link";
     refused_everywhere(&scratch, &["--token-file", "link"], &[], sentence);
 }
 
@@ -130,7 +130,7 @@ fn token_file_without_a_token_is_refused() {
     let recipe = "mapmill certs token --output FILE";
     let unusable = |file: &str, characters: usize| {
         format!(
-            "cannot use token file {file} (make a good one with: {recipe}): the token has \
+            "cannot use token file {file} (create one with: {recipe}): the token has \
              {characters} usable characters; it needs 32 to 512, printable and without spaces"
         )
     };
@@ -142,15 +142,14 @@ fn token_file_without_a_token_is_refused() {
             "/dev/null",
             "token file /dev/null is a device or socket; name a file that holds a token".to_owned(),
         ),
-        ("empty", format!("token file empty is empty (make a good one with: {recipe})")),
-        ("blank", format!("token file blank is empty (make a good one with: {recipe})")),
+        ("empty", format!("token file empty is empty (create one with: {recipe})")),
+        ("blank", format!("token file blank is empty (create one with: {recipe})")),
         ("short", unusable("short", 7)),
         ("two", unusable("two", 128)),
         ("bytes", unusable("bytes", 0)),
         (
             "long",
-            "token file long has more than 1024 bytes; name a file that holds a token and nothing \
-             else"
+            "token file long has more than 1024 bytes; name a file that holds only a token"
                 .to_owned(),
         ),
     ] {
@@ -169,8 +168,8 @@ fn token_file_of_another_user_is_refused() {
         scratch.refuses(scratch.unprivileged(&args), "cannot read token file root's");
         keep(&scratch, "theirs", TOKEN, 0o600);
         scratch.give(&scratch.path("theirs"));
-        let sentence = "token file theirs belongs to another user (65534), who knows what is in it; \
-                        use a file of your own";
+        let sentence = "token file theirs belongs to another user (uid 65534), who knows the \
+                        token; use a file of your own";
         refused_everywhere(&scratch, &["--token-file", "theirs"], &[], sentence);
     }
 }
@@ -242,7 +241,7 @@ fn token_is_sent_unencrypted_on_loopback_only() {
     for command in ["worker", "status"] {
         for driver in ["192.0.2.1:1", "[2001:db8::1]:1", "0.0.0.0:1", "[::ffff:192.0.2.1]:1"] {
             let sentence = format!(
-                "the token would go to {driver} in clear, for others on the way to read; use TLS \
+                "the token would be sent to {driver} unencrypted; use TLS \
                  (--tls), or accept the risk with --insecure"
             );
             let mut refused = scratch.command(&[command, "--driver", driver]);
@@ -264,15 +263,16 @@ fn same_setting_in_two_ways_is_refused() {
     let scratch = Scratch::new();
     keep(&scratch, "token", TOKEN, 0o600);
     let token = [("MAPMILL_TOKEN", OsStr::new(TOKEN))];
-    let both = "MAPMILL_TOKEN and MAPMILL_TOKEN_FILE exclude each other; keep one of them";
-    let both_typed = "MAPMILL_TOKEN and --token-file exclude each other; keep one of them";
+    let both = "MAPMILL_TOKEN and MAPMILL_TOKEN_FILE cannot be used together; remove one of them";
+    let both_typed = "MAPMILL_TOKEN and --token-file cannot be used together; remove one of them";
     refused_everywhere(&scratch, &["--token-file", "token"], &token, both_typed);
     let variables = [token[0], ("MAPMILL_TOKEN_FILE", OsStr::new("token"))];
     refused_everywhere(&scratch, &[], &variables, both);
 
     let folder = ("MAPMILL_TLS", OsStr::new("a"));
     for other in ["MAPMILL_TLS_CERT", "MAPMILL_TLS_KEY", "MAPMILL_TLS_CA"] {
-        let sentence = format!("MAPMILL_TLS and {other} exclude each other; keep one of them");
+        let sentence =
+            format!("MAPMILL_TLS and {other} cannot be used together; remove one of them");
         let variables = [folder, (other, OsStr::new("b"))];
         refused_everywhere(&scratch, &[], &variables, &sentence);
     }
@@ -291,11 +291,11 @@ fn half_a_setting_is_refused() {
     let names = ["MAPMILL_TLS", "MAPMILL_TLS_CERT", "MAPMILL_TLS_KEY", "MAPMILL_TLS_CA"];
     for variable in names.into_iter().chain(["MAPMILL_TOKEN_FILE"]) {
         let sentence =
-            format!("{variable} is empty; name a path, or take it away with: unset {variable}");
+            format!("{variable} is empty; set it to a path, or remove it with: unset {variable}");
         refused_everywhere(&scratch, &[], &[(variable, OsStr::new(""))], &sentence);
     }
-    let rest = "--tls-cert, --tls-key and --tls-ca go together (or use a folder with all of them: \
-                --tls)";
+    let rest = "--tls-cert, --tls-key and --tls-ca must be used together (or use --tls with a \
+                folder that holds all three)";
     let file = |variable| (variable, OsStr::new("b"));
     for (flags, variables, missing) in [
         (&["--tls-cert", "a"][..], &[][..], "--tls-key"),
@@ -313,7 +313,7 @@ fn half_a_setting_is_refused() {
 #[test]
 fn insecure_together_with_tls_is_refused() {
     let scratch = Scratch::new();
-    let sentence = "--insecure is to do without TLS, and there is some; leave it out";
+    let sentence = "--insecure means no TLS, but TLS is configured; leave out --insecure";
     refused_everywhere(&scratch, &["--insecure", "--tls", "certs/driver"], &[], sentence);
     let variable = [("MAPMILL_TLS", OsStr::new("certs/driver"))];
     refused_everywhere(&scratch, &["--insecure"], &variable, sentence);
