@@ -9,6 +9,7 @@ mod documents;
 mod flags;
 mod fleet;
 mod invitation;
+mod log;
 mod machine;
 mod messages;
 mod numbers;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 
 /// `mapmill driver`
 fn drive(request: DriverRequest) -> Result<(), Failure> {
-    messages::begin(request.show.verbosity);
+    log::start(request.show.verbosity);
     machine::raise_open_files_limit();
     runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
@@ -76,7 +77,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
 
 /// `mapmill run`
 fn run(request: RunRequest) -> Result<(), Failure> {
-    messages::begin(request.show.verbosity);
+    log::start(request.show.verbosity);
     machine::raise_open_files_limit();
     let runtime = runtime(2)?;
     // The job runs on a thread of the runtime, as the calls of the workers do. With few threads,
@@ -181,7 +182,7 @@ async fn execute(
 
 /// `mapmill worker`
 fn work(request: WorkerRequest) -> Result<(), Failure> {
-    messages::begin(request.verbosity);
+    log::start(request.verbosity);
     machine::raise_open_files_limit();
     // The worker has a runtime of its own; this one only waits for signals.
     let signals = runtime(1)?;
@@ -204,7 +205,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
 
 /// `mapmill status`
 fn status(request: StatusRequest) -> Result<(), Failure> {
-    messages::begin(Verbosity::Normal);
+    log::start(Verbosity::Normal);
     runtime(1)?.block_on(status::print(request))
 }
 

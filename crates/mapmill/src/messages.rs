@@ -12,13 +12,6 @@ use std::process::ExitCode;
 
 use indicatif::MultiProgress;
 use rpc::text::{escaped, with_causes};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Registry;
-use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, MakeWriter};
-use tracing_subscriber::layer::Filter;
-use tracing_subscriber::registry::LookupSpan;
 use worker::Notice;
 
 use crate::certs::finding::Finding;
@@ -33,10 +26,6 @@ pub(crate) const NOT_STARTED: u8 = 2;
 
 /// The user ended the job: 128 plus the number of SIGINT, as in shells.
 pub(crate) const INTERRUPTED: u8 = 130;
-
-/// Chooses what is logged in place of Mapmill's own events: targets and their levels, in the syntax
-/// of tracing's `Targets`.
-const LOG_VARIABLE: &str = "RUST_LOG";
 
 /// Why the program ends with an exit code other than 0.
 #[derive(Debug)]
@@ -128,8 +117,8 @@ pub(crate) enum Warning {
     Certificate(Box<Finding>),
     /// Other machines can reach the driver, and nothing is encrypted.
     Insecure { address: SocketAddr },
-    /// `RUST_LOG` cannot be parsed.
-    LogFilter,
+    /// An environment variable does not say what to log.
+    LogFilter { variable: &'static str },
     /// The results folder holds results of an earlier job.
     ReplacesResults { files: PathBuf },
     /// A worker process of `mapmill run` ended before the job.
@@ -144,8 +133,8 @@ impl Display for Warning {
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
             ),
-            Self::LogFilter => {
-                write!(f, "cannot parse {LOG_VARIABLE}; expected for example h2=debug,rpc=trace")
+            Self::LogFilter { variable } => {
+                write!(f, "cannot parse {variable}; expected for example h2=debug,rpc=trace")
             }
             Self::ReplacesResults { files } => write!(
                 f,
@@ -157,37 +146,6 @@ impl Display for Warning {
             }
         }
     }
-}
-
-/// Starts the log, on stderr: Mapmill's own events, or those that `RUST_LOG` names.
-pub(crate) fn begin(verbosity: Verbosity) {
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
-    use tracing_subscriber::util::SubscriberInitExt;
-    let layer = tracing_subscriber::fmt::layer()
-        .event_format(Line)
-        .with_ansi(false)
-        .with_writer(Stderr)
-        .with_filter(log_filter(verbosity));
-    tracing_subscriber::registry().with(layer).init();
-}
-
-fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
-    if let Some(wanted) = std::env::var_os(LOG_VARIABLE).filter(|wanted| !wanted.is_empty()) {
-        match wanted.to_string_lossy().parse::<Targets>() {
-            Ok(targets) => return Box::new(targets),
-            Err(_) => warn(&Warning::LogFilter, verbosity),
-        }
-    }
-    let level = match verbosity {
-        Verbosity::Quiet => Level::ERROR,
-        Verbosity::Normal => Level::WARN,
-        Verbosity::Events => Level::INFO,
-        Verbosity::Calls => Level::DEBUG,
-    };
-    let ours = |target: &str| {
-        ["driver", "mapmill", "rpc", "worker"].iter().any(|crate_| target.starts_with(crate_))
-    };
-    Box::new(filter_fn(move |meta| *meta.level() <= level && ours(meta.target())))
 }
 
 /// Prints one line.
@@ -293,55 +251,9 @@ pub(crate) fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }
 
-fn write_stderr(text: &str) {
+pub(crate) fn write_stderr(text: &str) {
     // If stderr is closed, the message has no reader.
     bars().suspend(|| {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     });
-}
-
-/// Formats a log event like a message.
-struct Line;
-
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error: ",
-            Level::WARN => "warning: ",
-            Level::INFO | Level::DEBUG | Level::TRACE => "",
-        };
-        write!(writer, "mapmill: {level}")?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
-    }
-}
-
-struct Stderr;
-
-impl<'a> MakeWriter<'a> for Stderr {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        Self
-    }
-}
-
-impl io::Write for Stderr {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_stderr(&String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

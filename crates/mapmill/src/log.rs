@@ -1,0 +1,96 @@
+//! The log, on stderr: events of the crates, formatted like messages.
+
+use std::fmt;
+use std::io;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::layer::Filter;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::messages::{self, Warning};
+use crate::verbosity::Verbosity;
+
+/// Starts the log, on stderr: Mapmill's own events, or those that `RUST_LOG` names.
+pub(crate) fn start(verbosity: Verbosity) {
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_ansi(false)
+        .with_writer(Stderr)
+        .with_filter(log_filter(verbosity));
+    tracing_subscriber::registry().with(layer).init();
+}
+
+fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
+    if let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) {
+        match wanted.to_string_lossy().parse::<Targets>() {
+            Ok(targets) => return Box::new(targets),
+            Err(_) => messages::warn(&Warning::LogFilter { variable: VARIABLE }, verbosity),
+        }
+    }
+    let level = match verbosity {
+        Verbosity::Quiet => Level::ERROR,
+        Verbosity::Normal => Level::WARN,
+        Verbosity::Events => Level::INFO,
+        Verbosity::Calls => Level::DEBUG,
+    };
+    let ours = |target: &str| {
+        ["driver", "mapmill", "rpc", "worker"].iter().any(|crate_| target.starts_with(crate_))
+    };
+    Box::new(filter_fn(move |meta| *meta.level() <= level && ours(meta.target())))
+}
+
+/// Formats a log event like a message.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            Level::INFO | Level::DEBUG | Level::TRACE => "",
+        };
+        write!(writer, "mapmill: {level}")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        messages::write_stderr(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Chooses what is logged in place of Mapmill's own events: targets and their levels, in the syntax
+/// of tracing's `Targets`.
+const VARIABLE: &str = "RUST_LOG";
