@@ -180,11 +180,13 @@ mod tests {
     /// `-h` shows the first line of each flag, which must fit in 80 columns beside the flag.
     #[test]
     fn first_lines_of_help_are_short() {
-        for command in Flags::command().get_subcommands() {
+        let mut commands = vec![Flags::command()];
+        while let Some(command) = commands.pop() {
             for argument in command.get_arguments() {
                 let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.len() <= 70, "{}: {help}", argument.get_id());
             }
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }

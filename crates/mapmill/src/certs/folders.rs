@@ -54,7 +54,7 @@ pub(super) fn make(parent: &Path, folders: &[Folder], purpose: Purpose) -> Resul
     let is_new = !parent.exists();
     make_parent(parent)?;
     let hidden = parent.join(format!(".new-{}", std::process::id()));
-    let made = fill(&hidden, folders).and_then(|()| show(&hidden, parent, folders, purpose));
+    let made = fill(&hidden, folders).and_then(|()| publish(&hidden, parent, folders, purpose));
     // After success or failure: none of it may stay.
     let _ = fs::remove_dir_all(&hidden);
     if made.is_err() && is_new {
@@ -90,7 +90,7 @@ pub(super) fn authority(
     })?;
     let metadata = key.metadata().map_err(FolderError::io("read", &path))?;
     if let Some(mode) = too_open(&metadata) {
-        return Err(FolderError::Open { path, mode, wish: "600" });
+        return Err(FolderError::Open { path, mode, chmod: "600" });
     }
     let mut key_pem = String::new();
     key.read_to_string(&mut key_pem).map_err(FolderError::io("read", &path))?;
@@ -114,7 +114,7 @@ fn make_parent(path: &Path) -> Result<(), FolderError> {
             return Err(FolderError::NoFolder { path: path.to_owned() });
         }
         if mode & 0o022 != 0 {
-            return Err(FolderError::Open { path: path.to_owned(), mode, wish: "go-w" });
+            return Err(FolderError::Open { path: path.to_owned(), mode, chmod: "go-w" });
         }
         return Ok(());
     }
@@ -148,7 +148,7 @@ fn fill(hidden: &Path, folders: &[Folder]) -> Result<(), FolderError> {
 }
 
 /// Moves the folders in `hidden` to their place in `parent`, or removes them all again.
-fn show(
+fn publish(
     hidden: &Path,
     parent: &Path,
     folders: &[Folder],
@@ -202,7 +202,7 @@ pub(super) enum FolderError {
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     NoAuthority { parent: PathBuf },
     NoFolder { path: PathBuf },
-    Open { path: PathBuf, mode: u32, wish: &'static str },
+    Open { path: PathBuf, mode: u32, chmod: &'static str },
 }
 
 impl FolderError {
@@ -254,13 +254,13 @@ impl fmt::Display for FolderError {
             Self::NoFolder { path } => {
                 write!(f, "{} is a file; expected a folder", path.display())
             }
-            Self::Open { path, mode, wish } => {
+            Self::Open { path, mode, chmod } => {
                 let path = path.display();
-                let what = if *wish == "600" { "read" } else { "changed" };
+                let what = if *chmod == "600" { "read" } else { "changed" };
                 write!(
                     f,
                     "{path} can be {what} by other users (mode {mode:04o}); restrict it with: \
-                     chmod {wish} {path}"
+                     chmod {chmod} {path}"
                 )
             }
         }

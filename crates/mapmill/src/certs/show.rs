@@ -21,13 +21,13 @@ use crate::verbosity::Verbosity;
 
 /// `mapmill certs show`
 pub(super) fn print(flags: &CertsShowFlags) -> Result<(), Failure> {
-    let looked = Looked::at(&flags.path, SystemTime::now())?;
+    let inspection = Inspection::at(&flags.path, SystemTime::now())?;
     if flags.json {
-        messages::json(&CertificateList::of(&looked))?;
+        messages::json(&CertificateList::of(&inspection))?;
     } else {
-        messages::data(looked.table().as_bytes())?;
+        messages::data(inspection.table().as_bytes())?;
     }
-    for finding in looked.findings {
+    for finding in inspection.findings {
         messages::warn(&Warning::Certificate(Box::new(finding)), Verbosity::Normal);
     }
     Ok(())
@@ -41,20 +41,20 @@ const FINGERPRINT_DIGITS: usize = 16;
 
 /// The certificates below a path, and what is wrong with them.
 #[derive(Default)]
-struct Looked {
+struct Inspection {
     /// Each with the folder that holds it, or the file.
     certificates: Vec<(PathBuf, Certificate)>,
     findings: Vec<Finding>,
 }
 
-impl Looked {
+impl Inspection {
     fn at(path: &Path, now: SystemTime) -> Result<Self, Failure> {
-        let nothing = || Failure::start(Nothing { path: path.to_owned() });
+        let nothing = || Failure::start(NoCertificates { path: path.to_owned() });
         let metadata = path.metadata().map_err(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;
             if is_missing { nothing() } else { cannot_read(path, error) }
         })?;
-        let mut looked = Self::default();
+        let mut inspection = Self::default();
         if metadata.is_file() {
             let text = fs::read(path).map_err(|error| cannot_read(path, error))?;
             let certificates = Certificate::from_pem(&text);
@@ -62,12 +62,12 @@ impl Looked {
                 Failure::start(Finding::Unreadable { path: path.to_owned(), source })
             })?;
             for certificate in certificates {
-                looked.add(path, certificate, now);
+                inspection.add(path, certificate, now);
             }
-            return Ok(looked);
+            return Ok(inspection);
         }
         if path.join(CERTIFICATE_FILE).exists() {
-            looked.look_into(path, now)?;
+            inspection.inspect_folder(path, now)?;
         } else {
             let entries = fs::read_dir(path).map_err(|error| cannot_read(path, error))?;
             let entries = entries.map(|entry| entry.map(|entry| entry.path()));
@@ -76,17 +76,17 @@ impl Looked {
             folders.retain(|folder| folder.join(CERTIFICATE_FILE).exists());
             folders.sort_by_key(|folder| (!folder.ends_with(AUTHORITY), folder.clone()));
             for folder in folders {
-                looked.look_into(&folder, now)?;
+                inspection.inspect_folder(&folder, now)?;
             }
         }
-        if looked.certificates.is_empty() && looked.findings.is_empty() {
+        if inspection.certificates.is_empty() && inspection.findings.is_empty() {
             return Err(nothing());
         }
-        Ok(looked)
+        Ok(inspection)
     }
 
     /// Reads a credentials folder, or that of an authority.
-    fn look_into(&mut self, folder: &Path, now: SystemTime) -> Result<(), Failure> {
+    fn inspect_folder(&mut self, folder: &Path, now: SystemTime) -> Result<(), Failure> {
         let path = folder.join(CERTIFICATE_FILE);
         let text = fs::read(&path).map_err(|error| cannot_read(&path, error))?;
         let certificates = match Certificate::from_pem(&text) {
@@ -101,14 +101,14 @@ impl Looked {
         for certificate in certificates {
             self.add(folder, certificate, now);
         }
-        self.look_at_key(&folder.join(KEY_FILE), &own)?;
+        self.inspect_key(&folder.join(KEY_FILE), &own)?;
         if !own.is_authority {
-            self.look_at_authority(folder.join(AUTHORITY_FILE), path, &own)?;
+            self.inspect_authority(folder.join(AUTHORITY_FILE), path, &own)?;
         }
         Ok(())
     }
 
-    fn look_at_key(&mut self, path: &Path, own: &Certificate) -> Result<(), Failure> {
+    fn inspect_key(&mut self, path: &Path, own: &Certificate) -> Result<(), Failure> {
         let key = path.to_owned();
         let metadata = match path.metadata() {
             Ok(metadata) => metadata,
@@ -130,7 +130,7 @@ impl Looked {
         Ok(())
     }
 
-    fn look_at_authority(
+    fn inspect_authority(
         &mut self,
         path: PathBuf,
         signed: PathBuf,
@@ -240,8 +240,8 @@ struct CertificateReport<'a> {
 }
 
 impl<'a> CertificateList<'a> {
-    fn of(looked: &'a Looked) -> Self {
-        let certificates = looked.certificates.iter().map(|(path, certificate)| {
+    fn of(inspection: &'a Inspection) -> Self {
+        let certificates = inspection.certificates.iter().map(|(path, certificate)| {
             let usages = certificate.usages.iter().map(|usage| match usage {
                 Usage::Client => "client",
                 Usage::Server => "server",
@@ -258,18 +258,18 @@ impl<'a> CertificateList<'a> {
                 sha256: &certificate.fingerprint,
             }
         });
-        let warnings = looked.findings.iter().map(ToString::to_string);
+        let warnings = inspection.findings.iter().map(ToString::to_string);
         Self { certificates: certificates.collect(), warnings: warnings.collect() }
     }
 }
 
 /// There is no certificate.
 #[derive(Debug)]
-struct Nothing {
+struct NoCertificates {
     path: PathBuf,
 }
 
-impl fmt::Display for Nothing {
+impl fmt::Display for NoCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         write!(
@@ -279,7 +279,7 @@ impl fmt::Display for Nothing {
     }
 }
 
-impl Error for Nothing {}
+impl Error for NoCertificates {}
 
 #[cfg(test)]
 mod tests {
