@@ -108,15 +108,16 @@ pub(crate) enum Violation {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum RefusalKind {
     Attempt,
-    Crowd,
     HandedBack,
     Id,
     Instance,
     Name,
+    Report,
     Roots,
     ShutOut,
     Staged,
-    Report,
+    /// The limits on registrations and on workers.
+    TooMany,
     Version,
 }
 
@@ -405,7 +406,7 @@ impl Admission {
 
     /// Tells a new worker of `peer` to retry later.
     fn defer(&mut self, now: Time, peer: &Peer, reason: &str) -> Rejection {
-        self.warn(now, RefusalKind::Crowd, |suppressed| {
+        self.warn(now, RefusalKind::TooMany, |suppressed| {
             tracing::warn!("turned away a worker of {peer}: {reason}{suppressed}");
         });
         Rejection { refusal: Refusal::Busy { reason: reason.to_owned() }, shut_out: Vec::new() }

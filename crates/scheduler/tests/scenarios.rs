@@ -66,14 +66,15 @@ fn play(path: &Path, transcript: &str) -> String {
     played.join("\n\n") + "\n"
 }
 
-/// Only a block that sets the scene has no output. Elsewhere, silence is worth saying.
+/// A block without output says so, unless it only prepares the job.
 fn format_block(inputs: &[&str], outputs: &[String]) -> String {
     let mut block = inputs.join("\n");
-    let sets_scene = inputs.iter().all(|line| SCENE.iter().any(|start| line.starts_with(start)));
+    let prepares =
+        inputs.iter().all(|line| PREPARATIONS.iter().any(|start| line.starts_with(start)));
     if !outputs.is_empty() {
         block += "\n----\n";
         block += &outputs.join("\n");
-    } else if !sets_scene {
+    } else if !prepares {
         block += "\n----\n(nothing)";
     }
     block
@@ -96,5 +97,5 @@ fn transcripts() -> Vec<PathBuf> {
     paths
 }
 
-/// How a line starts that only sets the scene.
-const SCENE: [&str; 4] = ["#", "job ", "register ", "restore "];
+/// How a line starts that only prepares the job.
+const PREPARATIONS: [&str; 4] = ["#", "job ", "register ", "restore "];

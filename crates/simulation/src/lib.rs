@@ -1,4 +1,4 @@
-//! Proves: whole jobs on a simulated network, clock and disk, with everything going wrong.
+//! Proves: whole jobs on a simulated network, clock and disk, with faults of every kind.
 //!
-//! There is nothing to use here. The tests beside this file run the real driver and the real worker
-//! under one seed, and nothing else of the house may depend on that.
+//! This crate has no code of its own. Its tests run the real driver and the real worker under one
+//! seed, and no other crate may depend on them.

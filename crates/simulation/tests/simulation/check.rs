@@ -43,8 +43,8 @@ pub fn results(world: &World) -> Vec<String> {
             findings.push(format!("the intermediates of bucket {bucket} are wrong: {emitted:?}"));
         }
     }
-    let strangers = objects.into_keys().filter(|name| !damaged.contains(name));
-    findings.extend(strangers.map(|name| format!("{name} is not of this job")));
+    let foreign = objects.into_keys().filter(|name| !damaged.contains(name));
+    findings.extend(foreign.map(|name| format!("{name} is not of this job")));
     let left = world.shared_store.left_behind().into_iter();
     findings.extend(left.map(|staging| format!("{staging} was left behind")));
     findings

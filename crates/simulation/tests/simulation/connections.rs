@@ -14,51 +14,51 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use turmoil::net::TcpStream;
 
-/// How a host dies.
+/// How a host crashes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Death {
-    /// Its process is killed: the machine closes every connection.
-    Loud,
-    /// The machine loses its power: its peers hear nothing.
+pub enum Crash {
+    /// Its process is killed, and the system closes every connection.
+    Closing,
+    /// Its machine loses power, and its peers receive nothing.
     Silent,
 }
 
 /// The connections of a host, from its start to its crash.
 #[derive(Clone, Debug)]
 pub struct Connections {
-    death: watch::Sender<Option<Death>>,
+    crash: watch::Sender<Option<Crash>>,
     made: Arc<Mutex<Vec<Weak<Inner>>>>,
 }
 
 type Inner = Mutex<Option<TcpStream>>;
 
-/// One of them. Shared with [`Connections`], which can cut it.
+/// One connection. Shared with [`Connections`], which can cut it.
 #[derive(Debug)]
 pub struct Connection(Arc<Inner>);
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { death: watch::Sender::new(None), made: Arc::default() }
+        Self { crash: watch::Sender::new(None), made: Arc::default() }
     }
 }
 
 impl Connections {
-    /// Has the host die before its next step is over.
-    pub fn request(&self, death: Death) {
-        self.death.send_replace(Some(death));
+    /// The host will crash before its next step is over.
+    pub fn request(&self, crash: Crash) {
+        self.crash.send_replace(Some(crash));
     }
 
-    /// Runs `life` until the host is to die; then cuts all connections and stays pending.
-    pub async fn run_until_death<T>(&self, life: impl Future<Output = T>) -> T {
-        let mut death = self.death.subscribe();
-        // Cancel safe: `life` is meant to be cut off.
-        let death = tokio::select! {
+    /// Runs `process` until the host is to crash; then cuts all connections and stays pending.
+    pub async fn run_until_crash<T>(&self, process: impl Future<Output = T>) -> T {
+        let mut crash = self.crash.subscribe();
+        // Cancel safe: `process` is meant to be cut off.
+        let crash = tokio::select! {
             biased;
-            death = death.wait_for(Option::is_some) => *death.expect("its sender is `self`"),
-            lived = life => return lived,
+            crash = crash.wait_for(Option::is_some) => *crash.expect("its sender is `self`"),
+            result = process => return result,
         };
         for stream in self.take_all() {
-            if death == Some(Death::Silent) {
+            if crash == Some(Crash::Silent) {
                 std::mem::forget(stream);
             }
         }
@@ -78,8 +78,8 @@ impl Connections {
 
     /// Makes a connection that can be cut.
     pub fn track(&self, stream: TcpStream) -> Connection {
-        let is_dead = self.death.borrow().is_some();
-        let inner = Arc::new(Mutex::new((!is_dead).then_some(stream)));
+        let is_crashing = self.crash.borrow().is_some();
+        let inner = Arc::new(Mutex::new((!is_crashing).then_some(stream)));
         let mut made = lock(&self.made);
         made.retain(|connection| connection.strong_count() > 0);
         made.push(Arc::downgrade(&inner));
@@ -87,7 +87,7 @@ impl Connections {
     }
 
     pub async fn connect(&self, address: String) -> io::Result<Connection> {
-        if self.death.borrow().is_some() {
+        if self.crash.borrow().is_some() {
             std::future::pending::<()>().await;
         }
         Ok(self.track(TcpStream::connect(address).await?))

@@ -37,9 +37,9 @@ struct State {
     names: BTreeMap<PathBuf, Inode>,
     durable_names: BTreeMap<PathBuf, Inode>,
     files: Vec<Content>,
-    /// The next so many writes and syncs fail.
+    /// How many of the next writes and syncs fail.
     failures: u32,
-    /// How many did.
+    /// How many have failed.
     failed: u64,
     left_out: BTreeSet<Sync>,
     findings: Vec<String>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use turmoil::Sim;
 
-use crate::connections::Death;
+use crate::connections::Crash;
 use crate::plan::{HEALED_AFTER, Planned};
 use crate::report::{Fault, Strikes};
 use crate::shared_store::Conditions;
@@ -21,7 +21,7 @@ pub struct Faults {
     /// Faults with the times at which they end.
     active: Vec<(Duration, Planned)>,
     /// Hosts that have cut their connections and crash in this step.
-    dying: Vec<Planned>,
+    crashing: Vec<Planned>,
     healed: bool,
 }
 
@@ -33,7 +33,7 @@ impl Faults {
             pending: Vec::new(),
             aimed: Vec::new(),
             active: Vec::new(),
-            dying: Vec::new(),
+            crashing: Vec::new(),
             healed: false,
         }
     }
@@ -41,7 +41,7 @@ impl Faults {
     /// Begins and ends the faults that are due.
     pub fn strike(&mut self, sim: &mut Sim<'_>, world: &World, strikes: &mut Strikes) {
         let now = sim.elapsed();
-        for planned in std::mem::take(&mut self.dying) {
+        for planned in std::mem::take(&mut self.crashing) {
             crash(planned, sim, world);
         }
         if self.healed || world.progress().done && self.active.is_empty() {
@@ -147,8 +147,8 @@ impl Faults {
                 return;
             }
             Fault::CrashedDriver | Fault::CrashedWorker | Fault::CutPower | Fault::PowerFailure => {
-                doom(planned, world);
-                self.dying.push(planned);
+                request_crash(planned, world);
+                self.crashing.push(planned);
             }
             Fault::HeldPackets => sim.hold(DRIVER, worker),
             Fault::Latency => sim.set_link_latency(DRIVER, worker, random.millis(100, 1_500)),
@@ -162,18 +162,18 @@ impl Faults {
 }
 
 /// Has the hosts that will crash cut their connections in the next step.
-fn doom(planned: Planned, world: &World) {
+fn request_crash(planned: Planned, world: &World) {
     let is_power = matches!(planned.fault, Fault::CutPower | Fault::PowerFailure);
-    let loud = !is_power && world.random.percent(70);
-    let death = if loud { Death::Loud } else { Death::Silent };
+    let is_closing = !is_power && world.random.percent(70);
+    let crash = if is_closing { Crash::Closing } else { Crash::Silent };
     let progress = world.progress();
     if planned.fault != Fault::CrashedWorker {
-        progress.driver_connections.request(death);
+        progress.driver_connections.request(crash);
     }
     for (index, connections) in progress.worker_connections.iter().enumerate() {
         let is_it = planned.fault == Fault::CrashedWorker && index == planned.worker;
         if is_it || planned.fault == Fault::PowerFailure {
-            connections.request(death);
+            connections.request(crash);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whole jobs under simulation: the real driver and the real workers, and a seed that says what
-//! goes wrong.
+//! Whole jobs under simulation: the real driver and the real workers, and a seed that decides which
+//! faults strike.
 
 mod check;
 mod connections;
@@ -55,7 +55,7 @@ fn no_fault_costs_a_word_or_the_end_of_the_job() {
             assert!(total.strikes.0.contains_key(&fault), "{fault:?} never struck");
         }
         assert!(total.stale_reports > 0, "no report ever came too late");
-        assert!(total.lives > total.jobs, "no driver ever resumed a job");
+        assert!(total.driver_starts > total.jobs, "no driver ever resumed a job");
         assert!(total.runs_read > 1000, "no worker had too little memory for its words");
         assert!(total.struck >= STRUCK_MIN, "most jobs were over before much went wrong: {total}");
     }

@@ -83,7 +83,7 @@ pub struct Report {
     pub trace: u64,
     pub virtual_time: Duration,
     /// How often a driver was started.
-    pub lives: u64,
+    pub driver_starts: u64,
     pub attempts: u64,
     pub stale_reports: u64,
     pub strikes: Strikes,
@@ -119,7 +119,7 @@ pub struct Total {
     /// Jobs that were struck by as many kinds of faults as each has in its plan.
     pub struck: u64,
     pub virtual_time: Duration,
-    pub lives: u64,
+    pub driver_starts: u64,
     pub attempts: u64,
     pub stale_reports: u64,
     /// How often an attempt read a run.
@@ -135,7 +135,7 @@ impl Total {
             total.jobs += 1;
             total.struck += u64::from(report.strikes.0.len() >= KINDS_MIN);
             total.virtual_time += report.virtual_time;
-            total.lives += report.lives;
+            total.driver_starts += report.driver_starts;
             total.attempts += report.attempts;
             total.stale_reports += report.stale_reports;
             total.runs_read += report.runs_read;
@@ -148,11 +148,12 @@ impl Total {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs_f64() / 3600.0;
-        let Self { trace, jobs, struck, lives, attempts, stale_reports, strikes, .. } = self;
+        let Self { trace, jobs, struck, driver_starts, attempts, stale_reports, strikes, .. } =
+            self;
         let runs = self.runs_read;
         write!(
             f,
-            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {lives} starts of drivers, {attempts} attempts, \
+            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {driver_starts} starts of drivers, {attempts} attempts, \
              {stale_reports} stale reports refused, {runs} runs read, trace {trace:016x}; faults that struck: {strikes}"
         )
     }

@@ -1,7 +1,7 @@
 //! The shared results folder: a store in memory whose calls take time, fail, and lose objects.
 //!
-//! It outlives the hosts that use it, as a file server does. It also watches: what must never
-//! happen to the folder is noted as a finding, even if the results are right.
+//! It outlives the hosts that use it, as a file server does. It also observes: a call that must
+//! never happen becomes a finding, even if the results are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -41,11 +41,11 @@ pub struct Mistakes {
 /// How calls behave at present.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions {
-    /// So many percent of the calls fail with EIO.
+    /// How many percent of the calls fail with EIO.
     pub failing_percent: usize,
     /// Appending and creating fail with ENOSPC.
     pub full: bool,
-    /// Each call takes so much longer.
+    /// How much longer each call takes.
     pub slow: Duration,
 }
 
@@ -93,7 +93,7 @@ type Bytes = Arc<Mutex<Inode>>;
 #[derive(Debug, Default)]
 struct Inode {
     bytes: Vec<u8>,
-    /// So many of them survive a power failure.
+    /// How many of them survive a power failure.
     durable_bytes: usize,
     /// Its writer has said that it is complete.
     finished: bool,
@@ -336,7 +336,8 @@ impl SharedStore {
 }
 
 impl State {
-    /// No worker has reported an incomplete object, so the driver has no reason to look at it.
+    /// An incomplete object is a finding: no worker has reported it, so the driver must not read
+    /// it.
     fn require_finished(&mut self, inode: &Bytes, name: &Name) {
         if !lock(inode).finished {
             self.observed

@@ -161,5 +161,5 @@ impl Visit for Line {
 
 const NETWORK: &str = "turmoil";
 
-/// How much of a failed run is shown.
+/// How many lines of a failed run are shown.
 const LOG_LINES: usize = 400;

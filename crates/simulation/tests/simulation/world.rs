@@ -47,7 +47,7 @@ pub struct World {
 /// How far the job is.
 #[derive(Default)]
 pub struct Progress {
-    pub lives: u64,
+    pub driver_starts: u64,
     /// Whether a driver has completed the job.
     pub done: bool,
     /// Of each start of the driver.
@@ -196,14 +196,16 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
     sim.host(DRIVER, move || {
         let (world, connections) = (Arc::clone(&shared), Connections::default());
         world.progress().driver_connections = connections.clone();
-        async move { connections.run_until_death(live(world, connections.clone())).await }
+        async move { connections.run_until_crash(driver_host(world, connections.clone())).await }
     });
     for index in 0..world.plan.workers {
         let shared = Arc::clone(&world);
         sim.host(worker_name(index), move || {
             let (world, connections) = (Arc::clone(&shared), Connections::default());
             world.progress().worker_connections[index] = connections.clone();
-            async move { connections.run_until_death(work(world, index, connections.clone())).await }
+            async move {
+                connections.run_until_crash(worker_host(world, index, connections.clone())).await
+            }
         });
     }
 
@@ -262,7 +264,7 @@ fn conclude(
         trace: trace.borrow().hash(),
         virtual_time,
         runs_read: world.shared_store.read_again(),
-        lives: progress.lives,
+        driver_starts: progress.driver_starts,
         attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
         strikes,
@@ -272,7 +274,7 @@ fn conclude(
 }
 
 /// The driver's host: starts the driver again until the job is done.
-async fn live(world: Arc<World>, connections: Connections) -> turmoil::Result {
+async fn driver_host(world: Arc<World>, connections: Connections) -> turmoil::Result {
     loop {
         let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
         let (sender, accepted) = mpsc::channel(16);
@@ -287,7 +289,7 @@ async fn live(world: Arc<World>, connections: Connections) -> turmoil::Result {
         let (snapshots, seen) = watch::channel(Snapshot::default());
         let surroundings = {
             let mut progress = world.progress();
-            progress.lives += 1;
+            progress.driver_starts += 1;
             progress.snapshots.push(seen);
             driver::simulation::Surroundings {
                 store: world.shared_store.seen_by(User::Driver),
@@ -315,7 +317,7 @@ async fn live(world: Arc<World>, connections: Connections) -> turmoil::Result {
 }
 
 /// A worker's host: starts the worker again until the job is done.
-async fn work(world: Arc<World>, index: usize, connections: Connections) -> turmoil::Result {
+async fn worker_host(world: Arc<World>, index: usize, connections: Connections) -> turmoil::Result {
     world.progress().resting[index] = false;
     loop {
         let (random, connections) = (world.random.fork(), connections.clone());

@@ -61,7 +61,7 @@ fn check_in(setting: &Setting, mistakes: &'static [&'static str], consequence: &
     find(setting, consequence, &mistakes.join(" with "));
 }
 
-/// As long as it lives, the code makes these mistakes.
+/// Until it is dropped, the code makes these mistakes.
 struct Planted;
 
 impl Planted {
