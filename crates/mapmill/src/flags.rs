@@ -68,7 +68,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 struct ShowFlags {
-    /// Print a report as JSON on stdout
+    /// Print a report as JSON to stdout
     #[arg(long, help_heading = "Messages")]
     json: bool,
 

@@ -54,7 +54,7 @@ pub(crate) struct InitFlags {
 ///
 /// DIR is a folder that `mapmill certs init` has created; the credentials are in its new folder
 /// NAME. The driver identifies workers by the names in their certificates. Give each machine its
-/// own name: a protocol violation by one does not count against the others then.
+/// own name, so that a protocol violation by one worker does not count against the others.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct IssueFlags {

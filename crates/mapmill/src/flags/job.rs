@@ -55,7 +55,7 @@ pub(super) struct JobFlags {
     /// Write the result in M parts, one for each reduce task
     ///
     /// A word belongs to part (first letter) modulo M, so with more than a few dozen parts some are
-    /// empty. With fewer parts than workers, some workers are idle.
+    /// empty. With fewer parts than workers, some workers are idle in the reduce phase.
     #[arg(short = 'm', long, value_name = "M", default_value = "4", help_heading = "Job")]
     #[arg(allow_negative_numbers = true)]
     #[arg(value_parser = |text: &str| parse_count(text, rpc::limits::REDUCE_TASKS_MAX))]

@@ -39,7 +39,7 @@ pub(super) struct SecurityFlags {
     #[arg(hide_short_help = true)]
     tls_key: Option<PathBuf>,
 
-    /// The authority in PEM, instead of --tls [env: MAPMILL_TLS_CA]
+    /// Authority's certificate in PEM, instead of --tls [env: MAPMILL_TLS_CA]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     #[arg(hide_short_help = true)]
     tls_ca: Option<PathBuf>,
