@@ -5,7 +5,7 @@ use std::path::Path;
 
 const PROTO: &str = "mapmill/v1/mapmill.proto";
 
-/// What tells a reader, and a merge, that nothing in there is to be changed.
+/// The header that tells readers not to edit the file.
 const HEADER: &str = "\
 //! Generated from `proto/mapmill/v1/mapmill.proto`, which has the comments. Do not edit. Change the
 //! `.proto`, run `REWRITE=1 cargo test -p rpc --test generated`, then change the code that uses it.

@@ -160,7 +160,7 @@ async fn call_that_is_not_answered_in_time_may_be_retried() {
     assert_within(began, limits::REPORT_DEADLINE);
 }
 
-/// A half-open connection: the peer's machine is gone, and no packet says so.
+/// A half-open connection: the peer's machine has failed without closing it.
 #[tokio::test(start_paused = true)]
 async fn peer_that_stops_answering_is_noticed_by_its_pings() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -292,9 +292,9 @@ fn status() -> Status {
 /// Gives the expected answers to the expected calls.
 #[derive(Default)]
 struct Fake {
-    /// Instead of the usual.
+    /// Replaces the usual work.
     work: Option<Work>,
-    /// Answers only `Status`, until `gone`.
+    /// Answers only `Status`, until `gone` is notified.
     is_deaf: bool,
     arrived: Arc<Notify>,
     gone: Arc<Notify>,
@@ -400,7 +400,7 @@ impl Server {
     }
 }
 
-/// An empty message to any path.
+/// The result of a call of any path with an empty message.
 async fn call(server: &Server, path: &str, token: Option<&Token>) -> Code {
     let mut grpc = tonic::client::Grpc::new(server.channel());
     grpc.ready().await.unwrap();

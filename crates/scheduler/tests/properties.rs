@@ -8,8 +8,8 @@
 //! A failure prints the shortest events found that lead to it, in the language of the transcripts,
 //! and the seed. To see it again: `PROPTEST_RNG_SEED=<seed> cargo test -p scheduler --test
 //! properties`. More cases: `PROPTEST_CASES=100000`. To keep it: paste the events into
-//! `scenarios/`; there is no file of regressions beside the code, because seeds die with the next
-//! strategy.
+//! `scenarios/`; there is no file of regressions beside the code, because a seed gives other
+//! events as soon as a strategy changes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

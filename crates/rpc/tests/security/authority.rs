@@ -107,7 +107,7 @@ pub fn with_tls(tls: Tls) -> Credentials {
     Credentials { tls: Some(tls), ..Credentials::default() }
 }
 
-/// Replaces a file as a careful program does.
+/// Replaces a file in one step, by a rename.
 pub fn write(path: &Path, text: &str, mode: u32) {
     let new = path.with_extension("new");
     fs::write(&new, text).expect("files can be written");

@@ -1,4 +1,4 @@
-//! A driver without a job, which remembers its last caller.
+//! A driver without a job, which records its callers.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -95,7 +95,7 @@ struct Fake {
 
 impl Fake {
     fn called<T>(&self, peer: Peer, answer: T) -> Result<T, Refusal> {
-        assert!(peer.address.is_some(), "{peer:?} calls from somewhere");
+        assert!(peer.address.is_some(), "{peer:?} has no address");
         self.callers.lock().expect("nothing panics while it is held").push(peer);
         Ok(answer)
     }

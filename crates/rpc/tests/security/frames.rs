@@ -1,4 +1,4 @@
-//! HTTP/2 frames by hand: what no honest library would send.
+//! HTTP/2 frames written by hand, as no library sends them.
 
 use std::net::SocketAddr;
 
@@ -13,11 +13,11 @@ const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 
-/// Of `HEADERS`: the last of them.
+/// A flag of `HEADERS`: no more headers follow.
 const END_HEADERS: u8 = 4;
-/// Of `DATA` and `HEADERS`: nothing comes after it.
+/// A flag of `DATA` and `HEADERS`: the last frame of its stream.
 const END_STREAM: u8 = 1;
-/// Of `PING` and `SETTINGS`.
+/// A flag of `PING` and `SETTINGS`.
 const ACK: u8 = 1;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

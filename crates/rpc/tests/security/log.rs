@@ -26,7 +26,7 @@ pub fn take() -> String {
     LINES.take()
 }
 
-/// Waits until a warning with these words is logged. The other end may know first.
+/// Waits until a warning with these words is logged, which may be after the peer was refused.
 pub async fn expect(words: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut logged = take();
