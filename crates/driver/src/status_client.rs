@@ -37,7 +37,7 @@ pub enum StatusClientError {
     },
 }
 
-/// Asks the driver at `address` (`HOST:PORT`) once, and waits up to [`ASK_PATIENCE`]. Must be
+/// Asks the driver at `address` (`HOST:PORT`) once, and waits up to [`STATUS_TIMEOUT`]. Must be
 /// called within a Tokio runtime.
 ///
 /// # Errors
@@ -50,9 +50,10 @@ pub async fn fetch_status(
     let mut client = Client::new(address, credentials).map_err(StatusClientError::Address)?;
     let driver = address.to_owned();
     let silent = |seen| StatusClientError::Silent { driver: driver.clone(), seen };
-    let answer = tokio::time::timeout(ASK_PATIENCE, client.status()).await;
-    answer.map_err(|_elapsed| silent(format!("not within {} s", ASK_PATIENCE.as_secs())))?.map_err(
-        |error| match error {
+    let answer = tokio::time::timeout(STATUS_TIMEOUT, client.status()).await;
+    answer
+        .map_err(|_elapsed| silent(format!("not within {} s", STATUS_TIMEOUT.as_secs())))?
+        .map_err(|error| match error {
             CallError::Denied(source) => {
                 StatusClientError::Denied { driver: driver.clone(), source }
             }
@@ -60,9 +61,8 @@ pub async fn fetch_status(
                 StatusClientError::Protocol { driver: driver.clone(), message }
             }
             CallError::Unreachable { message } => silent(message),
-        },
-    )
+        })
 }
 
-/// For a connection, and the answer.
-const ASK_PATIENCE: Duration = Duration::from_secs(5);
+/// Covers the connection and the answer.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
