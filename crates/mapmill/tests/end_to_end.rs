@@ -283,7 +283,7 @@ fn second_run_over_the_same_folder_says_so_and_leaves_the_same() {
     let before = results(&first.job.result(""));
 
     let second = first.job.run().check();
-    assert!(second.log.contains("holds the results of an earlier job; they are replaced"));
+    assert!(second.log.contains("holds the results of an earlier job; they will be replaced"));
     assert!(results(&second.job.result("")) == before);
 
     // Nothing is left of the larger job: `check` knows every name.

@@ -367,7 +367,7 @@ fn driver_that_was_stopped_for_half_a_minute_resumes_without_a_loss() {
 
     cluster.driver.wait_for("this process stood still for 2");
     for worker in [busy, reporting, waiting] {
-        cluster.workers[worker].wait_for("is silent");
+        cluster.workers[worker].wait_for("does not answer");
     }
     let ended = cluster.finish();
     assert_eq!(ended.report()["workers"], 3);
