@@ -2,7 +2,7 @@
 //! costs.
 //!
 //! Plain data and rules. The loop asks here before it listens to a call, reports the violations it
-//! finds, and carries out what follows: what is refused, and which workers are shut out.
+//! finds, and carries out what follows: what is refused, and which workers are excluded.
 //!
 //! A *protocol violation* is what no honest worker says, however late, often, or out of order its
 //! messages arrive. So none is: an unknown id (the worker may have been evicted); a report from
@@ -16,7 +16,7 @@
 //! of a fleet may show the same certificate.
 //!
 //! A caller without a certificate can come back as a new worker, and is counted anew. An address is
-//! never shut out: behind it may be a whole fleet (containers, a gateway), and on loopback all
+//! never excluded: behind it may be a whole fleet (containers, a gateway), and on loopback all
 //! callers have the same.
 //!
 //! # Invariants
@@ -83,8 +83,8 @@ pub(crate) struct Admitted {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Rejection {
     pub(crate) refusal: Refusal,
-    /// The workers that are shut out because of it: their tasks are reassigned.
-    pub(crate) shut_out: Vec<WorkerId>,
+    /// The workers that are excluded because of it: their tasks are reassigned.
+    pub(crate) excluded: Vec<WorkerId>,
 }
 
 /// What no honest worker says.
@@ -193,7 +193,7 @@ impl Admission {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(':')),
         };
         if self.standing(now, &peer.identity).violations >= VIOLATIONS_MAX {
-            Err(self.deny_shut_out(now, peer))
+            Err(self.deny_excluded(now, peer))
         } else if is_own {
             Ok(())
         } else {
@@ -215,7 +215,7 @@ impl Admission {
             return if known.identity != peer.identity {
                 Err(self.note_violation_of_peer(now, peer, Violation::Instance))
             } else if known.violations >= VIOLATIONS_MAX {
-                Err(self.deny_shut_out(now, peer))
+                Err(self.deny_excluded(now, peer))
             } else {
                 Ok(Admitted { worker, id: known.id })
             };
@@ -255,9 +255,9 @@ impl Admission {
         let worker = self.by_id.get(&id).copied();
         let known = worker.and_then(|worker| self.registrations.get(&worker));
         let is_foreign = known.is_some_and(|known| known.identity != peer.identity);
-        let is_shut_out = known.is_some_and(|known| known.violations >= VIOLATIONS_MAX);
-        if is_shut_out || self.standing(now, &peer.identity).violations >= VIOLATIONS_MAX {
-            Err(self.deny_shut_out(now, peer))
+        let is_excluded = known.is_some_and(|known| known.violations >= VIOLATIONS_MAX);
+        if is_excluded || self.standing(now, &peer.identity).violations >= VIOLATIONS_MAX {
+            Err(self.deny_excluded(now, peer))
         } else if is_foreign {
             Err(self.note_violation_of_peer(now, peer, Violation::Id))
         } else {
@@ -288,8 +288,8 @@ impl Admission {
         }
         registration.violations += 1;
         let count = registration.violations;
-        let shut_out = if count == VIOLATIONS_MAX { vec![worker] } else { Vec::new() };
-        self.deny(now, known_as, &violation, Some(count), shut_out)
+        let excluded = if count == VIOLATIONS_MAX { vec![worker] } else { Vec::new() };
+        self.deny(now, known_as, &violation, Some(count), excluded)
     }
 
     /// `worker` handed back an attempt that it had not begun: it left, or took no answer.
@@ -367,11 +367,11 @@ impl Admission {
         let own = |(&worker, known): (&WorkerId, &Registration)| {
             (known.identity == *identity).then_some(worker)
         };
-        let shut_out = match count == VIOLATIONS_MAX {
+        let excluded = match count == VIOLATIONS_MAX {
             true => self.registrations.iter().filter_map(own).collect(),
             false => Vec::new(),
         };
-        self.deny(now, known_as, &violation, Some(count), shut_out)
+        self.deny(now, known_as, &violation, Some(count), excluded)
     }
 
     /// Counts and logs a violation, which is number `count` of its worker or certificate.
@@ -381,7 +381,7 @@ impl Admission {
         known_as: &str,
         violation: &Violation,
         count: Option<u32>,
-        shut_out: Vec<WorkerId>,
+        excluded: Vec<WorkerId>,
     ) -> Rejection {
         self.violations += 1;
         let of_max = count
@@ -391,17 +391,17 @@ impl Admission {
             tracing::warn!("refused {known_as}: {violation}{of_max}{suppressed}");
         });
         if count == Some(VIOLATIONS_MAX) {
-            tracing::error!("shut out {known_as} after {VIOLATIONS_MAX} protocol violations");
+            tracing::error!("excluded {known_as} after {VIOLATIONS_MAX} protocol violations");
         }
-        Rejection { refusal: Refusal::Denied { reason: violation.to_string() }, shut_out }
+        Rejection { refusal: Refusal::Denied { reason: violation.to_string() }, excluded }
     }
 
-    /// `peer` calls although it is shut out.
-    fn deny_shut_out(&mut self, now: Time, peer: &Peer) -> Rejection {
+    /// `peer` calls although it is excluded.
+    fn deny_excluded(&mut self, now: Time, peer: &Peer) -> Rejection {
         self.warn(now, RefusalKind::ShutOut, |suppressed| {
-            tracing::warn!("refused a call of {peer}, which is shut out{suppressed}");
+            tracing::warn!("refused a call of {peer}, which is excluded{suppressed}");
         });
-        Rejection { refusal: shut_out(), shut_out: Vec::new() }
+        Rejection { refusal: exclusion(), excluded: Vec::new() }
     }
 
     /// Tells a new worker of `peer` to retry later.
@@ -409,7 +409,7 @@ impl Admission {
         self.warn(now, RefusalKind::TooMany, |suppressed| {
             tracing::warn!("turned away a worker of {peer}: {reason}{suppressed}");
         });
-        Rejection { refusal: Refusal::Busy { reason: reason.to_owned() }, shut_out: Vec::new() }
+        Rejection { refusal: Refusal::Busy { reason: reason.to_owned() }, excluded: Vec::new() }
     }
 
     /// Evicts departed workers, if there are too many workers: a call of theirs is answered
@@ -443,10 +443,10 @@ impl Admission {
     }
 }
 
-/// The answer to every call of a worker that is shut out.
-pub(crate) fn shut_out() -> Refusal {
+/// The answer to every call of a worker that is excluded.
+pub(crate) fn exclusion() -> Refusal {
     let reason = format!(
-        "shut out of this job after {VIOLATIONS_MAX} protocol violations: calls or reports that \
+        "excluded from this job after {VIOLATIONS_MAX} protocol violations: calls or reports that \
          cannot be true, or staged files that differ from the report; the driver's log has the \
          details"
     );

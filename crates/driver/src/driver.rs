@@ -22,7 +22,7 @@ use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Heartbeat, Scheduler, Time, WorkerId};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{IdSource, Rejection, Violation, shut_out};
+use crate::admission::{IdSource, Rejection, Violation, exclusion};
 use crate::cause::Cause;
 use crate::committer::Errand;
 use crate::ids;
@@ -256,7 +256,7 @@ impl Driver {
         let is_alive = |worker| sched.knows(worker);
         let admitted = match self.members.register(now, peer, register, &self.spec, is_alive) {
             Ok(admitted) => admitted,
-            Err(NotAdmitted::Denied(denial)) => return Err(self.shut_out(now, denial)),
+            Err(NotAdmitted::Denied(denial)) => return Err(self.exclude(now, denial)),
             Err(NotAdmitted::Unfit(answer)) => return Ok(answer),
         };
         let worker = admitted.worker;
@@ -269,12 +269,12 @@ impl Driver {
         Ok(RegisterAnswer::Registered(self.spec.registered(admitted)))
     }
 
-    /// Shuts out the workers that a denial names. Returns the answer to the call that was denied.
-    fn shut_out(&mut self, now: Time, denial: Rejection) -> Refusal {
-        for worker in denial.shut_out {
+    /// Excludes the workers that a denial names. Returns the answer to the call that was denied.
+    fn exclude(&mut self, now: Time, denial: Rejection) -> Refusal {
+        for worker in denial.excluded {
             tracing::info!("leave {worker}");
             if let Some(poll) = self.pending.take_poll(worker) {
-                let _ = poll.send(Err(shut_out()));
+                let _ = poll.send(Err(exclusion()));
             }
             // The end of the job does not wait for it.
             self.members.roster.note_knows_end(worker);
@@ -285,7 +285,7 @@ impl Driver {
 
     fn note_violation(&mut self, now: Time, worker: WorkerId, violation: Violation) -> Refusal {
         let denial = self.members.note_violation(now, worker, violation);
-        self.shut_out(now, denial)
+        self.exclude(now, denial)
     }
 
     fn handle_call(&mut self, now: Time, call: Call) {
@@ -301,7 +301,7 @@ impl Driver {
     fn identify(&mut self, now: Time, call: &Call) -> Result<Option<WorkerId>, Refusal> {
         let Call { peer, caller, request } = call;
         let identified = self.members.identify(now, peer, caller, &self.spec.session);
-        let identified = identified.map_err(|denial| self.shut_out(now, denial))?;
+        let identified = identified.map_err(|denial| self.exclude(now, denial))?;
         let Some(worker) = identified else { return Ok(None) };
         if let Some(attempt) = request.attempt()
             && !self.was_assigned(worker, attempt)

@@ -1,7 +1,7 @@
 //! The workers of a session: admission, and the roster of those that were admitted.
 //!
 //! The loop asks here whose call it hears. What follows for tasks that a worker holds is the
-//! scheduler's business: a [`Rejection`] names the workers that are shut out, and the loop tells
+//! scheduler's business: a [`Rejection`] names the workers that are excluded, and the loop tells
 //! it.
 
 use journal::Death;

@@ -83,10 +83,10 @@ fn names_attempts_of_others(raw: &Raw, live: &[Attempt]) {
     assert_denied(&hostile.beat(Some(live[1])), why);
     assert_denied(&hostile.report(unknown, &mapped(&[(4, 0, 2); REDUCE_TASKS as usize])), why);
 
-    assert_shut_out(&hostile);
+    assert_excluded(&hostile);
     // It can come back as another worker, but not as the same.
     let again = raw.call("Register", registration(1, "hostile"));
-    assert_denied(&again, "shut out of this job");
+    assert_denied(&again, "excluded from this job");
 }
 
 /// Ids that no worker has, and the numbers by which messages call the others.
@@ -165,7 +165,7 @@ fn misreports_its_own_attempts(raw: &Raw) {
     stage(&staging, attempt, |_, path| symlink(&target, path));
     assert_stale(&hostile.report(attempt, &mapped(&whole)), "links in place of files");
 
-    assert_shut_out(&hostile);
+    assert_excluded(&hostile);
 }
 
 /// Fewer than three violations: folders in place of files; then failures, which are none: other
@@ -324,7 +324,7 @@ impl<'raw> HostileWorker<'raw> {
     #[track_caller]
     fn task(&self) -> (Attempt, PathBuf) {
         let task = poll(
-            || self.next_task().expect("it is not shut out").part(1),
+            || self.next_task().expect("it is not excluded").part(1),
             || "a task for the hostile worker".to_owned(),
         );
         let attempt = task.part(1).expect("a task is an attempt");
@@ -411,13 +411,13 @@ fn assert_stale(answer: &Answer, what: &str) {
 
 /// Whatever it calls.
 #[track_caller]
-fn assert_shut_out(hostile: &HostileWorker<'_>) {
+fn assert_excluded(hostile: &HostileWorker<'_>) {
     let attempt = Attempt { phase: Phase::Map, task: 0, number: 0 };
     let failed = bytes(6, bytes(6, []));
     for answer in
         [hostile.next_task(), hostile.beat(None), hostile.report(attempt, &failed), hostile.leave()]
     {
-        assert_denied(&answer, "shut out of this job");
+        assert_denied(&answer, "excluded from this job");
     }
 }
 
@@ -452,14 +452,14 @@ fn check_log(ended: &Ended) {
         "is not staged, or was discarded",
         "out-",
         "is corrupt: 6 bytes",
-        "shut out w2 (hostile) after 3 protocol violations",
+        "excluded w2 (hostile) after 3 protocol violations",
         "refused a call of anyone at 127.0.0.1:",
-        "which is shut out",
+        "which is excluded",
         "refused a worker without this root",
     ] {
         assert!(ended.log.contains(cause), "no `{cause}` in:\n{}", ended.log);
     }
-    assert_eq!(ended.log.matches("shut out w").count(), 2, "{}", ended.log);
+    assert_eq!(ended.log.matches("excluded w").count(), 2, "{}", ended.log);
     let steers = |text: char| text.is_control() && text != '\n';
     assert!(!ended.log.contains(steers), "{:?}", ended.log);
     assert!(!ended.log.lines().any(|line| line.starts_with("mapmill: forged")), "{}", ended.log);

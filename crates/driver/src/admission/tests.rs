@@ -110,23 +110,23 @@ fn third_violation_shuts_out_and_not_the_second() {
     let same_address = admit(&mut admission, at(0), &anyone(), 2).unwrap();
     for count in 1..=2 {
         let denial = admission.note_violation(at(0), violator.worker, "w0 (a)", violation());
-        assert!(denial.shut_out.is_empty(), "after {count} violations");
+        assert!(denial.excluded.is_empty(), "after {count} violations");
         let Refusal::Denied { reason } = denial.refusal else { panic!("a violation is denied") };
         assert!(reason.starts_with(attempt), "{reason}");
         assert_eq!(admission.identify(at(0), &anyone(), violator.id), Ok(Some(violator.worker)));
     }
 
     assert_eq!(
-        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).shut_out,
+        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).excluded,
         [violator.worker]
     );
-    // No worker is shut out twice.
+    // No worker is excluded twice.
     assert!(
-        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).shut_out.is_empty()
+        admission.note_violation(at(0), violator.worker, "w0 (a)", violation()).excluded.is_empty()
     );
 
-    assert_eq!(admission.identify(at(0), &anyone(), violator.id).unwrap_err().refusal, shut_out());
-    assert_eq!(admit(&mut admission, at(0), &anyone(), 1), Err(shut_out()));
+    assert_eq!(admission.identify(at(0), &anyone(), violator.id).unwrap_err().refusal, exclusion());
+    assert_eq!(admit(&mut admission, at(0), &anyone(), 1), Err(exclusion()));
     // Its address is that of others as well.
     let identified = admission.identify(at(0), &anyone(), same_address.id);
     assert_eq!(identified, Ok(Some(same_address.worker)));
@@ -141,26 +141,26 @@ fn violations_count_for_the_certificate_except_those_of_a_broken_machine() {
         [1, 2].map(|number| admit(&mut admission, at(0), &holder_of("w1"), number).unwrap().worker);
     let staged = || Violation::Staged(attempt, "it is too short".to_owned());
     for _ in 0..2 {
-        assert!(admission.note_violation(at(0), one, "w0", staged()).shut_out.is_empty());
-        assert!(admission.note_violation(at(0), other, "w1", staged()).shut_out.is_empty());
+        assert!(admission.note_violation(at(0), one, "w0", staged()).excluded.is_empty());
+        assert!(admission.note_violation(at(0), other, "w1", staged()).excluded.is_empty());
     }
-    assert_eq!(admission.note_violation(at(0), one, "w0", staged()).shut_out, [one]);
+    assert_eq!(admission.note_violation(at(0), one, "w0", staged()).excluded, [one]);
     assert_eq!(admission.check_name(at(0), &holder_of("w1"), "w1"), Ok(()));
 
     assert!(
-        admission.note_violation(at(0), one, "w0", Violation::Attempt(attempt)).shut_out.is_empty()
+        admission.note_violation(at(0), one, "w0", Violation::Attempt(attempt)).excluded.is_empty()
     );
     assert!(
         admission
             .note_violation(at(0), other, "w1", Violation::Report(attempt))
-            .shut_out
+            .excluded
             .is_empty()
     );
     let denial = admission.check_name(at(0), &holder_of("w1"), "w2").unwrap_err();
-    assert_eq!(denial.shut_out, [one, other]);
+    assert_eq!(denial.excluded, [one, other]);
     assert_eq!(
         admission.check_name(at(0), &holder_of("w1"), "w1").unwrap_err().refusal,
-        shut_out()
+        exclusion()
     );
     // The worker whose name it used is not affected.
     assert_eq!(admission.check_name(at(0), &holder_of("w2"), "w2"), Ok(()));

@@ -79,7 +79,7 @@ async fn attempt_of_another_worker_cannot_be_failed_renewed_or_won() {
     assert_eq!(bench.discard().await, held.staging);
     let Ok(TaskAnswer::Task(again)) = soon(heir).await else { panic!("a task expected") };
     assert_eq!(again.attempt, map(held.attempt.task, 1));
-    let why = "shut out of this job";
+    let why = "excluded from this job";
     assert_denied(soon(bench.next_task(&violator).await).await, why);
     assert_denied(bench.beat_as(anyone(), &violator, None).await, why);
     assert_denied(soon(bench.report(&violator, held.attempt, mapped(3)).await).await, why);
@@ -96,7 +96,7 @@ async fn attempt_of_another_worker_cannot_be_failed_renewed_or_won() {
 
 /// It need not call again to be told.
 #[tokio::test(start_paused = true)]
-async fn waiting_call_of_a_worker_that_is_shut_out_is_denied() {
+async fn waiting_call_of_a_worker_that_is_excluded_is_denied() {
     let bench = Bench::new(1, 1);
     let (busy, violator) = (bench.register(1).await, bench.register(2).await);
     let task = bench.task(&busy).await;
@@ -106,7 +106,7 @@ async fn waiting_call_of_a_worker_that_is_shut_out_is_denied() {
         assert_denied(order, "was never assigned");
     }
 
-    assert_denied(soon(waiting).await, "shut out of this job");
+    assert_denied(soon(waiting).await, "excluded from this job");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,14 +129,14 @@ async fn impossible_report_is_a_failure_and_a_violation() {
             let verdict = soon(bench.report(&caller, task.attempt, report.clone()).await).await;
             match verdict {
                 Ok(verdict) => assert_eq!(verdict, Verdict::Stale),
-                Err(refusal) => assert_denied::<()>(Err(refusal), "shut out of this job"),
+                Err(refusal) => assert_denied::<()>(Err(refusal), "excluded from this job"),
             }
         }
         assert_eq!(bench.discard().await, task.staging);
         assert_eq!(bench.status().await.violations, u64::from(number) + 1);
     }
     assert_eq!(bench.status().await.attempts_failed, 3);
-    assert_denied(soon(bench.next_task(&caller).await).await, "shut out of this job");
+    assert_denied(soon(bench.next_task(&caller).await).await, "excluded from this job");
 }
 
 /// The driver need not read what is staged to reject it.
@@ -162,7 +162,7 @@ async fn report_of_more_bytes_than_the_input_can_become_is_a_violation() {
 /// These count for the worker, not for its certificate: its machine may be broken, and other
 /// machines may show the same certificate.
 #[tokio::test(start_paused = true)]
-async fn worker_that_stages_other_files_than_it_reports_is_shut_out_alone() {
+async fn worker_that_stages_other_files_than_it_reports_is_excluded_alone() {
     let bench = Bench::new(1, 1);
     let peer = || holder_of("fleet");
     let caller = bench.register_as(peer(), called("fleet:a:1", 1)).await;
@@ -189,7 +189,7 @@ async fn worker_that_stages_other_files_than_it_reports_is_shut_out_alone() {
         assert_eq!(bench.discard().await, task.staging);
     }
 
-    assert_denied(bench.beat_as(peer(), &caller, None).await, "shut out of this job");
+    assert_denied(bench.beat_as(peer(), &caller, None).await, "excluded from this job");
     assert_eq!(bench.beat_as(peer(), &other, None).await, Ok(Order::Continue));
     assert_eq!(bench.status().await.violations, 3);
 }
@@ -252,7 +252,7 @@ async fn late_repeated_and_reordered_messages_are_no_violations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn certificate_with_three_violations_is_shut_out_with_all_its_workers() {
+async fn certificate_with_three_violations_is_excluded_with_all_its_workers() {
     let bench = Bench::new(2, 1);
     let honest = bench.register_as(holder_of("w1"), called("w1", 1)).await;
     let one = bench.register_as(holder_of("w2"), called("w2:host:1", 2)).await;
@@ -268,7 +268,7 @@ async fn certificate_with_three_violations_is_shut_out_with_all_its_workers() {
     assert_denied(taken, "another caller has registered as this worker process");
 
     for caller in [&one, &other, &Caller { worker: 5, ..one.clone() }] {
-        let why = "shut out of this job";
+        let why = "excluded from this job";
         assert_denied(bench.beat_as(holder_of("w2"), caller, None).await, why);
         assert_denied(bench.present_as(holder_of("w2"), called("w2:host:3", 5)).await, why);
     }
