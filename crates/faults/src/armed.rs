@@ -1,4 +1,4 @@
-//! Places that strike, for tests.
+//! Fail points that tests can trigger.
 
 use std::fmt::Display;
 use std::io;
@@ -10,19 +10,19 @@ use rustix::process::{Signal, getpid, kill_process};
 /// Reads `FAILPOINTS`, the first time it is called.
 pub fn arm() {
     static ARMED: Once = Once::new();
-    // Not `FailScenario`: it forgets what was set within the process, and can be had once only.
+    // Not `FailScenario`: it clears what was set within the process, and can be set up only once.
     ARMED.call_once(|| {
-        let places = std::env::var("FAILPOINTS").unwrap_or_default();
-        for place in places.split(';').filter(|place| !place.is_empty()) {
-            let (name, actions) = place.split_once('=').expect("a place is NAME=ACTIONS");
+        let points = std::env::var("FAILPOINTS").unwrap_or_default();
+        for point in points.split(';').filter(|point| !point.is_empty()) {
+            let (name, actions) = point.split_once('=').expect("a point is NAME=ACTIONS");
             fail::cfg(name, actions).expect("actions are as the crate `fail` has them");
         }
     });
 }
 
-/// The process is at `place`, with `subject`: both `place` and `place@subject` may strike.
-pub fn reach(place: &str, subject: impl Display) {
-    strike(place, subject, || {}).expect("the operating system is not asked for anything here");
+/// The process reaches `point`, with `subject`: `point` or `point@subject` may be triggered.
+pub fn reach(point: &str, subject: impl Display) {
+    trigger(point, subject, || {}).expect("no operation can fail at this point");
 }
 
 /// As [`reach`], where the operating system may refuse: `return(5)` is an input/output error.
@@ -30,22 +30,23 @@ pub fn reach(place: &str, subject: impl Display) {
 /// # Errors
 ///
 /// The error that the test names.
-pub fn refuse(place: &str, subject: impl Display) -> io::Result<()> {
-    strike(place, subject, || {})
+pub fn refuse(point: &str, subject: impl Display) -> io::Result<()> {
+    trigger(point, subject, || {})
 }
 
-/// As [`refuse`], where `bytes` are about to be written: half of them are before it strikes.
+/// As [`refuse`], before `bytes` are written: if it is triggered, half of them are written first (a
+/// torn write).
 ///
 /// # Errors
 ///
 /// The error that the test names.
 pub fn tear(
-    place: &str,
+    point: &str,
     subject: impl Display,
     write: impl FnOnce(&[u8]) -> io::Result<()>,
     bytes: &[u8],
 ) -> io::Result<()> {
-    strike(place, subject, || {
+    trigger(point, subject, || {
         // Half of a batch may be whole lines: then nothing would be torn.
         let half = &bytes[..bytes.len() / 2];
         let half = write(half.strip_suffix(b"\n").unwrap_or(half));
@@ -53,14 +54,14 @@ pub fn tear(
     })
 }
 
-/// What the process may use: `available`, or less if the test says so.
-pub fn limit(place: &str, available: u64) -> u64 {
-    let Some(text) = planned(place) else { return available };
+/// The limit of a resource: `available`, or less if the test says so.
+pub fn limit(point: &str, available: u64) -> u64 {
+    let Some(text) = planned(point) else { return available };
     text.parse::<u64>().expect("a limit is a number").min(available)
 }
 
-fn strike(place: &str, subject: impl Display, before: impl FnOnce()) -> io::Result<()> {
-    let names = [place.to_owned(), format!("{place}@{subject}")];
+fn trigger(point: &str, subject: impl Display, before: impl FnOnce()) -> io::Result<()> {
+    let names = [point.to_owned(), format!("{point}@{subject}")];
     let Some(text) = names.iter().find_map(|name| planned(name)) else { return Ok(()) };
     before();
     match text.as_str() {
@@ -69,32 +70,32 @@ fn strike(place: &str, subject: impl Display, before: impl FnOnce()) -> io::Resu
         "hoard" => hoard(),
         "kill" => die(Signal::KILL),
         code => {
-            let code = code.parse().expect("a place returns a way to die, or an error's number");
+            let code = code.parse().expect("a point returns a kind of fault, or an error number");
             Err(io::Error::from_raw_os_error(code))
         }
     }
 }
 
-/// What the test says the place should return.
+/// What the test sets the point to return.
 fn planned(name: &str) -> Option<String> {
     fail::fail_point!(name, |text: Option<String>| Some(text.unwrap_or_default()));
     None
 }
 
-/// Flushes, drops and says nothing.
+/// Flushes, drops and prints nothing.
 fn die(signal: Signal) -> ! {
     let _ = kill_process(getpid(), signal);
     hang()
 }
 
-/// As an endless loop does, but the test's other processes need the core.
+/// Like an endless loop, but leaves the core to the test's other processes.
 fn hang() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
-/// Address space only, which counts against a limit and costs the machine nothing.
+/// Allocates address space only, which counts against a limit and costs the machine nothing.
 fn hoard() -> ! {
     let mut all = Vec::new();
     loop {

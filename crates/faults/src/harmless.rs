@@ -1,13 +1,13 @@
-//! The same places in a build for users: nothing.
+//! The same fail points in a build for users: they do nothing.
 
 use std::fmt::Display;
 use std::io;
 
-/// Nothing can be armed.
+/// There is nothing to arm.
 #[inline]
 pub fn arm() {}
 
-/// Nothing strikes.
+/// Nothing is triggered.
 #[inline]
 pub fn reach(_: &str, _: impl Display) {}
 
@@ -36,7 +36,7 @@ pub fn tear(
     Ok(())
 }
 
-/// All that is there.
+/// All that is available.
 #[inline]
 pub fn limit(_: &str, available: u64) -> u64 {
     available

@@ -92,14 +92,14 @@ impl Anchor {
         Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o600))?.into())
     }
 
-    /// Owner and mode of this folder, and whatever else the system knows of it.
+    /// Owner, mode and other metadata of this folder.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
         Ok(fstat(&self.handle)?)
     }
 
     /// Close this folder to all other users.
     pub(crate) fn make_private(&self) -> io::Result<()> {
-        // The handle may serve for nothing but opening what is below.
+        // The handle may be good only for opening what is below (`O_PATH`).
         let folder = self.open_at(Path::new(""), LISTED, Mode::empty())?;
         Ok(fchmod(folder, Mode::from_raw_mode(0o700))?)
     }

@@ -1,14 +1,14 @@
 //! What can go wrong with an object, told apart by what the caller does next.
 //!
-//! * [`Begun`](StoreError::Begun), [`Gone`](StoreError::Gone): the attempt was begun before, or was
-//!   given up meanwhile. Leave it.
+//! * [`Begun`](StoreError::Begun), [`Gone`](StoreError::Gone): the attempt was begun before, or has
+//!   been discarded. Abandon it.
 //! * [`Full`](StoreError::Full): another machine may have space.
 //! * [`Lost`](StoreError::Lost): make the object again.
 //! * [`OutsideRoots`](StoreError::OutsideRoots), [`Refused`](StoreError::Refused),
-//!   [`Tampered`](StoreError::Tampered): a person has to look.
+//!   [`Tampered`](StoreError::Tampered): the user has to act.
 //!
-//! None of them says how a store works: one without folders returns the same, with its own address
-//! for a place and its own error for a source.
+//! None of them depends on how a store works: one without folders returns the same, with its own
+//! addresses and errors.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub enum StoreError {
         /// Where.
         place: PathBuf,
     },
-    /// The system refused.
+    /// The operating system refused.
     Refused {
         /// The operation that it refused.
         operation: Operation,
@@ -62,7 +62,7 @@ pub enum StoreError {
         /// The error of the system.
         source: io::Error,
     },
-    /// Where the store has its own there is something else.
+    /// Something that is not the store's own is in the place of its file or folder.
     Tampered {
         /// Where: a path, or the address that the store has for it.
         place: PathBuf,
@@ -93,7 +93,7 @@ pub enum Loss {
 }
 
 impl StoreError {
-    /// Sort a refusal of the system.
+    /// Classify a refusal of the system.
     pub(crate) fn refused(operation: Operation, place: &Path, source: io::Error) -> Self {
         let place = place.to_owned();
         if is_full(&source) {
@@ -188,8 +188,8 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Whether the system has no space. A used-up quota and a limit on file sizes are as final as a
-/// full device, and as local.
+/// Whether there is no space left. A used-up quota and a limit on file sizes are as final as a full
+/// device, and as local.
 pub fn is_full(source: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     [FileTooLarge, QuotaExceeded, StorageFull].contains(&source.kind())

@@ -36,7 +36,7 @@ pub struct Modified {
 
 impl Modified {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        // Outside of 0..1e9 only if the file system is damaged; then any constant is as good.
+        // Outside of 0..1e9 only if the file system is damaged; then any constant will do.
         let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
         Self { seconds: metadata.mtime(), nanoseconds }
     }
@@ -102,7 +102,7 @@ impl InputFile {
 }
 
 /// Open a file that the user names, wherever links lead, without waiting: opening a FIFO waits for
-/// its writer, and opening a device can have an effect on it, so look first.
+/// its writer, and opening a device can have an effect on it, so its kind is checked first.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> {
     let seen = fs::metadata(path).map_err(unreadable(path))?;
     require_regular(path, seen.mode())?;

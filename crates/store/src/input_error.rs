@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 /// An input cannot be planned or read.
 #[derive(Debug)]
 pub enum InputError {
-    /// It is not as it was planned.
+    /// It has changed since the job was planned.
     Changed {
         /// The file.
         path: PathBuf,

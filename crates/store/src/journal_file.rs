@@ -2,7 +2,7 @@
 //!
 //! The path of such a file is the user's path of the store's folder, then two names of ours. For
 //! those two no link is followed, and only a file that was created for it is opened to be written:
-//! root may be working in a folder whose owner would like to have another file overwritten.
+//! root may be working in a folder whose owner wants another file overwritten.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -5,7 +5,7 @@
 //! world-writable, as `ssh` requires of the folder of its keys. A folder of root is as good as
 //! ours, because root needs no folder to deceive us. And root itself may work in the folder of any
 //! user: in a container it often does, and nothing that the owner plants there leads root out of it
-//! (`anchor.rs`). A folder that its group may write in is a decision of the user.
+//! (`anchor.rs`). That a folder is group-writable is a decision of the user.
 //!
 //! Some file systems report another owner for every file (NFS that squashes owners), or that every
 //! file is world-writable (those without modes). So before a folder is refused, a file is created
@@ -22,7 +22,7 @@ use crate::anchor::{Anchor, is_met_link, kind};
 use crate::error::{NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder};
 
-/// A folder of a store is not ours alone to write.
+/// A folder of a store is writable by another user.
 #[derive(Debug)]
 pub enum OwnerError {
     /// It belongs to another user, who can replace what is in it.
@@ -62,7 +62,7 @@ impl Error for OwnerError {
     }
 }
 
-/// Check that the folders of the store at `root`, if there are any, are ours alone to write.
+/// Check that the folders of the store at `root`, if there are any, are writable by us alone.
 ///
 /// # Errors
 ///

@@ -64,7 +64,7 @@ impl Roots {
         }
         let root = root.anchor().map_err(refused)?;
         let entry = root.entry(below).map_err(refused)?;
-        // Opening a device can have an effect on it, so look first.
+        // Opening a device can have an effect on it, so check its kind first.
         let seen = entry.look().map_err(refused)?;
         let seen = seen.ok_or_else(|| InputError::Missing { path: path.to_owned() })?;
         require_regular(path, seen.st_mode)?;

@@ -66,7 +66,7 @@ pub trait Store: Send + Sync {
     /// still writing.
     fn discard(&self, staging: &Staging) -> Result<(), StoreError>;
 
-    /// Remove everything that is staged, of all jobs. Returns of how many attempts.
+    /// Remove everything that is staged, of all jobs. Returns the number of attempts.
     fn sweep(&self) -> Result<u64, StoreError>;
 
     /// Remove a final object that is no longer part of the job, if it is there.
@@ -90,8 +90,8 @@ pub trait StagedObject: Send {
     /// Write the next bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Nothing is appended for a while. Until then the object holds nothing that is scarce, such as
-    /// a file handle: an attempt with ten thousand buckets has ten thousand objects.
+    /// Nothing is appended for a while. Until the next append the object holds no scarce resource,
+    /// such as a file handle: an attempt with ten thousand buckets has ten thousand objects.
     fn pause(&mut self);
 
     /// Complete the object. Returns the digest of what was appended, for the attempt to report.

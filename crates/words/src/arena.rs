@@ -29,8 +29,8 @@ impl Arena {
         self.bytes
     }
 
-    /// The peak of its memory in bytes while so many words are added, of so many bytes together;
-    /// `usize::MAX` if they are more than there are addresses.
+    /// The peak of its memory in bytes while `more_words` words of `more_bytes` bytes together are
+    /// added; `usize::MAX` if there are not enough addresses.
     pub(crate) fn peak_bytes(&self, more_words: usize, more_bytes: usize) -> usize {
         if more_words == 0 {
             return self.bytes;
@@ -143,7 +143,7 @@ const PIECE_BYTES_MIN: usize = 256 << 10;
 
 const PIECE_UNITS: usize = PIECE_BYTES_MIN / UNIT;
 
-/// As many as have addresses: 32 GiB.
+/// As many as can be addressed: 32 GiB.
 const PIECES_MAX: usize = (1 << 32) / PIECE_UNITS;
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ impl<'a, S: Compress, const PLANES: usize, const BUCKETS: usize> BitPlanes<'a, S
     }
 
     /// Append the words of the first `len` bytes of a chunk, whose word mask is `word`, to their
-    /// outputs. `has_bit` tells for a bit at which first bytes the bucket number has it; about
-    /// other bytes it may tell anything.
+    /// outputs. `has_bit` returns for a bit the first bytes whose bucket number has it; the bits of
+    /// other bytes are unspecified.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,

@@ -1,4 +1,4 @@
-//! Lines of intermediates to a table of counts.
+//! From lines of intermediates to a table of counts.
 //!
 //! For every few KiB, first the lines are found, then their words are counted.
 
@@ -46,9 +46,9 @@ impl Counter {
         self.take_lines(text);
     }
 
-    /// The intermediate is complete; says whether its last line was.
+    /// Ends the intermediate. Returns whether its last line was complete.
     ///
-    /// A last line without a newline is dropped and not counted: the object is damaged.
+    /// A last line without a newline is dropped and not counted: the intermediate is damaged.
     #[must_use]
     pub fn end_object(&mut self) -> bool {
         let complete = self.carry.is_empty();
@@ -79,8 +79,8 @@ impl Counter {
         &self.carry
     }
 
-    /// Take the beginning of a line away from the counter. The caller counts that line, with the
-    /// rest of it that is still to come.
+    /// Take the incomplete line out of the counter. The caller counts that line when it has the
+    /// rest.
     #[must_use]
     pub fn take_begun(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.carry)
@@ -126,7 +126,7 @@ impl Counter {
     }
 }
 
-/// Longer than words are.
+/// Longer than nearly all words.
 const CARRY_KEPT_BYTES: usize = 4 << 10;
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Gives the words of every table other homes. With a known hash function, someone can write a text
-/// whose words all have one home, and counting it would take quadratic time (hash flooding).
+/// Gives the words of each table different homes. With a known hash function, an attacker can write
+/// a text whose words all have one home, and counting it would take quadratic time (hash flooding).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seed(pub(crate) [u64; 2]);
 

@@ -39,8 +39,8 @@ pub(crate) trait Key: Copy + Debug + Ord {
     /// A key in a register.
     type Register<S: KeySimd>: Copy;
 
-    /// The key of the word at `start`, whose size is as in [`Slices`]; anything if such a key has
-    /// no such size.
+    /// The key of the word at `start`, whose size is as in [`Slices`]; unspecified if such a key
+    /// has no such size.
     fn load<S: KeySimd>(simd: S, window: &Window, start: u16, size: u16) -> Self::Register<S>;
 
     /// A key from memory.
@@ -178,8 +178,8 @@ impl Key for ShortKey {
     }
 }
 
-/// What a level can do for counting, with lines and with keys. All levels give the same results,
-/// but for the hash.
+/// The operations of a level on lines and on keys, for counting. All levels give the same results,
+/// except for the hash.
 pub(crate) trait KeySimd: Simd {
     /// The lowest `count` of these bits, from one to all, and zeros.
     fn low_bits(self, bits: u64, count: u32) -> u64;
@@ -203,13 +203,13 @@ pub(crate) trait KeySimd: Simd {
     fn prefetch<T>(self, place: &T);
 
     /// Put `base + i` into `ends` for every newline `chunk[i]`. Returns how many there are; the
-    /// rest of `ends` is anything.
+    /// rest of `ends` is unspecified.
     fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize;
 
-    /// Part `count` lines, each between one of `ends` and the next, by their length: put their
-    /// starts and sizes into the slices for tiny words, for short ones, and for longer ones.
-    /// Returns how many each got; the rest of the slices is anything.
-    fn part_lines(
+    /// Classify `count` lines, each between one of `ends` and the next, by length: put their starts
+    /// and sizes into the slices for tiny words, for short ones, and for longer ones. Returns how
+    /// many each got; the rest of the slices is unspecified.
+    fn classify_lines(
         self,
         ends: &[u16; GROUP + 1],
         count: usize,
@@ -217,7 +217,7 @@ pub(crate) trait KeySimd: Simd {
     ) -> [usize; 3];
 }
 
-/// Lines that are parted together.
+/// Lines that are classified together.
 pub(crate) const GROUP: usize = 32;
 
 /// Where to write the starts of lines and their sizes. A size is the bits of the key of a tiny
@@ -284,19 +284,19 @@ impl KeySimd for Scalar {
     }
 
     #[inline(always)]
-    fn part_lines(
+    fn classify_lines(
         self,
         ends: &[u16; GROUP + 1],
         count: usize,
         slices: [Slices<'_>; 3],
     ) -> [usize; 3] {
-        part_one_by_one(ends, count, slices)
+        classify_one_by_one(ends, count, slices)
     }
 }
 
-/// [`KeySimd::part_lines`], line by line, without a branch that depends on the text.
+/// [`KeySimd::classify_lines`], line by line, without a branch that depends on the text.
 #[inline(always)]
-fn part_one_by_one(
+fn classify_one_by_one(
     ends: &[u16; GROUP + 1],
     count: usize,
     mut slices: [Slices<'_>; 3],

@@ -5,9 +5,9 @@
 //! intermediates to a [`Counter`] and writes the [`Sorted`] table with [`write_line`]. Bytes in,
 //! bytes out: so one test can try every cut of every awkward text.
 //!
-//! Deliberately absent: files, tasks, async, threads, clocks, and chance. With one exception: the
-//! hash seed of a table is random, so that no text can be written whose words collide. The output
-//! does not depend on it.
+//! Deliberately absent: files, tasks, async, threads, clocks, and randomness. With one exception:
+//! the hash seed of a table is random, so that no text can be crafted whose words collide. The
+//! output does not depend on it.
 //!
 //! The loop of a map attempt, for every split of its task:
 //!

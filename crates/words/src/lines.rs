@@ -1,4 +1,4 @@
-//! The lines of a window, parted by the tables that count them.
+//! The lines of a window, classified by the table that counts them.
 //!
 //! In two steps, neither of which has a branch that depends on the text, since no CPU can predict
 //! where words end and how long they are. First the ends of all lines, 64 bytes at a time, then the
@@ -117,7 +117,7 @@ impl<S: KeySimd> Kernel<S> for Find<'_> {
         let Self { lines, chunks } = self;
         let window = &lines.window[..chunks * CHUNK];
         lines.count = find_ends(simd, window, &mut lines.ends);
-        part(simd, lines);
+        classify(simd, lines);
     }
 }
 
@@ -137,7 +137,7 @@ fn find_ends<S: KeySimd>(simd: S, window: &[u8], ends: &mut [u16; 1 + WINDOW + C
 }
 
 #[inline(always)]
-fn part<S: KeySimd>(simd: S, lines: &mut Lines) {
+fn classify<S: KeySimd>(simd: S, lines: &mut Lines) {
     let Lines { window: _, ends, count, tiny, short, long } = lines;
     let mut counts = [0; 3];
     for at in (0..*count).step_by(GROUP) {
@@ -148,7 +148,7 @@ fn part<S: KeySimd>(simd: S, lines: &mut Lines) {
         else {
             break;
         };
-        let more = simd.part_lines(ends, GROUP.min(*count - at), [tiny, short, long]);
+        let more = simd.classify_lines(ends, GROUP.min(*count - at), [tiny, short, long]);
         for (count, more) in counts.iter_mut().zip(more) {
             *count += more;
         }

@@ -261,10 +261,10 @@ const REACH: usize = 6;
 /// Bytes of a word in a sort key: four Han characters.
 const PREFIX_BYTES: usize = 12;
 
-/// So few words that comparing them is faster than making other keys.
+/// Up to this many words, comparing them is faster than making other keys.
 const FEW: usize = 8;
 
-/// Words that share so many first bytes are compared. Bounds the recursion.
+/// Words that share this many first bytes are compared. Bounds the recursion.
 const DEPTH_MAX: usize = 512;
 
 #[cfg(test)]

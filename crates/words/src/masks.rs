@@ -15,8 +15,8 @@ use crate::utf8::{Unit, next_unit, scalar_value};
 pub(crate) struct Masks {
     /// Bit `i` is set when byte `i` is part of a word.
     pub(crate) word: u64,
-    /// How many bytes the masks are about: whole units only. Zero when the bytes are the beginning
-    /// of a character, or none.
+    /// How many bytes the masks cover: whole units only. Zero when the bytes are the beginning of a
+    /// character, or none.
     pub(crate) len: usize,
     /// Bytes above 127.
     pub(crate) non_ascii: u64,

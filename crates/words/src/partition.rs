@@ -16,7 +16,7 @@
 //! [`BitPlanes`] make the masks; the bucket numbers are from tables here.
 //!
 //! Chunks of ASCII alone have a loop of their own. It is as short as it can be: what other
-//! characters need would take the registers that hold the bit planes (1.3 x).
+//! characters need would take the registers that hold the bit planes (1.3 times the time).
 //!
 //! The cost grows with the buckets: with AVX-512 0.02 ns a byte for each and 0.04 for all, with
 //! AVX2 0.055 and 0.12, against 0.5 (source) to 0.7 (books) for walking (Zen 4).
@@ -209,7 +209,7 @@ impl Partitioner {
         simd.ascii_table(&self.ascii, self.count.get() as u8)
     }
 
-    /// For each byte, the bucket number of the character that begins there. Anything where none
+    /// For each byte, the bucket number of the character that begins there. Unspecified where none
     /// begins, or one of four bytes.
     #[inline(always)]
     fn bucket_numbers<S: Compress>(&self, simd: S, masks: &Masks, bytes: S::Bytes) -> S::Bytes {
@@ -246,8 +246,8 @@ impl Partitioner {
     }
 }
 
-/// Outputs for so many buckets that walking is faster. AVX-512 fills eight at a time; the last ones
-/// lead nowhere.
+/// As many outputs as buckets before walking is faster. AVX-512 fills eight at a time; the last
+/// ones lead nowhere.
 const OUTPUTS_MAX: usize = PARTITIONED_BUCKETS_MAX.next_multiple_of(8);
 
 /// A sum of three remainders must be an index of a table.

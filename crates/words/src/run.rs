@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn numbers_that_do_not_fit_are_no_entry() {
-        // Eleven bytes; ten bytes with a bit too many; a length beyond everything.
+        // Eleven bytes; ten bytes with a bit too many; a length beyond the end.
         assert_eq!(read_entry(&[0x80; 30], 0), None);
         assert_eq!(read_entry(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01", 0), None);
         assert_eq!(read_entry(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01abc", 0), None);

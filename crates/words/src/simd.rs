@@ -32,13 +32,13 @@ pub(crate) use arm::{Neon, OwnKernel};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512, OwnKernel};
 
-/// Bytes looked at together: one bit of a `u64` each, a cache line.
+/// Bytes processed together: one bit of a `u64` each, a cache line.
 pub(crate) const CHUNK: usize = 64;
 
 /// With more buckets, walking from word to word is faster than partitioning, at every level.
 pub(crate) const PARTITIONED_BUCKETS_MAX: usize = 22;
 
-/// Masks of a chunk: bit `i` is about `chunk[i]`.
+/// Masks of a chunk: bit `i` describes `chunk[i]`.
 pub(crate) trait Simd: Copy + Debug {
     /// The twenty-six letters of ASCII, in upper and in lower case.
     fn letters(self, chunk: &[u8; CHUNK]) -> u64;
@@ -100,10 +100,10 @@ pub(crate) trait Compress: Simd {
     /// The table of the bucket numbers of ASCII, which are in `numbers`: its bytes modulo `count`.
     fn ascii_table(self, numbers: &[[u8; CHUNK]; 2], count: u8) -> Self::AsciiTable;
 
-    /// The bucket number of each byte; anything for one that is not ASCII.
+    /// The bucket number of each byte; unspecified for one that is not ASCII.
     fn look_up_ascii(self, table: Self::AsciiTable, bytes: Self::Bytes) -> Self::Bytes;
 
-    /// Each byte is the next one of `bytes`; the last is anything.
+    /// Each byte is the next one of `bytes`; the last is unspecified.
     fn shift(self, bytes: Self::Bytes) -> Self::Bytes;
 
     /// The sums of the bytes, without carries between them.
@@ -131,7 +131,7 @@ pub(crate) trait Compress: Simd {
     ) -> Self::Outputs<'_, BUCKETS>;
 
     /// Append to each output the bytes of its mask, without gaps. The bytes behind them are
-    /// undefined.
+    /// unspecified.
     ///
     /// # Panics
     ///

@@ -153,7 +153,7 @@ impl<T: Slot> Slots<T> {
     }
 }
 
-/// A function to call at every comparison of a sort; it calls `tick` now and then.
+/// A function to call at every comparison of a sort; it calls `tick` at intervals.
 #[inline]
 pub(crate) fn seldom(tick: &mut impl FnMut()) -> impl FnMut() {
     let mut comparisons = 0_u32;

@@ -138,7 +138,7 @@ impl Walk {
         self.place = Place::Gap;
     }
 
-    /// Take the owned units at the start of `text` that `masks` are about.
+    /// Take the owned units at the start of `text` that `masks` cover.
     #[inline(always)]
     fn take_masked<S: Simd>(&mut self, simd: S, text: &[u8], masks: &Masks) {
         if !self.rules.ignore_case {

@@ -8,7 +8,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{GROUP, KeySimd, ShortKey, Slices, part_one_by_one, write_positions};
+use super::{GROUP, KeySimd, ShortKey, Slices, classify_one_by_one, write_positions};
 use crate::hash::Seed;
 use crate::simd::{CHUNK, Neon, Scalar, Simd};
 
@@ -48,7 +48,7 @@ impl KeySimd for Neon {
     fn prefetch<T>(self, place: &T) {
         let place = std::ptr::from_ref(place);
         // SAFETY: every CPU has this instruction, it changes nothing that a program can see, and a
-        // reference is a place. No intrinsic for it is stable.
+        // reference is a valid address. No intrinsic for it is stable.
         unsafe {
             asm!("prfm pldl1keep, [{}]", in(reg) place, options(nostack, preserves_flags, readonly));
         }
@@ -60,13 +60,13 @@ impl KeySimd for Neon {
     }
 
     #[inline(always)]
-    fn part_lines(
+    fn classify_lines(
         self,
         ends: &[u16; GROUP + 1],
         count: usize,
         slices: [Slices<'_>; 3],
     ) -> [usize; 3] {
-        part_one_by_one(ends, count, slices)
+        classify_one_by_one(ends, count, slices)
     }
 }
 

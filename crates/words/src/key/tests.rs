@@ -40,7 +40,7 @@ impl<S: KeySimd> Kernel<S> for Part<'_> {
             let (starts, sizes) = slices.next().expect("three slices");
             Slices { starts, sizes }
         });
-        let counts = simd.part_lines(ends, count, slices);
+        let counts = simd.classify_lines(ends, count, slices);
         std::array::from_fn(|part| {
             let lines = starts[part].into_iter().zip(sizes[part]);
             lines.take(counts[part]).collect()

@@ -50,7 +50,7 @@ macro_rules! keys {
 
             #[inline(always)]
             fn prefetch<T>(self, place: &T) {
-                // SAFETY: every CPU has this instruction, and a reference is a place.
+                // SAFETY: every CPU has this instruction, and a reference is a valid address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) }
             }
 
@@ -68,7 +68,7 @@ keys!(
     fn line_ends(self, base: u16, chunk: &[u8; CHUNK], ends: &mut [u16; CHUNK]) -> usize {
         write_positions(base, self.equal(b'\n', chunk), ends)
     },
-    fn part_lines(
+    fn classify_lines(
         self,
         ends: &[u16; GROUP + 1],
         count: usize,
@@ -87,7 +87,7 @@ keys!(
         unsafe { write_ends_avx512(base, newlines, ends) };
         newlines.count_ones() as usize
     },
-    fn part_lines(
+    fn classify_lines(
         self,
         ends: &[u16; GROUP + 1],
         count: usize,

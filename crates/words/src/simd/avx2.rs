@@ -156,7 +156,7 @@ impl Compress for Avx2 {
         // one call for each output.
         unsafe {
             // Written out: the compiler does not unroll so long a loop, and would then compute the
-            // mask of each bucket from nothing (1.1 x with four, 1.2 x with eight).
+            // mask of each bucket from nothing (1.1 times the time with four, 1.2 with eight).
             compress_to(outputs, bytes, &mask, 0);
             compress_to(outputs, bytes, &mask, 1);
             compress_to(outputs, bytes, &mask, 2);

@@ -87,7 +87,7 @@ fn compressed<S: Compress>(simd: S, chunk: &[u8; CHUNK], mask: u64) -> ([[u8; CH
     let low_bits = simd.load(&chunk.map(|byte| byte & 0x7F));
     let found = simd.look_up_ascii(simd.ascii_table(&numbers, count), low_bits);
     *ascii = store(simd, u64::MAX, found);
-    // The last byte may be anything.
+    // The last byte is unspecified.
     *shift = store(simd, u64::MAX >> 1, simd.shift(bytes));
     *add = store(simd, u64::MAX, simd.add(bytes, low));
     *select = store(simd, u64::MAX, simd.select(mask, bytes, simd.splat(7)));

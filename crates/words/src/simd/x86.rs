@@ -236,7 +236,7 @@ impl Simd for Avx512 {
 impl Compress for Avx512 {
     const BUCKETS_MAX: usize = PARTITIONED_BUCKETS_MAX;
 
-    /// 1.05 x with that branch.
+    /// With that branch it takes 1.05 times as long.
     const SKIPS_EMPTY_CHUNKS: bool = false;
 
     type Bytes = __m512i;
@@ -338,7 +338,7 @@ impl Compress for Avx512 {
         unsafe { outputs.compress_eight::<0>(self, bytes, &mask) };
         if BUCKETS >= 8 {
             // More ends than registers: unless they stay in memory, they are moved there and back
-            // all the time (1.15 x with sixteen).
+            // all the time (1.15 times the time with sixteen).
             black_box(&mut outputs.ends);
         }
         if BUCKETS > 8 {
@@ -367,7 +367,7 @@ pub(super) fn add_with_carry(left: u64, right: u64, carry: u8) -> (u64, u8) {
     (sum, carry)
 }
 
-/// Outputs that are never filled to the end. One comparison tells that a chunk fits into all of
+/// Outputs that are never filled to the end. One comparison shows that a chunk fits into all of
 /// them.
 ///
 /// # Invariants
