@@ -2,50 +2,25 @@
 //!
 //! Comments, strings, names, help, manual pages, scripts, transcripts and papers are read as words,
 //! so that a phrase is found across a line break, and not inside another word.
-//!
-//! Files that do not pass yet are listed in `language-ratchet.txt`. The list only shrinks:
-//! `REWRITE=1 cargo test -p mapmill --test tidy language` removes what is clean, and
-//! `LANGUAGE_OF=crates/store cargo test -p mapmill --test tidy language` shows what is left below a
-//! path, listed or not.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::env;
-use std::fs;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::source::Source;
-use crate::tree::{File, Finding, NOWHERE, hold, lines, repository, top};
+use crate::tree::{File, Finding, NOWHERE, hold, lines, repository};
 
 /// I21.
 #[test]
 fn language_is_that_of_the_field() {
-    let files = repository();
-    let is_clean =
-        |path: &str| files.iter().all(|file| file.path != path || idioms(file).is_empty());
-    let ratchet = files.iter().find(|file| file.path == RATCHET);
-    if let Some(ratchet) = ratchet.filter(|_| env::var_os("REWRITE").is_some()) {
-        let kept = |line: &&str| line.is_empty() || !is_clean(line);
-        let text: String =
-            ratchet.text.lines().filter(kept).map(|line| format!("{line}\n")).collect();
-        fs::write(top().join(RATCHET), &text).expect("the list can be written");
-        return hold(&unidiomatic(files, &File::new(RATCHET, &text)));
-    }
-    if let Ok(prefix) = env::var("LANGUAGE_OF") {
-        let chosen = files.iter().filter(|file| file.path.starts_with(&prefix));
-        return hold(&chosen.flat_map(idioms).collect::<Vec<_>>());
-    }
-    hold(&unidiomatic(files, ratchet.unwrap_or(&File::new(RATCHET, ""))));
+    hold(&repository().iter().flat_map(idioms).collect::<Vec<_>>());
 }
-
-/// One path a line, sorted; blank lines keep edits of neighbours apart when branches meet.
-const RATCHET: &str = "crates/mapmill/tests/tidy/language-ratchet.txt";
 
 /// This file names what it forbids.
 const THIS: &str = "crates/mapmill/tests/tidy/language.rs";
 
 /// What is no prose, or not ours.
-const SKIPPED: [&str; 8] =
-    ["Cargo.lock", "LICENSE", "docs/bench/", "files/", "fuzz/seeds/", "inputs/", RATCHET, THIS];
+const SKIPPED: [&str; 7] =
+    ["Cargo.lock", "LICENSE", "docs/bench/", "files/", "fuzz/seeds/", "inputs/", THIS];
 
 /// An idiom, and what to say. Words are apart by one space; `|` separates forms of a word, `*` is
 /// up to three words.
@@ -84,36 +59,6 @@ const PEOPLE: [&str; 9] =
 
 /// Sentences do not begin with these: their subject would have to be guessed.
 const OPENINGS: [&str; 5] = ["everybody", "nobody", "somebody", "who", "whoever"];
-
-fn unidiomatic(files: &[File], ratchet: &File) -> Vec<Finding> {
-    let mut listed = BTreeSet::new();
-    let mut findings = Vec::new();
-    let mut last = "";
-    for (number, path) in (1..).zip(ratchet.text.lines()).filter(|(_, path)| !path.is_empty()) {
-        listed.insert(path);
-        match files.iter().find(|file| file.path == path) {
-            None => findings.push(ratchet.finding(
-                number,
-                format!(
-                    "`{path}` is gone: take the line out; if the file moved, list its new path"
-                ),
-            )),
-            Some(file) if idioms(file).is_empty() => findings.push(ratchet.finding(
-                number,
-                format!(
-                    "`{path}` is clean, keep it so: take the line out, or all such lines with \
-                     `REWRITE=1 cargo test -p mapmill --test tidy language`"
-                ),
-            )),
-            Some(_) if path <= last => findings.push(ratchet.finding(number, "sort the list")),
-            Some(_) => {}
-        }
-        last = path;
-    }
-    let unlisted = files.iter().filter(|file| !listed.contains(file.path.as_str()));
-    findings.extend(unlisted.flat_map(idioms));
-    findings
-}
 
 /// Everything in `file` that is said in a way that must not come back.
 fn idioms(file: &File) -> Vec<Finding> {
@@ -372,16 +317,4 @@ fn sentences_without_a_subject_are_found() {
     assert_eq!(check("a.rs", "f(\"nobody asks\\nwho asks\");\n"), [1, 1]);
     assert_eq!(check("a.rs", "fn nobody_asks() {}\nfn f() { nobody_asks(); }\n"), [1]);
     assert_eq!(check(".ci/run", "# Nobody asks.\nwho am i\n"), [1]);
-}
-
-#[test]
-fn list_of_files_only_shrinks() {
-    let files = [File::new("a.md", "in vain\n"), File::new("b.md", "fine\n")];
-    let check = |list: &str| unidiomatic(&files, &File::new(RATCHET, list));
-
-    assert_eq!(lines(&check("")), [1]);
-    assert_eq!(lines(&check("a.md\n\n")), NOWHERE);
-    assert_eq!(lines(&check("a.md\n\nb.md\n\nc.md\n")), [3, 5]);
-    assert!(check("b.md\n")[0].advice.contains("REWRITE=1"));
-    assert_eq!(lines(&check("b.md\na.md\n")), [1, 2]);
 }
