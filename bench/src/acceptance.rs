@@ -129,7 +129,7 @@ fn ratio(outcomes: &[Outcome], race: RaceName, label: &str, base: &str) -> Optio
     Some(over(row(outcomes, race, label)?, row(outcomes, race, base)?)?.median)
 }
 
-/// The most over the least of what `measure` finds in all sizes of the rows called `label`.
+/// The largest over the smallest `measure`, over all sizes of the rows called `label`.
 fn sizes(outcomes: &[Outcome], label: &str, measure: fn(&Row) -> Option<f64>) -> Option<f64> {
     let outcome = outcomes.iter().find(|outcome| outcome.name == Sizes)?;
     let rows = outcome.rows.iter().filter(|row| row.label == label);

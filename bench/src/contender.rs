@@ -1,8 +1,8 @@
-//! The contenders: Mapmill, and what a user would take instead.
+//! The contenders: Mapmill, and what a user would use instead.
 //!
 //! All of them read files that are in the page cache and write their results to the same disk. All
 //! but `wc` (which counts words, not how often each occurs) and `cp` (which only copies) do the
-//! same work; what they call a word differs a little where text is not ASCII.
+//! same work; their definitions of a word differ a little where text is not ASCII.
 
 use std::ffi::OsStr;
 use std::fs;

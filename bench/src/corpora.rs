@@ -62,8 +62,8 @@ impl Corpora {
         })
     }
 
-    /// English books, repeated, as far as `bytes` reach. None without a
-    /// folder of them: MAPMILL_BOOKS, or where the developers have it.
+    /// English books, repeated up to `bytes` bytes. None without a folder of them: MAPMILL_BOOKS,
+    /// or where the developers have it.
     pub(crate) fn books(&self, bytes: u64) -> io::Result<Option<PathBuf>> {
         let folder = env::var_os("MAPMILL_BOOKS")
             .map_or_else(|| top().join("../shared/data/books"), PathBuf::from);
@@ -146,7 +146,7 @@ impl Corpora {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
         write(&mut out)?;
         out.flush()?;
-        // Or the disk would be busy with it during the measurement.
+        // Otherwise the disk would be busy with it during the measurement.
         out.get_ref().sync_all()?;
         fs::rename(&unfinished, path)?;
         fs::write(note, recipe)

@@ -9,7 +9,7 @@ use bench::top;
 /// Time Mapmill and other programs over the same texts, in turn
 ///
 /// Builds the program, makes the texts (kept for the next time), warms the cache, and prints a
-/// table for each race. The results of contenders are removed, at the end at the latest.
+/// table for each race. The results of contenders are removed, at the latest at the end.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Flags {
@@ -23,7 +23,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N")]
     pub(crate) runs: Option<u32>,
 
-    /// An impression in three minutes: --size 64MiB --runs 3, and nothing that takes long
+    /// A rough result in three minutes: --size 64MiB --runs 3, and nothing that takes long
     #[arg(long)]
     pub(crate) quick: bool,
 
@@ -86,7 +86,7 @@ pub(crate) enum RaceName {
 }
 
 impl RaceName {
-    /// As it is typed, and as its table is marked.
+    /// As it is typed, and as the marks of its table name it.
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value().expect("none is hidden from --only");
         value.get_name().to_owned()

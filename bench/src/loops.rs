@@ -15,7 +15,7 @@ pub struct Reading {
     pub buckets: NonZeroU32,
 }
 
-/// As in a job of which nothing special is asked.
+/// The defaults of a job.
 impl Default for Reading {
     fn default() -> Self {
         let buckets = NonZeroU32::new(4).expect("4 is not 0");

@@ -57,7 +57,7 @@ fn polars(folder: &Path) -> io::Result<PathBuf> {
     Ok(python)
 }
 
-/// The list in the paper.
+/// The list for `BENCHMARKS.md`.
 pub(crate) fn description(tools: &Tools) -> String {
     let first = |program: &str, arguments: &[&str]| {
         let printed = output(Command::new(program).args(arguments)).unwrap_or_default();
@@ -85,7 +85,7 @@ pub(crate) fn description(tools: &Tools) -> String {
         format!("* {}", first("date", &["-u", "+%Y-%m-%d"])),
         format!(
             "* {} ({cores} cores seen), {:.0} GiB of memory, results on {}, Linux {}",
-            model.unwrap_or("a CPU without a name"),
+            model.unwrap_or("an unknown CPU"),
             kib as f64 / f64::from(1 << 20),
             file_system.trim(),
             kernel.trim()

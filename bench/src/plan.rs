@@ -287,7 +287,7 @@ impl<'plan> Draft<'plan> {
     }
 }
 
-/// As it stands in the tables.
+/// Its label in the tables.
 fn label(contender: &Contender) -> String {
     match contender {
         Contender::Cluster { tls: false } => "without TLS".to_owned(),

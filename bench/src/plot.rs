@@ -110,7 +110,7 @@ impl Chart {
             start: LEFT,
             end: WIDTH - RIGHT,
         };
-        // Half a step of air above and below.
+        // A margin of half a step above and below.
         let up = Axis { from: least / 1.3, to: most * 1.3, start: HEIGHT - BOTTOM, end: TOP };
         if across.from >= across.to {
             return None;
@@ -254,7 +254,7 @@ const LABEL_STEP: f64 = 17.0;
 
 const GREY: &str = "#888888";
 
-/// Told apart by most eyes (Okabe and Ito).
+/// Distinguishable by most readers, also colour-blind ones (Okabe and Ito).
 const COLOURS: [&str; 7] =
     ["#D55E00", "#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bench::say;
 
 /// A folder of its own. What is in it is removed when this is dropped; the folder stays, empty, and
-/// by its age the next program knows when that was.
+/// its modification time shows the next program when that was.
 #[derive(Debug)]
 pub(crate) struct Results {
     folder: PathBuf,

@@ -115,7 +115,7 @@ struct Maker {
     random: Random,
     /// One for each script that the text is written in.
     vocabularies: Vec<Vocabulary>,
-    /// Of `Wide`: how many words there are to invent, and how many of them have had their turn.
+    /// Of `Wide`: how many words there are to invent, and how many of them have occurred.
     invented: u64,
     turn: u64,
     tokens: Vec<Vec<u8>>,
@@ -205,7 +205,7 @@ impl Maker {
     }
 
     /// A paragraph of clauses, each of four to 24 characters and an ideographic comma or full stop.
-    /// Of every three one is what people say again and again.
+    /// One of every three is a common one that is repeated.
     fn clauses(&mut self, out: &mut Vec<u8>) {
         for _ in 0..4 + self.random.below(9) {
             if self.random.one_in(3) {
@@ -220,8 +220,8 @@ impl Maker {
         }
     }
 
-    /// Every eighth word is the next of the invented, so that all have their turn. The others are
-    /// drawn so that each power of two of ranks is as likely as the next: Zipf's law, in steps.
+    /// Every eighth word is the next of the invented, so that all occur. The others are drawn so
+    /// that each power of two of ranks is as likely as the next: Zipf's law, in steps.
     fn wide(&mut self, out: &mut Vec<u8>) {
         let known = self.vocabularies[0].words.len() as u64;
         let octaves = u64::from((known + self.invented).ilog2());
@@ -253,7 +253,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 const WIDE_WORDS: u64 = 20_000_000;
 const WIDE_BYTES: u64 = 2 << 30;
 
-/// A gigabyte of prose has some such number of words that occur a few times.
+/// About as many words of a gigabyte of prose occur a few times.
 const PROSE_INVENTED: u64 = 65_536;
 
 /// For a to z.

@@ -8,7 +8,7 @@ use crate::results::Results;
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) mapmill: PathBuf,
-    /// A Python that has Polars; none where it could not be had.
+    /// A Python that has Polars; none where it cannot be installed.
     pub(crate) python: Option<PathBuf>,
     /// Whether `mapmill run` has `--memory`.
     pub(crate) has_memory_flag: bool,

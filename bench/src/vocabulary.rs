@@ -10,7 +10,7 @@ use crate::alias::Alias;
 use crate::random::Random;
 use crate::top;
 
-/// Words with a law by which they are drawn.
+/// Words, and the distribution from which they are drawn.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     pub(crate) words: Vec<Vec<u8>>,
@@ -92,8 +92,8 @@ fn sample() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Zipf's law as Mandelbrot has it: rank r comes as often as 1 / (r + 2.7)^1.125. Only additions,
-/// divisions and square roots: these are the same on every machine, powers are not.
+/// The Zipf-Mandelbrot law: rank r comes as often as 1 / (r + 2.7)^1.125. Only additions, divisions
+/// and square roots: these are the same on every machine, powers are not.
 fn zipf(ranks: usize) -> Alias {
     let weights: Vec<u64> = (0..ranks)
         .map(|rank| {

@@ -5,9 +5,9 @@
 //! keeps the new counts: when a loop has become shorter, so that it stays so, or when it has become
 //! longer for a reason that the commit gives.
 //!
-//! Instructions are not time: they ignore caches and branches. valgrind 3.19 does not know AVX-512,
-//! so the AVX2 path is counted; valgrind shows every program the same virtual CPU, so the counts
-//! are the same on all machines with AVX2. Without AVX2 nothing is counted.
+//! Instructions are not time: they ignore caches and branches. valgrind 3.19 does not support
+//! AVX-512, so the AVX2 path is counted; valgrind shows every program the same virtual CPU, so the
+//! counts are the same on all machines with AVX2. Without AVX2 nothing is counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

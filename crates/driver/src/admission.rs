@@ -1,21 +1,21 @@
 //! Admission: which caller is which worker, rate and count limits, and what a protocol violation
 //! costs.
 //!
-//! Plain data and rules. The loop asks here before it listens to a call, reports the violations it
+//! Plain data and rules. The loop asks here before it handles a call, reports the violations it
 //! finds, and carries out what follows: what is refused, and which workers are excluded.
 //!
-//! A *protocol violation* is what no honest worker says, however late, often, or out of order its
-//! messages arrive. So none is: an unknown id (the worker may have been evicted); a report from
-//! another session, or about an attempt that was this worker's own and is lost, superseded, or
-//! committed long ago; staged files that are missing (a worker that is told to stop discards what
-//! it has just reported) or have lost a bit (so may a disk that all workers share). The simulation
-//! holds to that: none of its workers ever violates the protocol.
+//! A *protocol violation* is what no correct worker sends, however late, often, or out of order its
+//! messages arrive. These are not violations: an unknown id (the worker may have been evicted); a
+//! report from another session, or about an attempt that was this worker's own and is lost,
+//! superseded, or committed long ago; staged files that are missing (a worker that is told to stop
+//! discards what it has just reported) or have lost a bit (the disk may have). The simulation
+//! checks this: none of its workers ever violates the protocol.
 //!
 //! Violations count for the certificate, if there is one. Staged files of another length count for
-//! the one worker alone: its machine may be broken, which should do no more here, and all machines
-//! of a fleet may show the same certificate.
+//! the one worker alone: its machine may be broken, and all machines of a fleet may show the same
+//! certificate.
 //!
-//! A caller without a certificate can come back as a new worker, and is counted anew. An address is
+//! A caller without a certificate can return as a new worker, and is counted anew. An address is
 //! never excluded: behind it may be a whole fleet (containers, a gateway), and on loopback all
 //! callers have the same.
 //!
@@ -23,7 +23,7 @@
 //!
 //! * `by_id` and `by_instance` have one entry for each of `registrations`, and
 //!   `standings[i].workers` counts those of identity `i`.
-//! * An id is never given out twice as long as it is in `by_id`.
+//! * An id that is in `by_id` is not issued again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,7 @@ use std::time::Duration;
 use rpc::{Identity, LogLimit, Peer, Refusal, Suppressed};
 use scheduler::{AttemptId, Time, WorkerId};
 
-/// Gives numbers that cannot be guessed, unless the system has none.
+/// Draws numbers that cannot be guessed; none if the system has none.
 pub(crate) type IdSource = Box<dyn FnMut() -> Option<u64> + Send>;
 
 pub(crate) struct Admission {
@@ -79,7 +79,7 @@ pub(crate) struct Admitted {
     pub(crate) id: u64,
 }
 
-/// The answer to a call that is not listened to, and what else follows from it.
+/// The answer to a refused call, and what else follows from it.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Rejection {
     pub(crate) refusal: Refusal,
@@ -87,7 +87,7 @@ pub(crate) struct Rejection {
     pub(crate) excluded: Vec<WorkerId>,
 }
 
-/// What no honest worker says.
+/// What no correct worker sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Violation {
     /// The worker names an attempt that was never assigned to it.
@@ -133,7 +133,7 @@ impl Violation {
         }
     }
 
-    /// Whether an honest program comes to it on a broken machine.
+    /// Whether a correct worker on a broken machine can cause it.
     fn may_be_the_machine(&self) -> bool {
         match self {
             Self::Staged(..) => true,
@@ -315,7 +315,7 @@ impl Admission {
         Err(Refusal::Busy { reason: reason.to_owned() })
     }
 
-    /// Has `log` write a line, unless many of its kind were written just now.
+    /// Calls `log`, unless many lines of this kind were logged just now.
     pub(crate) fn warn(&mut self, now: Time, kind: RefusalKind, log: impl FnOnce(Suppressed)) {
         if let Some(suppressed) = self.log_limits.entry(kind).or_default().say(now.0) {
             log(suppressed);
@@ -340,7 +340,7 @@ impl Admission {
         }
     }
 
-    /// The caller is no worker yet, or calls as one that it is not.
+    /// The caller is not yet a worker, or calls as another one.
     fn note_violation_of_peer(
         &mut self,
         now: Time,
@@ -413,7 +413,7 @@ impl Admission {
     }
 
     /// Evicts departed workers, if there are too many workers: a call of theirs is answered
-    /// "register". Not more often than once a second, for it looks at each registration.
+    /// "register". At most once a second, because it looks at each registration.
     fn evict_departed(
         &mut self,
         now: Time,
@@ -447,8 +447,8 @@ impl Admission {
 pub(crate) fn exclusion() -> Refusal {
     let reason = format!(
         "excluded from this job after {VIOLATIONS_MAX} protocol violations: calls or reports that \
-         cannot be true, or staged files that differ from the report; the driver's log has the \
-         details"
+         no correct worker sends, or staged files that differ from the report; the driver's log \
+         has the details"
     );
     Refusal::Denied { reason }
 }
@@ -489,7 +489,7 @@ impl RateLimit {
     }
 }
 
-/// As the user's contract has it.
+/// As `SECURITY.md` promises.
 const VIOLATIONS_MAX: u32 = 3;
 
 /// Workers that are registered at the same time, dead or alive. Ten thousand with names of 255
@@ -498,7 +498,7 @@ const VIOLATIONS_MAX: u32 = 3;
 const WORKERS_MAX: usize = 50_000;
 
 /// The same of one identity, which may be that of a whole fleet: twice the largest that Mapmill is
-/// made for, for a fleet that is killed and comes back before its dead are known.
+/// made for, for a fleet that is killed and restarted before its dead workers are detected.
 const WORKERS_OF_ONE_IDENTITY_MAX: usize = 20_000;
 
 /// New workers of one identity in a burst: the same.
@@ -509,7 +509,7 @@ const REGISTRATIONS_BURST: u32 = 20_000;
 const REGISTRATIONS_A_SECOND: u32 = 100;
 
 /// Attempts that one worker may hand back before it has begun them, in a burst and in the long run.
-/// An honest one does so when its connection breaks while it is answered, at most once a second.
+/// A correct one does so when its connection breaks while it is answered, at most once a second.
 const HANDED_BACK_BURST: u32 = 100;
 const HANDED_BACK_A_SECOND: u32 = 1;
 

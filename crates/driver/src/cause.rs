@@ -40,10 +40,11 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Whether the worker staged what it did not report. That nothing is staged is no violation: a
-    /// worker that is told to stop, or has lost its driver, discards what it has just reported. Nor
-    /// is another checksum of as many bytes: all workers share a disk that forgets a bit. Both are
-    /// failures, and a worker with three of those gets no more tasks while there is another.
+    /// Whether the worker staged something other than it reported. Missing files are no violation:
+    /// a worker that is told to stop, or has lost its driver, discards what it has just reported.
+    /// Nor is another checksum of as many bytes: all workers may share a disk that loses a bit.
+    /// Both are failures, and a worker with three of those gets no more tasks while there is
+    /// another.
     pub(crate) fn is_violation(&self) -> bool {
         match self {
             Self::NotPublished(error) => match error {
@@ -81,7 +82,7 @@ impl Cause {
         }
     }
 
-    /// Whether another attempt can do better.
+    /// Whether another attempt can succeed.
     pub(crate) fn severity(&self) -> scheduler::Failure {
         match self {
             Self::NotPublished(_) if self.is_violation() => scheduler::Failure::Violation,

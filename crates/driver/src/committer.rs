@@ -1,4 +1,4 @@
-//! Carries out commits, off the driver's loop: verify, publish, record, and only then tell.
+//! Carries out commits, off the driver's loop: verify, publish, record, and only then answer.
 //!
 //! One thread and one queue, so that what is done to the folder and to the journal has one order.
 //! The committer waits for disks so that the loop does not have to: heartbeats are answered while
@@ -40,18 +40,18 @@ pub(crate) enum Errand {
     },
 }
 
-/// What the committer tells the loop.
-pub(crate) enum Told {
+/// What the committer sends to the loop.
+pub(crate) enum CommitterEvent {
     /// An attempt's objects have their final names and are recorded, or not.
     Published { attempt: AttemptId, result: Result<(), Cause> },
-    /// The last errand is done. An error: the journal has no end.
+    /// The last errand is done. An error: the end is not in the journal.
     Finished(Result<(), JournalError>),
     /// The committer panicked: its errands would never be answered.
     Died,
 }
 
-/// Has the loop told. It may be gone, and needs to know nothing then.
-pub(crate) type Tell = Arc<dyn Fn(Told) + Send + Sync>;
+/// Sends an event to the loop; drops it if the loop has ended.
+pub(crate) type Notify = Arc<dyn Fn(CommitterEvent) + Send + Sync>;
 
 /// The queue of errands, and the clock by which a batch waits for more of them.
 pub(crate) trait Errands {
@@ -98,7 +98,7 @@ pub(crate) struct Committer {
     pub(crate) journal: Box<dyn Log>,
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
-    pub(crate) tell: Tell,
+    pub(crate) notify: Notify,
     /// How long the record of a commit that is not awaited may wait for others.
     pub(crate) group_commit_wait: Duration,
     /// Staging of commits that were not awaited: removed when there is nothing else to do, and all
@@ -134,7 +134,7 @@ impl Batch {
 impl Committer {
     /// Runs errands until no more can come.
     pub(crate) fn run(mut self, mut errands: impl Errands) {
-        let _alarm = Alarm(Arc::clone(&self.tell));
+        let _alarm = Alarm(Arc::clone(&self.notify));
         self.remove_old_intermediates();
         while let Some(errand) = self.next_errand(&mut errands, None) {
             self.run_batch(errand, &mut errands);
@@ -154,7 +154,7 @@ impl Committer {
         self.record(batch);
     }
 
-    /// The next errand. As long as there is none, makes up for deferred discards.
+    /// The next errand. As long as there is none, carries out deferred discards.
     fn next_errand(
         &mut self,
         errands: &mut impl Errands,
@@ -203,8 +203,8 @@ impl Committer {
     }
 
     /// Removes the intermediates of an earlier job, which no journal names any more. To rename
-    /// files over them would be right as well, and slow: ext4 writes out at once what is renamed
-    /// over another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
+    /// files over them would be correct too, but slow: ext4 writes out at once what is renamed over
+    /// another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
     fn remove_old_intermediates(&self) {
         let remove_all = || -> Result<(), StoreError> {
             for (map, bucket) in self.store.intermediates()? {
@@ -297,7 +297,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Makes up for one deferred discard, if there is any.
+    /// Carries out one deferred discard, if there is any.
     fn discard_deferred(&mut self) -> bool {
         let staging = self.deferred_discards.pop();
         staging.inspect(|staging| self.discard(staging)).is_some()
@@ -323,9 +323,9 @@ impl Committer {
         faults::reach("driver::tidied", outcome);
         let result = self.journal.append(&[Record::End { outcome }]);
         if let Err(error) = &result {
-            tracing::error!(error = with_causes(error), "the journal has no end");
+            tracing::error!(error = with_causes(error), "the end of the job is not recorded");
         }
-        (self.tell)(Told::Finished(result));
+        (self.notify)(CommitterEvent::Finished(result));
     }
 
     /// Before the job is recorded as done: after a crash in between, the next driver does it again.
@@ -342,7 +342,7 @@ impl Committer {
     }
 
     fn tell_published(&self, attempt: AttemptId, result: Result<(), Cause>) {
-        (self.tell)(Told::Published { attempt, result });
+        (self.notify)(CommitterEvent::Published { attempt, result });
     }
 }
 
@@ -353,12 +353,12 @@ fn start_of(note: &Record) -> Option<AttemptId> {
 }
 
 /// Tells the loop when the committer panics: it would wait for an answer for ever.
-struct Alarm(Tell);
+struct Alarm(Notify);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            (self.0)(Told::Died);
+            (self.0)(CommitterEvent::Died);
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Here events become calls of the scheduler, and its actions become answers and errands
 //! (`driver/actions.rs`). The scheduler decides; [`Reports`] keeps what was reported; [`Members`]
-//! says whose call it is. The loop never waits for a disk or a network.
+//! says which worker a call is from. The loop never waits for a disk or a network.
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
@@ -457,7 +457,7 @@ impl Driver {
         }
     }
 
-    /// A successful report that cannot be true of its task: the attempt fails, and the worker has
+    /// A successful report that is impossible for its task: the attempt fails, and the worker has
     /// violated the protocol. A repeated report violates nothing more.
     fn handle_impossible(&mut self, now: Time, worker: WorkerId, attempt: AttemptId) {
         let is_first = self.is_open(attempt);

@@ -17,7 +17,7 @@ use store::{FolderLock, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::committer::{Committer, Errand, GROUP_COMMIT_WAIT, Tell};
+use crate::committer::{Committer, Errand, GROUP_COMMIT_WAIT, Notify};
 use crate::driver::{Driver, Ended, Event, Shutdown};
 use crate::ids;
 use crate::service::Service;
@@ -177,7 +177,7 @@ impl BegunJob {
             store: self.store,
             journal: self.journal,
             is_new_job: self.recovered.is_none(),
-            tell: tell_loop(events.clone()),
+            notify: notify_loop(events.clone()),
             group_commit_wait: GROUP_COMMIT_WAIT,
             deferred_discards: Vec::new(),
         };
@@ -223,7 +223,7 @@ impl BegunJob {
     }
 }
 
-fn tell_loop(events: mpsc::Sender<Event>) -> Tell {
+fn notify_loop(events: mpsc::Sender<Event>) -> Notify {
     Arc::new(move |told| {
         // The receiver is gone if the loop has ended.
         let _ = events.blocking_send(Event::from(told));

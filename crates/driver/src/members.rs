@@ -1,8 +1,8 @@
 //! The workers of a session: admission, and the roster of those that were admitted.
 //!
-//! The loop asks here whose call it hears. What follows for tasks that a worker holds is the
-//! scheduler's business: a [`Rejection`] names the workers that are excluded, and the loop tells
-//! it.
+//! The loop asks here which worker a call is from. What follows for tasks that a worker holds is
+//! the scheduler's business: a [`Rejection`] names the workers that are excluded, and the loop
+//! tells it.
 
 use journal::Death;
 use rpc::message::{Caller, Register, RegisterAnswer, Session};
@@ -30,7 +30,7 @@ impl Members {
         Self { admission: Admission::new(ids), roster: Roster::default() }
     }
 
-    /// Calls and reports that no honest worker makes, so far.
+    /// Protocol violations so far.
     pub(crate) fn violations(&self) -> u64 {
         self.admission.violations()
     }

@@ -1,8 +1,8 @@
 //! What earlier epochs of this job have left: read from its records, checked against the folder.
 //!
-//! A record says that its objects have their final names. It is believed only as far as they do:
-//! where one is missing or has another length, its task is simply done again. What is in them is
-//! checked by the processes that read them.
+//! A record says that its objects have their final names. It counts only if they do: where one is
+//! missing or has another length, its task is done again. What is in them is checked by the
+//! processes that read them.
 
 use journal::{Commits, Outcome, Plan, Record};
 use rpc::message::WordRules;

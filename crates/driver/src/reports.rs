@@ -138,7 +138,7 @@ impl Reports {
             self.totals.words_emitted += made.words;
             self.totals.intermediate_bytes += made.digest.bytes;
         }
-        // Nothing depends on it, and nothing checks it.
+        // No decision depends on it, so it is not checked.
         self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(commit.invalid_bytes);
         self.totals.input_bytes += task_bytes;
         let bucket_bytes = commit.buckets.iter().map(|made| made.digest.bytes).collect();

@@ -16,7 +16,7 @@ pub(crate) struct Roster {
     entries: BTreeMap<WorkerId, Entry>,
     /// All workers that were ever added.
     added: usize,
-    /// With so many entries it is time to look for departed workers.
+    /// At this many entries departed workers are looked for.
     sweep_at: usize,
 }
 
@@ -28,7 +28,7 @@ struct Entry {
     last_call: Time,
     /// How it died, if its parent process saw it.
     death: Option<Death>,
-    /// An answer that says so was given to it. That it arrived is likely, not certain.
+    /// The answer that the job is over was sent to it. That it arrived is likely, not certain.
     knows_end: bool,
 }
 
@@ -53,7 +53,7 @@ impl Roster {
     pub(crate) fn evict_idle(&mut self, is_alive: impl Fn(WorkerId) -> bool) {
         if self.entries.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.entries.retain(|&worker, entry| entry.was_assigned || is_alive(worker));
-            // As many must come again before it is worth another look.
+            // The roster must double before another look is worth it.
             self.sweep_at = 2 * self.entries.len();
         }
     }

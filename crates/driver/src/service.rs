@@ -73,8 +73,8 @@ impl rpc::Driver for Service {
         let next = Some(next);
         let report = |reply| Request::Report { attempt, outcome, reply, next };
         let verdict = self.call(peer, caller, report).await?;
-        // The loop drops the other end if it is too early to ask. A worker that has no answer asks
-        // in a call of its own, and hears then what is wrong.
+        // The loop drops the other end if the verdict comes without a next task. The worker then
+        // asks in a call of its own.
         Ok((verdict, task_in_time(async { heard(answer.await) }).await.ok()))
     }
 

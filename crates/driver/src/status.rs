@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub backups_won: u64,
     /// Reports that came too late to count.
     pub stale_reports: u64,
-    /// Calls and reports that no honest worker makes.
+    /// Protocol violations.
     pub violations: u64,
 }
 

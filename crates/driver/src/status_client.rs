@@ -5,10 +5,10 @@ use std::time::Duration;
 use rpc::message::Status;
 use rpc::{AddressError, CallError, Client, Credentials, Denial};
 
-/// The status of a job could not be had.
+/// The status of a job could not be retrieved.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusClientError {
-    /// No driver can have that address.
+    /// The address is not valid.
     #[error(transparent)]
     Address(AddressError),
     /// The driver does not accept the credentials.

@@ -105,7 +105,7 @@ impl Commits {
                 self.maps.remove(map);
                 *self.recalls.entry(*map).or_default() += 1;
             }
-            // A user who has read why it failed, and resumes it, gives every task its recalls anew.
+            // When a user resumes a failed job, the recalls of every task are counted anew.
             Record::End { outcome: Outcome::Failed } => self.recalls.clear(),
             Record::Begin { .. }
             | Record::End { outcome: Outcome::Cancelled | Outcome::Done | Outcome::Unknown }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::samples::{map, recalled};
 
-    /// The indexes of the committed map tasks, and how often which one was recalled.
+    /// The indexes of the committed map tasks, and how often each was recalled.
     fn maps(records: &[Record]) -> (Vec<u32>, Vec<(u32, u32)>) {
         let commits = Commits::of(records);
         (commits.maps.into_keys().collect(), commits.recalls.into_iter().collect())
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(maps(&records), (vec![0, 1], vec![(1, 1)]));
     }
 
-    /// Starting a failed job again is a wish that its tasks be tried again.
+    /// A user who starts a failed job again wants its tasks retried.
     #[test]
     fn recalls_count_through_all_epochs_until_the_job_fails() {
         let cancelled = Record::End { outcome: Outcome::Cancelled };

@@ -1,7 +1,7 @@
-//! The few things that the journal asks of a disk.
+//! The few operations of a disk that the journal needs.
 //!
 //! A trait, because what a missing sync costs is only seen when the power fails: the simulation
-//! puts a disk in its place that forgets whatever was not synced.
+//! puts a disk in its place that loses whatever was not synced.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use store::journal_file;
 
-/// Why the disk under the results took no more.
+/// Why the disk of the results refused a write.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskFault {
@@ -33,35 +33,35 @@ pub trait Disk: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such file, or whatever the disk says.
+    /// `NotFound` if there is no such file, or errors of the disk.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// A new and empty file, in the place of the one that is there, if there is one.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says.
+    /// Errors of the disk.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Gives a file another name, in the place of the file that has it, if there is one.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says.
+    /// Errors of the disk.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such file, or whatever the disk says.
+    /// `NotFound` if there is no such file, or errors of the disk.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a folder survive a power failure.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says.
+    /// Errors of the disk.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
@@ -71,21 +71,21 @@ pub trait DiskFile: Debug + Send {
     ///
     /// # Errors
     ///
-    /// Whatever the disk says; then any part of them may have been written.
+    /// Errors of the disk; then any part of them may have been written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Goes back to the first `bytes` bytes: what is behind them is gone.
+    /// Truncates the file to its first `bytes` bytes.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says; then where the next bytes would go is not known.
+    /// Errors of the disk; then where the next bytes would go is not known.
     fn cut(&mut self, bytes: u64) -> io::Result<()>;
 
     /// Makes what was written survive a power failure.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says; what was written is lost then.
+    /// Errors of the disk; then what was written is lost.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -126,7 +126,7 @@ impl DiskFile for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        // With the length, which is all of the metadata that counts.
+        // Includes the length, which is all of the metadata that is needed.
         self.sync_data()
     }
 }

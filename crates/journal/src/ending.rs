@@ -1,8 +1,8 @@
-//! How attempts end: the words for it, in the journal and for people.
+//! How attempts end, as the journal stores it and as messages say it.
 //!
-//! A job that fails, `mapmill why` and programs that read the journal describe an attempt from
-//! here, so that each end has one name. The types are twins of those of the scheduler and of the
-//! wire: theirs carry errors and change with the code, these are read again years later.
+//! A job that fails, `mapmill why` and programs that read the journal use the descriptions here, so
+//! that each end has one name. The types are twins of those of the scheduler and of the wire: those
+//! carry errors and change with the code, these are read again years later.
 
 use std::fmt;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub enum Ending {
         /// By this attempt.
         counted: u64,
     },
-    /// The process that had started the worker saw it die.
+    /// The worker's parent process saw it die.
     Died(Death),
     /// The worker reported a failure.
     Failed {
@@ -49,7 +49,7 @@ pub enum Ending {
     Left,
     /// The worker was silent for too long.
     Lost {
-        /// For so long.
+        /// For how long.
         silent_ms: u64,
     },
     /// Its output was published, but could not be made durable or recorded.
@@ -77,7 +77,7 @@ pub enum Ending {
     },
     /// The worker sent heartbeats, but the attempt made no progress for too long.
     Stuck {
-        /// For so long.
+        /// For how long.
         still_ms: u64,
     },
     /// The worker disconnected before it could be assigned.
@@ -93,7 +93,7 @@ pub enum Ending {
 pub enum Death {
     /// By itself.
     Exited {
-        /// What it returned.
+        /// Its exit code.
         exit_code: i32,
     },
     /// By a signal.
@@ -105,7 +105,7 @@ pub enum Death {
 
 /// The kinds of failures that a worker reports, by their names on the wire.
 ///
-/// A kind that is not listed needs nothing here: [`FailureKind::text`] makes do with its name.
+/// A kind that is not listed needs nothing here: [`FailureKind::text`] falls back to its name.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -127,7 +127,7 @@ pub enum FailureKind {
     Io,
     /// A path is outside the worker's roots.
     OutsideRoots,
-    /// The worker's code gave up.
+    /// The worker's code panicked.
     Panicked,
     /// What the attempt had staged was missing, or not what it had written.
     StagingDamaged,
@@ -135,9 +135,9 @@ pub enum FailureKind {
     StagingExists,
     /// Another user may have replaced a file or folder of the job.
     Tampered,
-    /// So many words were too long to be held in memory that even their list was.
+    /// Even the list of the words that are too long for memory was too long for it.
     TooManyLongWords,
-    /// Of any other name.
+    /// Any other kind, by its name.
     #[serde(untagged)]
     Other(String),
 }
@@ -262,7 +262,7 @@ impl fmt::Display for Death {
     }
 }
 
-/// Of the signals that have the same number on every system, and that processes die of.
+/// The names of fatal signals that have the same number on every system.
 fn signal_name(signal: i32) -> Option<&'static str> {
     const NAMES: [(i32, &str); 13] = [
         (1, "SIGHUP"),

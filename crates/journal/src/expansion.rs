@@ -1,8 +1,8 @@
 //! How far the words of a rule can expand their input, or shrink it.
 //!
-//! Objects that are larger, or hold more words, were not made by the rule, and need not be read to
-//! see that. So a report of them is a protocol violation, and a record of them is not valid. A rule
-//! that expands its input otherwise has bounds of its own, here and nowhere else.
+//! An object that is larger, or holds more words, was not made by the rule; reading it is not
+//! needed to know that. So a report of them is a protocol violation, and a record of them is not
+//! valid. A rule that expands its input otherwise has bounds of its own, here and nowhere else.
 
 use crate::record::WordRule;
 

@@ -4,7 +4,7 @@
 //! job's records alone, or with a copy of what was recorded. Records are appended and synced; the
 //! folder is synced when the file is new.
 //!
-//! The file fences nobody: `flock` on the folder keeps a second driver out.
+//! The file does no fencing: `flock` on the folder keeps a second driver out.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ enum FileState {
     Unopened,
     Open {
         file: Box<dyn DiskFile>,
-        /// The length of what was written well.
+        /// The length of what was written successfully.
         whole_bytes: u64,
     },
     /// An append failed, or its sync.
@@ -94,15 +94,15 @@ impl Log for FileLog {
     }
 
     /// What was recorded is written and synced anew. What an earlier epoch could not sync can be
-    /// read, and is believed; but it may be in the memory of the system alone, and no later sync of
-    /// that file would bring it to the disk.
+    /// read, and counts; but it may be in the page cache alone, and no later sync of that file
+    /// would bring it to the disk.
     fn open(&mut self, opening: Opening<'_>) -> Result<(), JournalError> {
         match opening {
             Opening::Begin(records) => self.put(&encode(records)),
             Opening::Resume { recorded, resume } => {
                 let lines = self.disk.read(&self.path);
                 let mut lines = lines.map_err(refused("read", &self.path))?;
-                // What is left of a torn line would swallow the next.
+                // A torn line would merge with the next.
                 lines.truncate(usize::try_from(recorded.end).unwrap_or(usize::MAX));
                 lines.extend(encode(std::slice::from_ref(resume)));
                 self.put(&lines)

@@ -1,7 +1,7 @@
 //! The history of a job, read from its journal: while it runs, and afterwards.
 //!
 //! Recovery asks a journal what is committed; a history is what happened. Both read the same
-//! records and share nothing else: nothing is decided by a history.
+//! records and share nothing else: no decision depends on a history.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct History {
     pub job: String,
     /// Program and version that began it.
     pub build: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// One for each driver that ran it, in order. At least one.
     pub epochs: Vec<Epoch>,
@@ -49,7 +49,7 @@ pub struct Epoch {
     pub ended: Option<State>,
 }
 
-/// How a job, or one epoch of it, stands.
+/// The state of a job, or of one epoch of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
     /// The user ended it, or no worker came. It can be resumed.
@@ -90,7 +90,7 @@ pub struct AttemptHistory {
     pub ended: Option<Duration>,
     /// How much it had read at its last heartbeat, if that is known.
     pub bytes: Option<u64>,
-    /// What became of it.
+    /// How it ended, or that it still runs.
     pub fate: Fate,
 }
 
@@ -106,7 +106,7 @@ impl AttemptHistory {
     }
 }
 
-/// What became of an attempt.
+/// How an attempt ended, or that it still runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fate {
     /// It won, and its files count.
@@ -189,9 +189,9 @@ pub enum HistoryError {
 /// When there is no journal, or it cannot be read.
 pub fn history(files: &Path) -> Result<History, HistoryError> {
     let log = FileLog::in_folder(files);
-    // Asked first: a job that ends in between has recorded its end.
+    // Checked first: a job that ends in between has recorded its end.
     let is_driven = FolderLock::is_held(files);
-    // A driver that cuts off what did not fit may do so between two reads of ours: then once more.
+    // A driver may truncate what did not fit between two of our reads: then read once more.
     let recorded = log.read().or_else(|_| log.read()).or_else(|_| log.read());
     let records = recorded.map_err(HistoryError::Journal)?.records;
     History::of(&records, is_driven).ok_or_else(|| HistoryError::NoJob { path: files.to_owned() })

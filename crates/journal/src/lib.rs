@@ -1,8 +1,8 @@
 //! Remembers: the records of a job, written and read back.
 //!
 //! A task is committed when, and only when, its [`Record`] is durable in the [`Log`]. Records are
-//! appended before any process hears of a commit, so that neither a crash nor a power failure makes
-//! an answer untrue.
+//! appended before any process is informed of a commit, so that neither a crash nor a power failure
+//! invalidates an answer.
 //!
 //! Between the commits are *notes* on every attempt: [`Record::Started`], [`Record::Ended`] and
 //! [`Record::Recalled`]. No answer depends on them, so they have no sync of their own: the next

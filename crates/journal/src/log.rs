@@ -17,8 +17,8 @@ pub trait Log: Debug + Send {
 
     /// What is recorded; nothing if there is no log yet.
     ///
-    /// What a driver could not finish to append, because it died, is left out: no caller had an
-    /// answer that depends on it.
+    /// A record that a driver died while appending is left out: no caller has an answer that
+    /// depends on it.
     ///
     /// # Errors
     ///
@@ -37,19 +37,19 @@ pub trait Log: Debug + Send {
     /// # Errors
     ///
     /// [`JournalError::Fenced`] when another driver has begun a later epoch, and other errors when
-    /// the disk refuses. From then on, always.
+    /// the disk fails. After an error every append fails.
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError>;
 
     /// Appends notes. They are durable with the next records. The log is open.
     ///
     /// # Errors
     ///
-    /// When the disk is full, and the notes are left out. As [`Self::append`], always from then on,
-    /// if it is not known how much of them was written.
+    /// When the disk is full, and the notes are left out. If it is not known how much of them was
+    /// written, every append fails from then on, as after an error of [`Self::append`].
     fn note(&mut self, notes: &[Record]) -> Result<(), JournalError>;
 
-    /// [`Self::read`] for callers that rely on the records: their indices exist, their numbers can
-    /// be true, and their epochs grow.
+    /// [`Self::read`] for callers that rely on the records: their indices exist, their numbers are
+    /// possible, and their epochs grow.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// A line in the middle is not what was written, or what was written cannot be.
+    /// A line in the middle is damaged, or is one that no driver can have written.
     #[error("{} is damaged in line {line}", path.display())]
     Damaged {
         /// The journal.
@@ -148,7 +148,7 @@ impl JournalError {
         }
     }
 
-    /// One for each attempt that was to be recorded: an `io::Error` cannot be cloned.
+    /// A copy for each attempt that was to be recorded: an `io::Error` cannot be cloned.
     pub fn copy(&self) -> Self {
         match self {
             Self::Closed { path } => Self::Closed { path: path.clone() },

@@ -1,4 +1,4 @@
-//! Whether records are those of a job that can have been.
+//! Whether records describe a job that a driver can have run.
 //!
 //! A checksum says that a line is as it was written. It does not say that a driver wrote it, or
 //! that it is of this job; and a driver that resumes the job uses its indices and adds its numbers.
@@ -8,7 +8,8 @@ use crate::record::{Phase, Record};
 
 /// # Errors
 ///
-/// The number, from 1, of the first of `records` that no driver has written behind those before it.
+/// The number, from 1, of the first of `records` that no driver can have written after those before
+/// it.
 pub fn validate(records: &[Record]) -> Result<(), usize> {
     let mut shape = None;
     let mut last_epoch = 0;

@@ -1,5 +1,5 @@
-//! Checks a finished job once more: every file against its record, and every word against the law
-//! that none is lost between the phases.
+//! Checks a finished job once more: every file against its record, and that no word was lost
+//! between the phases (conservation).
 
 use std::path::{Path, PathBuf};
 

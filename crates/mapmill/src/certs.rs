@@ -145,7 +145,7 @@ fn or_this_machine(hosts: &[Host]) -> Vec<Host> {
     let mut hosts = ["localhost", "127.0.0.1", "::1"]
         .map(|host| host.parse().expect("these are hosts"))
         .to_vec();
-    // The machine's name may not be a valid host name; then other machines cannot find it by that.
+    // The machine's name may not be a valid host name; then other machines cannot resolve it.
     let name = machine::host_name().parse().ok();
     hosts.extend(name.filter(|name| *name != hosts[0]));
     hosts

@@ -111,7 +111,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     };
     let command = format!("mapmill worker --driver {}", prepared.address());
     let result = execute(prepared, command, request.show, ended_early).await;
-    // If the keeper has given up on its workers it has ended already, and its result says why.
+    // If the fleet has failed, it has ended already, and its result says why.
     let _ = stop.send(());
     match keeper.await {
         Ok(Err(failure)) if result.is_err() => Err(failure),

@@ -253,7 +253,7 @@ fn driver_that_sleeps_past_all_leases_reassigns_nothing() {
     cluster.driver.signal(Signal::CONT);
 
     let ended = cluster.finish();
-    assert!(ended.log.contains("stood still"), "{}", ended.log);
+    assert!(ended.log.contains("this process was paused"), "{}", ended.log);
     assert_eq!(ended.attempts_lost(), 0);
     ended.assert_ran(&[]);
 }

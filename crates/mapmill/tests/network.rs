@@ -365,7 +365,7 @@ fn driver_that_was_stopped_for_half_a_minute_resumes_without_a_loss() {
     thread::sleep(PAUSE);
     cluster.driver.signal(Signal::CONT);
 
-    cluster.driver.wait_for("this process stood still for 2");
+    cluster.driver.wait_for("this process was paused for 2");
     for worker in [busy, reporting, waiting] {
         cluster.workers[worker].wait_for("does not answer");
     }

@@ -261,7 +261,7 @@ fn staging_that_was_begun_after_the_end_is_swept_when_the_loop_ends() {
     let thread = std::thread::spawn(move || committer.run(receiver));
 
     errands.send(Errand::Finish { outcome: Outcome::Cancelled, leftovers: Vec::new() }).unwrap();
-    assert!(matches!(told.recv(), Ok(Told::Finished(Ok(())))));
+    assert!(matches!(told.recv(), Ok(CommitterEvent::Finished(Ok(())))));
     bench.stage_map(0, "late\n");
     drop(errands);
     thread.join().unwrap();
@@ -280,7 +280,7 @@ fn loop_is_told_when_the_committer_panics() {
 
     errands.send(Errand::Commit(bench.stage_map(0, "one\n"))).unwrap();
 
-    assert!(matches!(told.recv(), Ok(Told::Died)));
+    assert!(matches!(told.recv(), Ok(CommitterEvent::Died)));
     assert!(thread.join().is_err());
 }
 
@@ -312,7 +312,7 @@ impl Bench {
         syncs
     }
 
-    fn committer(&mut self, told: std_mpsc::Sender<Told>) -> Committer {
+    fn committer(&mut self, told: std_mpsc::Sender<CommitterEvent>) -> Committer {
         let store = Faulty {
             local: self.local.clone(),
             faults: self.faults.clone(),
@@ -324,7 +324,7 @@ impl Bench {
             store: Arc::new(store),
             journal,
             is_new_job: true,
-            tell: Arc::new(move |what| drop(told.send(what))),
+            notify: Arc::new(move |what| drop(told.send(what))),
             group_commit_wait: Duration::ZERO,
             deferred_discards: Vec::new(),
         }
@@ -439,13 +439,13 @@ fn recorded(local: &Local) -> Vec<String> {
     records.into_iter().map(describe).collect()
 }
 
-fn describe(told: &Told) -> String {
+fn describe(told: &CommitterEvent) -> String {
     match told {
-        Told::Died => panic!("the committer panicked"),
-        Told::Finished(Ok(())) => "finished".to_owned(),
-        Told::Finished(Err(error)) => with_causes(error),
-        Told::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
-        Told::Published { attempt, result: Err(cause) } => {
+        CommitterEvent::Died => panic!("the committer panicked"),
+        CommitterEvent::Finished(Ok(())) => "finished".to_owned(),
+        CommitterEvent::Finished(Err(error)) => with_causes(error),
+        CommitterEvent::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
+        CommitterEvent::Published { attempt, result: Err(cause) } => {
             format!("{attempt} {}", with_causes(cause))
         }
     }

@@ -1,8 +1,8 @@
 //! The loop's clock: time since its start, less the time in which this process did not run.
 //!
-//! A process that is stopped (SIGSTOP, a frozen machine) hears no heartbeats. By the wall clock
+//! A process that is stopped (SIGSTOP, a frozen machine) receives no heartbeats. By the wall clock
 //! every lease has expired when it resumes, and the heartbeats that wait in its sockets would come
-//! too late. So the scheduler never hears of that time: each lease has as much of it left as
+//! too late. So that time is hidden from the scheduler: each lease has as much of it left as
 //! before, less two heartbeats.
 
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Clock {
         if meant.is_some() {
             let pause = self.woke.elapsed().saturating_sub(2 * self.sleep_max);
             if pause >= Duration::from_secs(1) {
-                tracing::warn!("this process stood still for {:.1} s", pause.as_secs_f64());
+                tracing::warn!("this process was paused for {:.1} s", pause.as_secs_f64());
             }
             self.paused += pause;
         }

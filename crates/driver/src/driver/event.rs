@@ -1,4 +1,4 @@
-//! What happens to the loop, and what a worker asks of it.
+//! The events of the loop, and the calls of workers.
 
 use journal::{Death, JournalError};
 use rpc::message::{
@@ -9,7 +9,7 @@ use scheduler::AttemptId;
 use tokio::sync::oneshot;
 
 use crate::cause::Cause;
-use crate::committer::Told;
+use crate::committer::CommitterEvent;
 use crate::ids;
 
 pub(crate) enum Event {
@@ -39,12 +39,12 @@ pub(crate) enum Event {
     },
 }
 
-impl From<Told> for Event {
-    fn from(told: Told) -> Self {
+impl From<CommitterEvent> for Event {
+    fn from(told: CommitterEvent) -> Self {
         match told {
-            Told::Died => Self::CommitterDied,
-            Told::Finished(result) => Self::Finished(result),
-            Told::Published { attempt, result } => Self::Published { attempt, result },
+            CommitterEvent::Died => Self::CommitterDied,
+            CommitterEvent::Finished(result) => Self::Finished(result),
+            CommitterEvent::Published { attempt, result } => Self::Published { attempt, result },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The end of the job: cancelled for want of workers, cleaned up, and told to the workers.
+//! The end of the job: cancelled if there are no workers, cleaned up, and announced to the workers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::committer::Errand;
 pub(crate) struct Shutdown {
     /// Objects of an earlier job that this one does not replace. Removed after success alone.
     leftovers: Vec<Name>,
-    /// Cancels the job after so long without a worker.
+    /// How long without a worker cancels the job.
     worker_wait: Option<Duration>,
     stay_until: Time,
     /// Since when no worker is connected; `None` while one is.
@@ -29,7 +29,7 @@ enum Stage {
     Running,
     /// The committer removes what does not belong in the folder, and records the end.
     CleaningUp,
-    /// Workers that do not know of the end may hear of it until `until`.
+    /// Workers that do not know of the end can be told until `until`.
     Lingering {
         until: Time,
         result: Result<(), JournalError>,
@@ -100,12 +100,12 @@ impl Shutdown {
         Some(Errand::Finish { outcome, leftovers })
     }
 
-    /// The committer has done its last errand: the workers alone are left to be told.
+    /// The committer has done its last errand: only the workers have yet to be told.
     pub(super) fn linger(&mut self, now: Time, result: Result<(), JournalError>) {
         self.stage = Stage::Lingering { until: now + LINGER_MAX, result };
     }
 
-    /// Whether the folder is clean, and every live worker knows of the end or had time to hear it.
+    /// Whether the folder is clean, and every live worker knows of the end or had time to be told.
     pub(super) fn is_over(&self, now: Time, all_know: impl FnOnce() -> bool) -> bool {
         let Stage::Lingering { until, .. } = self.stage else { return false };
         now >= self.stay_until && (now >= until || all_know())

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use super::Flags;
 use crate::messages::{self, NOT_STARTED};
 
-/// One line that names the flag and the way out; the help where it was asked for.
+/// One line that names the flag and what to do; the help if it was requested.
 pub(crate) fn parse_error(error: &clap::Error) -> ExitCode {
     if let ErrorKind::DisplayHelp
     | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand

@@ -177,7 +177,7 @@ enum SecurityError {
     EmptyVariable { variable: &'static str },
     /// One or two of three files.
     Incomplete { missing: &'static str },
-    /// TLS and the permission to do without.
+    /// TLS, and the flag that allows none.
     InsecureTls,
     /// The variable holds no token.
     Token(rpc::TokenError),

@@ -1,4 +1,4 @@
-//! What a protocol violation costs, and that no honest worker is charged with one.
+//! What a protocol violation costs, and that no correct worker is charged with one.
 
 use rpc::Role;
 
@@ -194,7 +194,7 @@ async fn worker_that_stages_other_files_than_it_reports_is_excluded_alone() {
     assert_eq!(bench.status().await.violations, 3);
 }
 
-/// Whatever the network and the clocks do to an honest worker.
+/// Whatever the network and the clocks do to a correct worker.
 #[tokio::test(start_paused = true)]
 async fn late_repeated_and_reordered_messages_are_no_violations() {
     let bench = Bench::new(2, 1);
