@@ -8,7 +8,7 @@
 //! Modelled: a driver that grants attempts, revokes leases at any time, accepts reports, and
 //! commits (check a file, rename it, the next, sync the folder, write the record, sync it, answer;
 //! two tasks in one batch); that dies between any two of these steps, or with the power, which may
-//! or may not keep what was not synced; that restarts, sweeps, raises its epoch, and believes the
+//! or may not keep what was not synced; that restarts, sweeps, raises its epoch, and accepts the
 //! records whose names are there. Workers that create their staging, write, report until they are
 //! answered, learn that they are no longer needed, die. A network in which reports and assignments
 //! stay after they have arrived, so that each may arrive late, twice, or in another order. Only the

@@ -250,7 +250,7 @@ impl fmt::Display for TaskId {
 }
 
 /// From when to when an attempt ran, counted from the beginning of its epoch by the driver's clock,
-/// which stands still while the process is stopped. One that committed ended with its report.
+/// which stops while the process is stopped. One that committed ended with its report.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Span {
     /// Milliseconds until it was assigned to its worker.

@@ -177,7 +177,7 @@ fn why_shows_recalls_and_their_bound_survives_a_restart() {
     assert!(!report.contains("this is the one"), "{report}");
 
     cluster.start_driver_again(&[]);
-    // What was recalled is not believed, though nothing else has changed.
+    // The record that was recalled does not count, though nothing else has changed.
     cluster.driver.wait_for("1 of 2 map tasks and ");
     cluster.worker_called(0, &["--throttle", "20K"]);
     cluster.driver.wait_for(": published m1.a0");

@@ -17,7 +17,7 @@
 //! * It has run for `AGE_MIN`, and one and a half times as long as its task should take.
 //! * A heartbeat after `AGE_MIN` says how far it is; an earlier one says more of opening files than
 //!   of reading them. Or its worker has been silent for half of its timeout: until then an attempt
-//!   is assumed to continue at its rate, and from then on to stand still.
+//!   is assumed to continue at its rate, and from then on to make no progress.
 //! * At its rate it needs longer than an attempt that begins now. Together with the first
 //!   condition: an attempt that takes up to twice the usual time gets no backup.
 //!

@@ -58,7 +58,7 @@ impl Progress {
     }
 
     /// How long it takes in all: at its average rate, or at its latest if that is better. On a busy
-    /// machine an attempt may stand still for a moment, most of all at first.
+    /// machine an attempt may pause for a moment, above all at first.
     pub(crate) fn total(&self) -> Duration {
         let age = self.age(self.heard);
         let on_average = scale(age, u128::from(self.bytes), u128::from(self.bytes_read));

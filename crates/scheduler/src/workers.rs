@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_is_silent_for_as_long_as_its_attempt_stands_still_is_due_itself() {
+    fn a_worker_that_is_silent_for_as_long_as_its_attempt_makes_no_progress_is_due_itself() {
         let mut workers = Workers::new(1);
         start(&mut workers, WorkerId(1), at(10), at(10));
         assert_eq!(workers.due(at(10)), Some((at(10), Due::Worker(WorkerId(1)))));

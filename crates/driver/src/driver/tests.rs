@@ -1,5 +1,5 @@
 //! The loop, driven through its events, with a committer that does what the test says and a clock
-//! that stands still unless all tasks wait.
+//! that stops unless all tasks wait.
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
@@ -139,7 +139,7 @@ async fn attempt_without_progress_is_abandoned_though_its_worker_lives() {
     assert_eq!(bench.discard().await, task.staging);
 }
 
-/// All that was staged while the driver stood still is valid, and its workers are honest.
+/// All that was staged while the driver was paused is valid, and its workers are correct.
 #[tokio::test(start_paused = true)]
 async fn pause_of_the_driver_costs_no_worker_its_lease() {
     let bench = Bench::new(1, 1);

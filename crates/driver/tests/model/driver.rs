@@ -106,7 +106,7 @@ impl Protocol {
         }
         world.driver = Driver::Up;
         for (index, task) in world.tasks.iter_mut().enumerate() {
-            // A record is believed if its names are there.
+            // A record is accepted if its names are there.
             let record = world.journal.records[index].filter(|_| {
                 let is_there = |file: &Option<File>| file.is_some_and(|file| file.is_whole);
                 self.is_without(Fault::NamesBeforeRecord)

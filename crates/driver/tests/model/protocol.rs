@@ -38,7 +38,7 @@ pub enum Fault {
     /// The driver accepts reports of attempts that hold a lease only; without it, of all attempts,
     /// of this epoch and others.
     Fence,
-    /// Names come before their record; without it the record comes first, and a restart believes it
+    /// Names come before their record; without it the record comes first, and a restart accepts it
     /// without a check of the names.
     NamesBeforeRecord,
     /// A driver raises the epoch when it starts.

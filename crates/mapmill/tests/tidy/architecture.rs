@@ -331,7 +331,7 @@ fn an_invariant_without_check_is_found() {
     assert_eq!(check("`a_test`", "`HashMap`"), [1]);
     assert_eq!(check("`a_test`", "goodwill"), [1]);
     assert_eq!(check("`a_test`", "`another_test`"), [1]);
-    assert_eq!(check("Checked by", "Believed by"), [1]);
+    assert_eq!(check("Checked by", "Verified by"), [1]);
     assert_eq!(check("Invariant I2:", "Invariant I1:"), [4, 1]);
 }
 

@@ -24,10 +24,11 @@ const SKIPPED: [&str; 7] =
 
 /// An idiom, and what to say. Words are apart by one space; `|` separates forms of a word, `*` is
 /// up to three words.
-const IDIOMS: [(&str, &str); 25] = [
+const IDIOMS: [(&str, &str); 27] = [
     ("anybody|everybody|somebody", "name the subject, or `world-writable`, `all users`"),
     ("at home", "`private`, or where it belongs"),
     ("be it", "`whether ... or ...`, `also when ...`"),
+    ("believe|believed|believes|believing", "`accept` a record, `assume` a state"),
     ("beaten", "`superseded`"),
     ("came|come|comes|coming to nothing", "`fails`, `is refused`, `has no effect`"),
     ("for dead", "`considered dead`, `lost`"),
@@ -43,6 +44,7 @@ const IDIOMS: [(&str, &str); 25] = [
     ("no use", "`does not help`, `has no effect`"),
     ("of tomorrow", "`not yet valid`"),
     ("of use", "`useful`, `valid`"),
+    ("stand|standing|stands|stood still", "`pause`, `stop`, `make no progress`"),
     ("take|taken|takes|taking|took * back", "`revoke`, `undo`, `cancel`"),
     ("tell|telling|tells|told of", "`describe`, `report`, `inform about`"),
     ("those who", "`workers that`, `callers that`"),
@@ -291,7 +293,7 @@ fn idioms_are_found_wherever_they_stand() {
     assert_eq!(check("docs/man/a.1", ".SH GETS ON\nin\nvain\n\\fBin\\fR vain\n"), [1, 2, 4]);
     assert_eq!(check("crates/scheduler/tests/scenarios/a.txt", "# It lies.\nlies at 2s\n"), [1, 2]);
     assert_eq!(
-        check("a.md", "Believe it: relies on use, a useful lien, going on, targets on.\n"),
+        check("a.md", "Still, it relies on use, a useful lien, going on, targets on.\n"),
         NOWHERE
     );
     assert_eq!(check("inputs/a.txt", "in vain\n"), NOWHERE);

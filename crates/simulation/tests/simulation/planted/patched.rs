@@ -33,7 +33,7 @@ fn epoch_that_is_not_raised_is_found() {
     check(&["same-epoch"], "was begun twice");
 }
 
-/// The journal is believed, and was written too early.
+/// The journal is trusted, and was written too early.
 #[test]
 fn record_of_what_is_not_published_is_found() {
     check(&["records-first", "trusts-records"], "is missing");
