@@ -460,7 +460,7 @@ fn is_certified(identity: &Identity) -> bool {
     }
 }
 
-/// A rate limit: so many in a burst, and so many a second in the long run.
+/// A rate limit (token bucket): a number in a burst, and a number a second in the long run.
 #[derive(Clone, Copy, Debug)]
 struct RateLimit {
     left: u32,

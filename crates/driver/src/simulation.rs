@@ -1,4 +1,4 @@
-//! A whole driver without a machine: a simulation puts its own in the place of disk, network,
+//! A whole driver without a machine: a simulation puts its own in place of disk, network,
 //! threads, clock and randomness.
 //!
 //! Everything else is what runs in a real process: the loop, the scheduler, the journal, recovery,

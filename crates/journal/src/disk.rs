@@ -36,14 +36,14 @@ pub trait Disk: Debug + Send + Sync {
     /// `NotFound` if there is no such file, or errors of the disk.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// A new and empty file, in the place of the one that is there, if there is one.
+    /// A new and empty file, in place of the one that is there, if there is one.
     ///
     /// # Errors
     ///
     /// Errors of the disk.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file another name, in the place of the file that has it, if there is one.
+    /// Gives a file another name, in place of the file that has it, if there is one.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl WordRule {
 }
 
 impl Expansion {
-    /// Whether an intermediate of `bytes` bytes can hold so many words.
+    /// Whether an intermediate of `bytes` bytes can hold `words` words.
     pub fn fits(&self, words: u64, bytes: u64) -> bool {
         words <= bytes / self.line_bytes_min
     }

@@ -49,7 +49,7 @@ impl FileLog {
         Self { disk, path: path(files), state: FileState::Unopened }
     }
 
-    /// Puts a new file that holds `lines` in the place of the one that is there, if there is one,
+    /// Puts a new file that holds `lines` in place of the one that is there, if there is one,
     /// and syncs it.
     fn put(&mut self, lines: &[u8]) -> Result<(), JournalError> {
         let new = self.path.with_extension("new");

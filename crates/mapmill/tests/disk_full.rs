@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use util::cluster::PLACES;
+use util::cluster::FAIL_POINTS;
 use util::job::{Ended, TestJob, entries};
 use util::journal::{commits_in, records_in};
 
@@ -122,7 +122,7 @@ fn job_without_space_for_outputs_is_resumed_when_there_is_space() {
 fn job_without_space_for_runs_is_resumed_when_there_is_space() {
     // What is merged is there twice for a moment.
     let job = TestJob::new().input(letters(20_000)).map_tasks(2).reduce_tasks(2).workers(1);
-    let job = job.variable(PLACES, "worker::memory=return(0)");
+    let job = job.variable(FAIL_POINTS, "worker::memory=return(0)");
     let Some(twice) = run_twice(job, "180k") else { return };
 
     assert!(twice.log.contains("/r0.a0/run-"), "{}", twice.log);
@@ -187,7 +187,7 @@ fn failed_sync_of_the_journal_is_not_repeated() {
 fn check_refusal(place: &str, parts: &[&str]) -> String {
     let job = many_records().workers(1);
     let mut command = job.job_command("run", &[]);
-    command.env(PLACES, place);
+    command.env(FAIL_POINTS, place);
     let mut run = job.start("refused", command);
 
     assert_eq!(run.code(), 1, "{place}");
@@ -208,7 +208,7 @@ fn check_refusal(place: &str, parts: &[&str]) -> String {
 fn journal_that_cannot_be_created_leaves_nothing_behind() {
     let job = many_records().workers(1);
     let mut command = job.job_command("run", &[]);
-    command.env(PLACES, "driver::begin-torn=return(28)");
+    command.env(FAIL_POINTS, "driver::begin-torn=return(28)");
     let mut run = job.start("refused", command);
 
     assert_eq!(run.code(), 2);

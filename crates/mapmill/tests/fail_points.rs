@@ -1,7 +1,7 @@
 //! `kill -9` at every single step of a commit, of a job's start and of its end: the job is resumed.
 //!
-//! The places stand in the code of driver and worker (`faults::reach`); tidy checks that none
-//! is left out here. At each the process really dies of SIGKILL, and that is asserted first. Then a
+//! The fail points are in the code of driver and worker (`faults::reach`); tidy checks that none is
+//! left out here. At each the process really dies of SIGKILL, and that is asserted first. Then a
 //! driver is started again with the same arguments, while the workers live on.
 
 mod util;
@@ -147,7 +147,7 @@ fn attempt_of_a_worker_killed_after_the_answer_stays_committed() {
 fn attempt_of_a_worker_killed_between_its_report_and_the_answer_is_committed() {
     at_once(vec!["map", "reduce"], |phase| {
         let hold = format!("driver::answer@{phase}=1*sleep(1500)");
-        let mut cluster = small().drive_struck(0, &hold);
+        let mut cluster = small().drive_with_faults(0, &hold);
         cluster.worker(&[]);
         let done = format!(": done w0 {}", &phase[..1]);
         let line = cluster.driver.wait_for(&done);
@@ -203,10 +203,10 @@ fn at_once<Item: Send>(items: Vec<Item>, work: impl Fn(Item) + Sync) {
 /// at last runs to the end of the job.
 #[track_caller]
 fn check(job: TestJob, deaths: &[&str]) {
-    let mut cluster = job.drive_struck(2, deaths[0]);
+    let mut cluster = job.drive_with_faults(2, deaths[0]);
     let mut before = die(&mut cluster, deaths[0]);
     for death in &deaths[1..] {
-        cluster.start_driver_struck(&[], death);
+        cluster.start_driver_with_faults(&[], death);
         let after = die(&mut cluster, death);
         assert_kept(&cluster, &before, death);
         before = after;
@@ -227,7 +227,7 @@ fn check(job: TestJob, deaths: &[&str]) {
 #[track_caller]
 fn check_worker(death: &str, lost: u64) {
     let mut cluster = small().flags(["--worker-timeout", "0.5", "--no-backup"]).drive();
-    let victim = cluster.worker_struck(death);
+    let victim = cluster.worker_with_faults(death);
     let (status, _) = cluster.workers[victim].wait();
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{death}: {status}");
     cluster.worker(&[]);

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use util::cluster::{PLACES, Phase};
+use util::cluster::{FAIL_POINTS, Phase};
 use util::job::{TestJob, entries};
 
 /// What is wrong with one task, and how that fails the job.
@@ -107,7 +107,7 @@ fn task_that_hangs_fails_the_job() {
 #[test]
 fn worker_with_a_stuck_attempt_stops_when_it_is_told_to() {
     let mut cluster = TestJob::new().input("a b c d").map_tasks(1).drive();
-    let worker = cluster.worker_struck("worker::map=return(hang)");
+    let worker = cluster.worker_with_faults("worker::map=return(hang)");
     let attempt = cluster.running(Phase::Map, worker);
     cluster.signal(worker, Signal::TERM);
 
@@ -122,7 +122,7 @@ fn worker_with_four_stuck_attempts_leaves() {
     let job = TestJob::new().input("a b c d").map_tasks(2);
     let flags = ["--task-timeout", "0.5", "--worker-timeout", "2", "--attempts", "9"];
     let mut cluster = job.flags(flags).drive();
-    let worker = cluster.worker_struck("worker::map=return(hang)");
+    let worker = cluster.worker_with_faults("worker::map=return(hang)");
 
     assert_eq!(cluster.workers[worker].code(), 1);
     cluster.workers[worker]
@@ -143,7 +143,7 @@ fn check(poison: Poison) -> String {
     let limit = poison.memory_max.map_or("unlimited".to_owned(), |kib| kib.to_string());
     command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &limit]);
     command.arg(run.get_program()).args(run.get_args());
-    command.current_dir(job.path("")).env(PLACES, poison.place);
+    command.current_dir(job.path("")).env(FAIL_POINTS, poison.place);
     let mut run = job.start("poisoned", command);
 
     assert_eq!(run.code(), 1, "{}", poison.place);

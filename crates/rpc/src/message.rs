@@ -358,7 +358,7 @@ pub enum Failure {
     /// The attempt had been executed before.
     #[error("the attempt's staging folder was there already")]
     StagingExists,
-    /// Another user may have put something else in the place of a file or folder of the job.
+    /// Another user may have put something else in place of a file or folder of the job.
     #[error("cannot trust {}: {detail}", shown(path))]
     Tampered {
         /// The file or folder.

@@ -177,7 +177,7 @@ fn open_component(
     mode: Mode,
 ) -> io::Result<OwnedFd> {
     match openat(folder, name, flags | OFlags::NOFOLLOW, mode) {
-        // The error for a link in the place of a folder. `openat2` reports a link.
+        // The error for a link in place of a folder. `openat2` reports a link.
         Err(Errno::NOTDIR) if is_link(folder, name) => Err(Errno::LOOP.into()),
         answer => Ok(answer?),
     }

@@ -62,7 +62,7 @@ pub enum StoreError {
         /// The error of the system.
         source: io::Error,
     },
-    /// Something that is not the store's own is in the place of its file or folder.
+    /// Something that is not the store's own is in place of its file or folder.
     Tampered {
         /// Where: a path, or the address that the store has for it.
         place: PathBuf,

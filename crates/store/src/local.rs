@@ -129,7 +129,7 @@ impl Local {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if is_met_link(&error) => {
-                // The link is in the place of the file, or on the way there.
+                // The link is in place of the file, or on the way there.
                 let seen = self.look(&self.entry(Operation::Open, below)?, below);
                 return Err(seen
                     .err()

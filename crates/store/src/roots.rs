@@ -105,8 +105,8 @@ fn require_name(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Links may lead from the folder of the inputs to so many others that there are not enough handles
-/// for all of them. Chosen by eye: more than a user types.
+/// Links may lead from the folder of the inputs to more others than there are handles. Chosen by
+/// eye: more than a user types.
 const HELD_MAX: usize = 64;
 
 #[cfg(test)]

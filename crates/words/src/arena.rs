@@ -114,7 +114,7 @@ impl Address {
     fn new(piece: usize, at: usize) -> Self {
         assert!(at < PIECE_BYTES_MIN, "byte {at} of a piece has no address");
         let units = piece * PIECE_UNITS + at / UNIT;
-        Self(u32::try_from(units).expect("the peak is asked for before so many words are added"))
+        Self(u32::try_from(units).expect("`peak_bytes` is called before this many words are added"))
     }
 
     fn piece(self) -> usize {

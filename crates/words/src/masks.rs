@@ -146,7 +146,7 @@ fn find_masks_non_ascii<S: Simd>(
 }
 
 /// The lead bytes of characters that are in `set`, out of `two`, `three` and `four`, which are the
-/// lead bytes of characters of so many bytes.
+/// lead bytes of characters of that length.
 #[inline(always)]
 pub(crate) fn find_leads<S: Simd>(
     simd: S,

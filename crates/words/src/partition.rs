@@ -246,8 +246,8 @@ impl Partitioner {
     }
 }
 
-/// As many outputs as buckets before walking is faster. AVX-512 fills eight at a time; the last
-/// ones lead nowhere.
+/// Outputs for the most buckets that are partitioned. AVX-512 fills eight at a time; the last ones
+/// are absent.
 const OUTPUTS_MAX: usize = PARTITIONED_BUCKETS_MAX.next_multiple_of(8);
 
 /// A sum of three remainders must be an index of a table.

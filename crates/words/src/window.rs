@@ -1,7 +1,7 @@
 //! The part of a text whose lines are found before their words are counted.
 
-/// The text is at the beginning. Behind it are so many bytes that a key can be loaded from every
-/// start of sixteen bits: no start has to be compared with the length.
+/// The text is at the beginning. Behind it are enough bytes to load a key from every start of
+/// sixteen bits: no start has to be compared with the length.
 pub(crate) type Window = [u8; (1 << u16::BITS) + KEY_BYTES_MAX];
 
 /// Bytes of text in a window: few enough that it stays in the first-level cache, beside the slots

@@ -106,8 +106,8 @@ impl Driver {
         self.pending.has_report(attempt) || !self.has_much_to_do(attempt.task.phase)
     }
 
-    /// Whether so many tasks are left to do in `phase` that haste pays. All workers wait for the
-    /// last of them.
+    /// Whether enough tasks are left in `phase` to keep the workers busy. All of them wait for the
+    /// last ones.
     pub(super) fn has_much_to_do(&self, phase: Phase) -> bool {
         let counts = self.sched.snapshot();
         let counts = match phase {

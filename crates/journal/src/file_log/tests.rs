@@ -35,7 +35,7 @@ fn resumed(files: &Path) -> FileLog {
     log
 }
 
-/// Puts the file of a full disk in the place of the one that is open, which is returned.
+/// Puts the file of a full disk in place of the one that is open, which is returned.
 fn fill_disk(log: &mut FileLog) -> FileState {
     let file = fs::File::options().write(true).open("/dev/full");
     let file = Box::new(file.expect("every Linux has /dev/full"));

@@ -1,5 +1,4 @@
-//! Places at which tests strike the processes, and other features of tests: that none is shipped
-//! (I17), and each place is used.
+//! Fail points, and other features of tests: none is shipped (I17), and each fail point is used.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +24,7 @@ fn only_tests_switch_on_what_is_for_tests() {
 }
 
 #[test]
-fn every_place_to_strike_at_is_struck_by_a_test() {
+fn every_fail_point_is_triggered_by_a_test() {
     hold(&idle(repository()));
 }
 
@@ -61,7 +60,7 @@ fn shipped(tree: &str) -> Vec<Finding> {
     findings
 }
 
-/// Places in the code that no test of the whole program names, and the other way round.
+/// Fail points in the code that no test of the whole program names, and the reverse.
 fn idle(files: &[File]) -> Vec<Finding> {
     let in_code = |file: &&File| {
         ["driver", "journal", "worker"]
@@ -73,36 +72,37 @@ fn idle(files: &[File]) -> Vec<Finding> {
     };
     let code: Vec<_> = files.iter().filter(in_code).flat_map(named).collect();
     let tests: Vec<_> = files.iter().filter(in_tests).flat_map(named).collect();
-    let names = |places: &[(&File, usize, &str)]| -> BTreeSet<String> {
-        places.iter().map(|(_, _, place)| (*place).to_owned()).collect()
+    let names = |points: &[(&File, usize, &str)]| -> BTreeSet<String> {
+        points.iter().map(|(_, _, point)| (*point).to_owned()).collect()
     };
-    let (struck, there) = (names(&tests), names(&code));
-    let unused = code.iter().filter(|(_, _, place)| !struck.contains(*place));
-    let unknown = tests.iter().filter(|(_, _, place)| !there.contains(*place));
-    let unused = unused.map(|(file, line, place)| {
-        file.finding(*line, format!("no test strikes at {place}: name it in fail_points.rs"))
+    let (triggered, there) = (names(&tests), names(&code));
+    let unused = code.iter().filter(|(_, _, point)| !triggered.contains(*point));
+    let unknown = tests.iter().filter(|(_, _, point)| !there.contains(*point));
+    let unused = unused.map(|(file, line, point)| {
+        file.finding(*line, format!("no test triggers {point}: name it in fail_points.rs"))
     });
-    let unknown = unknown.map(|(file, line, place)| {
-        file.finding(*line, format!("there is no longer a {place} in the code"))
+    let unknown = unknown.map(|(file, line, point)| {
+        file.finding(*line, format!("there is no longer a {point} in the code"))
     });
     unused.chain(unknown).collect()
 }
 
-/// The places that a file's strings name: `driver::answer` in "driver::answer@map=return(kill)".
+/// The fail points that a file's strings name: `driver::answer` in
+/// "driver::answer@map=return(kill)".
 fn named(file: &File) -> Vec<(&File, usize, &str)> {
     let Some(source) = &file.rust else { return Vec::new() };
-    let places = source.strings.iter().filter_map(|(line, text)| {
+    let points = source.strings.iter().filter_map(|(line, text)| {
         let rest = text.strip_prefix("driver::").or_else(|| text.strip_prefix("worker::"))?;
         let name = |letter: char| letter.is_ascii_lowercase() || letter == '-';
         let end = rest.find(|letter| !name(letter)).unwrap_or(rest.len());
-        let place = &text[..text.len() - rest.len() + end];
-        (end > 0).then_some((file, *line, place))
+        let point = &text[..text.len() - rest.len() + end];
+        (end > 0).then_some((file, *line, point))
     });
-    places.collect()
+    points.collect()
 }
 
 #[test]
-fn a_place_without_a_test_is_found_and_a_test_without_its_place() {
+fn fail_point_without_a_test_is_found_and_test_without_its_fail_point() {
     let code = "reach(\"driver::a\", 1);\ntear(\"driver::b-c\", 1);\n// \"driver::d\"\n";
     let check = |tests: &str| {
         let files = [

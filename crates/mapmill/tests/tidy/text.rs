@@ -164,7 +164,7 @@ fn is_number(part: &str) -> bool {
 }
 
 /// Folders of one machine, and hosts from which one machine gets its packages.
-const PLACES: [&str; 9] = [
+const FAIL_POINTS: [&str; 9] = [
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
     concat!("/Us", "ers/"),
@@ -184,7 +184,7 @@ fn places(files: &[File]) -> Vec<Finding> {
     for file in files {
         for (number, line) in (1..).zip(file.text.lines()) {
             let line = line.replace(READER, "");
-            for place in PLACES.iter().filter(|place| names(&line, place)) {
+            for place in FAIL_POINTS.iter().filter(|place| names(&line, place)) {
                 let advice = format!("`{place}` exists on one machine only: remove it");
                 findings.push(file.finding(number, advice));
             }
@@ -269,7 +269,7 @@ fn a_test_without_a_name_is_found() {
 
 #[test]
 fn a_place_on_one_machine_is_found() {
-    for place in PLACES {
+    for place in FAIL_POINTS {
         let text = format!("\"{place}/a\"\nx{place}\n{READER}\n");
         assert_eq!(lines(&places(&[File::new("a.md", &text)])), [1]);
     }

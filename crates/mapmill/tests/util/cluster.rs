@@ -94,16 +94,16 @@ impl TestJob {
         self.drive_at(&address, workers, oracle)
     }
 
-    /// Starts `count` workers first, and a driver that is struck at `places`, as
-    /// `crates/faults/src/lib.rs` has them. Waits for nothing.
+    /// Starts `count` workers first, and a driver with the fail points `points`, see
+    /// `crates/faults/src/lib.rs`. Waits for nothing.
     #[track_caller]
-    pub fn drive_struck(self, count: usize, places: &str) -> Cluster {
+    pub fn drive_with_faults(self, count: usize, points: &str) -> Cluster {
         let address = free_address();
         let start = |index| start_worker(&self, &format!("w{index}"), &address, &[], "");
         let workers = (0..count).map(start).collect();
         let oracle = self.oracle();
         let mut command = self.job_command("driver", &["--listen", &address]);
-        command.env(PLACES, places);
+        command.env(FAIL_POINTS, points);
         let driver = self.start("driver", command);
         Cluster { driver, workers, epochs: 1, address, oracle, job: self }
     }
@@ -119,9 +119,9 @@ impl TestJob {
     }
 }
 
-fn start_worker(job: &TestJob, name: &str, address: &str, flags: &[&str], places: &str) -> Process {
+fn start_worker(job: &TestJob, name: &str, address: &str, flags: &[&str], points: &str) -> Process {
     let mut command = job.command("worker");
-    command.args(["-v", "--driver", address]).args(flags).env(PLACES, places);
+    command.args(["-v", "--driver", address]).args(flags).env(FAIL_POINTS, points);
     job.start(name, command)
 }
 
@@ -142,10 +142,10 @@ impl Cluster {
         self.add_worker(&self.address.clone(), number, flags, "")
     }
 
-    /// Starts a worker that is struck at `places`, as `crates/faults/src/lib.rs` has them.
+    /// Starts a worker with the fail points `points`, see `crates/faults/src/lib.rs`.
     #[track_caller]
-    pub fn worker_struck(&mut self, places: &str) -> usize {
-        self.add_worker(&self.address.clone(), self.workers.len(), &[], places)
+    pub fn worker_with_faults(&mut self, points: &str) -> usize {
+        self.add_worker(&self.address.clone(), self.workers.len(), &[], points)
     }
 
     /// Starts a worker that reaches the driver at another address.
@@ -155,12 +155,12 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn add_worker(&mut self, address: &str, number: usize, flags: &[&str], places: &str) -> usize {
+    fn add_worker(&mut self, address: &str, number: usize, flags: &[&str], points: &str) -> usize {
         let name = match self.epochs {
             1 => format!("w{number}"),
             epochs => format!("w{number}-{epochs}"),
         };
-        let mut worker = start_worker(&self.job, &name, address, flags, places);
+        let mut worker = start_worker(&self.job, &name, address, flags, points);
         worker.wait_for(&format!("as w{number}"));
         self.workers.push(worker);
         number
@@ -176,17 +176,17 @@ impl Cluster {
     /// Starts the driver again, with the same arguments, at the address that its workers know.
     #[track_caller]
     pub fn start_driver_again(&mut self, flags: &[&str]) {
-        self.start_driver_struck(flags, "");
+        self.start_driver_with_faults(flags, "");
     }
 
-    /// The same, and it is struck at `places`.
+    /// The same, with the fail points `points`.
     #[track_caller]
-    pub fn start_driver_struck(&mut self, flags: &[&str], places: &str) {
+    pub fn start_driver_with_faults(&mut self, flags: &[&str], points: &str) {
         let flags = [&["--listen", self.address.as_str()], flags].concat();
         self.epochs += 1;
         let name = format!("driver-{}", self.epochs);
         let mut command = self.job.job_command("driver", &flags);
-        command.env(PLACES, places);
+        command.env(FAIL_POINTS, points);
         self.driver = self.job.start(&name, command);
     }
 
@@ -269,8 +269,7 @@ impl Cluster {
 }
 
 impl Ended {
-    /// The fault that was meant for `attempt` has struck: the attempt was started and did not
-    /// report.
+    /// The fault for `attempt` was injected: the attempt was started and did not report.
     #[track_caller]
     pub fn assert_lost(&self, attempt: Attempt) {
         assert!(self.log.contains(&format!(": start {attempt} on ")), "{attempt} did not start");
@@ -290,8 +289,8 @@ fn is_over(log: &str, attempt: Attempt) -> bool {
     log.contains(&format!(" {attempt}: ")) || log.contains(&format!(": discard {attempt}\n"))
 }
 
-/// The variable that tells processes at what places they are struck.
-pub const PLACES: &str = "FAILPOINTS";
+/// The variable that sets the fail points of processes.
+pub const FAIL_POINTS: &str = "FAILPOINTS";
 
 /// An unused address. Below the ports that the system gives to programs that ask for any, so that
 /// it stays free until it is used.

@@ -167,7 +167,7 @@ fn part_avx2(ends: &[u16; GROUP + 1], count: usize, mut slices: [Slices<'_>; 3])
         let parts = [(bits, tiny), (lens, up_to_short & !tiny), (lens, all & !up_to_short)];
         for ((slices, count), (sizes, mask)) in slices.iter_mut().zip(&mut counts).zip(parts) {
             let order = load(&PACKED[mask as usize]);
-            // At most so many came before: eight more fit.
+            // No more than this came before: eight more fit.
             let from = *count % GROUP;
             if let Some(slices) = slices.starts[from..].first_chunk_mut() {
                 store_lanes(slices, _mm_shuffle_epi8(starts, order));
