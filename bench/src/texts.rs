@@ -253,7 +253,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 const WIDE_WORDS: u64 = 20_000_000;
 const WIDE_BYTES: u64 = 2 << 30;
 
-/// About as many words of a gigabyte of prose occur a few times.
+/// In a gigabyte of prose about this many words occur a few times.
 const PROSE_INVENTED: u64 = 65_536;
 
 /// For a to z.

@@ -42,7 +42,7 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the worker staged something other than it reported. Missing files are no violation:
     /// a worker that is told to stop, or has lost its driver, discards what it has just reported.
-    /// Nor is another checksum of as many bytes: all workers may share a disk that loses a bit.
+    /// Nor is a wrong checksum at the right length: all workers may share a disk that loses a bit.
     /// Both are failures, and a worker with three of those gets no more tasks while there is
     /// another.
     pub(crate) fn is_violation(&self) -> bool {

@@ -1,8 +1,8 @@
 //! How far the words of a rule can expand their input, or shrink it.
 //!
-//! An object that is larger, or holds more words, was not made by the rule; reading it is not
-//! needed to know that. So a report of them is a protocol violation, and a record of them is not
-//! valid. A rule that expands its input otherwise has bounds of its own, here and nowhere else.
+//! An object that is larger, or holds more words, was not made by the rule, whatever is in it. So a
+//! report of it is a protocol violation, and a record of it is not valid. A rule that expands its
+//! input otherwise has bounds of its own, here and nowhere else.
 
 use crate::record::WordRule;
 
@@ -37,7 +37,7 @@ impl Expansion {
         words <= bytes / self.line_bytes_min
     }
 
-    /// Whether an attempt can have staged so many bytes, in a job over `input_bytes` bytes.
+    /// Whether an attempt can have staged `staged_bytes` bytes, in a job over `input_bytes` bytes.
     pub fn allows(&self, staged_bytes: u64, input_bytes: u64) -> bool {
         staged_bytes <= input_bytes.saturating_mul(self.staged_factor_max)
     }

@@ -25,8 +25,8 @@ use crate::local::file_id;
 ///
 /// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
 /// argument. Everything else that cannot be read is an error, and so is an argument without a file,
-/// such as a folder where nothing is mounted: no count is better than one from which a file is
-/// silently missing.
+/// such as a folder where nothing is mounted: a job that does not start is better than a count that
+/// silently lacks a file.
 pub fn list_inputs(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
     let mut inputs = Vec::new();
     let mut without_files = Vec::new();
