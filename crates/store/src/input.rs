@@ -6,7 +6,7 @@
 //! the length within one tick of the file system's clock (milliseconds on ext4) is not detected.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -109,6 +109,31 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> 
     let file = anchor::open_anywhere(path).map_err(unreadable(path))?;
     let opened = require_regular_file(path, &file)?;
     Ok((file, opened))
+}
+
+/// The metadata of a file that the user names, if its length is that of its content.
+///
+/// Some file systems do not know the length of what they hold: `/proc` says 0, and so do some
+/// mounts of cloud storage. A plan by lengths would leave the content out, so one byte beyond the
+/// length is asked for. On a file system that knows its lengths this reads nothing.
+pub(crate) fn measure(path: &Path) -> Result<Metadata, InputError> {
+    let (mut file, metadata) = open_regular(path)?;
+    let bytes = metadata.len();
+    let mut beyond = [0];
+    let read = match bytes {
+        // Not every file of `/proc` can be read at an offset.
+        0 => file.read(&mut beyond),
+        bytes => file.read_at(&mut beyond, bytes),
+    };
+    if read.map_err(unreadable(path))? == 0 {
+        return Ok(metadata);
+    }
+    // It may have grown since, as logs do.
+    let metadata = file.metadata().map_err(unreadable(path))?;
+    match metadata.len() > bytes {
+        true => Ok(metadata),
+        false => Err(InputError::Oversized { path: path.to_owned(), bytes }),
+    }
 }
 
 #[cfg(test)]

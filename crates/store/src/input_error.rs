@@ -49,6 +49,13 @@ pub enum InputError {
         /// What it is, with its article.
         kind: &'static str,
     },
+    /// It has bytes beyond its length, as files have whose content is made while they are read.
+    Oversized {
+        /// The file.
+        path: PathBuf,
+        /// Its length, according to its metadata.
+        bytes: u64,
+    },
     /// It is below none of the roots.
     OutsideRoots {
         /// The file.
@@ -109,6 +116,10 @@ impl fmt::Display for InputError {
             Self::NotAFile { path, kind } => {
                 write!(f, "input {} is {kind}, not a regular file", path.display())
             }
+            Self::Oversized { path, bytes } => {
+                let path = path.display();
+                write!(f, "input {path} is larger than its size says ({bytes} bytes)")
+            }
             Self::OutsideRoots { path } => {
                 write!(f, "input {} is outside of the roots", path.display())
             }
@@ -130,6 +141,7 @@ impl Error for InputError {
             | Self::Missing { .. }
             | Self::NoFiles { .. }
             | Self::NotAFile { .. }
+            | Self::Oversized { .. }
             | Self::OutsideRoots { .. } => None,
         }
     }

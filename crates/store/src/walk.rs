@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{io, iter};
 
-use crate::input::{Input, Modified, open_regular};
+use crate::input::{Input, Modified, measure};
 use crate::input_error::{InputError, unreadable};
 use crate::layout;
 use crate::local::file_id;
@@ -136,7 +136,7 @@ impl<'inputs> Walk<'inputs> {
     }
 
     fn take(&mut self, path: PathBuf) -> Result<(), InputError> {
-        let (_, metadata) = open_regular(&path)?;
+        let metadata = measure(&path)?;
         let modified = Modified::of(&metadata);
         self.inputs.push(Input { path, bytes: metadata.len(), modified });
         Ok(())

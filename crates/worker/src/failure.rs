@@ -43,7 +43,9 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
             os_error: 0,
             detail: BEHIND_A_LINK.to_owned(),
         },
-        InputError::NoFiles { .. } => unreachable!("a worker opens files, it does not list them"),
+        InputError::NoFiles { .. } | InputError::Oversized { .. } => {
+            unreachable!("a worker opens files, it does not list them")
+        }
         InputError::NotAFile { path, kind } => Failure::InputUnreadable {
             path,
             operation: "read".to_owned(),

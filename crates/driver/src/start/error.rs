@@ -162,6 +162,7 @@ impl UnusableInput {
                 " (hidden files are skipped); name the files and folders to read"
             }
             InputError::NotAFile { .. } => "; save its output in a file, or leave it out",
+            InputError::Oversized { .. } => "; copy it to another file first, and name the copy",
             InputError::Unreadable { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {

@@ -121,6 +121,21 @@ fn input_that_is_not_a_regular_file_is_named_without_waiting_for_it() {
     }
 }
 
+/// Such a file would count as nothing.
+#[test]
+fn input_whose_size_is_0_but_has_bytes_is_named() {
+    let scratch = Scratch::new();
+    let sentence = |path| {
+        format!(
+            "input {path} is larger than its size says (0 bytes); copy it to another file first, \
+             and name the copy"
+        )
+    };
+    scratch.refuses_job(&["in", "/proc/cpuinfo"], &sentence("/proc/cpuinfo"));
+    symlink("/proc/version", scratch.path("in/version")).unwrap();
+    scratch.refuses_job(&["in"], &sentence("in/version"));
+}
+
 #[test]
 fn input_in_the_results_folder_is_named() {
     let scratch = Scratch::new();

@@ -163,6 +163,22 @@ fn empty_files_are_inputs() {
     tree.check(&["."], &["a", "b"]);
 }
 
+/// Files that are made while they are read have no length. They would count as nothing.
+#[test]
+fn a_file_with_bytes_beyond_its_length_is_refused_by_name() {
+    let tree = Tree::new(&["inputs/a"]);
+    symlink("/proc/cpuinfo", tree.path("inputs/b")).unwrap();
+    for path in [PathBuf::from("/proc/cpuinfo"), "/proc/self/cmdline".into()] {
+        let refusal = list_inputs(std::slice::from_ref(&path)).unwrap_err();
+        let expected = format!("input {} is larger than its size says (0 bytes)", path.display());
+        assert_eq!(refusal.to_string(), expected);
+    }
+    match tree.list(&["inputs"]) {
+        Err(InputError::Oversized { path, bytes: 0 }) => assert_eq!(path, tree.path("inputs/b")),
+        other => panic!("a refusal expected, not {other:?}"),
+    }
+}
+
 #[test]
 fn fifos_sockets_and_devices_are_refused_without_waiting() {
     let tree = Tree::new(&["fifos/a", "sockets/a"]);
