@@ -75,6 +75,9 @@ pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
         WorkerError::OutsideRoots { folder, .. } => {
             Some(format!("start the worker with --root {}", folder.display()).into())
         }
+        WorkerError::NoDriver { .. } => {
+            Some("the job may be over (--wait sets how long the worker waits)".into())
+        }
         WorkerError::Address(_)
         | WorkerError::Denied { .. }
         | WorkerError::DriverLost { .. }

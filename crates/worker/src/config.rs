@@ -22,8 +22,8 @@ pub struct Config {
     /// Distinguishes this process from all other workers of the job. Set by a parent process that
     /// has to know it; otherwise it is random.
     pub instance: Option<[u8; 16]>,
-    /// How long to continue without a driver, once one has answered.
-    pub driver_timeout: Duration,
+    /// How long to wait for a driver that does not answer.
+    pub patience: Patience,
     /// Sent with every call, if there are any.
     pub credentials: Credentials,
     /// Read at most so many bytes a second.
@@ -35,6 +35,15 @@ pub struct Config {
     pub notify: Notify,
     /// Ends the worker early, in an orderly way.
     pub shutdown: Shutdown,
+}
+
+/// How long a worker waits for a driver that does not answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For its first answer. `None`: without limit, as workers may be started first.
+    pub first: Option<Duration>,
+    /// For the next one, once a driver has answered.
+    pub later: Duration,
 }
 
 /// The request that a worker stops. Clones share it; once made, it stays.
@@ -75,6 +84,14 @@ pub enum WorkerError {
         driver: String,
         /// For how long.
         silent: Duration,
+    },
+    /// No driver answered in the time that the user allowed for it.
+    #[error("no driver has answered at {driver} for {} s; giving up", waited.as_secs_f64())]
+    NoDriver {
+        /// The address.
+        driver: String,
+        /// For how long the worker has waited.
+        waited: Duration,
     },
     /// Abandoned attempts do not stop.
     #[error(
@@ -139,7 +156,10 @@ impl WorkerError {
             | Self::Protocol { .. }
             | Self::System { .. }
             | Self::VersionMismatch { .. } => true,
-            Self::DriverLost { .. } | Self::Hanging { .. } | Self::Stopped => false,
+            Self::DriverLost { .. }
+            | Self::Hanging { .. }
+            | Self::NoDriver { .. }
+            | Self::Stopped => false,
         }
     }
 }

@@ -75,7 +75,7 @@ impl DriverTimeout {
             }
             (contact.ever.then_some(now - silence.since), due)
         });
-        let left = silent.map(|silent| self.config.driver_timeout.saturating_sub(silent));
+        let left = silent.map(|silent| self.config.patience.later.saturating_sub(silent));
         match (silent, left) {
             (Some(silent), Some(Duration::ZERO)) => {
                 return Err(WorkerError::DriverLost { driver, silent });
@@ -95,6 +95,16 @@ impl DriverTimeout {
         Ok(())
     }
 
+    /// Ready when no driver has answered in the time allowed for its first answer.
+    pub(crate) async fn first_answer_overdue(&self) -> WorkerError {
+        let Some(waited) = self.config.patience.first else { return std::future::pending().await };
+        tokio::time::sleep(waited).await;
+        if self.with(|contact| contact.ever) {
+            return std::future::pending().await;
+        }
+        WorkerError::NoDriver { driver: self.config.driver.clone(), waited }
+    }
+
     fn with<T>(&self, update: impl FnOnce(&mut Contact) -> T) -> T {
         // Nothing can panic while it is held.
         update(&mut self.contact.lock().unwrap_or_else(PoisonError::into_inner))
@@ -111,7 +121,7 @@ mod tests {
     use rpc::Denial;
 
     use super::*;
-    use crate::config::Shutdown;
+    use crate::config::{Patience, Shutdown};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -125,6 +135,28 @@ mod tests {
 
         // After 2 s, and every 10 s.
         assert_eq!(notices.try_iter().count(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn worker_waits_for_its_first_driver_as_long_as_its_user_allows() {
+        let (timeout, _) = with_first(Some(60 * SECOND));
+        let began = Instant::now();
+
+        let overdue = timeout.first_answer_overdue().await;
+
+        assert_eq!(began.elapsed(), 60 * SECOND);
+        let expected = "no driver has answered at host:1 for 60 s; giving up";
+        assert_eq!(overdue.to_string(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_answer_ends_the_wait_for_a_driver() {
+        let (timeout, _) = with_first(Some(60 * SECOND));
+        timeout.answered();
+
+        let overdue = tokio::time::timeout(3600 * SECOND, timeout.first_answer_overdue());
+
+        assert!(overdue.await.is_err(), "the driver has answered");
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,13 +218,17 @@ mod tests {
     }
 
     fn driver_timeout() -> (DriverTimeout, std::sync::mpsc::Receiver<Notice>) {
+        with_first(None)
+    }
+
+    fn with_first(first: Option<Duration>) -> (DriverTimeout, std::sync::mpsc::Receiver<Notice>) {
         let (sender, notices) = std::sync::mpsc::channel();
         let config = Config {
             driver: "host:1".to_owned(),
             roots: Vec::new(),
             name: "me".to_owned(),
             instance: None,
-            driver_timeout: 30 * SECOND,
+            patience: Patience { first, later: 30 * SECOND },
             credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: 256 << 20,

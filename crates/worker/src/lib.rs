@@ -33,15 +33,15 @@ mod throttle;
 mod worker;
 
 pub use budget::MEMORY_BYTES_MIN;
-pub use config::{Config, RootError, Shutdown, WorkerError, real_roots};
+pub use config::{Config, Patience, RootError, Shutdown, WorkerError, real_roots};
 pub use notice::{Notice, Notify};
 
 /// Works for one driver until its job is over.
 ///
 /// # Errors
 ///
-/// When the driver refuses this worker, or has answered once and is then silent for longer than the
-/// configuration allows.
+/// When the driver refuses this worker, or does not answer for longer than the configuration
+/// allows.
 pub fn run(mut config: Config) -> Result<(), WorkerError> {
     faults::arm();
     config.memory_bytes = faults::limit("worker::memory", config.memory_bytes);

@@ -8,6 +8,7 @@
 //! The answer to a report may bring the next task, which saves asking for it.
 
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,12 +33,15 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
     let mut text_thread = TextThread::new(&machine);
     let mut worker = Worker::new(config, machine)?;
     let shutdown = worker.config.shutdown.clone();
+    let driver_timeout = worker.driver_timeout.clone();
+    let mut overdue = pin!(driver_timeout.first_answer_overdue());
     loop {
-        // Both branches are cancel safe: the driver forgets a registration that is not used.
+        // All branches are cancel safe: the driver forgets a registration that is not used.
         let registered = tokio::select! {
             biased;
             registered = worker.register() => registered?,
             () = shutdown.requested() => return Err(WorkerError::Stopped),
+            error = &mut overdue => return Err(error),
         };
         let Some(mut registration) = registered else {
             (worker.config.notify)(Notice::JobOver);

@@ -15,7 +15,7 @@ use rpc::message::{
 };
 use rpc::{Peer, Refusal, Token};
 use store::{Local, layout};
-use worker::{Config, Notice, Shutdown, WorkerError};
+use worker::{Config, Notice, Patience, Shutdown, WorkerError};
 
 #[test]
 fn worker_registers_executes_its_tasks_and_ends_with_the_job() {
@@ -83,7 +83,7 @@ fn report_is_repeated_until_it_is_answered() {
 fn staging_of_an_unanswered_report_is_removed_when_the_registration_ends() {
     for order in [Some(Order::Exit), Some(Order::Register), None] {
         let mut bench = Bench::new(b"one two");
-        bench.driver_timeout = Duration::from_millis(300);
+        bench.patience.later = Duration::from_millis(300);
         let mut script = Script::new([bench.task(0)]);
         script.answers_no_report = true;
         script.order_when_reported = order;
@@ -267,7 +267,7 @@ fn heartbeats_report_how_far_the_attempt_is() {
 #[test]
 fn worker_leaves_a_driver_that_stops_answering() {
     let mut bench = Bench::new(b"");
-    bench.driver_timeout = Duration::from_millis(300);
+    bench.patience.later = Duration::from_millis(300);
     let mut script = Script::new([]);
     script.is_idle_after_registration = Some(1);
     let server = Server::start(&bench, script, None);
@@ -280,6 +280,19 @@ fn worker_leaves_a_driver_that_stops_answering() {
 
     assert!(matches!(error, WorkerError::DriverLost { .. }), "{error}");
     assert!(!error.is_about_start());
+}
+
+/// The wait is for the first answer alone: it does not end a worker that has one.
+#[test]
+fn wait_for_a_driver_ends_with_its_first_answer() {
+    let mut bench = Bench::new(b"one two");
+    bench.patience.first = Some(Duration::from_millis(300));
+    bench.throttle = NonZeroU64::new(8);
+    let server = Server::start(&bench, Script::new([bench.task(0)]), None);
+
+    bench.work(&server.address).unwrap();
+
+    assert_eq!(server.received().reports.len(), 1);
 }
 
 #[test]
@@ -504,7 +517,7 @@ impl Drop for Server {
 struct Bench {
     folder: tempfile::TempDir,
     throttle: Option<NonZeroU64>,
-    driver_timeout: Duration,
+    patience: Patience,
     token: Option<Token>,
     shutdown: Shutdown,
     notify: mpsc::Sender<Notice>,
@@ -517,9 +530,9 @@ impl Bench {
         fs::write(folder.path().join("input"), text).unwrap();
         Local::create(&folder.path().join("files")).unwrap();
         let (notify, notices) = mpsc::channel();
-        let driver_timeout = Duration::from_secs(30);
+        let patience = Patience { first: None, later: Duration::from_secs(30) };
         let shutdown = Shutdown::default();
-        Self { folder, throttle: None, driver_timeout, token: None, shutdown, notify, notices }
+        Self { folder, throttle: None, patience, token: None, shutdown, notify, notices }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -537,7 +550,7 @@ impl Bench {
             roots: self.roots(),
             name: "me".to_owned(),
             instance: None,
-            driver_timeout: self.driver_timeout,
+            patience: self.patience,
             credentials: self.token.clone().into(),
             throttle: self.throttle,
             memory_bytes: 256 << 20,

@@ -19,7 +19,7 @@ use rpc::message::{
 };
 use rpc::{Peer, Refusal};
 use store::{Local, layout};
-use worker::{Config, Shutdown, WorkerError};
+use worker::{Config, Patience, Shutdown, WorkerError};
 
 #[test]
 fn inputs_outside_the_roots_are_not_read_whatever_leads_there() {
@@ -522,7 +522,7 @@ impl Bench {
             roots: self.roots.clone(),
             name: "me".to_owned(),
             instance: None,
-            driver_timeout: Duration::from_secs(30),
+            patience: Patience { first: None, later: Duration::from_secs(30) },
             credentials: None.into(),
             throttle: None,
             memory_bytes: 256 << 20,

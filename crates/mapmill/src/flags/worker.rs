@@ -16,8 +16,9 @@ use crate::way_out;
 
 /// Run tasks for a driver until its job is over
 ///
-/// If the driver is not running yet, the worker waits for it. Workers can join and leave at any
-/// moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at once.
+/// If the driver is not running yet, the worker waits for it (--wait limits how long). Workers can
+/// join and leave at any moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at
+/// once.
 #[derive(Args, Debug)]
 #[command(after_long_help = WORKER_EXIT_CODES)]
 pub(crate) struct WorkerFlags {
@@ -26,10 +27,18 @@ pub(crate) struct WorkerFlags {
 
     /// Exit when the driver has not answered for SECS
     ///
-    /// Before the first answer of a driver, the worker waits without limit.
+    /// Counts from the first answer of a driver. --wait limits how long the worker waits for that.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     #[arg(help_heading = "Network")]
     driver_timeout: Duration,
+
+    /// Exit when no driver has answered within SECS [default: wait forever]
+    ///
+    /// Workers may be started before the driver. A worker that is started after the job is over
+    /// finds no driver: a batch system that may start workers late needs this limit. The exit code
+    /// is 1.
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Network")]
+    wait: Option<Duration>,
 
     #[command(flatten)]
     security: CallSecurityFlags,
@@ -91,7 +100,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             })?,
             name: certified_name(&credentials, std::process::id()),
             instance: flags.instance.map(instance),
-            driver_timeout: flags.driver_timeout,
+            patience: worker::Patience { first: flags.wait, later: flags.driver_timeout },
             credentials,
             throttle: flags.throttle,
             memory_bytes: flags.memory,
@@ -133,5 +142,5 @@ pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
 
 /// The end of the long help of `worker`.
 const WORKER_EXIT_CODES: &str = "\
-Exit codes: 0 the job is over; 1 the driver was lost, or too many attempts are stuck; 2 the worker \
+Exit codes: 0 the job is over; 1 no driver answered, the driver was lost, or too many attempts are stuck; 2 the worker \
 could not start, or the driver refused it; 130 interrupted.";

@@ -80,6 +80,7 @@ fn help_mentions_the_defaults() {
     check("worker", "--driver <ADDR>", "127.0.0.1:50051]");
     check("status", "--driver <ADDR>", "127.0.0.1:50051]");
     check("worker", "--driver-timeout <SECS>", "30]");
+    check("worker", "--wait <SECS>", "wait forever]");
     check("worker", "--root <DIR>", "the current folder]");
     check("top", "[FILES]...  ", "files/out]");
     check("top", "--count <COUNT>", "10]");

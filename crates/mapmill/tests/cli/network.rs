@@ -1,6 +1,7 @@
 //! Addresses and roots that are refused.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use super::scratch::Scratch;
 
@@ -64,6 +65,32 @@ fn malformed_address_is_refused_with_an_example() {
             scratch.refuses(scratch.command(&[command, flag, value]), &sentence);
         }
     }
+}
+
+/// A batch system may start a worker after the job is over: it must not wait for ever.
+#[test]
+fn worker_waits_for_its_first_driver_as_long_as_it_is_told() {
+    let scratch = Scratch::new();
+    // No program of ours or of the system listens there.
+    let address = "127.0.0.1:1";
+    let began = Instant::now();
+
+    let ended = scratch.run(&["worker", "--driver", address, "--wait", "3"]);
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    let [waiting, giving_up] = lines[..] else { panic!("{}", ended.stderr) };
+    let expected = format!("mapmill: waiting for a driver at {address} (");
+    assert!(waiting.starts_with(&expected), "{waiting}");
+    let expected = format!(
+        "mapmill: no driver has answered at {address} for 3 s; giving up; the job may be over \
+         (--wait sets how long the worker waits)"
+    );
+    assert_eq!(giving_up, expected);
+
+    let quiet = scratch.run(&["worker", "--driver", address, "--wait", "2.5", "-q"]);
+    assert_eq!((quiet.code, quiet.stderr), (1, format!("{}\n", expected.replace("3 s", "2.5 s"))));
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl World {
             roots: vec![inputs, PathBuf::from(FILES)],
             name: worker_name(index),
             instance: None,
-            driver_timeout: Duration::from_secs(30),
+            patience: worker::Patience { first: None, later: Duration::from_secs(30) },
             credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: self.plan.memory_bytes,
