@@ -13,7 +13,7 @@ use std::time::Duration;
 use journal::{AttemptHistory, Commits, Death, DiskFault, JournalError, Log, Plan};
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
-use store::{FolderLock, Store, layout};
+use store::{FolderLock, ListingNotes, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
@@ -31,6 +31,7 @@ pub struct Prepared {
     pub(crate) credentials: Credentials,
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
+    pub(crate) notes: ListingNotes,
     pub(crate) replaces_results: bool,
     pub(crate) begun: BegunJob,
 }
@@ -94,6 +95,11 @@ impl Prepared {
     /// How many bytes they have.
     pub fn input_bytes(&self) -> u64 {
         self.begun.spec.plan.bytes()
+    }
+
+    /// What the user may not have intended with the inputs.
+    pub fn notes(&self) -> &ListingNotes {
+        &self.notes
     }
 
     /// The real path of the results folder.

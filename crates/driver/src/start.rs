@@ -75,8 +75,8 @@ pub struct Listen {
 /// not be written.
 pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     faults::arm();
-    let inputs = store::list_inputs(&config.inputs).map_err(unusable_input)?;
-    let inputs = inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
+    let listing = store::list_inputs(&config.inputs).map_err(unusable_input)?;
+    let inputs = listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
     let plan = plan::plan(inputs, config.map_tasks);
     check_numbers(&plan, config.reduce_tasks.get())?;
 
@@ -103,6 +103,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         address,
         credentials: config.listen.credentials,
         lock,
+        notes: listing.notes,
         replaces_results: survey.has_results() && recovered.is_none(),
         begun: BegunJob {
             spec,

@@ -132,6 +132,9 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
         let way_out = way_out::of_start(&error);
         Failure::start(error).hint(way_out).advise(advice)
     })?;
+    if let Some(repeated) = &prepared.notes().repeated {
+        messages::warn(&Warning::RepeatedInput(repeated.clone()), show.verbosity);
+    }
     if prepared.replaces_results() {
         let files = prepared.files().to_owned();
         messages::warn(&Warning::ReplacesResults { files }, show.verbosity);

@@ -10,11 +10,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use driver::Repeated;
 use indicatif::MultiProgress;
 use rpc::text::{escaped, with_causes};
 use worker::Notice;
 
 use crate::certs::finding::Finding;
+use crate::numbers::plural;
 use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
 
@@ -119,6 +121,8 @@ pub(crate) enum Warning {
     Insecure { address: SocketAddr },
     /// An environment variable does not say what to log.
     LogFilter { variable: &'static str },
+    /// An input is counted more than once.
+    RepeatedInput(Repeated),
     /// The results folder holds results of an earlier job.
     ReplacesResults { files: PathBuf },
     /// A worker process of `mapmill run` ended before the job.
@@ -135,6 +139,17 @@ impl Display for Warning {
             ),
             Self::LogFilter { variable } => {
                 write!(f, "cannot parse {variable}; expected for example h2=debug,rpc=trace")
+            }
+            Self::RepeatedInput(Repeated { path, other, times, more }) => {
+                write!(f, "input {} is counted {times} times", path.display())?;
+                if let Some(other) = other {
+                    write!(f, ", also as {}", other.display())?;
+                }
+                if *more > 0 {
+                    let others = plural(*more as u64, "other input is", "other inputs are");
+                    write!(f, "; {others} counted more than once")?;
+                }
+                Ok(())
             }
             Self::ReplacesResults { files } => write!(
                 f,

@@ -7,9 +7,10 @@
 //!
 //! A walk ends because every link is followed at most once and a tree without links is finite. Each
 //! argument is a walk of its own, so that `a a` gives every file twice, as `cat a a` does, however
-//! it is reached.
+//! it is reached. A file that is counted more than once is noted, by its device and inode: the user
+//! may not have intended it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, FileType, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -21,37 +22,86 @@ use crate::input_error::{InputError, unreadable};
 use crate::layout;
 use crate::local::file_id;
 
-/// All files that `arguments` name, sorted by path as the user would write it.
+/// The files that the arguments of a job name.
+#[derive(Debug)]
+pub struct Listing {
+    /// Sorted by path as the user would write it. A file that was named twice is there twice.
+    pub inputs: Vec<Input>,
+    /// What the user may not have intended.
+    pub notes: ListingNotes,
+}
+
+/// What a user may not have intended with the arguments.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ListingNotes {
+    /// A file is counted more than once.
+    pub repeated: Option<Repeated>,
+}
+
+/// A file that is counted more than once. Its paths are as the user would write them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Repeated {
+    /// Its first path.
+    pub path: PathBuf,
+    /// Another path of it, if there is one: through a link, a hard link, or another spelling.
+    pub other: Option<PathBuf>,
+    /// How often it is counted.
+    pub times: usize,
+    /// How many other files are counted more than once.
+    pub more: usize,
+}
+
+/// All files that `arguments` name.
 ///
 /// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
 /// argument. Everything else that cannot be read is an error, and so is an argument without a file,
 /// such as a folder where nothing is mounted: a job that does not start is better than a count that
 /// silently lacks a file.
-pub fn list_inputs(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
-    let mut inputs = Vec::new();
+pub fn list_inputs(arguments: &[PathBuf]) -> Result<Listing, InputError> {
+    let mut found = Vec::new();
     let mut without_files = Vec::new();
     for argument in arguments {
-        let before = inputs.len();
-        Walk::new(&mut inputs).run(argument)?;
-        if inputs.len() == before {
+        let before = found.len();
+        Walk::new(&mut found).run(argument)?;
+        if found.len() == before {
             without_files.push(argument.clone());
         }
     }
-    if inputs.is_empty() || !without_files.is_empty() {
+    if found.is_empty() || !without_files.is_empty() {
         return Err(InputError::NoFiles { arguments: without_files });
     }
-    inputs.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
-    for input in &mut inputs {
-        let absolute = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
-        input.path = absolute;
+    found
+        .sort_by(|(_, a), (_, b)| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
+    let notes = ListingNotes { repeated: find_repeated(&found) };
+    let absolute = |(_, input): (FileId, Input)| {
+        let path = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
+        Ok(Input { path, ..input })
+    };
+    Ok(Listing { inputs: found.into_iter().map(absolute).collect::<Result<_, _>>()?, notes })
+}
+
+/// The first file in `found` that is there more than once.
+fn find_repeated(found: &[(FileId, Input)]) -> Option<Repeated> {
+    let mut times = HashMap::<FileId, usize>::new();
+    for (id, _) in found {
+        *times.entry(*id).or_default() += 1;
     }
-    Ok(inputs)
+    let files = times.values().filter(|&&times| times > 1).count();
+    let (id, first) = found.iter().find(|(id, _)| times[id] > 1)?;
+    let mut others = found.iter().filter(|(other, _)| other == id).map(|(_, input)| &input.path);
+    let other = others.find(|other| other.as_os_str() != first.path.as_os_str());
+    Some(Repeated {
+        path: first.path.clone(),
+        other: other.cloned(),
+        times: times[id],
+        more: files - 1,
+    })
 }
 
 /// The walk through one argument.
-struct Walk<'inputs> {
+struct Walk<'found> {
     /// Found so far; the paths as the user would write them.
-    inputs: &'inputs mut Vec<Input>,
+    found: &'found mut Vec<(FileId, Input)>,
     /// Links followed so far.
     links: HashSet<FileId>,
     /// Folders entered so far.
@@ -70,9 +120,9 @@ struct Entered {
 /// Device and inode.
 type FileId = (u64, u64);
 
-impl<'inputs> Walk<'inputs> {
-    fn new(inputs: &'inputs mut Vec<Input>) -> Self {
-        Self { inputs, links: HashSet::new(), folders: Vec::new(), pending: VecDeque::new() }
+impl<'found> Walk<'found> {
+    fn new(found: &'found mut Vec<(FileId, Input)>) -> Self {
+        Self { found, links: HashSet::new(), folders: Vec::new(), pending: VecDeque::new() }
     }
 
     fn run(mut self, argument: &Path) -> Result<(), InputError> {
@@ -138,7 +188,8 @@ impl<'inputs> Walk<'inputs> {
     fn take(&mut self, path: PathBuf) -> Result<(), InputError> {
         let metadata = measure(&path)?;
         let modified = Modified::of(&metadata);
-        self.inputs.push(Input { path, bytes: metadata.len(), modified });
+        let input = Input { path, bytes: metadata.len(), modified };
+        self.found.push((file_id(&metadata), input));
         Ok(())
     }
 }

@@ -121,6 +121,34 @@ fn input_that_is_not_a_regular_file_is_named_without_waiting_for_it() {
     }
 }
 
+/// A user may not know that arguments overlap. What was named is counted, as `cat` prints it.
+#[test]
+fn input_that_is_counted_more_than_once_is_named_in_a_warning() {
+    let scratch = Scratch::new();
+    scratch.write("input.txt", "a b\n");
+    symlink("a.txt", scratch.path("in/link")).unwrap();
+    fs::hard_link(scratch.path("input.txt"), scratch.path("in/hard")).unwrap();
+    scratch.warns(
+        &["input.txt", "input.txt", "./input.txt"],
+        "input ./input.txt is counted 3 times, also as input.txt",
+    );
+    assert_eq!(fs::read_to_string(scratch.path("files/out/out-1")).unwrap(), "a 3\n");
+    scratch.warns(&["in/hard", "in/hard"], "input in/hard is counted 2 times");
+    scratch.warns(
+        &["in", "in/link", "input.txt"],
+        "input in/a.txt is counted 3 times, also as in/link; 1 other input is counted more than \
+         once",
+    );
+}
+
+#[test]
+fn inputs_that_are_counted_once_cause_no_warning() {
+    let scratch = Scratch::new();
+    scratch.write("in/b.txt", "a b a\n");
+    let ended = scratch.run(&["run", "in"]);
+    assert_eq!((ended.code, ended.stderr.contains("warning")), (0, false), "{}", ended.stderr);
+}
+
 /// Such a file would count as nothing.
 #[test]
 fn input_whose_size_is_0_but_has_bytes_is_named() {

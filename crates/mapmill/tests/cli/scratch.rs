@@ -129,6 +129,15 @@ impl Scratch {
         self.refuses(self.unprivileged(&[&driver, args].concat()), sentence);
     }
 
+    /// `run` with these arguments ends well, and its first line is this warning.
+    #[track_caller]
+    pub fn warns(&self, args: &[&str], sentence: &str) {
+        let ended = self.run(&[&["run"], args].concat());
+        let first = ended.stderr.lines().next().map(|line| self.mask(line));
+        assert_eq!(first, Some(format!("mapmill: warning: {sentence}")));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    }
+
     /// `mapmill driver` at a port of its own, so that tests do not meet.
     pub fn driver(&self, args: &[&str]) -> Command {
         self.command(&[&["driver", "--listen", "127.0.0.1:0"], args].concat())

@@ -27,14 +27,14 @@ fn order_is_that_of_the_paths_as_typed_and_not_of_the_arguments() {
 fn paths_are_absolute_and_carry_length_and_time() {
     let tree = Tree::new(&["a"]);
     std::fs::write(tree.path("a"), "12345").unwrap();
-    let inputs = list_inputs(&[tree.path("a")]).unwrap();
+    let inputs = list_inputs(&[tree.path("a")]).unwrap().inputs;
 
     let metadata = std::fs::metadata(tree.path("a")).unwrap();
     let expected = Input { path: tree.path("a"), bytes: 5, modified: Modified::of(&metadata) };
     assert_eq!(inputs, [expected]);
 
     // Cargo runs tests in the crate's folder.
-    let inputs = list_inputs(&[PathBuf::from("./src/lib.rs")]).unwrap();
+    let inputs = list_inputs(&[PathBuf::from("./src/lib.rs")]).unwrap().inputs;
     let expected = std::env::current_dir().unwrap().join("src/lib.rs");
     assert_eq!(inputs[0].path, expected);
 }
@@ -55,7 +55,7 @@ fn names_may_be_any_bytes() {
     for name in names {
         std::fs::write(tree.root.path().join(OsStr::from_bytes(name)), "").unwrap();
     }
-    let found = list_inputs(&[tree.path("")]).unwrap();
+    let found = list_inputs(&[tree.path("")]).unwrap().inputs;
     let found: Vec<_> = found.iter().map(|input| input.path.file_name().unwrap()).collect();
     let sorted: [&[u8]; 5] = [b" ", b"--", b"-n", b"line\nbreak", b"not \xff\xfe utf-8"];
     assert_eq!(found, sorted.map(OsStr::from_bytes));
@@ -69,6 +69,21 @@ fn an_argument_given_twice_counts_twice() {
     tree.check(&["a", "a/1"], &["a/1", "a/1", "a/2", "a/link"]);
     tree.check(&["a", "a"], &["a/1", "a/1", "a/2", "a/2", "a/link", "a/link"]);
     tree.check(&["a/link", "a/link"], &["a/link", "a/link"]);
+}
+
+#[test]
+fn a_file_that_is_counted_more_than_once_is_noted() {
+    let tree = Tree::new(&["a/1", "a/2", "b/1"]);
+    tree.check_repeated(&["a", "b"], None);
+    tree.check_repeated(&["a/1", "a/1"], Some(("a/1", None, 2, 0)));
+    tree.check_repeated(&["a/1", "a/1", "a/../a/1"], Some(("a/../a/1", Some("a/1"), 3, 0)));
+    tree.check_repeated(&["a", "a/2"], Some(("a/2", None, 2, 0)));
+    tree.check_repeated(&["a", "a", "b"], Some(("a/1", None, 2, 1)));
+    symlink("../a/2", tree.path("b/link")).unwrap();
+    tree.check_repeated(&["b"], None);
+    tree.check_repeated(&["a", "b"], Some(("a/2", Some("b/link"), 2, 0)));
+    std::fs::hard_link(tree.path("b/1"), tree.path("b/hard")).unwrap();
+    tree.check_repeated(&["b"], Some(("b/1", Some("b/hard"), 2, 0)));
 }
 
 #[test]
@@ -114,7 +129,7 @@ fn cross_linked_folders_do_not_multiply() {
     // Each folder once by itself and once through every link to it. If links were followed wherever
     // they are met, it would be once for every path through the links.
     let root = tree.path("");
-    let found = in_time(move || list_inputs(&[root])).unwrap();
+    let found = in_time(move || list_inputs(&[root])).unwrap().inputs;
     assert_eq!(found.len(), FOLDERS * (1 + LINKS));
 }
 
@@ -222,7 +237,7 @@ fn a_deep_tree_is_walked() {
     let deep = tree.path(&"a/".repeat(500));
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::write(deep.join("file"), "").unwrap();
-    assert_eq!(list_inputs(&[tree.path("a")]).unwrap().len(), 1);
+    assert_eq!(list_inputs(&[tree.path("a")]).unwrap().inputs.len(), 1);
 }
 
 /// A folder of empty files.
@@ -245,18 +260,34 @@ impl Tree {
         self.root.path().join(below)
     }
 
-    fn list(&self, arguments: &[&str]) -> Result<Vec<Input>, InputError> {
+    fn list(&self, arguments: &[&str]) -> Result<Listing, InputError> {
         let arguments: Vec<_> = arguments.iter().map(|argument| self.path(argument)).collect();
         list_inputs(&arguments)
     }
 
     #[track_caller]
     fn check(&self, arguments: &[&str], expected: &[&str]) {
-        let inputs = self.list(arguments).unwrap();
+        let inputs = self.list(arguments).unwrap().inputs;
         let root = self.root.path();
         let found: Vec<_> =
             inputs.iter().map(|input| input.path.strip_prefix(root).unwrap()).collect();
         let expected: Vec<_> = expected.iter().map(Path::new).collect();
         assert_eq!(found, expected);
+    }
+
+    /// `expected` has the path, another path, how often it is counted, and how many others are.
+    #[track_caller]
+    fn check_repeated(
+        &self,
+        arguments: &[&str],
+        expected: Option<(&str, Option<&str>, usize, usize)>,
+    ) {
+        let repeated = |(path, other, times, more): (&str, Option<&str>, _, _)| Repeated {
+            path: self.path(path),
+            other: other.map(|other| self.path(other)),
+            times,
+            more,
+        };
+        assert_eq!(self.list(arguments).unwrap().notes.repeated, expected.map(repeated));
     }
 }
