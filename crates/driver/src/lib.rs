@@ -36,4 +36,4 @@ pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, Listen, StartError, prepare};
 pub use status::{PhaseSnapshot, Snapshot, Summary};
 pub use status_client::{StatusClientError, fetch_status};
-pub use store::{ListingNotes, Repeated};
+pub use store::{LeftOut, ListingNotes, Repeated};

@@ -77,7 +77,7 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Surroundings { store, disk, run_blocking, block_on, job_id } = surroundings;
-    let listing = store::list_inputs(&config.inputs).map_err(start::unusable_input)?;
+    let listing = store::list_inputs(&config.inputs, None).map_err(start::unusable_input)?;
     let plan = plan(listing.inputs, config.map_tasks);
     let begin = {
         let (store, config, plan) = (Arc::clone(&store), config.clone(), plan.clone());

@@ -75,12 +75,14 @@ pub struct Listen {
 /// not be written.
 pub fn prepare(config: Config) -> Result<Prepared, StartError> {
     faults::arm();
-    let listing = store::list_inputs(&config.inputs).map_err(unusable_input)?;
+    let files = resolve_folder(&config.files);
+    let listing = store::list_inputs(&config.inputs, files.as_deref().ok());
+    let listing = listing.map_err(unusable_input)?;
     let inputs = listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
     let plan = plan::plan(inputs, config.map_tasks);
     check_numbers(&plan, config.reduce_tasks.get())?;
 
-    let files = resolve_folder(&config.files)?;
+    let files = files?;
     inspect_files(&files, plan.inputs())?;
     let (listener, address) = bind(&config.listen)?;
 

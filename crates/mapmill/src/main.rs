@@ -135,6 +135,9 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
     if let Some(repeated) = &prepared.notes().repeated {
         messages::warn(&Warning::RepeatedInput(repeated.clone()), show.verbosity);
     }
+    if let Some(left_out) = &prepared.notes().left_out {
+        messages::warn(&Warning::LeftOut(left_out.clone()), show.verbosity);
+    }
     if prepared.replaces_results() {
         let files = prepared.files().to_owned();
         messages::warn(&Warning::ReplacesResults { files }, show.verbosity);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use driver::Repeated;
+use driver::{LeftOut, Repeated};
 use indicatif::MultiProgress;
 use rpc::text::{escaped, with_causes};
 use worker::Notice;
@@ -119,6 +119,8 @@ pub(crate) enum Warning {
     Certificate(Box<Finding>),
     /// Other machines can reach the driver, and nothing is encrypted.
     Insecure { address: SocketAddr },
+    /// Results of jobs are in a folder of the input.
+    LeftOut(LeftOut),
     /// An environment variable does not say what to log.
     LogFilter { variable: &'static str },
     /// An input is counted more than once.
@@ -137,6 +139,16 @@ impl Display for Warning {
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"
             ),
+            Self::LeftOut(LeftOut { path, more }) => {
+                let path = path.display();
+                write!(f, "{path} holds results of a job and is left out of the input")?;
+                if *more > 0 {
+                    let verb = if *more == 1 { "is" } else { "are" };
+                    let folders = plural(*more as u64, "more folder", "more folders");
+                    write!(f, ", as {verb} {folders}")?;
+                }
+                Ok(())
+            }
             Self::LogFilter { variable } => {
                 write!(f, "cannot parse {variable}; expected for example h2=debug,rpc=trace")
             }

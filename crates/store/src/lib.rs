@@ -51,4 +51,4 @@ pub use roots::{Roots, below};
 pub use store::{Durability, Object, StagedObject, Store};
 pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
-pub use walk::{Listing, ListingNotes, Repeated, list_inputs};
+pub use walk::{LeftOut, Listing, ListingNotes, Repeated, list_inputs};

@@ -9,6 +9,10 @@
 //! argument is a walk of its own, so that `a a` gives every file twice, as `cat a a` does, however
 //! it is reached. A file that is counted more than once is noted, by its device and inode: the user
 //! may not have intended it.
+//!
+//! Results of jobs are left out where a walk meets them, and counted where an argument names them
+//! (`files/out`). Of an argument that is a results folder itself, `intermediate` and `out` are left
+//! out: to count both would count every word twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -21,6 +25,8 @@ use crate::input::{Input, Modified, measure};
 use crate::input_error::{InputError, unreadable};
 use crate::layout;
 use crate::local::file_id;
+
+use results::Results;
 
 /// The files that the arguments of a job name.
 #[derive(Debug)]
@@ -36,6 +42,17 @@ pub struct Listing {
 pub struct ListingNotes {
     /// A file is counted more than once.
     pub repeated: Option<Repeated>,
+    /// Results of jobs are not counted.
+    pub left_out: Option<LeftOut>,
+}
+
+/// Results of jobs that are not counted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LeftOut {
+    /// The first folder or link to them, as the user would write it.
+    pub path: PathBuf,
+    /// How many more there are.
+    pub more: usize,
 }
 
 /// A file that is counted more than once. Its paths are as the user would write them.
@@ -51,18 +68,19 @@ pub struct Repeated {
     pub more: usize,
 }
 
-/// All files that `arguments` name.
+/// All files that `arguments` name. The results of the job will be in the folder `results`.
 ///
 /// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
 /// argument. Everything else that cannot be read is an error, and so is an argument without a file,
 /// such as a folder where nothing is mounted: a job that does not start is better than a count that
 /// silently lacks a file.
-pub fn list_inputs(arguments: &[PathBuf]) -> Result<Listing, InputError> {
-    let mut found = Vec::new();
+pub fn list_inputs(arguments: &[PathBuf], results: Option<&Path>) -> Result<Listing, InputError> {
+    let results = Results::new(results);
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
     let mut without_files = Vec::new();
     for argument in arguments {
         let before = found.len();
-        Walk::new(&mut found).run(argument)?;
+        Walk::new(&mut found, &mut left_out, results, argument).run(argument)?;
         if found.len() == before {
             without_files.push(argument.clone());
         }
@@ -72,7 +90,9 @@ pub fn list_inputs(arguments: &[PathBuf]) -> Result<Listing, InputError> {
     }
     found
         .sort_by(|(_, a), (_, b)| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
-    let notes = ListingNotes { repeated: find_repeated(&found) };
+    let more = left_out.len().saturating_sub(1);
+    let left_out = left_out.into_iter().next().map(|path| LeftOut { path, more });
+    let notes = ListingNotes { repeated: find_repeated(&found), left_out };
     let absolute = |(_, input): (FileId, Input)| {
         let path = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
         Ok(Input { path, ..input })
@@ -102,6 +122,12 @@ fn find_repeated(found: &[(FileId, Input)]) -> Option<Repeated> {
 struct Walk<'found> {
     /// Found so far; the paths as the user would write them.
     found: &'found mut Vec<(FileId, Input)>,
+    /// Results of jobs that are not input.
+    left_out: &'found mut Vec<PathBuf>,
+    /// Which those are.
+    results: Results,
+    /// The real path of the argument.
+    argument: PathBuf,
     /// Links followed so far.
     links: HashSet<FileId>,
     /// Folders entered so far.
@@ -115,14 +141,30 @@ struct Entered {
     id: FileId,
     /// Index of the folder in which it was met; none for the argument.
     from: Option<usize>,
+    /// Whether it is the argument and the results folder of another job.
+    has_results: bool,
 }
 
 /// Device and inode.
 type FileId = (u64, u64);
 
 impl<'found> Walk<'found> {
-    fn new(found: &'found mut Vec<(FileId, Input)>) -> Self {
-        Self { found, links: HashSet::new(), folders: Vec::new(), pending: VecDeque::new() }
+    fn new(
+        found: &'found mut Vec<(FileId, Input)>,
+        left_out: &'found mut Vec<PathBuf>,
+        results: Results,
+        argument: &Path,
+    ) -> Self {
+        Self {
+            found,
+            left_out,
+            results,
+            // If this fails, the walk begins with the same error.
+            argument: fs::canonicalize(argument).unwrap_or_default(),
+            links: HashSet::new(),
+            folders: Vec::new(),
+            pending: VecDeque::new(),
+        }
     }
 
     fn run(mut self, argument: &Path) -> Result<(), InputError> {
@@ -130,7 +172,12 @@ impl<'found> Walk<'found> {
         self.visit(argument.to_owned(), metadata.file_type(), None)?;
         while let Some((folder, index)) = self.pending.pop_front() {
             for (name, kind) in read_entries(&folder).map_err(unreadable(&folder))? {
-                self.visit(folder.join(name), kind, Some(index))?;
+                let path = folder.join(&name);
+                if self.folders[index].has_results && Results::has_name(&name) {
+                    self.left_out.push(path);
+                } else {
+                    self.visit(path, kind, Some(index))?;
+                }
             }
         }
         Ok(())
@@ -167,6 +214,13 @@ impl<'found> Walk<'found> {
         if self.is_inside(file_id(&target), from) || !self.links.insert(file_id(&link)) {
             return Ok(());
         }
+        if from.is_some() {
+            let real = fs::canonicalize(&path).map_err(unreadable(&path))?;
+            if self.results.include(&real, &self.argument) {
+                self.left_out.push(path);
+                return Ok(());
+            }
+        }
         if target.is_dir() {
             self.enter(path, &target, from);
             return Ok(());
@@ -181,8 +235,14 @@ impl<'found> Walk<'found> {
     }
 
     fn enter(&mut self, path: PathBuf, metadata: &Metadata, from: Option<usize>) {
+        let id = file_id(metadata);
+        if from.is_some() && self.results.is_folder(&path, id) {
+            self.left_out.push(path);
+            return;
+        }
+        let has_results = from.is_none() && self.results.is_folder_of_others(&path, id);
         self.pending.push_back((path, self.folders.len()));
-        self.folders.push(Entered { id: file_id(metadata), from });
+        self.folders.push(Entered { id, from, has_results });
     }
 
     fn take(&mut self, path: PathBuf) -> Result<(), InputError> {
@@ -208,5 +268,6 @@ fn read_entries(folder: &Path) -> io::Result<Vec<(OsString, FileType)>> {
     Ok(entries)
 }
 
+mod results;
 #[cfg(test)]
 mod tests;

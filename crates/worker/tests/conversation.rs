@@ -583,7 +583,7 @@ impl Bench {
     /// Map task `task`, over the whole input.
     fn task(&self, task: u32) -> TaskAnswer {
         let path = self.path("input");
-        let input = store::list_inputs(std::slice::from_ref(&path)).unwrap().inputs.remove(0);
+        let input = store::list_inputs(std::slice::from_ref(&path), None).unwrap().inputs.remove(0);
         let split = Split {
             path,
             start: 0,

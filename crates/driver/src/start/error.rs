@@ -159,7 +159,7 @@ impl UnusableInput {
             InputError::Dangling { .. } => "; repair the link, or remove it",
             InputError::Missing { .. } => "; name the files and folders to read",
             InputError::NoFiles { .. } => {
-                " (hidden files are skipped); name the files and folders to read"
+                " (hidden files and results of jobs are skipped); name the files and folders to read"
             }
             InputError::NotAFile { .. } => "; save its output in a file, or leave it out",
             InputError::Oversized { .. } => "; copy it to another file first, and name the copy",

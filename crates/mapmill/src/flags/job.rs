@@ -12,8 +12,9 @@ use crate::numbers::{parse_count, parse_seconds};
 pub(super) struct JobFlags {
     /// Files and folders to read
     ///
-    /// Folders are read recursively, sorted by path. Hidden files in them are skipped. Symbolic
-    /// links are followed, each at most once.
+    /// Folders are read recursively, sorted by path. Hidden files in them are skipped, and so are
+    /// results of jobs, unless INPUT names them (`files/out`). Symbolic links are followed, each at
+    /// most once. A file that is named twice is counted twice.
     #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
 

@@ -74,7 +74,7 @@ fn unreadable_folder_is_named() {
 fn folder_without_files_is_named() {
     let scratch = Scratch::new();
     scratch.create("empty/deeper");
-    let sentence = "no input files in `empty` (hidden files are skipped); \
+    let sentence = "no input files in `empty` (hidden files and results of jobs are skipped); \
                     name the files and folders to read";
     scratch.refuses_job(&["empty"], sentence);
 }
@@ -84,7 +84,7 @@ fn folder_with_hidden_files_only_is_a_folder_without_files() {
     let scratch = Scratch::new();
     scratch.write("one/.hidden", "a");
     scratch.write("other/.git/config", "a");
-    let sentence = "no input files in `one`, `other` (hidden files are skipped); \
+    let sentence = "no input files in `one`, `other` (hidden files and results of jobs are skipped); \
                     name the files and folders to read";
     scratch.refuses_job(&["one", "other"], sentence);
 }
@@ -147,6 +147,47 @@ fn inputs_that_are_counted_once_cause_no_warning() {
     scratch.write("in/b.txt", "a b a\n");
     let ended = scratch.run(&["run", "in"]);
     assert_eq!((ended.code, ended.stderr.contains("warning")), (0, false), "{}", ended.stderr);
+}
+
+/// The second job meets the results of the first, and its own.
+#[test]
+fn results_of_jobs_are_left_out_of_a_folder_with_a_warning() {
+    let scratch = Scratch::new();
+    scratch.run(&["run", "-q", "."]).silent();
+    let output = || fs::read_to_string(scratch.path("files/out/out-1")).unwrap();
+    assert_eq!(output(), "a 2\n");
+
+    scratch.warns(&["."], "./files holds results of a job and is left out of the input");
+    assert_eq!(output(), "a 2\n");
+    scratch.create("elsewhere");
+    scratch.warns(
+        &[".", "--files", "elsewhere"],
+        "./elsewhere holds results of a job and is left out of the input, as is 1 more folder",
+    );
+    assert_eq!(fs::read_to_string(scratch.path("elsewhere/out/out-1")).unwrap(), "a 2\n");
+}
+
+/// What the first driver has left is in the input folder of the second.
+#[test]
+fn killed_job_over_the_folder_that_it_was_started_in_is_resumed() {
+    let scratch = Scratch::new();
+    let (mut driver, _) = scratch.start_driver(scratch.driver(&["."]));
+    driver.kill();
+    scratch.write("files/intermediate/mr-0-1", "a\na\n");
+    let (driver, _) = scratch.start_driver(scratch.driver(&["."]));
+    assert!(driver.log().contains("resuming the job in "), "{}", driver.log());
+}
+
+#[test]
+fn results_of_a_job_are_the_input_of_another_if_they_are_named() {
+    let scratch = Scratch::new();
+    scratch.run(&["run", "-q", "in"]).silent();
+    scratch.run(&["run", "-q", "files/out", "--files", "next"]).silent();
+    assert_eq!(fs::read_to_string(scratch.path("next/out/out-1")).unwrap(), "a 1\n");
+
+    let sentence = "no input files in `files` (hidden files and results of jobs are skipped); \
+                    name the files and folders to read";
+    scratch.refuses_job(&["files", "--files", "more"], sentence);
 }
 
 /// Such a file would count as nothing.

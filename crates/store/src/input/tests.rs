@@ -129,7 +129,7 @@ fn plan(text: &str) -> (TempDir, Input) {
     let folder = tempfile::tempdir().unwrap();
     let path = fs::canonicalize(folder.path()).unwrap().join("input.txt");
     fs::write(&path, text).unwrap();
-    let inputs = list_inputs(&[path]).unwrap().inputs;
+    let inputs = list_inputs(&[path], None).unwrap().inputs;
     (folder, inputs.into_iter().next().unwrap())
 }
 

@@ -27,14 +27,14 @@ fn order_is_that_of_the_paths_as_typed_and_not_of_the_arguments() {
 fn paths_are_absolute_and_carry_length_and_time() {
     let tree = Tree::new(&["a"]);
     std::fs::write(tree.path("a"), "12345").unwrap();
-    let inputs = list_inputs(&[tree.path("a")]).unwrap().inputs;
+    let inputs = list_inputs(&[tree.path("a")], None).unwrap().inputs;
 
     let metadata = std::fs::metadata(tree.path("a")).unwrap();
     let expected = Input { path: tree.path("a"), bytes: 5, modified: Modified::of(&metadata) };
     assert_eq!(inputs, [expected]);
 
     // Cargo runs tests in the crate's folder.
-    let inputs = list_inputs(&[PathBuf::from("./src/lib.rs")]).unwrap().inputs;
+    let inputs = list_inputs(&[PathBuf::from("./src/lib.rs")], None).unwrap().inputs;
     let expected = std::env::current_dir().unwrap().join("src/lib.rs");
     assert_eq!(inputs[0].path, expected);
 }
@@ -55,7 +55,7 @@ fn names_may_be_any_bytes() {
     for name in names {
         std::fs::write(tree.root.path().join(OsStr::from_bytes(name)), "").unwrap();
     }
-    let found = list_inputs(&[tree.path("")]).unwrap().inputs;
+    let found = list_inputs(&[tree.path("")], None).unwrap().inputs;
     let found: Vec<_> = found.iter().map(|input| input.path.file_name().unwrap()).collect();
     let sorted: [&[u8]; 5] = [b" ", b"--", b"-n", b"line\nbreak", b"not \xff\xfe utf-8"];
     assert_eq!(found, sorted.map(OsStr::from_bytes));
@@ -84,6 +84,66 @@ fn a_file_that_is_counted_more_than_once_is_noted() {
     tree.check_repeated(&["a", "b"], Some(("a/2", Some("b/link"), 2, 0)));
     std::fs::hard_link(tree.path("b/1"), tree.path("b/hard")).unwrap();
     tree.check_repeated(&["b"], Some(("b/1", Some("b/hard"), 2, 0)));
+}
+
+#[test]
+fn results_of_jobs_are_left_out_where_a_walk_meets_them() {
+    let tree = Tree::new(&[
+        "1",
+        "sub/2",
+        "own/out/out-0",
+        "sub/other/.mapmill/journal.jsonl",
+        "sub/other/intermediate/mr-0-0",
+        "sub/other/out/out-0",
+        "sub/other/mine",
+    ]);
+    tree.check_left_out(&["."], &["1", "sub/2"], Some(("own", 1)));
+    tree.check_left_out(&["sub"], &["sub/2"], Some(("sub/other", 0)));
+    // Beside them.
+    tree.check_left_out(&["1", "sub/2"], &["1", "sub/2"], None);
+}
+
+#[test]
+fn results_of_another_job_are_counted_where_an_argument_names_them() {
+    let tree = Tree::new(&[
+        "other/.mapmill/journal.jsonl",
+        "other/intermediate/mr-0-0",
+        "other/out/out-0",
+        "other/mine/out/1",
+        "empty/.mapmill/journal.jsonl",
+        "empty/out/out-0",
+    ]);
+    tree.check_left_out(&["other/out"], &["other/out/out-0"], None);
+    tree.check_left_out(&["other/out/out-0"], &["other/out/out-0"], None);
+    tree.check_left_out(&["other"], &["other/mine/out/1"], Some(("other/intermediate", 1)));
+    let refusal = tree.list(&["empty"]).unwrap_err();
+    assert!(matches!(refusal, InputError::NoFiles { .. }), "{refusal}");
+}
+
+#[test]
+fn links_to_results_of_jobs_are_left_out() {
+    let tree = Tree::new(&[
+        "in/1",
+        "own/out/out-0",
+        "other/.mapmill/journal.jsonl",
+        "other/out/out-0",
+        "other/mine/2",
+    ]);
+    for (link, target) in [
+        ("in/a", "../own"),
+        ("in/b", "../own/out"),
+        ("in/c", "../own/out/out-0"),
+        ("in/d", "../other"),
+        ("in/e", "../other/out"),
+        ("in/f", "../other/out/out-0"),
+        ("in/g", "../other/mine"),
+        ("other/out/h", "out-0"),
+    ] {
+        symlink(target, tree.path(link)).unwrap();
+    }
+    tree.check_left_out(&["in"], &["in/1", "in/g/2"], Some(("in/a", 5)));
+    tree.check_left_out(&["in/e"], &["in/e/h", "in/e/out-0"], None);
+    tree.check_left_out(&["other/out"], &["other/out/h", "other/out/out-0"], None);
 }
 
 #[test]
@@ -129,7 +189,7 @@ fn cross_linked_folders_do_not_multiply() {
     // Each folder once by itself and once through every link to it. If links were followed wherever
     // they are met, it would be once for every path through the links.
     let root = tree.path("");
-    let found = in_time(move || list_inputs(&[root])).unwrap().inputs;
+    let found = in_time(move || list_inputs(&[root], None)).unwrap().inputs;
     assert_eq!(found.len(), FOLDERS * (1 + LINKS));
 }
 
@@ -169,7 +229,7 @@ fn argument_without_files_is_an_error_whatever_the_others_hold() {
         let expected = format!("no input files in `{}`", tree.path("empty").display());
         assert_eq!(refusal.to_string(), expected);
     }
-    assert_eq!(list_inputs(&[]).unwrap_err().to_string(), "no input files");
+    assert_eq!(list_inputs(&[], None).unwrap_err().to_string(), "no input files");
 }
 
 #[test]
@@ -184,7 +244,7 @@ fn a_file_with_bytes_beyond_its_length_is_refused_by_name() {
     let tree = Tree::new(&["inputs/a"]);
     symlink("/proc/cpuinfo", tree.path("inputs/b")).unwrap();
     for path in [PathBuf::from("/proc/cpuinfo"), "/proc/self/cmdline".into()] {
-        let refusal = list_inputs(std::slice::from_ref(&path)).unwrap_err();
+        let refusal = list_inputs(std::slice::from_ref(&path), None).unwrap_err();
         let expected = format!("input {} is larger than its size says (0 bytes)", path.display());
         assert_eq!(refusal.to_string(), expected);
     }
@@ -208,7 +268,7 @@ fn fifos_sockets_and_devices_are_refused_without_waiting() {
         (tree.path("sockets"), &socket, "a socket"),
         ("/dev/null".into(), &PathBuf::from("/dev/null"), "a device"),
     ] {
-        let refusal = in_time(|| list_inputs(&[argument])).unwrap_err();
+        let refusal = in_time(|| list_inputs(&[argument], None)).unwrap_err();
         let expected = format!("input {} is {kind}, not a regular file", path.display());
         assert_eq!(refusal.to_string(), expected);
     }
@@ -237,7 +297,7 @@ fn a_deep_tree_is_walked() {
     let deep = tree.path(&"a/".repeat(500));
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::write(deep.join("file"), "").unwrap();
-    assert_eq!(list_inputs(&[tree.path("a")]).unwrap().inputs.len(), 1);
+    assert_eq!(list_inputs(&[tree.path("a")], None).unwrap().inputs.len(), 1);
 }
 
 /// A folder of empty files.
@@ -262,7 +322,7 @@ impl Tree {
 
     fn list(&self, arguments: &[&str]) -> Result<Listing, InputError> {
         let arguments: Vec<_> = arguments.iter().map(|argument| self.path(argument)).collect();
-        list_inputs(&arguments)
+        list_inputs(&arguments, Some(&self.path("own")))
     }
 
     #[track_caller]
@@ -273,6 +333,20 @@ impl Tree {
             inputs.iter().map(|input| input.path.strip_prefix(root).unwrap()).collect();
         let expected: Vec<_> = expected.iter().map(Path::new).collect();
         assert_eq!(found, expected);
+    }
+
+    /// For a job with the results folder `own`. `left_out` has the first path, and how many more.
+    #[track_caller]
+    fn check_left_out(
+        &self,
+        arguments: &[&str],
+        expected: &[&str],
+        left_out: Option<(&str, usize)>,
+    ) {
+        self.check(arguments, expected);
+        let notes = self.list(arguments).unwrap().notes;
+        let left_out = left_out.map(|(path, more)| LeftOut { path: self.path(path), more });
+        assert_eq!(notes.left_out, left_out);
     }
 
     /// `expected` has the path, another path, how often it is counted, and how many others are.

@@ -395,7 +395,7 @@ impl Bench {
             return Vec::new();
         }
         let path = self.path("input");
-        let input = store::list_inputs(std::slice::from_ref(&path)).unwrap().inputs.remove(0);
+        let input = store::list_inputs(std::slice::from_ref(&path), None).unwrap().inputs.remove(0);
         vec![Split {
             path,
             start: start as u64,
