@@ -52,7 +52,10 @@ pub async fn fetch_status(
     let silent = |seen| StatusClientError::Silent { driver: driver.clone(), seen };
     let answer = tokio::time::timeout(STATUS_TIMEOUT, client.status()).await;
     answer
-        .map_err(|_elapsed| silent(format!("not within {} s", STATUS_TIMEOUT.as_secs())))?
+        .map_err(|_elapsed| match client.other_server() {
+            Some(other) => silent(other.to_string()),
+            None => silent(format!("not within {} s", STATUS_TIMEOUT.as_secs())),
+        })?
         .map_err(|error| match error {
             CallError::Denied(source) => {
                 StatusClientError::Denied { driver: driver.clone(), source }
@@ -60,6 +63,7 @@ pub async fn fetch_status(
             CallError::Protocol { message } => {
                 StatusClientError::Protocol { driver: driver.clone(), message }
             }
+            CallError::OtherServer(other) => silent(other.to_string()),
             CallError::Unreachable { message } => silent(message),
         })
 }

@@ -199,6 +199,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         | Notice::Failed { .. }
         | Notice::Forgotten { .. }
         | Notice::JobOver
+        | Notice::OtherServer { .. }
         | Notice::Registered { .. }
         | Notice::Waiting { .. } => Verbosity::Normal,
         Notice::Executing { .. } => Verbosity::Events,
@@ -220,6 +221,9 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
             "the driver at {driver} considers this worker lost, or was restarted; registering again"
         )),
         Notice::JobOver => say(format_args!("the job is over")),
+        Notice::OtherServer { driver, server } => {
+            say(format_args!("{}; waiting for a driver", server.describe(&format!("at {driver}"))));
+        }
         Notice::Registered { driver, worker } => {
             say(format_args!("registered with the driver at {driver} as w{worker}"));
         }

@@ -24,8 +24,8 @@ pub enum Denial {
         /// The name in it.
         name: String,
     },
-    /// The driver speaks no TLS, and this side does.
-    #[error("the driver does not speak TLS")]
+    /// The server speaks no TLS, and this side does.
+    #[error("the server there does not speak TLS, and this side does")]
     DriverWithoutTls,
     /// The driver finds our certificate expired, or not yet valid.
     #[error(
@@ -61,8 +61,8 @@ pub enum Denial {
         /// What is wrong.
         message: String,
     },
-    /// This side speaks no TLS, and the driver does.
-    #[error("the driver speaks TLS, and this side does not")]
+    /// This side speaks no TLS, and the server does.
+    #[error("the server there expects TLS, and this side does not speak it")]
     TlsRequired,
     /// The token would be sent unencrypted to another machine.
     #[error("the token would go to {address} unencrypted, for anyone on the way to read")]

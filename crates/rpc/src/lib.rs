@@ -18,6 +18,7 @@ mod denial;
 pub mod limits;
 mod log_limit;
 pub mod message;
+mod other_server;
 mod peer;
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
@@ -30,6 +31,7 @@ pub use auth::{Token, TokenError};
 pub use credentials::{Credentials, is_loopback};
 pub use denial::Denial;
 pub use log_limit::{LogLimit, Suppressed};
+pub use other_server::OtherServer;
 pub use peer::{Identity, Peer, Refusal, Role};
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use wire::client::{AddressError, CallError, Client};

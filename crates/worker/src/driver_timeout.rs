@@ -64,7 +64,7 @@ impl DriverTimeout {
             CallError::Protocol { message } => {
                 return Err(WorkerError::Protocol { driver, message: message.clone() });
             }
-            CallError::Unreachable { .. } => {}
+            CallError::OtherServer(_) | CallError::Unreachable { .. } => {}
         }
         let (silent, due) = self.with(|contact| {
             let silence = contact.silence.get_or_insert_with(Silence::new);
@@ -88,7 +88,12 @@ impl DriverTimeout {
                 });
             }
             (_, None) if due => {
-                (self.config.notify)(Notice::Waiting { driver, error: error.to_string() });
+                let notice = if let CallError::OtherServer(server) = error {
+                    Notice::OtherServer { driver, server: *server }
+                } else {
+                    Notice::Waiting { driver, error: error.to_string() }
+                };
+                (self.config.notify)(notice);
             }
             (_, Some(_) | None) => {}
         }
@@ -118,7 +123,7 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use rpc::Denial;
+    use rpc::{Denial, OtherServer};
 
     use super::*;
     use crate::config::{Patience, Shutdown};
@@ -157,6 +162,21 @@ mod tests {
         let overdue = tokio::time::timeout(3600 * SECOND, timeout.first_answer_overdue());
 
         assert!(overdue.await.is_err(), "the driver has answered");
+    }
+
+    /// A driver may be started there later.
+    #[tokio::test(start_paused = true)]
+    async fn worker_waits_where_another_server_answers() {
+        let (timeout, notices) = driver_timeout();
+        let other = CallError::OtherServer(OtherServer::Http1);
+        for _ in 0..20 {
+            timeout.unanswered(&other).unwrap();
+            tokio::time::advance(SECOND).await;
+        }
+
+        let driver = "host:1".to_owned();
+        let expected = Notice::OtherServer { driver, server: OtherServer::Http1 };
+        assert_eq!(notices.try_iter().collect::<Vec<_>>(), [expected.clone(), expected]);
     }
 
     #[tokio::test(start_paused = true)]

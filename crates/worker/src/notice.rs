@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc::OtherServer;
 use rpc::message::Attempt;
 
 /// An event that the user should see.
@@ -42,6 +43,13 @@ pub enum Notice {
     },
     /// The job is over.
     JobOver,
+    /// No driver has answered yet, but another server does.
+    OtherServer {
+        /// Where a driver is expected.
+        driver: String,
+        /// What is known of it.
+        server: OtherServer,
+    },
     /// The driver has registered this worker.
     Registered {
         /// Its address.

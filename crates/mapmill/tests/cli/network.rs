@@ -1,6 +1,8 @@
 //! Addresses and roots that are refused.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::scratch::Scratch;
@@ -91,6 +93,62 @@ fn worker_waits_for_its_first_driver_as_long_as_it_is_told() {
 
     let quiet = scratch.run(&["worker", "--driver", address, "--wait", "2.5", "-q"]);
     assert_eq!((quiet.code, quiet.stderr), (1, format!("{}\n", expected.replace("3 s", "2.5 s"))));
+}
+
+/// It waits, for a driver may be started there later. The cases wait side by side.
+#[test]
+fn worker_and_status_say_what_answers_in_the_place_of_a_driver() {
+    const HTTP_1: (&[u8], &str) = (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP/1");
+    const SILENT: (&[u8], &str) = (b"", "it accepts connections and does not answer");
+    thread::scope(|scope| {
+        for (answer, seen) in [HTTP_1, SILENT] {
+            for speaks_tls in [false, true] {
+                scope.spawn(move || check_other_server(answer, seen, speaks_tls));
+            }
+        }
+    });
+}
+
+fn check_other_server(answer: &'static [u8], seen: &str, speaks_tls: bool) {
+    let scratch = Scratch::new();
+    let made = scratch.run(&["certs", "init"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let flags = |folder| if speaks_tls { vec!["--tls", folder] } else { Vec::new() };
+    let address = serve(answer);
+
+    let args = ["worker", "--driver", &address, "--wait", "9"];
+    let mut worker = scratch.start(scratch.command(&[&args[..], &flags("certs/worker")].concat()));
+    let line = worker.wait_for(&format!("at {address}: {seen}; waiting for a driver"));
+    assert!(line.starts_with("mapmill: something other than a Mapmill driver"), "{line}");
+
+    let args = ["status", "--driver", &address];
+    let status = scratch.run(&[&args[..], &flags("certs/viewer")].concat());
+    let expected = format!("mapmill: no driver answers at {address} (something other than");
+    assert!(status.stderr.starts_with(&expected), "{}", status.stderr);
+    assert!(status.stderr.ends_with(&format!("there: {seen})\n")), "{}", status.stderr);
+    assert_eq!(status.code, 1);
+
+    assert_eq!(worker.code(), 1, "{}", worker.log());
+    assert_eq!(worker.log().lines().count(), 2, "{}", worker.log());
+}
+
+/// A server that sends `answer` to what it is sent, and its address.
+fn serve(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("connections can be accepted");
+            thread::spawn(move || {
+                let mut bytes = [0; 1 << 10];
+                // Each time, as long as the caller listens.
+                while stream.read(&mut bytes).is_ok_and(|count| count > 0)
+                    && stream.write_all(answer).is_ok()
+                {}
+            });
+        }
+    });
+    address
 }
 
 #[test]

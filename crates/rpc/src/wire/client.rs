@@ -29,6 +29,7 @@ use crate::limits;
 use crate::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
+use crate::other_server::OtherServer;
 
 /// Not an address of a driver.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum CallError {
     /// One side does not accept the other. Trying again does not help.
     #[error(transparent)]
     Denied(Denial),
+    /// No driver answers, but another server does. A driver may be started there later.
+    #[error("{0}")]
+    OtherServer(OtherServer),
     /// One side breaks the protocol. Trying again does not help.
     #[error("driver and worker do not understand each other: {message}")]
     Protocol {
@@ -62,7 +66,7 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::OtherServer(_) | Self::Unreachable { .. } => true,
             Self::Denied(_) | Self::Protocol { .. } => false,
         }
     }
@@ -102,6 +106,11 @@ impl From<tonic::Status> for CallError {
             | Code::Unimplemented => Self::Protocol { message: message() },
         }
     }
+}
+
+/// Whether the status is one that tonic derives from an HTTP status, for an answer without gRPC's.
+fn is_without_grpc(status: &tonic::Status) -> bool {
+    status.message().starts_with("grpc-status header missing")
 }
 
 /// The most specific cause: "connection refused" rather than "transport error".
@@ -183,14 +192,29 @@ impl Client {
 
     /// The answer, or why there is none.
     fn heard<T>(&self, answer: Result<Response<T>, tonic::Status>) -> Result<T, CallError> {
-        match answer.map_err(CallError::from) {
+        let status = match answer {
             Ok(answer) => {
                 self.link.set_answered();
-                Ok(answer.into_inner())
+                return Ok(answer.into_inner());
             }
-            Err(error @ CallError::Unreachable { .. }) => Err(self.link.explain(error)),
-            Err(error @ (CallError::Denied(_) | CallError::Protocol { .. })) => Err(error),
+            Err(status) => status,
+        };
+        if is_without_grpc(&status)
+            || (status.code() == Code::Unimplemented && !self.link.has_answered())
+        {
+            return Err(CallError::OtherServer(OtherServer::Http2));
         }
+        match CallError::from(status) {
+            error @ CallError::Unreachable { .. } => Err(self.link.explain(error)),
+            error @ (CallError::Denied(_)
+            | CallError::OtherServer(_)
+            | CallError::Protocol { .. }) => Err(error),
+        }
+    }
+
+    /// What seems to answer in the driver's place, if something does: also while a call waits.
+    pub fn other_server(&self) -> Option<OtherServer> {
+        self.link.other_server()
     }
 
     /// Registers this worker.

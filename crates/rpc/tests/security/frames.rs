@@ -60,6 +60,13 @@ pub fn reset(stream: u32) -> Vec<u8> {
     frame(RESET, 0, stream, &8_u32.to_be_bytes())
 }
 
+/// The answer of a web server to its first call: it has no such page.
+pub fn not_found() -> Vec<u8> {
+    // 404 is 13 in the static table of HPACK.
+    let answer = frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0x80 | 13]);
+    [frame(SETTINGS, 0, 0, &[]), answer].concat()
+}
+
 fn headers(path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [

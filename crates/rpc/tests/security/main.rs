@@ -6,6 +6,7 @@ mod authority;
 mod driver;
 mod frames;
 mod log;
+mod other_servers;
 mod raw;
 mod roles;
 mod rotation;

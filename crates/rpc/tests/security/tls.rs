@@ -270,7 +270,7 @@ async fn driver_with_tls_is_not_reached_without_it() {
 
     let refused = server.denied(&Credentials::default()).await;
 
-    assert!(refused.contains("the driver speaks TLS"), "{refused}");
+    assert!(refused.contains("the server there expects TLS"), "{refused}");
     log::expect("refused a handshake: the other end does not speak TLS").await;
 }
 
@@ -280,7 +280,7 @@ async fn driver_without_tls_is_not_reached_with_it() {
 
     let refused = server.denied(&Authority::new("ours").credentials(Role::Viewer, "eve")).await;
 
-    assert!(refused.contains("the driver does not speak TLS"), "{refused}");
+    assert!(refused.contains("the server there does not speak TLS"), "{refused}");
     log::expect("refused a connection with TLS, which this driver was not started with").await;
 }
 

@@ -4,6 +4,7 @@
 //! arrives when the handshake seems done, and hyper reports it as a broken connection.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use crate::certs::role_of;
 use crate::credentials::{Credentials, is_loopback};
 use crate::denial::Denial;
 use crate::limits;
+use crate::other_server::OtherServer;
 use crate::peer::Role;
 use crate::tls::{Loaded, Tls};
 use crate::wire::socket::Socket;
@@ -34,6 +36,8 @@ use crate::wire::socket::Socket;
 pub(super) struct Link {
     /// Why the last attempt to connect failed, if it is known.
     denial: Mutex<Option<Denial>>,
+    /// What seems to be at the other end of the last connection instead of a driver.
+    other: Mutex<Option<OtherServer>>,
     has_answered: AtomicBool,
 }
 
@@ -43,17 +47,48 @@ impl Link {
         self.has_answered.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the driver has answered a call.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// A driver that has answered may be silent later: its network fails, or it is paused.
+    pub(super) fn other_server(&self) -> Option<OtherServer> {
+        let other = *self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        other.filter(|other| *other != OtherServer::Silent || !self.has_answered())
+    }
+
+    fn set_other(&self, other: Option<OtherServer>) {
+        *self.other.lock().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+
     /// Why a call has no answer, as far as it is known. Waiting is pointless for a driver that has
     /// never answered and cannot with these credentials. One that has answered may do so again: new
     /// certificates do not reach all sides at once.
     pub(super) fn explain(&self, error: CallError) -> CallError {
         match self.denial().clone() {
-            None => error,
-            Some(denial) if self.has_answered.load(Ordering::Relaxed) => {
+            None => self.other_server().map_or(error, CallError::OtherServer),
+            Some(denial) if self.has_answered() => {
                 CallError::Unreachable { message: denial.to_string() }
             }
             Some(denial) => CallError::Denied(denial),
         }
+    }
+
+    /// What the first bytes of a server show, before they are read.
+    fn inspect(&self, stream: &TcpStream, context: &mut Context<'_>) {
+        let mut bytes = [0; 8];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        if let Poll::Ready(Ok(_)) = stream.poll_peek(context, &mut bytes)
+            && self.is_silent()
+        {
+            self.set_other(OtherServer::of_first_bytes(bytes.filled()));
+        }
+    }
+
+    /// Whether the server has sent nothing over the last connection.
+    fn is_silent(&self) -> bool {
+        *self.other.lock().unwrap_or_else(PoisonError::into_inner) == Some(OtherServer::Silent)
     }
 
     fn set(&self, denial: Option<Denial>) {
@@ -93,7 +128,9 @@ impl Network {
 
     async fn connect(mut self, uri: Uri) -> Result<Watched, BoxError> {
         self.link.set(None);
+        self.link.set_other(None);
         let stream = self.http.call(uri.clone()).await?.into_inner();
+        self.link.set_other(Some(OtherServer::Silent));
         let link = Arc::clone(&self.link);
         let Some(tls) = &self.credentials.tls else {
             self.check_token(&stream)?;
@@ -117,13 +154,25 @@ impl Network {
     ) -> Result<Socket, BoxError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| self.link.fail(Denial::tls(format!("{host:?} names no host"))))?;
-        let connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
-        let stream = timeout(limits::HANDSHAKE_DEADLINE, connecting)
+        let mut connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
+        let handshake = poll_fn(|context| {
+            // TLS consumes what it cannot read.
+            if let Some(stream) = connecting.get_ref() {
+                self.link.inspect(stream, context);
+            }
+            Pin::new(&mut connecting).poll(context)
+        });
+        let stream = timeout(limits::HANDSHAKE_DEADLINE, handshake)
             .await
             .map_err(|_elapsed| "the driver does not answer the handshake of TLS")?
-            .map_err(|error| match Denial::of_handshake(&error, host, tls.files(), own) {
-                Some(denial) => self.link.fail(denial),
-                None => error,
+            .map_err(|error| {
+                if self.link.other_server().is_some() {
+                    return error;
+                }
+                match Denial::of_handshake(&error, host, tls.files(), own) {
+                    Some(denial) => self.link.fail(denial),
+                    None => error,
+                }
             })?;
         // Name and authority are verified; that the certificate is a driver's is not.
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -200,6 +249,13 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if let Poll::Ready(_) = &read
+            && self.first.is_some()
+            && self.link.is_silent()
+        {
+            let other = OtherServer::of_first_bytes(&buffer.filled()[before..]);
+            self.link.set_other(other);
+        }
         if let Poll::Ready(read) = &read
             && let Some(first) = self.first.take()
             && let Some(denial) = first.denial(read, &buffer.filled()[before..])
