@@ -10,6 +10,10 @@ use store::{Digest, Input, Loss, Name, Store, StoreError};
 
 use crate::ids;
 
+mod differences;
+
+pub use differences::{Difference, InputChange};
+
 /// The job that the user asks for, as records describe it.
 pub(crate) struct AskedJob<'plan> {
     pub(crate) plan: &'plan Plan,
@@ -18,22 +22,28 @@ pub(crate) struct AskedJob<'plan> {
 }
 
 impl AskedJob<'_> {
-    /// The id of the job that `records` describe, if it is this one, and is not done. Its committed
-    /// tasks can be kept.
+    /// The id of the unfinished job that `records` describe, if there is one. Its committed tasks
+    /// can be kept.
+    ///
+    /// # Errors
+    ///
+    /// When it is another job than this one: how it differs.
     pub(crate) fn find_unfinished<'records>(
         &self,
         records: &'records [Record],
-    ) -> Option<&'records str> {
-        let Some(Record::Begin { epoch, job, started_unix_seconds, build, .. }) = records.first()
-        else {
-            return None;
+    ) -> Result<Option<&'records str>, Vec<Difference>> {
+        let Some(Record::Begin { epoch, job, started_unix_seconds, .. }) = records.first() else {
+            return Ok(None);
         };
-        // Another version may count differently.
-        let same_build = build == rpc::BUILD;
-        let now = self.describe(*epoch, job, *started_unix_seconds);
-        let then = records.iter().take_while(|record| is_about_the_job(record));
         let is_done = |record: &Record| matches!(record, Record::End { outcome: Outcome::Done });
-        (same_build && then.eq(&now) && !records.iter().any(is_done)).then_some(job)
+        if records.iter().any(is_done) {
+            return Ok(None);
+        }
+        // The build is compared too: another version may count differently.
+        let now = self.describe(*epoch, job, *started_unix_seconds);
+        let then = records.iter().take_while(|record| is_about_the_job(record)).count();
+        let differences = differences::between(&records[..then], &now);
+        if differences.is_empty() { Ok(Some(job)) } else { Err(differences) }
     }
 
     /// The records that begin this job and say what it is.

@@ -27,8 +27,8 @@ use crate::spec::JobSpec;
 mod check;
 mod error;
 
-pub use error::StartError;
 pub(crate) use error::unusable_input;
+pub use error::{Differences, StartError};
 
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
 use error::lock_error;
@@ -130,7 +130,8 @@ pub(crate) struct Beginning {
     pub(crate) recovered: Option<Commits>,
 }
 
-/// Resumes the job that the log describes, if it is the one asked for, or begins a new one.
+/// Resumes the unfinished job that the log describes, or begins a new one. An unfinished job that
+/// is not the one asked for is an error: it is not discarded by mistake.
 pub(crate) fn begin(
     mut log: Box<dyn Log>,
     store: &dyn Store,
@@ -144,12 +145,19 @@ pub(crate) fn begin(
         Err(JournalError::Damaged { .. }) if config.fresh => Recorded::default(),
         recorded => recorded.map_err(StartError::Journal)?,
     };
+    let asked = AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules };
+    let unfinished = if config.fresh {
+        None
+    } else {
+        asked.find_unfinished(&recorded.records).map_err(|differences| StartError::OtherJob {
+            files: files.to_owned(),
+            differences: Differences(differences),
+        })?
+    };
     let in_files = |source| StartError::Files { path: files.to_owned(), source };
     store.sweep().map_err(in_files)?;
     faults::reach("driver::swept", "");
     let epoch = recorded.last_epoch() + 1;
-    let asked = AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules };
-    let unfinished = asked.find_unfinished(&recorded.records).filter(|_| !config.fresh);
     let (job, recovered, opened) = match unfinished {
         Some(job) => {
             let recovered = recovery::recover(&recorded.records, store).map_err(in_files)?;

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use driver::{Config, Prepared, StartError, prepare};
-use journal::{JournalError, Log, Opening, Record};
+use journal::{JournalError, Log, Opening, Outcome, Record};
 use rpc::message::WordRule;
 
 mod folder;
@@ -212,32 +212,97 @@ fn epoch_grows_with_every_start_and_is_on_disk_before_any_task() {
     }
 }
 
-/// Any difference makes it another job, which keeps nothing of the first; only the epoch continues.
+/// Its committed tasks are kept until the user says otherwise.
 #[test]
-fn journal_of_another_job_is_not_resumed() {
+fn unfinished_job_that_differs_is_refused_with_the_difference_and_kept() {
     type Change = fn(&Folder, &mut Config);
     let changes: [(&str, Change); 7] = [
-        ("N", |_, config| config.map_tasks = NonZeroU32::new(5)),
-        ("M", |_, config| config.reduce_tasks = NonZeroU32::new(5).unwrap()),
-        ("rule", |_, config| config.rules.rule = WordRule::Whitespace),
-        ("case", |_, config| config.rules.ignore_case = true),
-        ("bytes", |folder, _| {
-            fs::write(folder.path().join("inputs/a"), "longer than before").unwrap()
+        ("map tasks: 6 then, 5 now", |_, config| config.map_tasks = NonZeroU32::new(5)),
+        ("reduce tasks: 4 then, 5 now", |_, config| {
+            config.reduce_tasks = NonZeroU32::new(5).unwrap();
         }),
-        ("files", |folder, _| fs::write(folder.path().join("inputs/b"), "").unwrap()),
-        ("--fresh", |_, config| config.fresh = true),
+        ("words: letters then, whitespace now", |_, config| {
+            config.rules.rule = WordRule::Whitespace;
+        }),
+        ("case: counts then, ignored now", |_, config| config.rules.ignore_case = true),
+        ("input changed since: <folder>/inputs/a", |folder, _| {
+            fs::write(folder.path().join("inputs/a"), "longer than before").unwrap();
+        }),
+        ("input added since: <folder>/inputs/b", |folder, _| {
+            fs::write(folder.path().join("inputs/b"), "").unwrap();
+        }),
+        (
+            "map tasks: 6 then, 7 now; input added since: <folder>/c; \
+             input removed since: <folder>/inputs/a",
+            |folder, config| {
+                fs::write(folder.path().join("c"), "one two\n").unwrap();
+                config.inputs = vec![folder.path().join("c")];
+                config.map_tasks = NonZeroU32::new(7);
+            },
+        ),
     ];
-    for (what, change) in changes {
+    for (difference, change) in changes {
         let folder = folder();
         drop(prepare(folder.config()).unwrap());
+        let staged = folder.files().join(".mapmill/staging/job/m0.a0");
+        fs::create_dir_all(&staged).unwrap();
         let mut config = folder.config();
         change(&folder, &mut config);
+        let before = (tree(folder.path()), journal(&folder));
 
-        let prepared = prepare(config).unwrap();
+        let error = refusal(config.clone());
 
-        assert_eq!(prepared.resumes(), None, "{what}");
-        assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, .. }), "{what}");
+        let path = folder.path().to_str().unwrap();
+        let difference = difference.replace("<folder>", path);
+        let expected =
+            format!("{path}/files holds an unfinished job that is not this one ({difference})");
+        assert_eq!(error, expected);
+        assert_eq!((tree(folder.path()), journal(&folder)), before, "{error}");
+
+        let prepared = prepare(Config { fresh: true, ..config }).unwrap();
+        assert_eq!(prepared.resumes(), None, "{error}");
+        assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, .. }), "{error}");
     }
+}
+
+#[test]
+fn unfinished_job_of_another_version_is_refused() {
+    let folder = folder();
+    drop(prepare(folder.config()).unwrap());
+    let mut records = journal(&folder);
+    if let Record::Begin { build, .. } = &mut records[0] {
+        *build = "mapmill 0.0.1".to_owned();
+    }
+    folder.log().open(Opening::Begin(&records)).unwrap();
+
+    let error = refusal(folder.config());
+
+    let expected = format!("(program: mapmill 0.0.1 then, {} now)", rpc::BUILD);
+    assert!(error.ends_with(&expected), "{error}");
+}
+
+#[test]
+fn finished_job_that_differs_is_replaced() {
+    let folder = folder();
+    drop(prepare(folder.config()).unwrap());
+    let mut records = journal(&folder);
+    records.push(Record::End { outcome: Outcome::Done });
+    folder.log().open(Opening::Begin(&records)).unwrap();
+
+    let config = Config { map_tasks: NonZeroU32::new(5), ..folder.config() };
+    assert_eq!(prepare(config).unwrap().resumes(), None);
+    assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, map_tasks: 5, .. }));
+}
+
+#[test]
+fn fresh_job_keeps_nothing_of_an_unfinished_one() {
+    let folder = folder();
+    drop(prepare(folder.config()).unwrap());
+
+    let prepared = prepare(Config { fresh: true, ..folder.config() }).unwrap();
+
+    assert_eq!(prepared.resumes(), None);
+    assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, .. }));
 }
 
 #[test]

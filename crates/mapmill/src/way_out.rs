@@ -26,6 +26,10 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
         StartError::Journal(error) => of_journal(error)?,
         StartError::Locked(_) => "wait for the other job, or choose another folder with --files",
         StartError::NotLoopback { .. } => "use TLS (--tls), or accept the risk with --insecure",
+        StartError::OtherJob { .. } => {
+            "repeat the command of that job to resume it, choose another folder with --files, or \
+             discard that job with --fresh"
+        }
         StartError::Resolve { .. } => {
             "check the name, or use an IP address, such as 127.0.0.1:50051"
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use util::cluster::{Cluster, Phase};
-use util::job::TestJob;
+use util::job::{TestJob, results};
 use util::random::Random;
 use util::runs::Times;
 
@@ -172,6 +172,28 @@ fn interrupted_job_is_resumed_and_fresh_starts_over() {
     assert_eq!(cluster.job.commits().len(), 16);
     assert_eq!(cluster.job.records()[0]["epoch"], 3, "every driver had an epoch of its own");
     cluster.finish();
+}
+
+#[test]
+fn slip_in_the_arguments_does_not_discard_an_unfinished_job() {
+    let mut cluster = cut_off_after(3);
+    let before = cluster.job.commits();
+    let files = results(&cluster.job.result(""));
+
+    cluster.start_driver_again(&["--ignore-case"]);
+    assert_eq!(cluster.driver.code(), 2);
+    cluster.driver.wait_for(
+        "holds an unfinished job that is not this one (case: counts then, ignored now); repeat \
+         the command of that job to resume it, choose another folder with --files, or discard that \
+         job with --fresh",
+    );
+    assert_eq!(cluster.job.commits(), before);
+    assert_eq!(results(&cluster.job.result("")), files);
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for(&format!("{} of 12 map tasks", before.len()));
+    cluster.worker_called(0, &[]);
+    finish_and_count(cluster, &before);
 }
 
 #[test]

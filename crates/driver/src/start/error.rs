@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use journal::{DiskFault, JournalError};
 use store::{InputError, LockError, OwnerError, StoreError};
 
+use crate::recovery::Difference;
+
 /// Why a job cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -73,6 +75,14 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
+    /// The results folder holds an unfinished job that is not this one.
+    #[error("{} holds an unfinished job that is not this one ({differences})", files.display())]
+    OtherJob {
+        /// The results folder.
+        files: PathBuf,
+        /// How the jobs differ.
+        differences: Differences,
+    },
     /// The operating system has no random numbers.
     #[error("the operating system has no random numbers")]
     Randomness(#[source] getrandom::Error),
@@ -128,6 +138,20 @@ impl StartError {
         } else {
             None
         }
+    }
+}
+
+/// How two jobs differ; never empty.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Differences(pub Vec<Difference>);
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, difference) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{difference}")?;
+        }
+        Ok(())
     }
 }
 

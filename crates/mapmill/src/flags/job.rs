@@ -30,7 +30,7 @@ pub(super) struct JobFlags {
 
     /// Write the results to DIR
     ///
-    /// DIR is created if it does not exist. The results of an earlier job in DIR are replaced. If
+    /// DIR is created if it does not exist. The results of a finished job in DIR are replaced. If
     /// its folders `intermediate` and `out` hold any other visible file, the job does not start.
     #[arg(long, value_name = "DIR", default_value = "files", help_heading = "Job")]
     #[arg(value_hint = ValueHint::DirPath)]
@@ -39,7 +39,8 @@ pub(super) struct JobFlags {
     /// Start over instead of resuming the job in DIR
     ///
     /// By default, a job that was interrupted is resumed when the same command runs again:
-    /// committed tasks are not repeated.
+    /// committed tasks are not repeated. With other arguments or other inputs, an unfinished job in
+    /// DIR is discarded only with this flag.
     #[arg(long, help_heading = "Job")]
     fresh: bool,
 

@@ -101,6 +101,25 @@ fn files_folder_of_a_running_job_is_refused_and_its_driver_is_named() {
     scratch.refuses_job(&["in"], &sentence);
 }
 
+#[test]
+fn unfinished_job_is_discarded_only_with_fresh() {
+    let scratch = Scratch::new();
+    let (mut driver, _) = scratch.start_driver(scratch.driver(&["in", "-n", "12"]));
+    driver.kill();
+    scratch.write("in/b.txt", "b\n");
+    for verb in ["run", "driver"] {
+        let ended = scratch.run(&[verb, "in", "-n", "6"]);
+        let expected = "mapmill: <scratch>/files holds an unfinished job that is not this one (map \
+                        tasks: 12 then, 6 now; input added since: <scratch>/in/b.txt); repeat the \
+                        command of that job to resume it, choose another folder with --files, or \
+                        discard that job with --fresh\n";
+        assert_eq!((ended.code, &scratch.mask(&ended.stderr)[..]), (2, expected));
+    }
+    scratch.run(&["run", "-q", "in", "-n", "6", "--fresh"]).silent();
+    // That job is finished: it is replaced.
+    scratch.run(&["run", "-q", "in", "-n", "12"]).silent();
+}
+
 /// Other files beside the contract's are not ours to touch.
 #[test]
 fn hidden_files_and_files_beside_the_results_are_left_alone() {
