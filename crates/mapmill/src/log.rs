@@ -28,9 +28,9 @@ pub(crate) fn start(verbosity: Verbosity) {
 
 fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
     if let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) {
-        match wanted.to_string_lossy().parse::<Targets>() {
-            Ok(targets) => return Box::new(targets),
-            Err(_) => messages::warn(&Warning::LogFilter { variable: VARIABLE }, verbosity),
+        match targets(&wanted.to_string_lossy()) {
+            Some(targets) => return Box::new(targets),
+            None => messages::warn(&Warning::LogFilter { variable: VARIABLE }, verbosity),
         }
     }
     let level = match verbosity {
@@ -43,6 +43,17 @@ fn log_filter(verbosity: Verbosity) -> Box<dyn Filter<Registry> + Send + Sync> {
         ["driver", "mapmill", "rpc", "worker"].iter().any(|crate_| target.starts_with(crate_))
     };
     Box::new(filter_fn(move |meta| *meta.level() <= level && ours(meta.target())))
+}
+
+/// Parses targets with their levels, separated by commas. [`Targets`] takes any text for the name
+/// of a target, and so would ignore a filter by span or field, a missing level, and a space.
+fn targets(filter: &str) -> Option<Targets> {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "_:=,-".contains(c);
+    let filter: String = filter.split_whitespace().collect();
+    let is_whole = |directive: &str| !directive.starts_with('=') && !directive.ends_with('=');
+    (filter.chars().all(is_known) && filter.split(',').all(is_whole))
+        .then(|| filter.parse().ok())
+        .flatten()
 }
 
 /// Formats a log event like a message.
@@ -94,3 +105,19 @@ impl io::Write for Stderr {
 /// Chooses what is logged in place of Mapmill's own events: targets and their levels, in the syntax
 /// of tracing's `Targets`.
 const VARIABLE: &str = "RUST_LOG";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filter_names_targets_and_levels_and_nothing_else() {
+        for filter in ["debug", "h2=debug", "info, h2=debug", "driver::admission=4,off", "a=b"] {
+            let expected = filter.replace(' ', "").parse::<Targets>().ok();
+            assert_eq!(targets(filter), expected, "{filter}");
+        }
+        for filter in ["[{peer=1}]", "h2[buffer]=trace", "driver=", "=info", "*", "a[b"] {
+            assert_eq!(targets(filter), None, "{filter}");
+        }
+    }
+}

@@ -165,7 +165,7 @@ impl Display for Warning {
             }
             Self::ReplacesResults { files } => write!(
                 f,
-                "{} holds the results of an earlier job; they will be replaced file by file",
+                "{} holds the results of an earlier job; they will be replaced",
                 files.display()
             ),
             Self::WorkerDied { pid, how } => {

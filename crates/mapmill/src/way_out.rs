@@ -21,7 +21,7 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
             OTHER_FILES
         }
         StartError::FilesIsAFile { .. } => "give --files a folder, which need not exist",
-        StartError::FilesNotOurs(_) => "or choose another folder with --files",
+        StartError::FilesNotOurs(_) => OTHER_FILES_INSTEAD,
         StartError::Foreign { .. } => "move it away, or choose another folder with --files",
         StartError::Journal(error) => of_journal(error)?,
         StartError::Locked(_) => "wait for the other job, or choose another folder with --files",
@@ -197,3 +197,5 @@ fn of_journal(error: &JournalError) -> Option<&'static str> {
 const NAME_FILES: &str = "name the folder given to --files";
 
 const OTHER_FILES: &str = "choose another folder with --files";
+
+const OTHER_FILES_INSTEAD: &str = "alternatively, choose another folder with --files";
