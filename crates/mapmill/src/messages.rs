@@ -16,6 +16,7 @@ use rpc::text::{escaped, with_causes};
 use worker::Notice;
 
 use crate::certs::finding::Finding;
+use crate::numbers;
 use crate::numbers::plural;
 use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
@@ -76,7 +77,7 @@ impl Failure {
 
     /// A worker ended before its job.
     pub(crate) fn worker(error: worker::WorkerError) -> Self {
-        let code = if let worker::WorkerError::Stopped = error {
+        let code = if let worker::WorkerError::Stopped { .. } = error {
             INTERRUPTED
         } else if error.is_about_start() {
             NOT_STARTED
@@ -196,6 +197,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
     let needed = match notice {
         Notice::Abandoned { .. }
         | Notice::DriverSilent { .. }
+        | Notice::Ended { .. }
         | Notice::Failed { .. }
         | Notice::Forgotten { .. }
         | Notice::JobOver
@@ -214,6 +216,13 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         Notice::DriverSilent { driver, error, left } => say(format_args!(
             "the driver at {driver} does not answer ({error}); exiting in {} s",
             left.as_secs()
+        )),
+        Notice::Ended { map_tasks, reduce_tasks, bytes, lasted } => say(format_args!(
+            "did {} and {}, and read {} in {}",
+            numbers::plural(*map_tasks, "map task", "map tasks"),
+            numbers::plural(*reduce_tasks, "reduce task", "reduce tasks"),
+            numbers::bytes(*bytes),
+            numbers::seconds(*lasted)
         )),
         Notice::Executing { attempt } => say(format_args!("{attempt}")),
         Notice::Failed { attempt, cause } => say(format_args!("{attempt} failed: {cause}")),

@@ -87,7 +87,7 @@ pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
         | WorkerError::DriverLost { .. }
         | WorkerError::Hanging { .. }
         | WorkerError::Protocol { .. }
-        | WorkerError::Stopped
+        | WorkerError::Stopped { .. }
         | WorkerError::System { .. }
         | WorkerError::VersionMismatch { .. } => None,
     }

@@ -121,8 +121,11 @@ pub enum WorkerError {
         message: String,
     },
     /// The user asked it to.
-    #[error("stopped; its task is reassigned to another worker")]
-    Stopped,
+    #[error("stopped{}", if *had_task { "; its task is reassigned to another worker" } else { "" })]
+    Stopped {
+        /// Whether it was executing an attempt. What it has reported is the driver's.
+        had_task: bool,
+    },
     /// The operating system refused an operation that every worker needs.
     #[error("cannot {operation}")]
     System {
@@ -159,7 +162,7 @@ impl WorkerError {
             Self::DriverLost { .. }
             | Self::Hanging { .. }
             | Self::NoDriver { .. }
-            | Self::Stopped => false,
+            | Self::Stopped { .. } => false,
         }
     }
 }

@@ -28,6 +28,7 @@ mod reduce;
 mod registration;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod tally;
 mod text_thread;
 mod throttle;
 mod worker;

@@ -23,6 +23,17 @@ pub enum Notice {
         /// How long the worker continues to wait.
         left: Duration,
     },
+    /// The worker ends, after it was registered at least once.
+    Ended {
+        /// Map tasks whose success was reported, and not refused.
+        map_tasks: u64,
+        /// Reduce tasks, likewise.
+        reduce_tasks: u64,
+        /// Read by all attempts, whatever became of them.
+        bytes: u64,
+        /// Since the first registration.
+        lasted: Duration,
+    },
     /// An attempt begins.
     Executing {
         /// Which.

@@ -18,6 +18,8 @@ pub(crate) struct Registration {
     /// Sent with every call.
     pub(crate) caller: Caller,
     pub(crate) current: CurrentAttempt,
+    /// Whether an attempt is under way that is not reported yet.
+    pub(crate) is_executing: bool,
     /// `None` before the first task.
     pub(crate) job: Option<Arc<Job>>,
 }
@@ -36,7 +38,13 @@ pub(crate) enum RegistrationEnd {
 impl Registration {
     fn new(registered: Registered) -> Self {
         let caller = Caller { session: registered.session.clone(), worker: registered.worker };
-        Self { registered, caller, current: CurrentAttempt::default(), job: None }
+        Self {
+            registered,
+            caller,
+            current: CurrentAttempt::default(),
+            is_executing: false,
+            job: None,
+        }
     }
 }
 

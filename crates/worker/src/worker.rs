@@ -26,12 +26,22 @@ use crate::machine::{self, Machine};
 use crate::notice::Notice;
 use crate::progress::Progress;
 use crate::registration::{Registration, RegistrationEnd, register};
+use crate::tally::Tally;
 use crate::text_thread::TextThread;
 
 /// Works for a driver until its job is over.
 pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), WorkerError> {
-    let mut text_thread = TextThread::new(&machine);
+    let text_thread = TextThread::new(&machine);
     let mut worker = Worker::new(config, machine)?;
+    let ended = drive_all(&mut worker, text_thread).await;
+    if let Some(notice) = worker.tally.notice() {
+        (worker.config.notify)(notice);
+    }
+    ended
+}
+
+/// One registration after the other.
+async fn drive_all(worker: &mut Worker, mut text_thread: TextThread) -> Result<(), WorkerError> {
     let shutdown = worker.config.shutdown.clone();
     let driver_timeout = worker.driver_timeout.clone();
     let mut overdue = pin!(driver_timeout.first_answer_overdue());
@@ -40,21 +50,27 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
         let registered = tokio::select! {
             biased;
             registered = worker.register() => registered?,
-            () = shutdown.requested() => return Err(WorkerError::Stopped),
+            () = shutdown.requested() => return Err(WorkerError::Stopped { had_task: false }),
             error = &mut overdue => return Err(error),
         };
         let Some(mut registration) = registered else {
             (worker.config.notify)(Notice::JobOver);
             return Ok(());
         };
+        worker.tally.registered();
         let end = worker.work(&mut registration, &mut text_thread).await;
+        if matches!(end, Ok(RegistrationEnd::Forgotten)) {
+            worker.tally.discard();
+        }
+        let had_task = registration.is_executing;
+        worker.tally.end(&registration.current);
         // Whatever the reason: no attempt continues.
         text_thread.stop().await;
         if matches!(end, Ok(RegistrationEnd::Stopped))
             && worker.client.leave(&registration.caller).await.is_ok()
         {
             // The driver may be publishing what this worker reported. It discards the rest itself.
-            return Err(WorkerError::Stopped);
+            return Err(WorkerError::Stopped { had_task });
         }
         // No other process may know what this worker has staged: a driver that gave the worker up,
         // or is gone, swept the folder before that. If a driver has received the report after all,
@@ -70,7 +86,7 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
                 return Ok(());
             }
             // If `Leave` was lost, the driver waits for a timeout. The worker need not.
-            RegistrationEnd::Stopped => return Err(WorkerError::Stopped),
+            RegistrationEnd::Stopped => return Err(WorkerError::Stopped { had_task }),
         }
     }
 }
@@ -81,6 +97,7 @@ struct Worker {
     client: Client,
     instance: [u8; 16],
     driver_timeout: DriverTimeout,
+    tally: Tally,
 }
 
 impl Worker {
@@ -91,7 +108,7 @@ impl Worker {
             None => random_instance(&machine)?,
         };
         let driver_timeout = DriverTimeout::new(&config);
-        Ok(Self { config, machine, client, instance, driver_timeout })
+        Ok(Self { config, machine, client, instance, driver_timeout, tally: Tally::default() })
     }
 
     /// `None`: the job is over.
@@ -174,20 +191,32 @@ impl Worker {
         let attempt = task.attempt;
         let progress = Progress::new(attempt);
         registration.current.set(Some(Arc::clone(&progress)));
+        registration.is_executing = true;
         (self.config.notify)(Notice::Executing { attempt });
         let outcome = match self.job(registration).await {
             Ok(job) => text_thread.execute(job, task, progress).await?,
             Err(interrupted) => Err(interrupted),
         };
         faults::reach("worker::report", attempt.phase);
-        let (verdict, next) = self.report(registration, attempt, outcome).await?;
+        registration.is_executing = false;
+        let outcome = self.to_report(attempt, outcome);
+        let (verdict, next) = match &outcome {
+            Some(outcome) => {
+                self.tally.reported(outcome);
+                self.report(registration, attempt, outcome).await?
+            }
+            None => (Verdict::Stale, None),
+        };
+        if verdict == Verdict::Stale {
+            self.tally.discard();
+        }
         faults::reach("worker::answered", attempt.phase);
         match verdict {
             Verdict::Accepted | Verdict::Taken => text_thread.keep_staged(),
             // The driver discarded it when it revoked the attempt; perhaps before it was staged.
             Verdict::Stale => text_thread.discard_staged().await,
         }
-        registration.current.set(None);
+        self.tally.end(&registration.current);
         Ok(next)
     }
 
@@ -216,22 +245,30 @@ impl Worker {
         Ok(opened)
     }
 
+    /// What to report. `None`: the attempt was abandoned.
+    fn to_report(
+        &self,
+        attempt: Attempt,
+        outcome: Result<Outcome, Interrupted>,
+    ) -> Option<Outcome> {
+        match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(Interrupted::Abandoned) => None,
+            Err(Interrupted::Failed(failure)) => {
+                (self.config.notify)(Notice::Failed { attempt, cause: failure.to_string() });
+                Some(Outcome::Failed(failure))
+            }
+        }
+    }
+
     /// Reports until the driver has answered. Returns its verdict, and what to do next if it has
     /// said so.
     async fn report(
         &mut self,
         registration: &Registration,
         attempt: Attempt,
-        outcome: Result<Outcome, Interrupted>,
+        outcome: &Outcome,
     ) -> Result<(Verdict, Option<TaskAnswer>), WorkerError> {
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(Interrupted::Abandoned) => return Ok((Verdict::Stale, None)),
-            Err(Interrupted::Failed(failure)) => {
-                (self.config.notify)(Notice::Failed { attempt, cause: failure.to_string() });
-                Outcome::Failed(failure)
-            }
-        };
         let mut backoff = self.backoff();
         loop {
             let reported =

@@ -117,7 +117,8 @@ fn worker_that_is_told_to_stop_leaves_what_it_has_reported_to_the_driver() {
     }
     bench.shutdown.request();
 
-    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
+    let ended = in_time(worker);
+    assert!(matches!(ended, Err(WorkerError::Stopped { had_task: false })), "{ended:?}");
     assert_eq!(server.received().leaves, 1);
     assert!(bench.is_staged(0));
 }
@@ -173,10 +174,33 @@ fn worker_that_is_told_to_stop_abandons_its_attempt_and_leaves() {
     let asked = Instant::now();
     bench.shutdown.request();
 
-    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
+    let ended = in_time(worker);
+    assert!(matches!(ended, Err(WorkerError::Stopped { had_task: true })), "{ended:?}");
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     assert_eq!((server.received().leaves, server.received().reports.len()), (1, 0));
     assert!(!bench.is_staged(0));
+}
+
+/// It says what it has done before; it has no task that could be reassigned.
+#[test]
+fn idle_worker_that_is_told_to_stop_had_no_task() {
+    let bench = Bench::new(b"one two");
+    let mut script = Script::new([bench.task(0), bench.task(1)]);
+    script.is_idle_after_registration = Some(1);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    while server.received().idle == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    bench.shutdown.request();
+
+    let ended = in_time(worker);
+    assert!(matches!(ended, Err(WorkerError::Stopped { had_task: false })), "{ended:?}");
+    let notices = bench.notices();
+    let Some(Notice::Ended { map_tasks: 2, reduce_tasks: 0, bytes: 14, .. }) = notices.last()
+    else {
+        panic!("{notices:?}")
+    };
 }
 
 #[test]
@@ -185,7 +209,10 @@ fn worker_that_waits_for_a_driver_can_be_told_to_stop() {
     let worker = bench.start("127.0.0.1:1");
     bench.shutdown.request();
 
-    assert!(matches!(in_time(worker), Err(WorkerError::Stopped)));
+    let ended = in_time(worker);
+    assert!(matches!(ended, Err(WorkerError::Stopped { had_task: false })), "{ended:?}");
+    // It has done nothing.
+    assert!(!bench.notices().iter().any(|notice| matches!(notice, Notice::Ended { .. })));
 }
 
 #[test]
@@ -227,7 +254,7 @@ fn worker_leaves_at_once_when_the_job_ends_in_the_middle_of_its_attempt() {
     assert!(began.elapsed() < Duration::from_secs(5), "the attempt takes 50");
     assert!(!bench.is_staged(0));
     assert!(server.received().reports.is_empty());
-    assert_eq!(bench.notices().last(), Some(&Notice::JobOver));
+    assert!(bench.notices().contains(&Notice::JobOver));
 }
 
 #[test]
@@ -383,6 +410,8 @@ impl Script {
 /// What the worker has sent.
 #[derive(Clone, Default)]
 struct Received {
+    /// Calls for a task that wait for one.
+    idle: usize,
     registrations: Vec<Register>,
     reports: Vec<(Attempt, Outcome)>,
     running: Vec<Running>,
@@ -425,6 +454,7 @@ impl rpc::Driver for Scripted {
                 || script.is_idle_after_registration == Some(1)
         };
         if is_idle {
+            self.received.lock().unwrap().idle += 1;
             std::future::pending::<()>().await;
         }
         Ok(TaskAnswer::Exit)

@@ -35,6 +35,33 @@ fn quiet_driver_and_worker_print_nothing_at_all() {
     assert_eq!(Ended::of(driver).silent(), "");
 }
 
+/// Only a worker with a task says that it gives one back.
+#[test]
+fn worker_says_at_its_end_what_it_has_done() {
+    let scratch = Scratch::new();
+    let tasks = ["in", "-n", "1", "-m", "2", "--no-backup"];
+    let (mut driver, address) = scratch.start_driver(scratch.driver(&tasks));
+    // Six bytes, of which two a second are read.
+    let busy = ["worker", "-v", "--driver", &address, "--throttle", "2"];
+    let mut busy = scratch.start(scratch.command(&busy));
+    busy.wait_for("map task 0");
+    let mut idle = scratch.start(scratch.command(&["worker", "--driver", &address]));
+    idle.wait_for("registered with the driver");
+    idle.signal(Signal::INT);
+    let idle = Ended::of(idle);
+    assert_eq!(idle.code, 130);
+    let lines: Vec<_> = idle.stderr.lines().skip(2).collect();
+    let [did, stopped] = lines[..] else { panic!("{}", idle.stderr) };
+    assert!(did.starts_with("mapmill: did 0 map tasks and 0 reduce tasks, and read 0 B in "));
+    assert_eq!(stopped, "mapmill: stopped");
+
+    let ended = Ended::of(busy);
+    assert_eq!((driver.code(), ended.code), (0, 0), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    let expected = "mapmill: did 1 map task and 2 reduce tasks, and read 12 B in ";
+    assert!(last.starts_with(expected), "{}", ended.stderr);
+}
+
 #[test]
 fn earlier_results_are_replaced_with_a_warning() {
     let scratch = Scratch::new();
