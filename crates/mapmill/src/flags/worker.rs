@@ -45,8 +45,8 @@ pub(crate) struct WorkerFlags {
 
     /// Read and write only below DIR [default: the current folder]
     ///
-    /// Repeat the flag to allow several folders. The worker refuses a job whose inputs or results
-    /// are elsewhere.
+    /// Repeat the flag to allow several folders; they replace the current folder. The worker
+    /// refuses a job whose inputs or results are elsewhere.
     #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[arg(help_heading = "Files")]
     roots: Vec<PathBuf>,
