@@ -76,8 +76,11 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
 /// `None` also for a denial, whose way out takes a line of its own.
 pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
     match error {
-        WorkerError::OutsideRoots { folder, .. } => {
-            Some(format!("start the worker with --root {}", folder.display()).into())
+        // All of them: one --root alone replaces those that the worker has.
+        WorkerError::OutsideRoots { folder, roots } => {
+            let roots = roots.iter().chain([folder]);
+            let flags: Vec<_> = roots.map(|root| format!("--root {}", root.display())).collect();
+            Some(format!("start the worker with {}", flags.join(" ")).into())
         }
         WorkerError::NoDriver { .. } => {
             Some("the job may be over (--wait sets how long the worker waits)".into())

@@ -170,7 +170,8 @@ fn worker_whose_roots_do_not_hold_the_job_is_told_the_missing_root() {
     let check = |roots: &[&str], missing: &str, shown: &str| {
         let sentence = format!(
             "the job uses <scratch>/{missing}, which is in none of this worker's roots ({shown}); \
-             start the worker with --root <scratch>/{missing}"
+             start the worker with --root {} --root <scratch>/{missing}",
+            shown.replace(", ", " --root ")
         );
         let args = [&["worker", "--driver", &address], roots].concat();
         scratch.refuses(scratch.command(&args), &sentence);
