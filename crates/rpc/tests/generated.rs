@@ -1,4 +1,5 @@
-//! The generated code in `src/wire/pb.rs` is what the `.proto` gives; `REWRITE=1` writes it anew.
+//! The generated code in `src/wire/pb.rs` and below it is what the `.proto` gives; `REWRITE=1`
+//! writes it anew.
 
 use std::fs;
 use std::path::Path;
@@ -30,8 +31,28 @@ fn generated_code_and_descriptors_are_those_of_the_proto() {
         .unwrap();
     let generated = fs::read_to_string(folder.path().join("mapmill.v1.rs")).unwrap();
 
-    check(&rpc.join("src/wire/pb.rs"), format!("{HEADER}{generated}").as_bytes());
+    let (messages, services) = split(&generated);
+    check(&rpc.join("src/wire/pb.rs"), format!("{HEADER}{messages}").as_bytes());
+    for (name, code) in services {
+        check(&rpc.join(format!("src/wire/pb/{name}.rs")), format!("{HEADER}{code}").as_bytes());
+    }
     check(&rpc.join("src/wire/pb.bin"), &compiler.encode_file_descriptor_set());
+}
+
+/// The generator writes one file. Client and server of the service are modules at its end: each
+/// gets a file of its own, which the messages declare.
+fn split(generated: &str) -> (String, Vec<(&str, String)>) {
+    let mut messages = generated.to_owned();
+    let mut services = Vec::new();
+    for name in ["driver_client", "driver_server"] {
+        let begin = format!("pub mod {name} {{\n");
+        let (_, rest) = generated.split_once(&begin).expect("the service has both sides");
+        let (body, _) = rest.split_once("\n}\n").expect("a module ends at the margin");
+        messages = messages.replace(&format!("{begin}{body}\n}}\n"), &format!("pub mod {name};\n"));
+        let lines = body.lines().map(|line| line.strip_prefix("    ").unwrap_or(line));
+        services.push((name, lines.map(|line| format!("{line}\n")).collect()));
+    }
+    (messages, services)
 }
 
 #[track_caller]
