@@ -22,6 +22,7 @@
 
 mod commits;
 mod disk;
+mod end;
 mod ending;
 mod expansion;
 mod file_log;
@@ -39,6 +40,7 @@ mod verify;
 
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
+pub use end::has_ended;
 pub use ending::{Death, Ending, FailureKind};
 pub use expansion::Expansion;
 pub use file_log::FileLog;

@@ -60,7 +60,7 @@ fn write_line(lines: &mut Vec<u8>, record: &Record) {
     lines.push(b'\n');
 }
 
-fn parse_line(line: &[u8]) -> Option<Record> {
+pub(crate) fn parse_line(line: &[u8]) -> Option<Record> {
     let line: Line<'_> = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
     (line.crc32 == checksum(line.record)).then_some(())?;
     serde_json::from_str(line.record.get()).ok()

@@ -23,6 +23,7 @@ mod way_out;
 mod why;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use driver::StartError;
@@ -198,7 +199,9 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
         request.shutdown.request();
     });
     let credentials = request.config.credentials.clone();
-    worker::run(request.config).map_err(|error| {
+    let has_ended: worker::HasEnded =
+        Arc::new(|files, session| journal::has_ended(files, &session.0));
+    worker::run(request.config, has_ended).map_err(|error| {
         let advice = if let worker::WorkerError::Denied { source, .. } = &error {
             Some(way_out::of_denial(source, &credentials, rpc::Role::Worker))
         } else {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal};
 
-use util::cluster::{Attempt, Cluster, Phase};
+use util::cluster::{Attempt, Cluster, FAREWELL, Phase};
 use util::job::TestJob;
 use util::process::Process;
 use util::proxy::{Cut, Proxy, Way};
@@ -207,6 +207,43 @@ fn connections_that_are_cut_again_and_again_cost_only_time() {
         assert!(cuts >= 10, "{cuts} cuts are too few");
 
         finish_undisturbed(cluster, &proxy);
+    });
+}
+
+/// How a worker misses the end of its job.
+#[derive(Clone, Copy, Debug)]
+enum Missed {
+    /// The answer is lost, and the connection breaks when the driver has ended.
+    Lost,
+    /// The worker is stopped for longer than the driver answers.
+    Stopped,
+}
+
+#[test]
+fn worker_that_misses_the_end_of_its_job_finds_it_in_the_journal() {
+    side_by_side(&[Missed::Lost, Missed::Stopped], |missed| {
+        let mut cluster = job().drive();
+        let proxy = Proxy::start(cluster.address());
+        let worker = cluster.worker_by(proxy.address(), &["--throttle", "1K"]);
+        at_work(&mut cluster, Phase::Map, worker);
+        match missed {
+            Missed::Lost => assert_eq!(proxy.lose(Way::ToWorker), 1),
+            Missed::Stopped => cluster.signal(worker, Signal::STOP),
+        }
+        // A job that is interrupted ends at once, and its workers with it.
+        cluster.driver.signal(Signal::INT);
+        assert_eq!(cluster.driver.code(), 130);
+        match missed {
+            Missed::Lost => assert_eq!(proxy.cut(Cut::Reset), 1),
+            Missed::Stopped => cluster.signal(worker, Signal::CONT),
+        }
+        let cut_off = Instant::now();
+
+        let (status, at) = cluster.workers[worker].wait();
+
+        assert_eq!(status.code(), Some(0));
+        assert!(at - cut_off < FAREWELL, "{:?}", at - cut_off);
+        cluster.workers[worker].wait_for("the job is over");
     });
 }
 

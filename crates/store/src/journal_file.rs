@@ -5,7 +5,7 @@
 //! root may be working in a folder whose owner wants another file overwritten.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::anchor::Anchor;
@@ -16,14 +16,23 @@ use crate::anchor::Anchor;
 ///
 /// `NotFound` if there is no such file; when it is not a regular file; errors of the system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let (top, below) = split(path)?;
-    let mut file = top.open_file(below)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    let (mut file, length) = open(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The last `max` bytes of the file at `path`; all of a shorter one.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_end(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let (mut file, length) = open(path)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(max)))?;
+    let mut bytes = Vec::new();
+    // The file may grow meanwhile.
+    file.take(max).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -71,6 +80,17 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     top.sync(below)
 }
 
+/// The regular file at `path`, and its length.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let (top, below) = split(path)?;
+    let file = top.open_file(below)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata.len())),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
 /// The folder of the store, held open, and the two names below it.
 fn split(path: &Path) -> io::Result<(Anchor, PathBuf)> {
     let no_file = || io::Error::from(io::ErrorKind::InvalidInput);
@@ -98,6 +118,8 @@ mod tests {
         for text in ["one", "two"] {
             create(&path).unwrap().write_all(text.as_bytes()).unwrap();
             assert_eq!(read(&path).unwrap(), text.as_bytes());
+            assert_eq!(read_end(&path, 9).unwrap(), text.as_bytes());
+            assert_eq!(read_end(&path, 2).unwrap(), &text.as_bytes()[1..]);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         sync_folder(path.parent().unwrap()).unwrap();

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rpc::CallError;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::{Config, WorkerError};
@@ -14,6 +15,8 @@ use crate::notice::Notice;
 pub(crate) struct DriverTimeout {
     config: Config,
     contact: Arc<Mutex<Contact>>,
+    /// Notified when a driver that has answered falls silent.
+    fell_silent: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,8 @@ impl Silence {
 impl DriverTimeout {
     pub(crate) fn new(config: &Config) -> Self {
         let contact = Contact { ever: false, silence: Some(Silence::new()) };
-        Self { config: config.clone(), contact: Arc::new(Mutex::new(contact)) }
+        let fell_silent = Arc::default();
+        Self { config: config.clone(), contact: Arc::new(Mutex::new(contact)), fell_silent }
     }
 
     /// The driver answered.
@@ -75,6 +79,9 @@ impl DriverTimeout {
             }
             (contact.ever.then_some(now - silence.since), due)
         });
+        if silent.is_some() {
+            self.fell_silent.notify_one();
+        }
         let left = silent.map(|silent| self.config.patience.later.saturating_sub(silent));
         match (silent, left) {
             (Some(silent), Some(Duration::ZERO)) => {
@@ -98,6 +105,13 @@ impl DriverTimeout {
             (_, Some(_) | None) => {}
         }
         Ok(())
+    }
+
+    /// Ready while a driver that has answered before leaves calls unanswered.
+    pub(crate) async fn silent(&self) {
+        while !self.with(|contact| contact.ever && contact.silence.is_some()) {
+            self.fell_silent.notified().await;
+        }
     }
 
     /// Ready when no driver has answered in the time allowed for its first answer.

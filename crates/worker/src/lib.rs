@@ -20,6 +20,7 @@ mod driver_timeout;
 mod failure;
 mod heartbeat;
 mod job;
+mod job_end;
 mod machine;
 mod map;
 mod notice;
@@ -35,22 +36,24 @@ mod worker;
 
 pub use budget::MEMORY_BYTES_MIN;
 pub use config::{Config, Patience, RootError, Shutdown, WorkerError, real_roots};
+pub use job_end::HasEnded;
 pub use notice::{Notice, Notify};
 
-/// Works for one driver until its job is over.
+/// Works for one driver until its job is over. `has_ended` reads the job's journal, which this
+/// crate does not know.
 ///
 /// # Errors
 ///
 /// When the driver refuses this worker, or does not answer for longer than the configuration
 /// allows.
-pub fn run(mut config: Config) -> Result<(), WorkerError> {
+pub fn run(mut config: Config, has_ended: HasEnded) -> Result<(), WorkerError> {
     faults::arm();
     config.memory_bytes = faults::limit("worker::memory", config.memory_bytes);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| WorkerError::System { operation: "start a runtime", source })?;
-    let worked = runtime.block_on(worker::drive(config, machine::Machine::this()));
+    let worked = runtime.block_on(worker::drive(config, machine::Machine::this(has_ended)));
     // Does not wait for a disk that does not answer: its results are no longer needed.
     runtime.shutdown_background();
     worked

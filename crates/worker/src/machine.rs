@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::assignment::Assignment;
 use crate::config::Config;
 use crate::failure::store_failure;
+use crate::job_end::HasEnded;
 use crate::map::Buffers;
 
 /// Makes the client that calls the driver.
@@ -37,6 +38,8 @@ pub(crate) type StartTextThread =
 /// Network, disk, random numbers and threads.
 pub(crate) struct Machine {
     pub(crate) connect: Connect,
+    /// `None` where there are no journals.
+    pub(crate) has_ended: Option<HasEnded>,
     pub(crate) open_store: OpenStore,
     pub(crate) random: Random,
     pub(crate) run_blocking: RunBlocking,
@@ -45,9 +48,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// The one that this process runs on.
-    pub(crate) fn this() -> Self {
+    pub(crate) fn this(has_ended: HasEnded) -> Self {
         Self {
             connect: Box::new(|config| Client::new(&config.driver, &config.credentials)),
+            has_ended: Some(has_ended),
             open_store: Arc::new(open_store),
             random: random(),
             run_blocking: Arc::new(|work| Box::pin(run_on_pool(work))),

@@ -57,6 +57,7 @@ where
         connect: Box::new(move |config| {
             Client::connected_by(&config.driver, &config.credentials, connect.clone())
         }),
+        has_ended: None,
         run_blocking: Arc::clone(&run_blocking),
         open_store: Arc::new(move |_, _| Ok(Arc::clone(&store))),
         random: Arc::new(move |bytes| {

@@ -22,6 +22,7 @@ use crate::driver_timeout::DriverTimeout;
 use crate::failure::Interrupted;
 use crate::heartbeat::Heartbeat;
 use crate::job::Job;
+use crate::job_end::{self, JobEnd};
 use crate::machine::{self, Machine};
 use crate::notice::Notice;
 use crate::progress::Progress;
@@ -97,6 +98,8 @@ struct Worker {
     client: Client,
     instance: [u8; 16],
     driver_timeout: DriverTimeout,
+    /// The job of the last registration.
+    job_end: Option<JobEnd>,
     tally: Tally,
 }
 
@@ -108,7 +111,8 @@ impl Worker {
             None => random_instance(&machine)?,
         };
         let driver_timeout = DriverTimeout::new(&config);
-        Ok(Self { config, machine, client, instance, driver_timeout, tally: Tally::default() })
+        let tally = Tally::default();
+        Ok(Self { config, machine, client, instance, driver_timeout, job_end: None, tally })
     }
 
     /// `None`: the job is over.
@@ -137,12 +141,15 @@ impl Worker {
             notify: Arc::clone(&self.config.notify),
         };
         let shutdown = self.config.shutdown.clone();
+        let job_end = JobEnd::new(&self.machine, &self.driver_timeout, &registration.registered);
+        self.job_end.clone_from(&job_end);
         // No branch is cancel safe, and none has to be: when one ends, the registration is over, a
         // call in flight no longer has consequences, and the caller stops the text thread.
         tokio::select! {
             biased;
             () = shutdown.requested() => Ok(RegistrationEnd::Stopped),
             end = heartbeat.run() => end,
+            () = job_end::recorded(job_end.as_ref()) => Ok(RegistrationEnd::JobOver),
             end = self.execute_tasks(registration, text_thread) => end,
         }
     }

@@ -309,6 +309,28 @@ fn worker_leaves_a_driver_that_stops_answering() {
     assert!(!error.is_about_start());
 }
 
+#[test]
+fn worker_of_a_silent_driver_ends_with_the_job_when_the_journal_has_its_end() {
+    let mut bench = Bench::new(b"");
+    bench.has_ended = true;
+    let mut script = Script::new([]);
+    script.is_idle_after_registration = Some(1);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    let registered = bench.notices.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(registered, Notice::Registered { worker: 9, .. }), "{registered:?}");
+    // As long as the driver answers, its word counts.
+    thread::sleep(Duration::from_millis(300));
+    assert!(!worker.is_finished());
+    drop(server);
+    let began = Instant::now();
+
+    in_time(worker).unwrap();
+
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(bench.notices().contains(&Notice::JobOver));
+}
+
 /// The wait is for the first answer alone: it does not end a worker that has one.
 #[test]
 fn wait_for_a_driver_ends_with_its_first_answer() {
@@ -550,6 +572,8 @@ struct Bench {
     patience: Patience,
     token: Option<Token>,
     shutdown: Shutdown,
+    /// What the journal says.
+    has_ended: bool,
     notify: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
 }
@@ -562,7 +586,8 @@ impl Bench {
         let (notify, notices) = mpsc::channel();
         let patience = Patience { first: None, later: Duration::from_secs(30) };
         let shutdown = Shutdown::default();
-        Self { folder, throttle: None, patience, token: None, shutdown, notify, notices }
+        let (throttle, token, has_ended) = (None, None, false);
+        Self { folder, throttle, patience, token, shutdown, has_ended, notify, notices }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -590,7 +615,8 @@ impl Bench {
             }),
             shutdown: self.shutdown.clone(),
         };
-        thread::spawn(|| worker::run(config))
+        let has_ended = self.has_ended;
+        thread::spawn(move || worker::run(config, Arc::new(move |_, _| has_ended)))
     }
 
     fn work(&self, address: &str) -> Result<(), WorkerError> {

@@ -529,7 +529,7 @@ impl Bench {
             notify: Arc::new(|_| ()),
             shutdown: Shutdown::default(),
         };
-        let ended = in_time(thread::spawn(|| worker::run(config)));
+        let ended = in_time(thread::spawn(|| worker::run(config, Arc::new(|_, _| false))));
         runtime.shutdown_background();
         let reports = driver.reports.lock().unwrap().clone();
         (ended, reports)
