@@ -7,7 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use journal::Death;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -80,7 +81,12 @@ impl Fleet {
         let started = Instant::now();
         self.workers.spawn(async move {
             let pid = child.id().unwrap_or(0);
+            let relayed = child.stderr.take().map(|stderr| tokio::spawn(relay(stderr)));
             let status = child.wait().await;
+            if let Some(relayed) = relayed {
+                // A process that the worker has started may hold the pipe open.
+                let _ = tokio::time::timeout(RELAY_MAX, relayed).await;
+            }
             Exit { pid, instance, lived: started.elapsed(), status }
         });
         Ok(())
@@ -176,10 +182,23 @@ impl Recipe {
         if std::env::var_os(ALLOCATOR_VARIABLE).is_none() {
             command.env(ALLOCATOR_VARIABLE, ALLOCATOR_SETTINGS);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         // Ctrl-C in a terminal goes to the whole process group; the driver tells the workers.
         command.process_group(0);
         command.spawn()
+    }
+}
+
+/// Prints the lines of a worker until it ends. Its parent prints them, so that they do not tear the
+/// line with the progress.
+async fn relay(stderr: ChildStderr) {
+    let mut lines = BufReader::new(stderr).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        messages::relay(&String::from_utf8_lossy(&line));
     }
 }
 
@@ -198,6 +217,9 @@ const EARLY: Duration = Duration::from_secs(1);
 
 /// After this many early deaths in a row no further worker is started.
 const EARLY_DEATHS_MAX: u32 = 20;
+
+/// How long after the end of a worker its last lines may arrive.
+const RELAY_MAX: Duration = Duration::from_millis(200);
 
 /// How long workers may take to exit after the job; they learn of its end within a heartbeat.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The log, on stderr: events of the crates, formatted like messages.
+//! The log, on stderr: events of the crates, formatted like messages, with a time and the process.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,16 @@ use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::messages::{self, Warning};
+use crate::stamp::{self, Speaker};
+use crate::terminal;
 use crate::verbosity::Verbosity;
 
-/// Starts the log, on stderr: Mapmill's own events, or those that `RUST_LOG` names.
-pub(crate) fn start(verbosity: Verbosity) {
+/// Starts the log, on stderr: Mapmill's own events, or those that `RUST_LOG` names. Lines have no
+/// stamp without a `speaker`.
+pub(crate) fn start(verbosity: Verbosity, speaker: Option<Speaker>) {
+    if let Some(speaker) = speaker {
+        stamp::start(speaker);
+    }
     use tracing_subscriber::layer::{Layer, SubscriberExt};
     use tracing_subscriber::util::SubscriberInitExt;
     let layer = tracing_subscriber::fmt::layer()
@@ -75,7 +81,7 @@ where
             Level::WARN => "warning: ",
             Level::INFO | Level::DEBUG | Level::TRACE => "",
         };
-        write!(writer, "mapmill: {level}")?;
+        write!(writer, "mapmill: {}{level}", stamp::log())?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
@@ -93,7 +99,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 
 impl io::Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        messages::write_stderr(&String::from_utf8_lossy(bytes));
+        terminal::write_stderr(&String::from_utf8_lossy(bytes));
         Ok(bytes.len())
     }
 

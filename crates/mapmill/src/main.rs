@@ -15,7 +15,9 @@ mod messages;
 mod numbers;
 mod progress;
 mod report;
+mod stamp;
 mod status;
+mod terminal;
 mod top;
 mod verbosity;
 mod verify;
@@ -32,6 +34,7 @@ use tokio::sync::{oneshot, watch};
 
 use flags::{Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest};
 use messages::{Failure, Warning};
+use stamp::Speaker;
 use verbosity::Verbosity;
 
 fn main() -> ExitCode {
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
 
 /// `mapmill driver`
 fn drive(request: DriverRequest) -> Result<(), Failure> {
-    log::start(request.show.verbosity);
+    log::start(request.show.verbosity, Some(Speaker::Driver));
     machine::raise_open_files_limit();
     runtime(2)?.block_on(async {
         let interrupted = interrupted()?;
@@ -78,7 +81,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
 
 /// `mapmill run`
 fn run(request: RunRequest) -> Result<(), Failure> {
-    log::start(request.show.verbosity);
+    log::start(request.show.verbosity, Some(Speaker::Driver));
     machine::raise_open_files_limit();
     let runtime = runtime(2)?;
     // The job runs on a thread of the runtime, as the calls of the workers do. With few threads,
@@ -189,7 +192,7 @@ async fn execute(
 
 /// `mapmill worker`
 fn work(request: WorkerRequest) -> Result<(), Failure> {
-    log::start(request.verbosity);
+    log::start(request.verbosity, Some(request.speaker));
     machine::raise_open_files_limit();
     // The worker has a runtime of its own; this one only waits for signals.
     let signals = runtime(1)?;
@@ -214,7 +217,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
 
 /// `mapmill status`
 fn status(request: StatusRequest) -> Result<(), Failure> {
-    log::start(Verbosity::Normal);
+    log::start(Verbosity::Normal, None);
     runtime(1)?.block_on(status::print(request))
 }
 

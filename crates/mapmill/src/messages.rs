@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use driver::{LeftOut, Repeated};
-use indicatif::MultiProgress;
 use rpc::text::{escaped, with_causes};
 use worker::Notice;
 
 use crate::certs::finding::Finding;
 use crate::numbers;
 use crate::numbers::plural;
+use crate::stamp;
+use crate::terminal::write_stderr;
 use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
 
@@ -178,17 +179,34 @@ impl Display for Warning {
 
 /// Prints one line.
 pub(crate) fn say(message: fmt::Arguments<'_>) {
-    write_stderr(&format!("mapmill: {}\n", escaped(&message.to_string())));
+    say_with("", message);
 }
 
-/// Prints lines that have their prefix already, such as a table below its first line.
-pub(crate) fn say_lines(lines: &str) {
-    write_stderr(lines);
+/// Prints one line, and below it lines that are escaped already, such as a table.
+pub(crate) fn say_with(lines: &str, message: fmt::Arguments<'_>) {
+    let (stamp, message) = (stamp::message(), message.to_string());
+    write_stderr(&format!("mapmill: {stamp}{}\n{lines}", escaped(&message)));
+}
+
+/// Prints one line of the log: what happens while a job runs, and when.
+pub(crate) fn log(message: fmt::Arguments<'_>) {
+    write_stderr(&format!("mapmill: {}{}\n", stamp::log(), escaped(&message.to_string())));
+}
+
+/// Prints a line that a worker of `mapmill run` has printed.
+pub(crate) fn relay(line: &str) {
+    let stamp = stamp::relayed();
+    match line.strip_prefix("mapmill: ") {
+        Some(line) => write_stderr(&format!("mapmill: {stamp}{}\n", escaped(line))),
+        // What follows the first line of a failure, or a panic.
+        None => write_stderr(&format!("mapmill: {stamp}worker: {}\n", escaped(line))),
+    }
 }
 
 pub(crate) fn warn(warning: &Warning, verbosity: Verbosity) {
     if verbosity > Verbosity::Quiet {
-        say(format_args!("warning: {warning}"));
+        let print = if let Warning::WorkerDied { .. } = warning { log } else { say };
+        print(format_args!("warning: {warning}"));
     }
 }
 
@@ -206,37 +224,40 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         | Notice::Waiting { .. } => Verbosity::Normal,
         Notice::Executing { .. } => Verbosity::Events,
     };
+    if let Notice::Registered { worker, .. } = notice {
+        stamp::number(*worker);
+    }
     if verbosity < needed {
         return;
     }
     match notice {
         Notice::Abandoned { attempt } => {
-            say(format_args!("the driver no longer needs {attempt}; abandoning it"));
+            log(format_args!("the driver no longer needs {attempt}; abandoning it"));
         }
-        Notice::DriverSilent { driver, error, left } => say(format_args!(
-            "the driver at {driver} does not answer ({error}); exiting in {} s",
-            left.as_secs()
+        Notice::DriverSilent { driver, error, left } => log(format_args!(
+            "the driver at {driver} does not answer ({error}); exiting in {}",
+            numbers::seconds(*left)
         )),
-        Notice::Ended { map_tasks, reduce_tasks, bytes, lasted } => say(format_args!(
+        Notice::Ended { map_tasks, reduce_tasks, bytes, lasted } => log(format_args!(
             "did {} and {}, and read {} in {}",
             numbers::plural(*map_tasks, "map task", "map tasks"),
             numbers::plural(*reduce_tasks, "reduce task", "reduce tasks"),
             numbers::bytes(*bytes),
             numbers::seconds(*lasted)
         )),
-        Notice::Executing { attempt } => say(format_args!("{attempt}")),
-        Notice::Failed { attempt, cause } => say(format_args!("{attempt} failed: {cause}")),
-        Notice::Forgotten { driver } => say(format_args!(
+        Notice::Executing { attempt } => log(format_args!("{attempt}")),
+        Notice::Failed { attempt, cause } => log(format_args!("{attempt} failed: {cause}")),
+        Notice::Forgotten { driver } => log(format_args!(
             "the driver at {driver} considers this worker lost, or was restarted; registering again"
         )),
-        Notice::JobOver => say(format_args!("the job is over")),
+        Notice::JobOver => log(format_args!("the job is over")),
         Notice::OtherServer { driver, server } => {
-            say(format_args!("{}; waiting for a driver", server.describe(&format!("at {driver}"))));
+            log(format_args!("{}; waiting for a driver", server.describe(&format!("at {driver}"))));
         }
         Notice::Registered { driver, worker } => {
-            say(format_args!("registered with the driver at {driver} as w{worker}"));
+            log(format_args!("registered with the driver at {driver} as w{worker}"));
         }
-        Notice::Waiting { driver, error } => say(format_args!(
+        Notice::Waiting { driver, error } => log(format_args!(
             "waiting for a driver at {driver} ({error}); start one with: mapmill driver"
         )),
     }
@@ -274,8 +295,9 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
     let text = with_hint(with_causes(&*failure.error), &failure.hint);
     if failure.code == FAILED {
         // Below the sentence may be a table of attempts.
-        let lines: Vec<_> = text.lines().map(|line| escaped(line).to_string()).collect();
-        say_lines(&format!("mapmill: {}\n", lines.join("\n")));
+        let (first, table) = text.split_once('\n').unwrap_or((&text, ""));
+        let table: String = table.lines().map(|line| format!("{}\n", escaped(line))).collect();
+        say_with(&table, format_args!("{first}"));
     } else {
         say(format_args!("{text}"));
     }
@@ -283,17 +305,4 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         say(format_args!("{line}"));
     }
     failure.code.into()
-}
-
-/// All progress bars. Other output to stderr has to suspend them, or it would tear their lines.
-pub(crate) fn bars() -> &'static MultiProgress {
-    static BARS: std::sync::OnceLock<MultiProgress> = std::sync::OnceLock::new();
-    BARS.get_or_init(MultiProgress::new)
-}
-
-pub(crate) fn write_stderr(text: &str) {
-    // If stderr is closed, the message has no reader.
-    bars().suspend(|| {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
-    });
 }

@@ -77,16 +77,37 @@ pub(crate) fn rate(number: u64, elapsed: Duration) -> String {
     format!("{}/s", bytes((number as f64 / seconds) as u64))
 }
 
-/// `0.12 s`, `83 s`, `1 h 02 min`
+/// `0.12 s`, `12.3 s`, `1 min 11 s`, `2 h 5 min`, `3 d 4 h`
 pub(crate) fn seconds(duration: Duration) -> String {
+    let two = |big: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{big} {unit}"),
+        small => format!("{big} {unit} {small} {smaller}"),
+    };
     let seconds = duration.as_secs_f64();
-    if seconds < 10.0 {
+    // Rounded before the unit is chosen: there is no `60.0 s`, and no `60 min`.
+    let (whole, minutes) = (seconds.round() as u64, (seconds / 60.0).round() as u64);
+    if seconds < 9.995 {
         format!("{seconds:.2} s")
-    } else if seconds < 600.0 {
+    } else if seconds < 59.95 {
         format!("{seconds:.1} s")
+    } else if whole < 3600 {
+        two(whole / 60, "min", whole % 60, "s")
+    } else if minutes < 24 * 60 {
+        two(minutes / 60, "h", minutes % 60, "min")
     } else {
-        let minutes = duration.as_secs() / 60;
-        format!("{} h {:02} min", minutes / 60, minutes % 60)
+        let hours = (seconds / 3600.0).round() as u64;
+        two(hours / 24, "d", hours % 24, "h")
+    }
+}
+
+/// The first unit of [`seconds`] alone: `12 s`, `1 min`, `2 h`
+pub(crate) fn coarse(duration: Duration) -> String {
+    let whole = duration.as_secs();
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min", whole / 60),
+        3600..86_400 => format!("{} h", whole / 3600),
+        _ => format!("{} d", grouped(whole / 86_400)),
     }
 }
 
@@ -95,8 +116,20 @@ pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// `2026-11-21T23:24:35.123Z`, from the time since 1970
+pub(crate) fn rfc3339(since: Duration) -> String {
+    let (date, time) = calendar(since.as_secs());
+    format!("{date}T{time}.{:03}Z", since.subsec_millis())
+}
+
 /// `2026-11-21 23:24:35 UTC`, from seconds since 1970
 pub(crate) fn utc(unix_seconds: u64) -> String {
+    let (date, time) = calendar(unix_seconds);
+    format!("{date} {time} UTC")
+}
+
+/// Date and time in UTC, from seconds since 1970.
+fn calendar(unix_seconds: u64) -> (String, String) {
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     // Days since 0000-03-01: the leap day is then the last day of a year, and every 400 years have
     // the same length.
@@ -109,7 +142,7 @@ pub(crate) fn utc(unix_seconds: u64) -> String {
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     let year = era * 400 + year + carry;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    (format!("{year:04}-{month:02}-{day:02}"), format!("{hour:02}:{minute:02}:{second:02}"))
 }
 
 /// A bar of `columns`, filled from the left by `share`, from 0 to 1, in eighths of a column.
@@ -173,6 +206,8 @@ mod tests {
             (4_107_542_400, "2100-03-01 00:00:00 UTC"),
         ] {
             assert_eq!(utc(unix_seconds), text);
+            let stamp = text.replacen(' ', "T", 1).replace(" UTC", ".007Z");
+            assert_eq!(rfc3339(Duration::new(unix_seconds, 7_000_000)), stamp);
         }
     }
 
@@ -186,7 +221,26 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "16.0 EiB");
         assert_eq!(plural(1_u64, "worker", "workers"), "1 worker");
         assert_eq!(plural(0_u64, "worker", "workers"), "0 workers");
-        assert_eq!(seconds(Duration::from_millis(123)), "0.12 s");
-        assert_eq!(seconds(Duration::from_secs(3720)), "1 h 02 min");
+    }
+
+    #[test]
+    fn durations_have_at_most_two_units() {
+        for (millis, text) in [
+            (0, "0.00 s"),
+            (123, "0.12 s"),
+            (9_994, "9.99 s"),
+            (9_996, "10.0 s"),
+            (12_345, "12.3 s"),
+            (59_949, "59.9 s"),
+            (59_951, "1 min"),
+            (71_200, "1 min 11 s"),
+            (3_599_499, "59 min 59 s"),
+            (3_599_501, "1 h"),
+            (7_500_000, "2 h 5 min"),
+            (86_399_000, "1 d"),
+            (273_600_000, "3 d 4 h"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), text, "{millis} ms");
+        }
     }
 }

@@ -1,16 +1,18 @@
-//! The progress of a running job on a terminal: one line that changes, and one for each phase that
-//! has ended.
+//! The progress of a running job: on a terminal one line that changes, elsewhere a line now and
+//! then; and one for each phase that has ended.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use driver::{PhaseSnapshot, Snapshot};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{oneshot, watch};
 
 use crate::messages;
-use crate::numbers::{bar_of, bytes, grouped, plural, rate, seconds};
+use crate::numbers::{bytes, plural, rate, seconds};
+use crate::terminal;
 use crate::verbosity::Verbosity;
+
+mod line;
 
 /// Shows snapshots until the job is over, when the sender of `over` is dropped. `worker` is the
 /// command that starts a worker.
@@ -23,14 +25,10 @@ pub(crate) async fn show(
     if verbosity == Verbosity::Quiet {
         return;
     }
-    // Hidden if stderr is not a terminal.
-    let bar = messages::bars().add(ProgressBar::new(0));
-    // Cut to the width of the terminal: a line that wraps cannot be drawn over.
-    bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a constant"));
-    let mut shown = Shown::default();
+    let mut shown = Shown { redraws: terminal::can_redraw(), ..Shown::default() };
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        shown.update(&bar, &snapshot);
+        shown.update(&snapshot);
         shown.call_for_workers(&snapshot, &worker);
         // Rates and times change even without a new snapshot. Cancel safe: the next turn sees a
         // change that this one missed.
@@ -46,9 +44,8 @@ pub(crate) async fn show(
         }
     }
     let last = snapshots.borrow().clone();
-    shown.update(&bar, &last);
-    bar.finish_and_clear();
-    messages::bars().set_draw_target(ProgressDrawTarget::hidden());
+    shown.update(&last);
+    terminal::erase();
 }
 
 /// What has been printed already.
@@ -60,6 +57,30 @@ struct Shown {
     reduce: bool,
     /// When the lack of workers was last reported, or first seen; `None` while there are workers.
     deserted: Option<Instant>,
+    /// Whether a line can change in place.
+    redraws: bool,
+    /// Elsewhere, the last line about the running phase.
+    milestone: Milestone,
+}
+
+/// How far a phase was when a line was printed about it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Milestone {
+    tenths: u64,
+    elapsed: Duration,
+}
+
+impl Milestone {
+    /// Whether the phase has done another tenth, or half a minute has passed. The first second of a
+    /// phase is too early, and so is the second after a line.
+    fn is_due(self, phase: &PhaseSnapshot) -> bool {
+        let since = phase.elapsed.saturating_sub(self.elapsed);
+        since >= EVERY || (since >= EVERY_MIN && tenths(phase) > self.tenths)
+    }
+}
+
+fn tenths(phase: &PhaseSnapshot) -> u64 {
+    line::percent(phase) / 10
 }
 
 impl Shown {
@@ -71,24 +92,29 @@ impl Shown {
         }
         if self.deserted.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
             self.deserted = Some(Instant::now());
-            messages::say(format_args!("no worker is connected; start one with: {worker}"));
+            messages::log(format_args!("no worker is connected; start one with: {worker}"));
         }
     }
 
-    fn update(&mut self, bar: &ProgressBar, snapshot: &Snapshot) {
+    fn update(&mut self, snapshot: &Snapshot) {
         if !self.map && has_ended(&snapshot.map) {
-            self.map = true;
+            (self.map, self.milestone) = (true, Milestone::default());
             messages::say(format_args!("{}", line_of_ended("map", &snapshot.map, snapshot)));
         }
         if !self.reduce && has_ended(&snapshot.reduce) {
             self.reduce = true;
             messages::say(format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)));
         }
-        if snapshot.map.counts.tasks > 0 && !self.reduce {
-            let (name, phase) =
-                if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
-            // One call for the whole line: a second might be drawn without the first.
-            bar.set_message(line_of_running(name, phase, snapshot));
+        if snapshot.map.counts.tasks == 0 || self.reduce {
+            return;
+        }
+        let (name, phase) =
+            if self.map { ("reduce", &snapshot.reduce) } else { ("map", &snapshot.map) };
+        if self.redraws {
+            terminal::draw(line::fitting(name, phase, snapshot, terminal::columns_of_line()));
+        } else if self.milestone.is_due(phase) {
+            self.milestone = Milestone { tenths: tenths(phase), elapsed: phase.elapsed };
+            messages::say(format_args!("{}", line::whole(name, phase, snapshot)));
         }
     }
 }
@@ -96,24 +122,6 @@ impl Shown {
 fn has_ended(phase: &PhaseSnapshot) -> bool {
     let counts = phase.counts;
     counts.tasks > 0 && counts.committed == counts.tasks
-}
-
-/// A running phase, in a line that fits a narrow terminal.
-fn line_of_running(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
-    let counts = phase.counts;
-    let done = counts.bytes_done as f64 / counts.bytes_total.max(1) as f64;
-    let left = time_left(phase).map(|left| format!("  {left} left")).unwrap_or_default();
-    format!(
-        "{name:<6} {} {}/{}  {}  {} words  {}  {}  {} lost{left}",
-        bar_of(done.min(1.0), BAR),
-        counts.committed,
-        counts.tasks,
-        bytes(counts.bytes_done),
-        grouped(counts.words),
-        rate(counts.bytes_done, phase.elapsed),
-        plural(snapshot.workers, "worker", "workers"),
-        snapshot.attempts_lost + snapshot.attempts_failed,
-    )
 }
 
 /// A phase that has ended.
@@ -134,20 +142,6 @@ fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> Stri
     )
 }
 
-/// The time left at the average rate of the phase; `None` while the rate is unreliable.
-fn time_left(phase: &PhaseSnapshot) -> Option<String> {
-    let counts = phase.counts;
-    if counts.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
-        return None;
-    }
-    let left = counts.bytes_total.saturating_sub(counts.bytes_done) as f64;
-    let pace = phase.elapsed.as_secs_f64() / counts.bytes_done as f64;
-    Some(seconds(Duration::try_from_secs_f64(left * pace).ok()?))
-}
-
-/// Columns of the bar.
-const BAR: usize = 10;
-
 /// How often to report that there is no worker.
 const CALL_AGAIN: Duration = Duration::from_secs(10);
 
@@ -156,3 +150,30 @@ const REDRAW: Duration = Duration::from_millis(200);
 
 /// The shortest time between two updates: eyes see no faster change.
 const REDRAW_MIN: Duration = Duration::from_millis(50);
+
+/// Where no line can change in place, the longest time between two lines.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// And the shortest.
+const EVERY_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_due_each_tenth_and_each_half_minute() {
+        let phase = |percent: u64, seconds: u64| {
+            let mut phase =
+                PhaseSnapshot { elapsed: Duration::from_secs(seconds), ..Default::default() };
+            (phase.counts.bytes_total, phase.counts.bytes_done) = (1000, percent * 10);
+            phase
+        };
+        let none = Milestone::default();
+        assert!(!none.is_due(&phase(9, 29)) && none.is_due(&phase(9, 30)));
+        assert!(!none.is_due(&phase(90, 0)) && none.is_due(&phase(10, 1)));
+        let one = Milestone { tenths: 1, elapsed: Duration::from_secs(5) };
+        assert!(!one.is_due(&phase(19, 34)) && one.is_due(&phase(19, 35)));
+        assert!(!one.is_due(&phase(20, 5)) && one.is_due(&phase(20, 6)));
+    }
+}

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::flags::Show;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, rate, seconds};
+use crate::terminal;
 use crate::top::{self, Frequent};
 use crate::verbosity::Verbosity;
 use crate::way_out;
@@ -86,7 +87,8 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     }
     let frequent = top::most_frequent_of_job(&summary.outputs, TOP)?;
     if show.verbosity > Verbosity::Quiet {
-        messages::say_lines(&text(summary, &frequent));
+        let (first, table) = text(summary, &frequent);
+        messages::say_with(&table, format_args!("{first}"));
     }
     if show.json { messages::json(&json(summary, &frequent)) } else { Ok(()) }
 }
@@ -142,7 +144,8 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
     }
 }
 
-fn text(summary: &Summary, frequent: &[Frequent]) -> String {
+/// The first line, and the table below it.
+fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
     let snapshot = &summary.snapshot;
     let input = snapshot.map.counts.bytes_total;
     let mut attempts = format!(
@@ -156,10 +159,11 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
             plural(snapshot.backups_started, "backup", "backups")
         );
     }
-    let mut lines = match summary.elapsed {
-        Duration::ZERO => "mapmill: already done; nothing was left to do\n".to_owned(),
-        elapsed => format!("mapmill: done in {} ({})\n", seconds(elapsed), rate(input, elapsed)),
+    let first = match summary.elapsed {
+        Duration::ZERO => "already done; nothing was left to do".to_owned(),
+        elapsed => format!("done in {} ({})", seconds(elapsed), rate(input, elapsed)),
     };
+    let mut lines = String::new();
     let mut line = |name: &str, text: String| lines.push_str(&format!("  {name:<9} {text}\n"));
     line(
         "input",
@@ -189,9 +193,10 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> String {
     }
     if !frequent.is_empty() {
         lines.push('\n');
-        lines.push_str(&top::chart(frequent));
+        let columns = terminal::columns_of_stderr().unwrap_or(terminal::COLUMNS);
+        lines.push_str(&top::chart(frequent, columns));
     }
-    lines
+    (first, lines)
 }
 
 /// How many of the most frequent words a report shows.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::flags::StatusRequest;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
+use crate::terminal::wrapped;
 use crate::way_out;
 
 /// What `--json` prints. Sizes are bytes.
@@ -47,7 +48,7 @@ pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
     let status = status.map_err(|error| failure(error, &credentials))?;
     match json {
         true => messages::json(&report(&status)),
-        false => messages::data(text(&status).as_bytes()),
+        false => messages::data(wrapped(&text(&status)).as_bytes()),
     }
 }
 

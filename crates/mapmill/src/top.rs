@@ -23,6 +23,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::flags::TopFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bar_of, grouped};
+use crate::terminal;
 
 /// A word and how often it occurs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -39,7 +40,8 @@ pub(crate) fn print(flags: &TopFlags) -> Result<(), Failure> {
         files.extend(outputs_in(path)?);
     }
     let frequent = most_frequent(&files, flags.count.get() as usize)?;
-    messages::data(chart(&frequent).as_bytes())
+    let columns = terminal::columns_of_stdout().unwrap_or(terminal::COLUMNS);
+    messages::data(chart(&frequent, columns).as_bytes())
 }
 
 /// The file itself, or the visible files of a folder.
@@ -179,17 +181,20 @@ impl Best {
     }
 }
 
-/// Words, counts and bars, aligned.
-pub(crate) fn chart(frequent: &[Frequent]) -> String {
-    const BAR: usize = 40;
-    let words: Vec<_> = frequent.iter().map(|frequent| shorten(&frequent.word)).collect();
+/// Words, counts and bars, aligned, in lines that fit so many columns.
+pub(crate) fn chart(frequent: &[Frequent], columns: usize) -> String {
+    let words: Vec<_> =
+        frequent.iter().map(|frequent| shorten(&frequent.word, (columns / 2).max(8))).collect();
     let word_columns = words.iter().map(|word| word.width()).max().unwrap_or(0);
     let counts = frequent.iter().map(|frequent| grouped(frequent.count).len()).max().unwrap_or(0);
+    // Two columns before each.
+    let left = columns.saturating_sub(2 + word_columns + 2 + counts + 2);
+    let bar_columns = left.min(columns / 2);
     let most = frequent.first().map_or(1, |first| first.count.max(1));
     let mut lines = String::new();
     for (word, Frequent { count, .. }) in words.iter().zip(frequent) {
         let space = " ".repeat(word_columns - word.width());
-        let bar = bar_of(*count as f64 / most as f64, BAR);
+        let bar = bar_of(*count as f64 / most as f64, bar_columns);
         let line = format!("  {word}{space}  {:>counts$}  {bar}", grouped(*count));
         lines.push_str(line.trim_end());
         lines.push('\n');
@@ -199,21 +204,18 @@ pub(crate) fn chart(frequent: &[Frequent]) -> String {
 
 /// A word without control characters, cut to the width of its column. An ellipsis stands for the
 /// rest.
-fn shorten(word: &str) -> String {
+fn shorten(word: &str, columns: usize) -> String {
     // A word may have megabytes, so it is cut before it is measured.
-    let start: String = word.chars().take(WORD_COLUMNS_MAX + 1).collect();
+    let start: String = word.chars().take(columns + 1).collect();
     let mut shown = escaped(&start).to_string();
-    if shown.width() <= WORD_COLUMNS_MAX && start.len() == word.len() {
+    if shown.width() <= columns && start.len() == word.len() {
         return shown;
     }
-    while shown.width() >= WORD_COLUMNS_MAX {
+    while shown.width() >= columns {
         shown.pop();
     }
     shown + "…"
 }
-
-/// Longer words are cut in a chart.
-const WORD_COLUMNS_MAX: usize = 40;
 
 /// One output that is being read.
 ///

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::flags::{DEFAULT_FILES, WhyFlags};
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, seconds, utc};
+use crate::terminal::wrapped;
 use crate::way_out;
 
 /// `mapmill why`
@@ -26,11 +27,15 @@ pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
         return if flags.json {
             messages::json(&overview)
         } else {
-            messages::data(overview.text(&history).as_bytes())
+            messages::data(wrapped(&overview.text(&history)).as_bytes())
         };
     };
     let report = TaskReport::of(&files, &history, &asked).map_err(Failure::start)?;
-    if flags.json { messages::json(&report) } else { messages::data(report.text().as_bytes()) }
+    if flags.json {
+        messages::json(&report)
+    } else {
+        messages::data(wrapped(&report.text()).as_bytes())
+    }
 }
 
 /// A task, or one attempt at it.
@@ -186,6 +191,7 @@ impl Overview {
             let how = match epoch.state {
                 "running" => format!("running; last record after {lasted}"),
                 "cut_off" => format!("cut off; last record after {lasted}"),
+                "done" => format!("done in {lasted}"),
                 state => format!("{state} after {lasted}"),
             };
             line(&name, &format!("{}, {how}", utc(epoch.began_unix_seconds)));
@@ -391,8 +397,12 @@ impl AttemptReport {
     /// Two lines: the facts, and how it ended.
     fn text(&self) -> String {
         let mut facts = Vec::new();
-        facts.extend(self.started.map(|at| format!("started at {at:.2} s")));
-        facts.extend(self.seconds.map(|took| format!("took {took:.2} s")));
+        facts.extend(
+            self.started.map(|at| format!("started at {}", seconds(Duration::from_secs_f64(at)))),
+        );
+        facts.extend(
+            self.seconds.map(|took| format!("took {}", seconds(Duration::from_secs_f64(took)))),
+        );
         facts.extend(self.bytes.map(|read| format!("read {}", bytes(read))));
         let facts =
             if facts.is_empty() { String::new() } else { format!(": {}", facts.join(", ")) };

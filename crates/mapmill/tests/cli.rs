@@ -11,6 +11,7 @@ mod cli {
     mod scratch;
     mod security;
     mod status;
+    mod terminal;
     mod tls;
     mod top;
     mod verify;

@@ -11,6 +11,7 @@ use super::{CallFlags, CallSecurityFlags, VerbosityFlags};
 use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_seconds};
+use crate::stamp::Speaker;
 use crate::verbosity::Verbosity;
 use crate::way_out;
 
@@ -78,6 +79,7 @@ pub(crate) struct WorkerFlags {
 pub(crate) struct WorkerRequest {
     pub(crate) config: worker::Config,
     pub(crate) shutdown: worker::Shutdown,
+    pub(crate) speaker: Speaker,
     pub(crate) verbosity: Verbosity,
 }
 
@@ -88,6 +90,10 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
         let roots = if flags.roots.is_empty() { vec![PathBuf::from(".")] } else { flags.roots };
         let verbosity = Verbosity::from(flags.verbosity);
         let shutdown = worker::Shutdown::default();
+        let speaker = match flags.instance {
+            Some(_) => Speaker::WorkerOfRun,
+            None => Speaker::Worker,
+        };
         let CallFlags { driver } = flags.call;
         let CallSecurityFlags { shared, insecure } = flags.security;
         let role = rpc::Role::Worker;
@@ -107,7 +113,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             notify: Arc::new(move |notice| messages::notice(&notice, verbosity)),
             shutdown: shutdown.clone(),
         };
-        Ok(Self { config, shutdown, verbosity })
+        Ok(Self { config, shutdown, speaker, verbosity })
     }
 }
 

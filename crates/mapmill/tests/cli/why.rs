@@ -64,7 +64,7 @@ the job in files is done
   input    1 file, 195.3 KiB
   driver 1 2026-11-21 23:24:35 UTC, cut off; last record after 1.40 s
   driver 2 2026-11-21 23:24:45 UTC, interrupted after 13.0 s
-  driver 3 2026-11-21 23:26:40 UTC, done after 0.16 s
+  driver 3 2026-11-21 23:26:40 UTC, done in 0.16 s
 
 map: 2 of 2 tasks committed, 7 attempts
   did not count
@@ -122,7 +122,7 @@ driver 3, 2026-11-21 23:26:40 UTC
     let expected = "\
 reduce task 0 of the job in files: bucket 0
 driver 2, 2026-11-21 23:24:45 UTC
-  r0.a0 on w1 (host:8): started at 12.90 s, took 0.10 s, read 6 B
+  r0.a0 on w1 (host:8): started at 12.9 s, took 0.10 s, read 6 B
     intermediate of map task 0 is missing; m0 runs again first
 ";
     let report = scratch.run(&["why", "files", "r0"]).silent();

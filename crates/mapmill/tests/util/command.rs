@@ -14,7 +14,8 @@ pub fn mapmill() -> Command {
 }
 
 /// All variables that the program reads.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 10] = [
+    "COLUMNS",
     "FAILPOINTS",
     "MAPMILL_TLS",
     "MAPMILL_TLS_CA",
@@ -22,5 +23,6 @@ pub const VARIABLES: [&str; 8] = [
     "MAPMILL_TLS_KEY",
     "MAPMILL_TOKEN",
     "MAPMILL_TOKEN_FILE",
+    "NO_COLOR",
     "RUST_LOG",
 ];

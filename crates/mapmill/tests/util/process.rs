@@ -62,8 +62,13 @@ impl Process {
         children(self.child.id())
     }
 
-    /// Its stderr so far.
+    /// Its stderr so far, without the stamps of lines: the time and the process that has logged.
     pub fn log(&self) -> String {
+        unstamped(&self.raw_log())
+    }
+
+    /// Its stderr so far.
+    pub fn raw_log(&self) -> String {
         let bytes = fs::read(&self.stderr).expect("the log was created at the start");
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -161,6 +166,28 @@ impl Drop for Process {
         }
         self.kill();
     }
+}
+
+/// `mapmill: 2026-11-21T23:24:35.123Z driver: text` becomes `mapmill: text`.
+fn unstamped(log: &str) -> String {
+    let text = |line: &str| {
+        let rest = line.strip_prefix("mapmill: ")?;
+        let (stamp, text) = rest.split_once(": ")?;
+        stamp_of(stamp).map(|_| format!("mapmill: {text}"))
+    };
+    let lines = log.split_inclusive('\n');
+    lines.map(|line| text(line).unwrap_or_else(|| line.to_owned())).collect()
+}
+
+/// The process of a stamp: `driver`, `worker`, `w1`.
+pub fn stamp_of(stamp: &str) -> Option<&str> {
+    let (time, process) = stamp.split_once(' ')?;
+    let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let is_process = process == "driver"
+        || process
+            .strip_prefix('w')
+            .is_some_and(|rest| rest == "orker" || rest.parse::<u64>().is_ok());
+    (form == "0000-00-00T00:00:00.000Z" && is_process).then_some(process)
 }
 
 fn pid_of(child: &Child) -> Pid {
