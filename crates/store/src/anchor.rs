@@ -26,8 +26,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, renameat, statat,
-    unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -109,6 +109,15 @@ impl Anchor {
         names(self.open_at(below.as_ref(), LISTED, Mode::empty())?)
     }
 
+    /// As [`list`](Self::list), each name with the kind of its file, of a link that it is one. Some
+    /// file systems do not say the kind: it is [`FileType::Unknown`] there.
+    pub(crate) fn list_kinds(
+        &self,
+        below: impl AsRef<Path>,
+    ) -> io::Result<Vec<(OsString, FileType)>> {
+        names_and_kinds(self.open_at(below.as_ref(), LISTED, Mode::empty())?)
+    }
+
     /// Make the names in the folder `below` this one durable.
     pub(crate) fn sync(&self, below: impl AsRef<Path>) -> io::Result<()> {
         File::from(self.open_at(below.as_ref(), LISTED, Mode::empty())?).sync_all()
@@ -185,7 +194,7 @@ fn open_component(
 
 fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {
     let seen = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    seen.is_ok_and(|seen| kind(&seen) == rustix::fs::FileType::Symlink)
+    seen.is_ok_and(|seen| kind(&seen) == FileType::Symlink)
 }
 
 /// A name in a folder that is held open.
@@ -274,20 +283,25 @@ pub(crate) fn open_anywhere(path: &Path) -> io::Result<File> {
 }
 
 fn names(folder: OwnedFd) -> io::Result<Vec<OsString>> {
+    Ok(names_and_kinds(folder)?.into_iter().map(|(name, _)| name).collect())
+}
+
+fn names_and_kinds(folder: OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
     let mut names = Vec::new();
     for entry in Dir::new(folder)? {
-        let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
         if name != "." && name != ".." {
-            names.push(name);
+            names.push((name, entry.file_type()));
         }
     }
-    names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+    names.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
     Ok(names)
 }
 
 /// The kind of a file.
-pub(crate) fn kind(seen: &Stat) -> rustix::fs::FileType {
-    rustix::fs::FileType::from_raw_mode(seen.st_mode)
+pub(crate) fn kind(seen: &Stat) -> FileType {
+    FileType::from_raw_mode(seen.st_mode)
 }
 
 /// Whether opening failed because of a link.

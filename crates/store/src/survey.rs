@@ -1,7 +1,8 @@
 //! The files in the folders of a store before a job begins: results of ours, and foreign files.
 //!
-//! A survey changes nothing. A foreign file stops the job before it starts, so nothing may be
-//! created, swept or replaced before that.
+//! A survey is one listing of each folder, and opens no file: a job may have left ten million. It
+//! changes nothing. A foreign file stops the job before it starts, so nothing may be created, swept
+//! or replaced before that.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustix::fs::FileType;
 use crate::anchor::{Anchor, is_met_link, kind};
 use crate::error::{NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name};
-use crate::local::{list_folder, refused};
+use crate::local::refused;
 
 /// The visible files in the folders of a store.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -55,15 +56,22 @@ pub fn survey(root: &Path) -> Result<Survey, StoreError> {
     };
     for folder in [Folder::Intermediate, Folder::Output] {
         let path = root.join(folder.as_str());
-        for file in list_folder(&top, Path::new(folder.as_str())).map_err(no_folder(&path))? {
+        let files = match top.list_kinds(folder.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            files => files.map_err(no_folder(&path))?,
+        };
+        for (file, listed) in files {
             if layout::is_hidden(&file) {
                 continue;
             }
-            let below = Path::new(folder.as_str()).join(&file);
-            let seen = top.entry(&below).and_then(|entry| entry.look());
-            let seen = seen.map_err(refused(Operation::List, &path))?;
-            let is_file = seen.is_some_and(|seen| kind(&seen) == FileType::RegularFile);
-            if is_file && layout::is_ours(folder, &file) {
+            let kind = if listed == FileType::Unknown {
+                let below = Path::new(folder.as_str()).join(&file);
+                let seen = top.entry(&below).and_then(|entry| entry.look());
+                seen.map_err(refused(Operation::List, &path))?.as_ref().map(kind)
+            } else {
+                Some(listed)
+            };
+            if kind == Some(FileType::RegularFile) && layout::is_ours(folder, &file) {
                 survey.intermediates.extend(layout::parse_intermediate(&file));
                 survey.outputs.extend(layout::parse_output(&file));
             } else {
