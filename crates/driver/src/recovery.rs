@@ -1,10 +1,10 @@
 //! What earlier epochs of this job have left: read from its records, checked against the folder.
 //!
-//! A record says that its objects have their final names. It counts only if they do: where one is
-//! missing or has another length, its task is done again. What is in them is checked by the
-//! processes that read them.
+//! A record says that its objects have their final names. It counts only if they do: where a name
+//! is missing, or an output has another length, its task is done again. What is in them is checked
+//! by the processes that read them.
 
-use journal::{Commits, Outcome, Plan, Record};
+use journal::{Commits, MapCommit, Outcome, Plan, Record};
 use rpc::message::WordRules;
 use store::{Digest, Input, Loss, Name, Store, StoreError};
 
@@ -81,44 +81,61 @@ fn is_about_the_job(record: &Record) -> bool {
     }
 }
 
-/// The committed tasks whose objects are there.
+/// The committed tasks, apart from those whose objects are missing.
+///
+/// The intermediates are listed once and none is opened: there may be ten million. A short or
+/// damaged one is found by the reduce attempt that reads it, and its map task is recalled then. The
+/// `M` outputs are opened, because no task reads them later.
 ///
 /// # Errors
 ///
 /// When the store cannot be looked at.
 pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, StoreError> {
-    let Commits { maps, reduces, recalls } = Commits::of(records);
-    let mut kept = Commits { recalls, ..Commits::default() };
-    for (map, commit) in maps {
-        if are_there(store, commit.objects(map))? {
-            kept.maps.insert(map, commit);
-        } else {
-            tracing::warn!("map task {map} was committed, and what it made is gone: it runs again");
+    let mut commits = Commits::of(records);
+    if !commits.maps.is_empty() {
+        let listed = store.intermediates()?;
+        let missing: Vec<u32> = commits
+            .maps
+            .extract_if(.., |&map, commit| !are_listed(&listed, map, commit))
+            .map(|(map, _)| map)
+            .collect();
+        if let Some(first) = missing.first() {
+            tracing::warn!(
+                "committed map tasks run again because intermediates of them are missing: {} tasks, \
+                 the first is m{first}",
+                missing.len()
+            );
         }
     }
-    for (reduce, commit) in reduces {
-        if are_there(store, [commit.object(reduce)])? {
-            kept.reduces.insert(reduce, commit);
+    for (reduce, commit) in std::mem::take(&mut commits.reduces) {
+        let (name, digest) = commit.object(reduce);
+        if is_there(store, &name, digest)? {
+            commits.reduces.insert(reduce, commit);
         } else {
             tracing::warn!(
                 "reduce task {reduce} was committed, and its output is gone: it runs again"
             );
         }
     }
-    Ok(kept)
+    Ok(commits)
 }
 
-/// Whether each object is there, with its length.
-fn are_there(
-    store: &dyn Store,
-    objects: impl IntoIterator<Item = (Name, Digest)>,
-) -> Result<bool, StoreError> {
-    for (name, digest) in objects {
-        match store.open(&name) {
-            Ok(object) if object.bytes() == digest.bytes => {}
-            Ok(_) | Err(StoreError::Lost { loss: Loss::Missing, .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(true)
+/// Whether all intermediates of `map` are among those that are `listed`, in ascending order.
+fn are_listed(listed: &[(u32, u32)], map: u32, commit: &MapCommit) -> bool {
+    let first = listed.partition_point(|&name| name < (map, 0));
+    let of_map = listed[first..].iter().take_while(|&&(other, _)| other == map);
+    of_map.filter(|&&(_, bucket)| (bucket as usize) < commit.buckets.len()).count()
+        == commit.buckets.len()
 }
+
+/// Whether an object is there, with its length.
+fn is_there(store: &dyn Store, name: &Name, digest: Digest) -> Result<bool, StoreError> {
+    match store.open(name) {
+        Ok(object) => Ok(object.bytes() == digest.bytes),
+        Err(StoreError::Lost { loss: Loss::Missing, .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
