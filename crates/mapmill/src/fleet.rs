@@ -79,7 +79,10 @@ impl Fleet {
             .start(instance)
             .map_err(|error| Failure::start(SystemError::new("start a worker process", error)))?;
         let started = Instant::now();
+        // Open until the worker has ended: to wait for a child closes what it still holds.
+        let lifeline = child.stdin.take();
         self.workers.spawn(async move {
+            let _lifeline = lifeline;
             let pid = child.id().unwrap_or(0);
             let relayed = child.stderr.take().map(|stderr| tokio::spawn(relay(stderr)));
             let status = child.wait().await;
@@ -183,7 +186,8 @@ impl Recipe {
             command.env(ALLOCATOR_VARIABLE, ALLOCATOR_SETTINGS);
         }
         command
-            .stdin(Stdio::null())
+            // The worker reads the other end, see `lifeline.rs`.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);

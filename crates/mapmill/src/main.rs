@@ -9,6 +9,7 @@ mod documents;
 mod flags;
 mod fleet;
 mod invitation;
+mod lifeline;
 mod log;
 mod machine;
 mod messages;
@@ -193,6 +194,12 @@ async fn execute(
 /// `mapmill worker`
 fn work(request: WorkerRequest) -> Result<(), Failure> {
     log::start(request.verbosity, Some(request.speaker));
+    if request.config.instance.is_some() {
+        lifeline::watch(|| {
+            #[expect(clippy::exit, reason = "`mapmill run` is gone, and its job with it")]
+            std::process::exit(messages::FAILED.into());
+        })?;
+    }
     machine::raise_open_files_limit();
     // The worker has a runtime of its own; this one only waits for signals.
     let signals = runtime(1)?;

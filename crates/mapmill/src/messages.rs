@@ -23,7 +23,7 @@ use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
 
 /// The job ran and failed.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
 /// The job could not start.
 pub(crate) const NOT_STARTED: u8 = 2;

@@ -1,0 +1,51 @@
+//! The workers of `mapmill run`: they end with it, however it ends.
+
+mod util;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use util::job::TestJob;
+use util::process::poll;
+
+/// How long workers may outlive a `mapmill run` that was killed.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// In the first of these moments no worker is started yet, in the last all have registered.
+#[test]
+fn workers_end_with_the_run_that_started_them_whenever_it_is_killed() {
+    let jobs: Vec<TestJob> = (0..30)
+        .map(|moment| {
+            let job = TestJob::new().input("a b a").workers(4).flags(["--throttle", "1"]);
+            let mut run = job.start_run();
+            // The passing of time is what is tried.
+            std::thread::sleep(Duration::from_millis(2 * moment));
+            run.kill();
+            job
+        })
+        .collect();
+    let killed = Instant::now();
+
+    for job in &jobs {
+        let folder = job.path("").canonicalize().expect("the job's folder is there");
+        poll(
+            || {
+                let left = processes_in(&folder);
+                assert!(left.is_empty() || killed.elapsed() < FAREWELL, "{left:?}");
+                left.is_empty().then_some(())
+            },
+            || "workers to end".to_owned(),
+        );
+    }
+}
+
+/// The processes that work in `folder`, by their command lines.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("the system lists its processes").flatten();
+    let in_folder = processes
+        .map(|process| process.path())
+        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder));
+    let lines = in_folder.map(|process| fs::read(process.join("cmdline")).unwrap_or_default());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
+}
