@@ -33,6 +33,13 @@ pub struct Snapshot {
     pub violations: u64,
 }
 
+impl Snapshot {
+    /// Whether a task is committed.
+    pub fn has_commits(&self) -> bool {
+        self.map.counts.committed > 0 || self.reduce.counts.committed > 0
+    }
+}
+
 /// One phase at one moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PhaseSnapshot {

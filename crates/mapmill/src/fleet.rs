@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use journal::Death;
+use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
@@ -141,7 +142,7 @@ impl Fleet {
                     None => Death::Exited { exit_code: status.code().unwrap_or_default() },
                 };
                 self.witness.died(flags::instance(exit.instance), death).await;
-                death.to_string()
+                explain(death)
             }
             Err(error) => error.to_string(),
         };
@@ -153,6 +154,16 @@ impl Fleet {
         }
         messages::warn(&Warning::WorkerDied { pid: exit.pid, how }, self.recipe.verbosity);
         self.add()
+    }
+}
+
+/// Only the system, or the user, sends SIGKILL to a worker while the job runs.
+fn explain(death: Death) -> String {
+    match death {
+        Death::Signalled { signal } if signal == Signal::KILL.as_raw() => {
+            format!("{death}, probably out of memory (see --memory)")
+        }
+        Death::Exited { .. } | Death::Signalled { .. } => death.to_string(),
     }
 }
 

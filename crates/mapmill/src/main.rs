@@ -76,7 +76,8 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
                 "waiting for workers on {address}; start one with: {command}"
             ));
         }
-        execute(prepared, command, request.show, interrupted).await
+        let snapshots = watch::channel(driver::Snapshot::default());
+        execute(prepared, command, request.show, snapshots, interrupted).await
     })
 }
 
@@ -115,11 +116,16 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
         }
     };
     let command = format!("mapmill worker --driver {}", prepared.address());
-    let result = execute(prepared, command, request.show, ended_early).await;
+    let snapshots = watch::channel(driver::Snapshot::default());
+    let progress = snapshots.1.clone();
+    let result = execute(prepared, command, request.show, snapshots, ended_early).await;
     // If the fleet has failed, it has ended already, and its result says why.
     let _ = stop.send(());
     match keeper.await {
-        Ok(Err(failure)) if result.is_err() => Err(failure),
+        Ok(Err(failure)) if result.is_err() => {
+            let has_commits = progress.borrow().has_commits();
+            Err(if has_commits { failure.of_job() } else { failure })
+        }
         Ok(_) => result,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
@@ -169,9 +175,9 @@ async fn execute(
     prepared: driver::Prepared,
     worker: String,
     show: Show,
+    (snapshots, watcher): (watch::Sender<driver::Snapshot>, watch::Receiver<driver::Snapshot>),
     interrupted: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let (snapshots, watcher) = watch::channel(driver::Snapshot::default());
     let (running, over) = oneshot::channel();
     let progress = progress::show(watcher, over, worker, show.verbosity);
     let progress = tokio::spawn(progress);

@@ -48,6 +48,11 @@ impl Failure {
         Self { error: error.into(), code: NOT_STARTED, hint: None, advice: None }
     }
 
+    /// The same after the job ran: what it has committed is kept.
+    pub(crate) fn of_job(self) -> Self {
+        Self { code: FAILED, ..self }
+    }
+
     /// The job ran and is not done.
     pub(crate) fn job(error: driver::JobError) -> Self {
         let code = match error {

@@ -323,7 +323,7 @@ fn run_replaces_a_worker_process_that_is_killed() {
     kill_process(pid, Signal::KILL).unwrap();
 
     run.wait_for(&format!(
-        "worker process {pid} ended: killed by signal 9 (SIGKILL); starting another"
+        "worker process {pid} ended: killed by signal 9 (SIGKILL), probably out of memory (see --memory); starting another"
     ));
     run.wait_for(" on w2");
     run.wait();

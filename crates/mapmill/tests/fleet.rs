@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
+
 use util::job::TestJob;
 use util::process::poll;
 
@@ -38,6 +40,29 @@ fn workers_end_with_the_run_that_started_them_whenever_it_is_killed() {
             || "workers to end".to_owned(),
         );
     }
+}
+
+#[test]
+fn workers_that_the_system_kills_are_explained_and_end_a_job_with_commits_as_failed() {
+    let job = TestJob::new().input("over the network ".repeat(800)).map_tasks(8).workers(2);
+    let job = job.flags(["--throttle", "2K"]);
+    let mut run = job.start_run();
+    run.wait_for(": published m");
+    // Those that are started in the place of others do not live to register.
+    while run.ended().is_none() {
+        for worker in run.children() {
+            // It may have ended already.
+            let _ = kill_process(worker, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    let log = run.log();
+    let why = "killed by signal 9 (SIGKILL), probably out of memory (see --memory)";
+    assert!(log.contains(&format!(" ended: {why}; starting another\n")), "{log}");
+    let last = format!("the last ones exited within a second: {why}\n");
+    assert!(log.contains(&last), "{log}");
+    assert_eq!(run.code(), 1);
 }
 
 /// The processes that work in `folder`, by their command lines.

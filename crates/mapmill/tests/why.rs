@@ -65,7 +65,7 @@ fn killed_worker_of_run_loses_its_task_at_once_and_why_names_the_signal() {
     run.wait_for(&format!(": discard {attempt}"));
     run.wait_for(&format!(": start {} on w", attempt.next()));
     assert!(struck.elapsed() < AT_ONCE, "reassigned after {:?}", struck.elapsed());
-    run.wait_for("ended: killed by signal 9 (SIGKILL); starting another");
+    run.wait_for("ended: killed by signal 9 (SIGKILL), probably out of memory (see --memory); starting another");
     // Live, as soon as the committer has written it.
     let report = poll(
         || Some(why(&job, "m0")).filter(|report| report.contains("still running")),
