@@ -21,6 +21,11 @@ use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout
 
 use crate::cause::Cause;
 use crate::ids::scheduled_task;
+use crate::status::Removing;
+
+mod discards;
+
+pub(crate) use discards::{DISCARDS_MAX, Discards};
 
 /// What the committer is to do.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(crate) enum Errand {
 pub(crate) enum CommitterEvent {
     /// An attempt's objects have their final names and are recorded, or not.
     Published { attempt: AttemptId, result: Result<(), Cause> },
+    /// The last errand has so much to remove.
+    Removing(Removing),
     /// The last errand is done. An error: the end is not in the journal.
     Finished(Result<(), JournalError>),
     /// The committer panicked: its errands would never be answered.
@@ -101,9 +108,8 @@ pub(crate) struct Committer {
     pub(crate) notify: Notify,
     /// How long the record of a commit that is not awaited may wait for others.
     pub(crate) group_commit_wait: Duration,
-    /// Staging of commits that were not awaited: removed when there is nothing else to do, and all
-    /// of it at the end.
-    pub(crate) deferred_discards: Vec<Staging>,
+    /// Staging of commits that were not awaited.
+    pub(crate) discards: Discards,
 }
 
 /// What is recorded with one sync.
@@ -154,7 +160,7 @@ impl Committer {
         self.record(batch);
     }
 
-    /// The next errand. As long as there is none, carries out deferred discards.
+    /// The next errand. As long as there is none, carries out discards.
     fn next_errand(
         &mut self,
         errands: &mut impl Errands,
@@ -164,7 +170,7 @@ impl Committer {
             let is_late = deadline.is_some_and(|deadline| deadline <= errands.now());
             match errands.try_next() {
                 Err(TryRecvError::Empty) if is_late => return None,
-                Err(TryRecvError::Empty) if self.discard_deferred() => {}
+                Err(TryRecvError::Empty) if self.discards.carry_out_one() => {}
                 Err(TryRecvError::Empty) => return errands.wait(deadline),
                 errand => return errand.ok(),
             }
@@ -266,7 +272,7 @@ impl Committer {
             faults::reach("driver::discard", commit.attempt.task.phase);
             match commit.is_awaited {
                 true => self.discard(&commit.staging),
-                false => self.deferred_discards.push(commit.staging),
+                false => self.discards.add(commit.staging),
             }
             faults::reach("driver::answer", commit.attempt.task.phase);
             let recorded = recorded.as_ref().map_err(|error| Cause::NotJournaled(error.copy()));
@@ -297,23 +303,17 @@ impl Committer {
         Ok(())
     }
 
-    /// Carries out one deferred discard, if there is any.
-    fn discard_deferred(&mut self) -> bool {
-        let staging = self.deferred_discards.pop();
-        staging.inspect(|staging| self.discard(staging)).is_some()
-    }
-
     fn discard(&self, staging: &Staging) {
-        if let Err(error) = self.store.discard(staging) {
-            // It is swept at the end of the job, and again at the start of the next.
-            tracing::warn!(%staging, error = with_causes(&error), "staging is left behind for now");
-        }
+        discards::discard(&*self.store, staging);
     }
 
     fn finish(&mut self, outcome: Outcome, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
-        // They are swept with everything else.
-        self.deferred_discards.clear();
+        let removing = Removing { staging_folders: self.discards.left() };
+        if removing != Removing::default() {
+            (self.notify)(CommitterEvent::Removing(removing));
+        }
+        self.discards.finish();
         if let Err(error) = self.clean_up(leftovers) {
             tracing::warn!(
                 error = with_causes(&error),

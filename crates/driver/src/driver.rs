@@ -70,7 +70,7 @@ pub(crate) struct Ended {
     pub(crate) reports: Reports,
     pub(crate) roster: Roster,
     pub(crate) snapshot: Snapshot,
-    /// From the start of the first attempt to the last commit.
+    /// From the start of the first attempt until the folder is clean and the end is recorded.
     pub(crate) elapsed: Duration,
     /// For how long no worker was connected, if that cancelled the job.
     pub(crate) deserted: Option<Duration>,
@@ -230,7 +230,11 @@ impl Driver {
             Event::Call(call) => self.handle_call(now, call),
             Event::CommitterDied => panic!("the committer panicked"),
             Event::Died { instance, death } => self.handle_died(now, instance, death),
-            Event::Finished(result) => self.shutdown.linger(now, result),
+            Event::Finished(result) => {
+                self.view.note_finished(now);
+                self.shutdown.linger(now, result);
+            }
+            Event::Removing(removing) => self.view.note_removing(removing),
             Event::Published { attempt, result: Ok(()) } => self.handle_published(now, attempt),
             Event::Published { attempt, result: Err(cause) } => self.reject(now, attempt, cause),
             Event::Register { peer, register, reply } => {

@@ -17,7 +17,7 @@ use store::{FolderLock, ListingNotes, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::committer::{Committer, Errand, GROUP_COMMIT_WAIT, Notify};
+use crate::committer::{Committer, DISCARDS_MAX, Discards, Errand, GROUP_COMMIT_WAIT, Notify};
 use crate::driver::{Driver, Ended, Event, Shutdown};
 use crate::ids;
 use crate::service::Service;
@@ -180,12 +180,12 @@ impl BegunJob {
         let (events, inbox) = (self.events, self.inbox);
         let (errands_sender, errands) = std_mpsc::channel();
         let committer = Committer {
+            discards: Discards::new(Arc::clone(&self.store), DISCARDS_MAX),
             store: self.store,
             journal: self.journal,
             is_new_job: self.recovered.is_none(),
             notify: notify_loop(events.clone()),
             group_commit_wait: GROUP_COMMIT_WAIT,
-            deferred_discards: Vec::new(),
         };
         let committing = commit(committer, errands)?;
 
@@ -238,9 +238,10 @@ fn notify_loop(events: mpsc::Sender<Event>) -> Notify {
 
 /// Runs the committer on a thread of its own: a disk may be slow, and the loop never waits for one.
 fn on_a_thread(
-    committer: Committer,
+    mut committer: Committer,
     errands: std_mpsc::Receiver<Errand>,
 ) -> Result<impl Future<Output = ()>, JobError> {
+    committer.discards.use_a_thread().map_err(system("start a thread"))?;
     let thread = std::thread::Builder::new()
         .name("committer".to_owned())
         .spawn(move || committer.run(errands))

@@ -23,14 +23,30 @@ pub struct Snapshot {
     pub attempts_failed: u64,
     /// Attempts lost with their worker.
     pub attempts_lost: u64,
-    /// Backup attempts, started to race one that was far behind.
-    pub backups_started: u64,
-    /// Those of them that won.
-    pub backups_won: u64,
+    /// Attempts that were started to race one that was far behind.
+    pub backups: Backups,
     /// Reports that came too late to count.
     pub stale_reports: u64,
     /// Protocol violations.
     pub violations: u64,
+    /// What the driver removes at the end of the job.
+    pub removing: Removing,
+}
+
+/// Backup attempts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Backups {
+    /// All of them.
+    pub started: u64,
+    /// Those that won.
+    pub won: u64,
+}
+
+/// What the driver removes at the end of the job, as counted when it began to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Removing {
+    /// Empty staging folders of committed attempts.
+    pub staging_folders: u64,
 }
 
 impl Snapshot {
@@ -64,7 +80,7 @@ pub struct Summary {
     pub output_bytes: u64,
     /// Workers that registered at any time.
     pub workers: usize,
-    /// From the start of the first attempt to the last commit.
+    /// From the start of the first attempt until the folder is clean and the end is recorded.
     pub elapsed: Duration,
     /// The folder with the results.
     pub files: PathBuf,

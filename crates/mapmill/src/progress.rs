@@ -8,7 +8,7 @@ use driver::{PhaseSnapshot, Snapshot};
 use tokio::sync::{oneshot, watch};
 
 use crate::messages;
-use crate::numbers::{bytes, plural, rate, seconds};
+use crate::numbers::{bytes, grouped, plural, rate, seconds};
 use crate::terminal;
 use crate::verbosity::Verbosity;
 
@@ -55,6 +55,8 @@ struct Shown {
     map: bool,
     /// The line of the reduce phase.
     reduce: bool,
+    /// That the driver removes what is left of the job.
+    removing: bool,
     /// When the lack of workers was last reported, or first seen; `None` while there are workers.
     deserted: Option<Instant>,
     /// Whether a line can change in place.
@@ -105,6 +107,11 @@ impl Shown {
             self.reduce = true;
             messages::say(format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)));
         }
+        if !self.removing && snapshot.removing.staging_folders >= REMOVED_SOON {
+            self.removing = true;
+            let folders = grouped(snapshot.removing.staging_folders);
+            messages::say(format_args!("removing {folders} staging folders ..."));
+        }
         if snapshot.map.counts.tasks == 0 || self.reduce {
             return;
         }
@@ -141,6 +148,9 @@ fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> Stri
         plural(snapshot.attempts_lost + snapshot.attempts_failed, "attempt", "attempts"),
     )
 }
+
+/// Fewer folders than these are removed in a moment.
+const REMOVED_SOON: u64 = 100;
 
 /// How often to report that there is no worker.
 const CALL_AGAIN: Duration = Duration::from_secs(10);

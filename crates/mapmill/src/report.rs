@@ -132,8 +132,8 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
             started: snapshot.attempts_started,
             failed: snapshot.attempts_failed,
             lost: snapshot.attempts_lost,
-            backups: snapshot.backups_started,
-            backups_won: snapshot.backups_won,
+            backups: snapshot.backups.started,
+            backups_won: snapshot.backups.won,
             stale_reports: snapshot.stale_reports,
         },
         results: Results {
@@ -152,11 +152,11 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
         "{} started, {} failed, {} lost",
         snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
     );
-    if snapshot.backups_started > 0 {
-        let won = snapshot.backups_won;
+    if snapshot.backups.started > 0 {
+        let won = snapshot.backups.won;
         attempts += &format!(
             "; {}, of which {won} won",
-            plural(snapshot.backups_started, "backup", "backups")
+            plural(snapshot.backups.started, "backup", "backups")
         );
     }
     let first = match summary.elapsed {

@@ -233,6 +233,41 @@ fn end_leaves_only_what_belongs_there() {
     assert_eq!(bench.staged(), 0);
 }
 
+/// The committer always has something else to do here.
+#[test]
+fn staging_of_commits_is_removed_as_fast_as_they_come_and_the_rest_is_counted() {
+    let mut bench = Bench::new();
+    bench.discards_max = 2;
+    let patient = |commit| Commit { is_awaited: false, ..commit };
+    let commits = (0..9).map(|task| patient(bench.stage_map(task, "one\n")));
+    let mut errands: Vec<Errand> = commits.map(Errand::Commit).collect();
+    errands.push(Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() });
+
+    let told = bench.run(errands);
+
+    assert_eq!(told[9..], ["removing 2 staging folders", "finished"]);
+    let log = bench.log();
+    let discarded = |line: &&String| line.starts_with("discard") && !line.contains("end done");
+    assert_eq!(log.iter().filter(discarded).count(), 9, "{log:?}");
+}
+
+#[test]
+fn thread_removes_staging_while_the_committer_has_other_things_to_do() {
+    let bench = Bench::new();
+    let mut discards = Discards::new(Arc::new(bench.local.clone()), 1);
+    discards.use_a_thread().unwrap();
+    for task in 0..5 {
+        let (_, staging) = bench.attempt(TaskId::map(task));
+        discards.add(staging);
+        // One is being removed, one is queued, and `add` has waited for the others.
+        assert!(discards.left() <= 2);
+    }
+    // Nothing is left to this thread.
+    assert!(!discards.carry_out_one());
+    discards.finish();
+    assert_eq!((bench.staged(), discards.left()), (0, 0));
+}
+
 #[test]
 fn intermediates_of_an_earlier_job_are_gone_before_the_first_commit() {
     let mut bench = Bench::new();
@@ -292,6 +327,7 @@ struct Bench {
     log: Arc<Mutex<Vec<String>>>,
     /// In place of the journal in the folder.
     journal: Option<Box<dyn Log>>,
+    discards_max: usize,
 }
 
 impl Bench {
@@ -300,7 +336,7 @@ impl Bench {
         let local = Local::create(folder.path()).unwrap();
         begun(FileLog::in_folder(folder.path()));
         let (faults, log) = (BTreeSet::new(), Arc::default());
-        Self { _folder: folder, local, faults, log, journal: None }
+        Self { _folder: folder, local, faults, log, journal: None, discards_max: DISCARDS_MAX }
     }
 
     /// From now on counts how often the journal is synced.
@@ -320,13 +356,14 @@ impl Bench {
         };
         let journal = self.journal.take();
         let journal = journal.unwrap_or_else(|| begun(FileLog::in_folder(self._folder.path())));
+        let store: Arc<dyn Store> = Arc::new(store);
         Committer {
-            store: Arc::new(store),
+            discards: Discards::new(Arc::clone(&store), self.discards_max),
+            store,
             journal,
             is_new_job: true,
             notify: Arc::new(move |what| drop(told.send(what))),
             group_commit_wait: Duration::ZERO,
-            deferred_discards: Vec::new(),
         }
     }
 
@@ -442,6 +479,9 @@ fn recorded(local: &Local) -> Vec<String> {
 fn describe(told: &CommitterEvent) -> String {
     match told {
         CommitterEvent::Died => panic!("the committer panicked"),
+        CommitterEvent::Removing(removing) => {
+            format!("removing {} staging folders", removing.staging_folders)
+        }
         CommitterEvent::Finished(Ok(())) => "finished".to_owned(),
         CommitterEvent::Finished(Err(error)) => with_causes(error),
         CommitterEvent::Published { attempt, result: Ok(()) } => format!("{attempt} published"),

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::cause::Cause;
 use crate::committer::CommitterEvent;
 use crate::ids;
+use crate::status::Removing;
 
 pub(crate) enum Event {
     /// A registered worker has called.
@@ -24,6 +25,8 @@ pub(crate) enum Event {
     },
     /// The committer has done its last errand.
     Finished(Result<(), JournalError>),
+    /// The committer removes this much before it has done its last errand.
+    Removing(Removing),
     /// An attempt's objects have their final names and are recorded, or not.
     Published {
         attempt: AttemptId,
@@ -44,6 +47,7 @@ impl From<CommitterEvent> for Event {
         match told {
             CommitterEvent::Died => Self::CommitterDied,
             CommitterEvent::Finished(result) => Self::Finished(result),
+            CommitterEvent::Removing(removing) => Self::Removing(removing),
             CommitterEvent::Published { attempt, result } => Self::Published { attempt, result },
         }
     }

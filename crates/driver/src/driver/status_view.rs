@@ -7,11 +7,14 @@ use scheduler::{Outcome, Phase, PhaseCounts, Scheduler, Time};
 use tokio::sync::watch;
 
 use crate::reports::Reports;
-use crate::status::{PhaseSnapshot, Snapshot};
+use crate::status::{Backups, PhaseSnapshot, Removing, Snapshot};
 
 /// Keeps the times that a snapshot needs, and sends snapshots to observers.
 pub(super) struct StatusView {
     phases: Phases,
+    removing: Removing,
+    /// When the folder was clean and the end recorded.
+    finished: Option<Time>,
     snapshots: watch::Sender<Snapshot>,
 }
 
@@ -40,7 +43,8 @@ struct PhaseTimes {
 
 impl StatusView {
     pub(super) fn new(snapshots: watch::Sender<Snapshot>) -> Self {
-        Self { phases: Phases::default(), snapshots }
+        let (phases, removing) = (Phases::default(), Removing::default());
+        Self { phases, removing, finished: None, snapshots }
     }
 
     /// An attempt of `phase` starts.
@@ -57,17 +61,27 @@ impl StatusView {
         }
     }
 
+    /// The job is over, and this much has to be removed.
+    pub(super) fn note_removing(&mut self, removing: Removing) {
+        self.removing = removing;
+    }
+
+    /// The committer has done its last errand.
+    pub(super) fn note_finished(&mut self, now: Time) {
+        self.finished = Some(now);
+    }
+
     /// Sends a snapshot to the observers.
     pub(super) fn publish(&self, job: Observed<'_>) {
         self.snapshots.send_replace(self.snapshot(job));
     }
 
-    /// From the start of the first attempt to the last commit: to wait for the first worker is not
-    /// the job's time.
+    /// From the start of the first attempt until the folder is clean and the end is recorded: to
+    /// wait for the first worker is not the job's time.
     pub(super) fn elapsed(&self) -> Duration {
         let phases = [self.phases.map, self.phases.reduce];
         let first = phases.iter().filter_map(|times| times.began).min();
-        let last = phases.iter().filter_map(|times| times.ended).max();
+        let last = phases.iter().filter_map(|times| times.ended).chain(self.finished).max();
         match (first, last) {
             (Some(first), Some(last)) => last.0.saturating_sub(first.0),
             (None, _) | (_, None) => Duration::ZERO,
@@ -100,10 +114,10 @@ impl StatusView {
             attempts_started: counts.attempts.started,
             attempts_failed: counts.attempts.failed,
             attempts_lost: counts.attempts.lost,
-            backups_started: counts.attempts.backups,
-            backups_won: counts.attempts.backups_won,
+            backups: Backups { started: counts.attempts.backups, won: counts.attempts.backups_won },
             stale_reports: counts.stale_reports,
             violations,
+            removing: self.removing,
         }
     }
 
