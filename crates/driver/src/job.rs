@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use journal::{AttemptHistory, Commits, Death, DiskFault, JournalError, Log, Plan};
+use journal::{
+    Announcement, AttemptHistory, Commits, Contact, Death, DiskFault, JournalError, Log, Plan,
+};
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
 use store::{FolderLock, ListingNotes, Store, layout};
@@ -29,6 +31,8 @@ pub struct Prepared {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) credentials: Credentials,
+    /// How to call this driver, in its folder. Before the lock: it goes first.
+    pub(crate) announcement: Option<Announcement>,
     /// Held until the job is over.
     pub(crate) lock: FolderLock,
     pub(crate) notes: ListingNotes,
@@ -140,6 +144,20 @@ impl Prepared {
         Self { begun: BegunJob { shutdown, ..self.begun }, ..self }
     }
 
+    /// Writes into the results folder how to call this driver, at `address` on the machine `host`.
+    /// The job does not need that, so an error is only logged.
+    pub fn announced(self, address: String, host: String) -> Self {
+        let (tls, token) = match &self.credentials {
+            Credentials { tls: Some(_), .. } => (true, None),
+            Credentials { token, .. } => (false, token.as_ref().map(|it| it.expose().to_owned())),
+        };
+        let announced = journal::announce(self.files(), &Contact { address, host, tls, token });
+        let announcement = announced.inspect_err(|error| {
+            tracing::warn!("this driver cannot be found by its folder: {error}");
+        });
+        Self { announcement: announcement.ok(), ..self }
+    }
+
     /// Runs the job to its end. `snapshots` receives its progress; `interrupted` ends it early.
     ///
     /// Returns when the results are complete and durable, and the workers know that the job is
@@ -158,6 +176,7 @@ impl Prepared {
         let credentials = self.credentials;
         let serve = |service, ended| rpc::serve(listener, service, credentials, ended);
         let result = self.begun.run(serve, on_a_thread, snapshots, interrupted).await;
+        drop(self.announcement);
         drop(self.lock);
         result
     }

@@ -104,6 +104,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         listener,
         address,
         credentials: config.listen.credentials,
+        announcement: None,
         lock,
         notes: listing.notes,
         replaces_results: survey.has_results() && recovered.is_none(),

@@ -21,6 +21,7 @@
 //! attempts and failures; the driver converts them.
 
 mod commits;
+mod contact;
 mod disk;
 mod end;
 mod ending;
@@ -39,6 +40,7 @@ mod validate;
 mod verify;
 
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
+pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use end::has_ended;
 pub use ending::{Death, Ending, FailureKind};

@@ -8,7 +8,7 @@ use crate::machine;
 /// The command that starts a worker for the driver at `address`, which the user typed as `listen`.
 /// `certificate` is the path of the driver's certificate, if it has one.
 pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
-    let command = format!("mapmill worker --driver {}:{}", host(listen), address.port());
+    let command = format!("mapmill worker --driver {}", called(listen, address));
     let Some(certificate) = certificate else { return command };
     // `mapmill certs init` makes a worker's folder beside the driver's.
     let beside = certificate.parent().map(|folder| folder.with_file_name("worker"));
@@ -16,6 +16,11 @@ pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Pat
         Some(folder) => format!("{command} --tls {}", folder.display()),
         None => format!("{command} --tls DIR"),
     }
+}
+
+/// How to call the driver at `address`, which the user typed as `listen`.
+pub(crate) fn called(listen: &str, address: SocketAddr) -> String {
+    format!("{}:{}", host(listen), address.port())
 }
 
 /// The way out for a driver that would listen on a network without TLS: how to make keys, and how

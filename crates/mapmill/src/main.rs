@@ -4,6 +4,7 @@
 //! pipe on stdout is 0. Only this file ends the process.
 
 mod certs;
+mod contact;
 mod disk_advice;
 mod documents;
 mod flags;
@@ -70,6 +71,8 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
         let listen = request.config.listen.address.clone();
         let prepared = prepare(request.config, request.show)?.expecting_workers();
         let address = prepared.address();
+        let called = invitation::called(&listen, address);
+        let prepared = prepared.announced(called, machine::host_name());
         let command = invitation::worker(&listen, address, request.certificate.as_deref());
         if request.show.verbosity > Verbosity::Quiet {
             messages::say(format_args!(
@@ -96,6 +99,8 @@ fn run(request: RunRequest) -> Result<(), Failure> {
 async fn run_here(request: RunRequest) -> Result<(), Failure> {
     let interrupted = interrupted()?;
     let prepared = prepare(request.config, request.show)?;
+    let address = prepared.address().to_string();
+    let prepared = prepared.announced(address, machine::host_name());
     let fleet = fleet::Fleet::new(&prepared, &request.workers)?;
     if request.show.verbosity > Verbosity::Quiet {
         messages::say(format_args!(

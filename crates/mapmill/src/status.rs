@@ -4,6 +4,7 @@ use driver::StatusClientError;
 use rpc::message::{JobState, PhaseStatus, Status};
 use serde::Serialize;
 
+use crate::contact;
 use crate::flags::StatusRequest;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
@@ -43,9 +44,15 @@ struct AttemptCounts {
 
 /// `mapmill status`
 pub(crate) async fn print(request: StatusRequest) -> Result<(), Failure> {
-    let StatusRequest { driver, credentials, json } = request;
+    let StatusRequest { driver, credentials, files, json } = request;
     let status = driver::fetch_status(&driver, &credentials).await;
-    let status = status.map_err(|error| failure(error, &credentials))?;
+    let status = status.map_err(|error| match (&error, &files) {
+        // The job may have ended while its driver was called.
+        (StatusClientError::Silent { .. }, Some(files)) if !journal::is_driven(files) => {
+            contact::not_running(files, &driver)
+        }
+        _ => failure(error, &credentials),
+    })?;
     match json {
         true => messages::json(&report(&status)),
         false => messages::data(wrapped(&text(&status)).as_bytes()),

@@ -4,6 +4,7 @@
 //! intermediate/mr-<map>-<bucket>           words of one map task for one bucket
 //! out/out-<bucket>                         counts of one bucket
 //! .mapmill/journal.jsonl                   the driver's journal
+//! .mapmill/driver.json                     how to call the driver of this folder
 //! .mapmill/lock                            held by the driver of this folder
 //! .mapmill/staging/<session>/<attempt>/    of one attempt: `m3.a0`, or `r3.a0` of a reduce task
 //!   <file>                                 staged: no reader looks here
@@ -188,6 +189,11 @@ pub fn run(number: u32) -> Name {
 /// The driver's journal.
 pub fn journal() -> Name {
     Name(format!("{HIDDEN}/journal.jsonl"))
+}
+
+/// How to call the driver that uses this folder.
+pub fn driver() -> Name {
+    Name(format!("{HIDDEN}/driver.json"))
 }
 
 /// The file whose lock means that a driver is using this folder.

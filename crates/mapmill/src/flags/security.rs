@@ -72,7 +72,21 @@ impl SecurityFlags {
         role: Role,
         insecure: bool,
     ) -> Result<Credentials, Failure> {
-        let (credentials, _) = self.credentials(role, insecure)?;
+        self.for_calling_with(address, role, insecure, None)
+    }
+
+    /// The same, with the token `found` where the user gives no credentials.
+    pub(super) fn for_calling_with(
+        self,
+        address: &str,
+        role: Role,
+        insecure: bool,
+        found: Option<Token>,
+    ) -> Result<Credentials, Failure> {
+        let (mut credentials, _) = self.credentials(role, insecure)?;
+        if credentials.tls.is_none() {
+            credentials.token = credentials.token.or(found);
+        }
         let is_elsewhere =
             address.parse().is_ok_and(|address: SocketAddr| !rpc::is_loopback(address.ip()));
         let is_unencrypted = credentials.token.is_some() && credentials.tls.is_none();

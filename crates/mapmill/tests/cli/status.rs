@@ -1,10 +1,13 @@
 //! Asking a running driver for its job's status.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use super::scratch::Scratch;
+use super::scratch::{Ended, Scratch};
+use crate::util::process::poll;
 
 #[test]
 fn driver_reports_the_status_of_its_job() {
@@ -73,4 +76,56 @@ fn silent_driver_is_distinguished_from_a_refusal() {
     let mut look = scratch.command(&["status", "--driver", &address]);
     look.env("MAPMILL_TOKEN", "d".repeat(32));
     assert!(scratch.end(look).silent().starts_with("running\n"));
+}
+
+#[test]
+fn driver_is_found_by_its_folder_while_it_runs() {
+    let scratch = Scratch::new();
+    let contact = scratch.path("files/.mapmill/driver.json");
+    let refused = scratch.run(&["status", "files"]);
+    assert_eq!(refused.stderr, "mapmill: no driver runs in files; see mapmill why files\n");
+    assert_eq!(refused.code, 1);
+
+    let job = ["run", "in", "-n", "1", "-w", "1", "--throttle", "3"];
+    let mut job = scratch.start(scratch.command(&job));
+    job.wait_for("worker on this machine");
+    let mode = fs::metadata(&contact).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let shown = scratch.run(&["status", "files"]).silent();
+    assert!(shown.starts_with("running\n"), "{shown}");
+    // A flag of the user counts more than the file.
+    let mut other = scratch.command(&["status", "files"]);
+    other.env("MAPMILL_TOKEN", "w".repeat(32));
+    assert_eq!(scratch.end(other).code, 2);
+    assert_eq!(Ended::of(job).code, 0);
+    assert!(!contact.exists() && !contact.with_extension("new").exists());
+}
+
+#[test]
+fn killed_driver_leaves_a_file_that_misleads_no_user() {
+    let scratch = Scratch::new();
+    let mut driver = scratch.driver(&["in"]);
+    driver.env("MAPMILL_TOKEN", "d".repeat(32));
+    let (mut driver, address) = scratch.start_driver(driver);
+    assert!(scratch.run(&["status", "files"]).silent().starts_with("running\n"));
+    driver.kill();
+    let contact = scratch.path("files/.mapmill/driver.json");
+    assert!(contact.exists());
+    // Another program listens there, and must not get the token.
+    let other = poll(|| TcpListener::bind(&address).ok(), || format!("{address} to be free"));
+    other.set_nonblocking(true).unwrap();
+    let ended = scratch.run(&["status", "files"]);
+    let expected = format!(
+        "mapmill: no driver answers at {address}; the job is not running; see mapmill why files\n"
+    );
+    assert_eq!((ended.code, ended.stderr), (1, expected));
+    assert!(other.accept().is_err(), "it was called");
+}
+
+#[test]
+fn folder_and_address_are_not_given_together() {
+    let scratch = Scratch::new();
+    let ended = scratch.run(&["status", "files", "--driver", "127.0.0.1:1"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("cannot be used with"), "{}", ended.stderr);
 }

@@ -1,0 +1,64 @@
+//! Finds the driver of a folder: by the file that it has written there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rpc::Token;
+
+use crate::machine;
+use crate::messages::{Failure, SystemError};
+
+/// How to call a driver.
+pub(crate) struct Found {
+    /// `HOST:PORT`.
+    pub(crate) driver: String,
+    pub(crate) token: Option<Token>,
+}
+
+/// How to call the driver of `files`.
+pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
+    let found = journal::contact(files).map_err(Failure::start)?;
+    let none = || Failure::output(NotRunning { files: files.to_owned(), driver: None });
+    let found = found.ok_or_else(none)?;
+    // What a driver that was killed has left. Whatever listens there now is not called: the token
+    // may be one that the user keeps.
+    if found.host == machine::host_name() && !journal::is_driven(files) {
+        return Err(not_running(files, &found.address));
+    }
+    let token = found.token.map(|token| Token::parse(&token)).transpose();
+    let token = token.map_err(|error| {
+        Failure::start(SystemError::new(
+            "use the token of the driver",
+            std::io::Error::other(error),
+        ))
+    })?;
+    Ok(Found { driver: found.address, token })
+}
+
+/// The failure where the driver of `files` is gone.
+pub(crate) fn not_running(files: &Path, driver: &str) -> Failure {
+    Failure::output(NotRunning { files: files.to_owned(), driver: Some(driver.to_owned()) })
+}
+
+/// No driver runs in the folder.
+#[derive(Debug)]
+struct NotRunning {
+    files: PathBuf,
+    /// Where it was.
+    driver: Option<String>,
+}
+
+impl fmt::Display for NotRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files.display();
+        match &self.driver {
+            Some(driver) => write!(
+                f,
+                "no driver answers at {driver}; the job is not running; see mapmill why {files}"
+            ),
+            None => write!(f, "no driver runs in {files}; see mapmill why {files}"),
+        }
+    }
+}
+
+impl std::error::Error for NotRunning {}
