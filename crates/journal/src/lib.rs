@@ -53,3 +53,8 @@ pub use plan::{Plan, PlannedSplit};
 pub use record::{BucketMade, Outcome, Phase, Record, Span, TaskId, WordRule, escape};
 pub use validate::validate;
 pub use verify::{Finding, Verified, VerifyError, verify};
+
+/// The folder with the outputs of the job in `files`.
+pub fn outputs(files: &std::path::Path) -> std::path::PathBuf {
+    files.join(store::Folder::Output.as_str())
+}

@@ -24,7 +24,8 @@ pub(crate) fn man(flags: &ManFlags) -> Result<(), Failure> {
         }),
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Flags::command())
+            // As in the page that is written to a folder: help has no page of its own.
+            clap_mangen::Man::new(Flags::command().disable_help_subcommand(true))
                 .render(&mut page)
                 .expect("writing to memory cannot fail");
             messages::data(&page)

@@ -45,7 +45,7 @@ use crate::verbosity::Verbosity;
 /// execute them on a shared file system, and report. `mapmill run` starts a driver and its workers
 /// on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "mapmill", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "mapmill", version, max_term_width = 100)]
 #[command(after_help = START_HERE)]
 pub(crate) struct Flags {
     #[command(subcommand)]
@@ -140,6 +140,12 @@ fn parse_address(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("expected HOST:PORT, such as {DEFAULT_ADDRESS}"))
+}
+
+/// The end of the long help of a command: an example, and its exit codes.
+fn example(command: &str, exit_codes: &str) -> String {
+    let blank = if exit_codes.is_empty() { "" } else { "\n\n" };
+    format!("Example:\n  {command}{blank}{exit_codes}")
 }
 
 /// The default folder of results.

@@ -40,11 +40,15 @@ pub(crate) fn print(flags: &TopFlags) -> Result<(), Failure> {
         files.extend(outputs_in(path)?);
     }
     let frequent = most_frequent(&files, flags.count.get() as usize)?;
+    if frequent.is_empty() {
+        messages::say(format_args!("no words: the outputs are empty"));
+    }
     let columns = terminal::columns_of_stdout().unwrap_or(terminal::COLUMNS);
     messages::data(chart(&frequent, columns).as_bytes())
 }
 
-/// The file itself, or the visible files of a folder.
+/// The file itself, or the visible files of a folder. A folder with results has its outputs in
+/// another.
 fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let error = |source| TopError::Read { path: path.to_owned(), source };
     if !path.is_dir() {
@@ -57,6 +61,10 @@ fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         if !hidden && entry.path().is_file() {
             files.push(entry.path());
         }
+    }
+    let outputs = journal::outputs(path);
+    if files.is_empty() && outputs.is_dir() {
+        return outputs_in(&outputs);
     }
     if files.is_empty() {
         return Err(Failure::start(TopError::Empty { path: path.to_owned() }));

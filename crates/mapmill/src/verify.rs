@@ -3,6 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
+use journal::{Finding, Verified};
+use rpc::text::{escaped, with_causes};
+use serde::Serialize;
+
 use crate::flags::VerifyFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
@@ -14,11 +18,15 @@ pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
         let way_out = way_out::of_verify(&error);
         Failure::start(error).hint(way_out)
     })?;
+    if flags.json {
+        messages::json(&Report::of(flags, &verified))?;
+        return verified.map(drop).map_err(|findings| damaged(flags, &findings));
+    }
     match verified {
-        Ok(journal::Verified { intermediates, outputs, bytes: read, words }) => {
+        Ok(Verified { intermediates, outputs, bytes: read, words }) => {
             let line = format!(
                 "{}: {} and {} are as recorded ({}); {} emitted, and as many counted\n",
-                flags.files.display(),
+                escaped(&flags.files.to_string_lossy()),
                 plural(intermediates, "intermediate file", "intermediate files"),
                 plural(outputs, "output file", "output files"),
                 bytes(read),
@@ -30,10 +38,49 @@ pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
             for finding in &findings {
                 messages::say(format_args!("{finding}"));
             }
-            let count = findings.len() as u64;
-            Err(Failure::output(Damaged { files: flags.files.display().to_string(), count }))
+            Err(damaged(flags, &findings))
         }
     }
+}
+
+/// What `--json` prints; `docs/json.md` explains it.
+#[derive(Serialize)]
+struct Report {
+    files: String,
+    state: &'static str,
+    /// `null` if there are problems.
+    verified: Option<Totals>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    intermediates: u64,
+    outputs: u64,
+    bytes: u64,
+    words: u64,
+}
+
+impl Report {
+    fn of(flags: &VerifyFlags, verified: &Result<Verified, Vec<Finding>>) -> Self {
+        let files = flags.files.to_string_lossy().into_owned();
+        match verified {
+            Ok(Verified { intermediates, outputs, bytes, words }) => {
+                let (intermediates, outputs) = (*intermediates, *outputs);
+                let totals = Totals { intermediates, outputs, bytes: *bytes, words: *words };
+                Self { files, state: "as_recorded", verified: Some(totals), problems: Vec::new() }
+            }
+            Err(findings) => {
+                let problems = findings.iter().map(|finding| with_causes(finding)).collect();
+                Self { files, state: "damaged", verified: None, problems }
+            }
+        }
+    }
+}
+
+fn damaged(flags: &VerifyFlags, findings: &[Finding]) -> Failure {
+    let (files, count) = (flags.files.display().to_string(), findings.len() as u64);
+    Failure::output(Damaged { files, count })
 }
 
 /// How many problems there are. Each has been printed before.

@@ -66,10 +66,8 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
         JobError::NoWorkers { .. } => {
             Some("run it again to resume (--worker-wait sets how long it waits)".into())
         }
-        JobError::Cancelled
-        | JobError::Journal(_)
-        | JobError::Serve(_)
-        | JobError::System { .. } => None,
+        JobError::Cancelled => Some("run the same command again to resume".into()),
+        JobError::Journal(_) | JobError::Serve(_) | JobError::System { .. } => None,
     }
 }
 

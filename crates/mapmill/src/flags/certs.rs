@@ -7,6 +7,7 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use rpc::certs::{Host, Name, Role};
 
+use super::example;
 use crate::numbers::parse_count;
 
 /// Create keys and certificates for drivers and workers on a network
@@ -17,7 +18,7 @@ use crate::numbers::parse_count;
 ///
 /// A job on one machine needs none of them.
 #[derive(Args, Debug)]
-#[command(disable_help_subcommand = true)]
+#[command(after_long_help = example("mapmill certs init --host 10.77.0.1", ""))]
 pub(crate) struct CertsFlags {
     #[command(subcommand)]
     pub(crate) command: CertsCommand,
@@ -40,7 +41,7 @@ pub(crate) enum CertsCommand {
 ///
 /// Existing files are never overwritten.
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_example("mapmill certs init --host 10.77.0.1"))]
 pub(crate) struct InitFlags {
     /// Folder in which to create them
     #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER, value_hint = ValueHint::DirPath)]
@@ -56,7 +57,7 @@ pub(crate) struct InitFlags {
 /// NAME. The driver identifies workers by the names in their certificates. Give each machine its
 /// own name, so that a protocol violation by one worker does not count against the others.
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_example("mapmill certs issue worker --name w7"))]
 pub(crate) struct IssueFlags {
     /// Role that the certificate grants
     #[arg(value_name = "ROLE", value_parser = EnumValueParser::<RoleFlag>::new().map(Role::from))]
@@ -122,7 +123,7 @@ pub(crate) struct TermsFlags {
 /// Warns of certificates that have expired or will within 14 days, of keys that other users can
 /// read, and of keys and authorities that do not match the certificate beside them.
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_example("mapmill certs show certs/driver"))]
 pub(crate) struct CertsShowFlags {
     /// Folder of `mapmill certs init`, a folder in it, or a certificate file
     #[arg(value_name = "PATH", default_value = DEFAULT_FOLDER, value_hint = ValueHint::AnyPath)]
@@ -140,7 +141,7 @@ pub(crate) struct CertsShowFlags {
 ///
 /// A token does not identify its holder. On a network, prefer certificates.
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_example("mapmill certs token --output token"))]
 pub(crate) struct TokenFlags {
     /// Write the token to the new file FILE, readable only by you
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -168,5 +169,9 @@ const DEFAULT_FOLDER: &str = "certs";
 pub(crate) const DAYS_MAX: u32 = 3650;
 
 /// The end of the long help of each command.
+fn with_example(command: &str) -> String {
+    example(command, EXIT_CODES)
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 stdout cannot be written; 2 refused, and nothing has changed.";

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::job::{JOB_EXIT_CODES, JobFlags, SchedulingFlags, driver_config};
 use super::security::SecurityFlags;
-use super::{DEFAULT_ADDRESS, Show, ShowFlags, parse_address};
+use super::{DEFAULT_ADDRESS, Show, ShowFlags, example, parse_address};
 use crate::messages::Failure;
 
 /// Run one job: assign its tasks to workers
@@ -18,7 +18,7 @@ use crate::messages::Failure;
 /// certificates, which `mapmill certs init` creates: connections are then encrypted, and only
 /// authenticated peers can take part.
 #[derive(Args, Debug)]
-#[command(after_long_help = JOB_EXIT_CODES)]
+#[command(after_long_help = example("mapmill driver books --listen 10.77.0.1:50051 --tls certs/driver", JOB_EXIT_CODES))]
 pub(crate) struct DriverFlags {
     #[command(flatten)]
     job: JobFlags,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::job::{JOB_EXIT_CODES, JobFlags, SchedulingFlags, driver_config};
 use super::worker::parse_memory;
-use super::{Show, ShowFlags};
+use super::{Show, ShowFlags, example};
 use crate::messages::Failure;
 use crate::numbers::{parse_bytes, parse_count};
 use crate::verbosity::Verbosity;
@@ -17,7 +17,7 @@ use crate::verbosity::Verbosity;
 /// The workers are separate processes that call the driver over gRPC, as they would from other
 /// machines.
 #[derive(Args, Debug)]
-#[command(after_long_help = JOB_EXIT_CODES)]
+#[command(after_long_help = example("mapmill run books --files counts --ignore-case", JOB_EXIT_CODES))]
 pub(crate) struct RunFlags {
     #[command(flatten)]
     job: JobFlags,

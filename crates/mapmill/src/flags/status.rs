@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{CallFlags, CallSecurityFlags};
+use super::{CallFlags, CallSecurityFlags, example};
 use crate::contact;
 use crate::messages::Failure;
 
@@ -15,7 +15,7 @@ use crate::messages::Failure;
 ///
 /// With TLS, this command needs a viewer's certificate: a worker's is refused.
 #[derive(Args, Debug)]
-#[command(after_long_help = STATUS_EXIT_CODES)]
+#[command(after_long_help = example("mapmill status files", STATUS_EXIT_CODES))]
 pub(crate) struct StatusFlags {
     /// Folder with the results of the job, instead of --driver
     ///

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::example;
 use crate::numbers::parse_count;
 
 /// Show the most frequent words of finished jobs
 ///
 /// The counts of a word that occurs in several files are added.
 #[derive(Args, Debug)]
+#[command(after_long_help = example("mapmill top -k 20 files", ""))]
 pub(crate) struct TopFlags {
-    /// Outputs of jobs (out-0, out-1, ...), or folders with outputs
+    /// Outputs of jobs (out-0, out-1, ...), or folders with results
     #[arg(value_name = "FILES", default_value = "files/out", value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
 

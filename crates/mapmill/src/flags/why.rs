@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::DEFAULT_FILES;
+use super::{DEFAULT_FILES, example};
 
 /// Explain what happened to a job, or to one of its tasks
 ///
@@ -14,7 +14,7 @@ use super::DEFAULT_FILES;
 /// With TASK, prints the history of that task. TASK has the form used in messages: m3, r0, m3.a1,
 /// or `map task 3`.
 #[derive(Args, Debug)]
-#[command(after_long_help = WHY_EXIT_CODES)]
+#[command(after_long_help = example("mapmill why files m3", WHY_EXIT_CODES))]
 pub(crate) struct WhyFlags {
     /// Folder with the results
     #[arg(value_name = "FILES", default_value = DEFAULT_FILES, value_hint = ValueHint::DirPath)]

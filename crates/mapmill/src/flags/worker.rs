@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::{CallFlags, CallSecurityFlags, VerbosityFlags};
+use super::{CallFlags, CallSecurityFlags, VerbosityFlags, example};
 use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_seconds};
@@ -21,7 +21,7 @@ use crate::way_out;
 /// join and leave at any moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at
 /// once.
 #[derive(Args, Debug)]
-#[command(after_long_help = WORKER_EXIT_CODES)]
+#[command(after_long_help = example("mapmill worker --driver 10.77.0.1:50051 --tls certs/worker --root /data", WORKER_EXIT_CODES))]
 pub(crate) struct WorkerFlags {
     #[command(flatten)]
     call: CallFlags,

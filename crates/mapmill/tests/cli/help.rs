@@ -87,6 +87,23 @@ fn help_mentions_the_defaults() {
 }
 
 #[test]
+fn help_of_every_command_has_an_example_and_a_command_of_its_own() {
+    let scratch = Scratch::new();
+    let certs = CERTS.map(|name| vec!["certs", name]);
+    for name in COMMANDS.map(|name| vec![name]).into_iter().chain(certs) {
+        let help = scratch.run(&[name.as_slice(), &["--help"]].concat()).silent();
+        let command = format!("Example:\n  mapmill {}", name.join(" "));
+        assert!(help.contains(&command), "{name:?}: {help}");
+        // With certs, its own command.
+        let same = [&name[..name.len() - 1], &["help", name[name.len() - 1]]].concat();
+        assert_eq!(scratch.run(&same).silent(), help, "{same:?}");
+    }
+    assert_eq!(scratch.run(&["help"]).silent(), scratch.run(&["--help"]).silent());
+    let ended = scratch.run(&["help", "rum"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+}
+
+#[test]
 fn version_is_data() {
     let version = Scratch::new().run(&["--version"]).silent();
     assert_eq!(version, format!("mapmill {}\n", env!("CARGO_PKG_VERSION")));

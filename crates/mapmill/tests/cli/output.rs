@@ -172,8 +172,8 @@ fn interrupted_job_says_so_in_json_and_in_words() {
     let ended = Ended::of(driver);
 
     assert_eq!(ended.code, 130);
-    assert_eq!(one_line(&ended.stdout), json!({ "state": "cancelled", "error": "interrupted" }));
-    assert!(ended.stderr.ends_with("\nmapmill: interrupted\n"), "{}", ended.stderr);
+    assert_eq!(one_line(&ended.stdout), json!({ "state": "cancelled", "error": INTERRUPTED }));
+    assert!(ended.stderr.ends_with(&format!("\nmapmill: {INTERRUPTED}\n")), "{}", ended.stderr);
 }
 
 /// `REWRITE=1` rewrites the transcript.
@@ -194,6 +194,9 @@ fn report_of_a_small_job_reads_like_this() {
     let expected = fs::read_to_string(golden).unwrap_or_default();
     assert_eq!(found, expected, "if this is how it should read, run with REWRITE=1");
 }
+
+/// How a job ends that can be resumed.
+const INTERRUPTED: &str = "interrupted; run the same command again to resume";
 
 /// The JSON that a job prints: one line, and an object.
 #[track_caller]

@@ -76,10 +76,21 @@ fn bars_are_aligned_whatever_the_script() {
 }
 
 #[test]
-fn no_words_are_no_lines() {
+fn no_words_are_no_lines_and_a_message() {
     let scratch = Scratch::new();
     scratch.write("out-0", "");
-    assert_eq!(scratch.run(&["top", "out-0"]).silent(), "");
+    let ended = scratch.run(&["top", "out-0"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+    assert_eq!(ended.stderr, "mapmill: no words: the outputs are empty\n");
+}
+
+#[test]
+fn folder_that_why_takes_is_taken_too() {
+    let scratch = Scratch::new();
+    scratch.run(&["run", "-q", "in", "-w", "1"]).silent();
+    let shown = scratch.run(&["top", "files"]).silent();
+    assert_eq!(shown, scratch.run(&["top"]).silent());
+    assert!(shown.starts_with("  a  2  "), "{shown}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::scratch::Scratch;
 
 /// A finished job over a few words, in `files`.
@@ -26,6 +28,27 @@ fn finished_job_is_as_recorded() {
     let expected = "files: 24 intermediate files and 4 output files are as recorded (118 B); \
                     10 words emitted, and as many counted\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), expected, ""));
+}
+
+#[test]
+fn json_says_what_was_verified_or_what_is_wrong() {
+    let scratch = finished();
+    let json = |code| {
+        let ended = scratch.run(&["verify", "--json"]);
+        assert_eq!((ended.code, ended.stdout.lines().count()), (code, 1), "{}", ended.stdout);
+        serde_json::from_str::<Value>(&ended.stdout).expect("JSON")
+    };
+    let verified = json!({ "intermediates": 24, "outputs": 4, "bytes": 118, "words": 10 });
+    let expected = json!({
+        "files": "files", "state": "as_recorded", "verified": verified, "problems": [],
+    });
+    assert_eq!(json(0), expected);
+    fs::write(scratch.path("files/out/notes"), "").unwrap();
+    let problems = ["files/out/notes is not of this job"];
+    let expected = json!({
+        "files": "files", "state": "damaged", "verified": null, "problems": problems,
+    });
+    assert_eq!(json(1), expected);
 }
 
 #[test]
