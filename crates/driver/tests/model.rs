@@ -34,14 +34,12 @@
 //! large ends at a number of worlds: the checker reads its time limit only when it shares work
 //! between threads.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-use model::claims::{self, Claim};
+use exploration::print;
+use model::claims;
 use model::protocol::{Action, Fault, Kind, Protocol};
 use model::world::Luck;
-use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
+mod exploration;
 mod model {
     pub mod claims;
     pub mod driver;
@@ -113,62 +111,15 @@ fn job(tasks: &'static [Kind]) -> Protocol {
     Protocol { tasks, attempts: 1, luck, fault: None, shows: Vec::new }
 }
 
-/// Checks every reachable world.
 #[track_caller]
 fn check(protocol: &Protocol) {
-    let started = Instant::now();
-    let checker = protocol.clone().checker();
-    let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_dfs().join();
-    let (elapsed, generated) = (started.elapsed(), checker.state_count());
-    let (worlds, depth) = (checker.unique_state_count(), checker.max_depth() - 1);
     let Protocol { tasks, attempts, luck, .. } = protocol;
-    print(&format!("{tasks:?}, {attempts} attempts, {luck:?}:"));
-    print(&format!("    {worlds} worlds, {generated} steps, depth {depth}, {elapsed:.1?}"));
-
-    let discoveries = checker.discoveries();
-    for Claim { expectation, name, .. } in protocol.properties() {
-        let found = discoveries.get(name).cloned().map(|path| path.into_actions());
-        match expectation {
-            Expectation::Always | Expectation::Eventually => {
-                assert_eq!(found, None, "not \"{name}\"");
-            }
-            Expectation::Sometimes => assert!(found.is_some(), "never \"{name}\""),
-        }
-    }
-    // A checker that has given up says that it is done, too.
-    assert!(generated < WORLDS_MAX && elapsed < TIMEOUT, "it has become too large");
+    exploration::check(protocol, &format!("{tasks:?}, {attempts} attempts, {luck:?}"));
 }
 
 /// The shortest way to break `claim`.
 #[track_caller]
 fn shortest(protocol: &Protocol, claim: &'static str) -> Vec<Action> {
-    let mut shortest = None;
-    let mut depth = DEPTH_MAX;
-    loop {
-        // The checker does not always return the shortest that it has found: ask for less until
-        // there is none.
-        let checker = protocol.clone().checker().target_max_depth(depth);
-        let checker = checker.finish_when(HasDiscoveries::AnyOf(BTreeSet::from([claim])));
-        let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_bfs().join();
-        assert!(checker.state_count() < WORLDS_MAX, "it has become too large");
-        let Some(path) = checker.discovery(claim) else { break };
-        let actions = path.into_actions();
-        depth = actions.len() + 1;
-        shortest = Some(actions);
-    }
+    let shortest = exploration::shortest(protocol, claim);
     shortest.unwrap_or_else(|| panic!("without {:?} \"{claim}\" holds", protocol.fault))
 }
-
-#[expect(clippy::print_stdout, reason = "how much was checked is part of the result")]
-fn print(line: &str) {
-    println!("{line}");
-}
-
-/// The largest test has two million steps.
-const WORLDS_MAX: usize = 4_000_000;
-
-/// The largest test takes 6 s on a shared core, unoptimised.
-const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// More than a run of any of the tests has.
-const DEPTH_MAX: usize = 100;
