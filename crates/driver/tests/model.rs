@@ -26,7 +26,7 @@
 //!
 //! Not modelled, because other tests check it: disks that are full or fail (`committer/tests.rs`),
 //! torn and damaged records (the crate `journal`), intermediates that are lost, and their map
-//! task's second record (the scheduler's `lost_*.txt`), two drivers (the folder's lock), jobs that
+//! task's second record (the scheduler's `lost_*.txt`), two drivers (`claim_model.rs`), jobs that
 //! failed and are resumed; and which of two racing attempts wins (the scheduler's `backup_*.txt`):
 //! a superseded attempt is as one whose lease was revoked.
 //!
