@@ -13,6 +13,7 @@ use std::time::Duration;
 use journal::{
     Announcement, AttemptHistory, Commits, Contact, Death, DiskFault, JournalError, Log, Plan,
 };
+use rpc::text::escaped;
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
 use store::{FolderLock, ListingNotes, Store, layout};
@@ -336,11 +337,15 @@ impl fmt::Display for FailureText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(failure, work, attempts) = self;
         let JobFailure { task, .. } = failure;
+        // Names are escaped here: a line feed in one must not look like the end of a line of ours.
+        let work = escaped(work);
         write!(f, "{} task {} ({work}) ended the job: {failure}", task.phase, task.index)?;
         for one in *attempts {
             let AttemptHistory { number, worker, fate, .. } = one;
             let attempt = AttemptId { task: *task, number: *number };
             let started = one.started.unwrap_or_default().as_secs_f64();
+            let (worker, fate) = (escaped(worker), fate.to_string());
+            let fate = escaped(&fate);
             write!(
                 f,
                 "

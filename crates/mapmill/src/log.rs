@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
+use rpc::text::escaped;
+
 use crate::messages::{self, Warning};
 use crate::stamp::{self, Speaker};
 use crate::terminal;
@@ -82,8 +84,9 @@ where
             Level::INFO | Level::DEBUG | Level::TRACE => "",
         };
         write!(writer, "mapmill: {}{level}", stamp::log())?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut fields = String::new();
+        context.field_format().format_fields(Writer::new(&mut fields), event)?;
+        writeln!(writer, "{}", escaped(&fields))
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use driver::{LeftOut, Repeated};
-use rpc::text::{escaped, with_causes};
+use rpc::text::{escaped, is_unsafe, with_causes};
 use worker::Notice;
 
 use crate::certs::finding::Finding;
@@ -281,9 +281,24 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Data for programs, on stdout: one line of JSON.
 pub(crate) fn json(report: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(report).expect("a report is numbers and text");
-    line.push(b'\n');
-    data(&line)
+    let line = serde_json::to_string(report).expect("a report is numbers and text");
+    data(format!("{}\n", escaped_json(&line)).as_bytes())
+}
+
+/// Characters that must not reach a terminal are written as JSON can write all: `\u202e`. They
+/// stand in strings alone; of the controls, the JSON has none but those above U+007E.
+fn escaped_json(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    for letter in line.chars() {
+        if is_unsafe(letter) {
+            let units = &mut [0; 2];
+            let units = letter.encode_utf16(units);
+            escaped.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
 }
 
 /// Appends the hint: to the sentence, or on a line of its own below a table.
@@ -298,8 +313,8 @@ pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
 /// Prints why the program ends, and returns its exit code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     let text = with_hint(with_causes(&*failure.error), &failure.hint);
-    if failure.code == FAILED {
-        // Below the sentence may be a table of attempts.
+    if let Some(driver::JobError::Failed { .. }) = failure.error.downcast_ref() {
+        // Below the sentence is a table of attempts.
         let (first, table) = text.split_once('\n').unwrap_or((&text, ""));
         let table: String = table.lines().map(|line| format!("{}\n", escaped(line))).collect();
         say_with(&table, format_args!("{first}"));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use driver::{JobError, PhaseSnapshot, Summary};
+use rpc::text::escaped;
 use serde::Serialize;
 
 use crate::flags::Show;
@@ -189,6 +190,7 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
                 format!("{} .. {}", first.display(), last.file_name().unwrap_or_default().display())
             }
         };
+        let results = escaped(&results);
         line("results", format!("{results} ({})", bytes(summary.output_bytes)));
     }
     if !frequent.is_empty() {

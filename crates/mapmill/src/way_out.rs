@@ -8,6 +8,7 @@ use std::io;
 use driver::{JobError, StartError};
 use journal::{HistoryError, JournalError, VerifyError};
 use rpc::certs::AuthorityError;
+use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};
 use worker::{RootError, WorkerError};
 
@@ -60,7 +61,8 @@ fn of_bind(error: &io::Error) -> Option<&'static str> {
 pub(crate) fn of_job(error: &JobError) -> WayOut {
     match error {
         JobError::Failed { failure, files, .. } => {
-            let (files, task) = (files.display(), failure.task);
+            let files = files.to_string_lossy();
+            let (files, task) = (escaped(&files), failure.task);
             Some(format!("details: mapmill why {files} {task}").into())
         }
         JobError::NoWorkers { .. } => {

@@ -6,6 +6,7 @@ mod cli {
     mod flags;
     mod help;
     mod inputs;
+    mod names;
     mod network;
     mod output;
     mod scratch;
