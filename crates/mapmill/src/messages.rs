@@ -226,6 +226,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         | Notice::JobOver
         | Notice::OtherServer { .. }
         | Notice::Registered { .. }
+        | Notice::Staying { .. }
         | Notice::Waiting { .. } => Verbosity::Normal,
         Notice::Executing { .. } => Verbosity::Events,
     };
@@ -262,6 +263,13 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         Notice::Registered { driver, worker } => {
             log(format_args!("registered with the driver at {driver} as w{worker}"));
         }
+        Notice::Staying { driver, silent: None } => {
+            log(format_args!("waiting for the next driver at {driver}"));
+        }
+        Notice::Staying { driver, silent: Some(silent) } => log(format_args!(
+            "the driver at {driver} has not answered for {} s; waiting for the next one",
+            silent.as_secs()
+        )),
         Notice::Waiting { driver, error } => log(format_args!(
             "waiting for a driver at {driver} ({error}); start one with: mapmill driver"
         )),

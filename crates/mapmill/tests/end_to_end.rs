@@ -14,6 +14,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use util::cluster::Cluster;
 use util::job::{Ended, TestJob, entries, repository, results};
 use util::oracle::{Oracle, Rules};
 use util::random::Random;
@@ -308,6 +309,44 @@ fn worker_without_the_token_is_refused() {
     cluster.worker(&[]);
     let ended = cluster.finish();
     assert_eq!(ended.report()["workers"], 1);
+}
+
+/// Of three jobs the second is interrupted. At last the worker finds no driver, or is interrupted.
+#[test]
+fn staying_worker_serves_one_driver_after_the_other() {
+    let mut cluster = TestJob::new().sample().drive();
+    let patient = cluster.worker(&["--stay", "--throttle", "2M"]);
+    let waiting = cluster.worker(&["--stay", "--wait", "2", "--throttle", "2M"]);
+    let over = |cluster: &mut Cluster, jobs: usize| {
+        for worker in [patient, waiting] {
+            cluster.workers[worker].wait_until("the end of a job", |log| {
+                let ends = log.matches("waiting for the next driver at 127.0.0.1:").count();
+                assert!(ends <= jobs, "{ends} ends of {jobs} jobs");
+                (ends == jobs).then_some(())
+            });
+        }
+    };
+    assert_eq!(cluster.driver.code(), 0);
+    over(&mut cluster, 1);
+
+    cluster.start_driver_again(&[]);
+    cluster.driver.wait_for("register w1");
+    cluster.driver.signal(Signal::INT);
+    assert_eq!(cluster.driver.code(), 130);
+    over(&mut cluster, 2);
+
+    cluster.start_driver_again(&[]);
+    assert_eq!(cluster.driver.code(), 0);
+    over(&mut cluster, 3);
+
+    assert_eq!(cluster.workers[waiting].code(), 1);
+    cluster.workers[waiting].wait_for("no driver has answered at");
+    cluster.signal(patient, Signal::INT);
+    assert_eq!(cluster.workers[patient].code(), 130);
+    let log = cluster.workers[patient].log();
+    assert_eq!(log.matches("the job is over").count(), 3, "{log}");
+    assert!(log.ends_with("mapmill: stopped\n"), "{log}");
+    cluster.end().0.check();
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Patience {
     pub first: Option<Duration>,
     /// For the next one, once a driver has answered.
     pub later: Duration,
+    /// Whether the worker waits for another driver when its job is over, as for its first.
+    pub stays: bool,
 }
 
 /// The request that a worker stops. Clones share it; once made, it stays.

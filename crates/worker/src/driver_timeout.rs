@@ -31,14 +31,21 @@ struct Contact {
 #[derive(Debug)]
 struct Silence {
     since: Instant,
-    /// When the next notice about it is due.
+    /// When the next notice about it is due, and the time between two of them.
     notify: Instant,
+    notify_every: Duration,
 }
 
 impl Silence {
     fn new() -> Self {
         let since = Instant::now();
-        Self { since, notify: since + NOTIFY_AFTER }
+        Self { since, notify: since + NOTIFY_AFTER, notify_every: NOTIFY_EVERY }
+    }
+
+    /// Before the driver of the next job: it may be started tomorrow.
+    fn between_jobs() -> Self {
+        let since = Instant::now();
+        Self { since, notify: since + NOTIFY_BETWEEN_JOBS, notify_every: NOTIFY_BETWEEN_JOBS }
     }
 }
 
@@ -52,6 +59,12 @@ impl DriverTimeout {
     /// The driver answered.
     pub(crate) fn answered(&self) {
         self.with(|contact| *contact = Contact { ever: true, silence: None });
+    }
+
+    /// The job is over, and the worker waits for the first answer of another driver.
+    pub(crate) fn restart(&self) {
+        let silence = Some(Silence::between_jobs());
+        self.with(|contact| *contact = Contact { ever: false, silence });
     }
 
     /// A call was not answered. Notifies the user from time to time.
@@ -75,7 +88,7 @@ impl DriverTimeout {
             let now = Instant::now();
             let due = now >= silence.notify;
             if due {
-                silence.notify = now + NOTIFY_EVERY;
+                silence.notify = now + silence.notify_every;
             }
             (contact.ever.then_some(now - silence.since), due)
         });
@@ -134,6 +147,8 @@ impl DriverTimeout {
 const NOTIFY_AFTER: Duration = Duration::from_secs(2);
 
 const NOTIFY_EVERY: Duration = Duration::from_secs(10);
+
+const NOTIFY_BETWEEN_JOBS: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -262,7 +277,7 @@ mod tests {
             roots: Vec::new(),
             name: "me".to_owned(),
             instance: None,
-            patience: Patience { first, later: 30 * SECOND },
+            patience: Patience { first, later: 30 * SECOND, stays: false },
             credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: 256 << 20,

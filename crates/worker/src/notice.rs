@@ -68,6 +68,13 @@ pub enum Notice {
         /// The worker's number.
         worker: u64,
     },
+    /// The job is over, or its driver is lost, and the worker waits for the next driver.
+    Staying {
+        /// Where it is expected.
+        driver: String,
+        /// For how long the driver was silent, if it is lost.
+        silent: Option<Duration>,
+    },
     /// No driver has answered yet. Workers may be started first, so this is not an error.
     Waiting {
         /// Where a driver is expected.

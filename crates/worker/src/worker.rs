@@ -41,25 +41,46 @@ pub(crate) async fn drive(config: Config, machine: Machine) -> Result<(), Worker
     ended
 }
 
-/// One registration after the other.
+/// One job, or one after the other.
 async fn drive_all(worker: &mut Worker, mut text_thread: TextThread) -> Result<(), WorkerError> {
+    loop {
+        let ended = drive_job(worker, &mut text_thread).await;
+        let silent = match ended {
+            Ok(()) => None,
+            Err(WorkerError::DriverLost { silent, .. }) if worker.config.patience.stays => {
+                Some(silent)
+            }
+            Err(error) => return Err(error),
+        };
+        if !worker.config.patience.stays {
+            return Ok(());
+        }
+        worker.stay(silent).await?;
+    }
+}
+
+/// One registration after the other, until the job is over.
+async fn drive_job(worker: &mut Worker, text_thread: &mut TextThread) -> Result<(), WorkerError> {
     let shutdown = worker.config.shutdown.clone();
     let driver_timeout = worker.driver_timeout.clone();
     let mut overdue = pin!(driver_timeout.first_answer_overdue());
     loop {
+        let job_end = worker.job_end.clone();
         // All branches are cancel safe: the driver forgets a registration that is not used.
         let registered = tokio::select! {
             biased;
             registered = worker.register() => registered?,
             () = shutdown.requested() => return Err(WorkerError::Stopped { had_task: false }),
             error = &mut overdue => return Err(error),
+            () = job_end::recorded(job_end.as_ref()) => None,
         };
         let Some(mut registration) = registered else {
-            (worker.config.notify)(Notice::JobOver);
+            worker.note_job_over();
             return Ok(());
         };
+        worker.is_between_jobs = false;
         worker.tally.registered();
-        let end = worker.work(&mut registration, &mut text_thread).await;
+        let end = worker.work(&mut registration, text_thread).await;
         if matches!(end, Ok(RegistrationEnd::Forgotten)) {
             worker.tally.discard();
         }
@@ -83,7 +104,7 @@ async fn drive_all(worker: &mut Worker, mut text_thread: TextThread) -> Result<(
                 (worker.config.notify)(Notice::Forgotten { driver });
             }
             RegistrationEnd::JobOver => {
-                (worker.config.notify)(Notice::JobOver);
+                worker.note_job_over();
                 return Ok(());
             }
             // If `Leave` was lost, the driver waits for a timeout. The worker need not.
@@ -100,6 +121,8 @@ struct Worker {
     driver_timeout: DriverTimeout,
     /// The job of the last registration.
     job_end: Option<JobEnd>,
+    /// Whether it has said that a job is over, and has not registered since.
+    is_between_jobs: bool,
     tally: Tally,
 }
 
@@ -112,7 +135,48 @@ impl Worker {
         };
         let driver_timeout = DriverTimeout::new(&config);
         let tally = Tally::default();
-        Ok(Self { config, machine, client, instance, driver_timeout, job_end: None, tally })
+        Ok(Self {
+            config,
+            machine,
+            client,
+            instance,
+            driver_timeout,
+            job_end: None,
+            is_between_jobs: false,
+            tally,
+        })
+    }
+
+    /// Between two jobs the driver of the last one says so again, as long as it lingers.
+    fn note_job_over(&self) {
+        if !self.is_between_jobs {
+            (self.config.notify)(Notice::JobOver);
+        }
+    }
+
+    /// Prepares for the next driver. The last one is lost if it was `silent`.
+    async fn stay(&mut self, silent: Option<Duration>) -> Result<(), WorkerError> {
+        if let Some(notice) = std::mem::take(&mut self.tally).notice() {
+            (self.config.notify)(notice);
+        }
+        if !self.is_between_jobs {
+            let driver = self.config.driver.clone();
+            (self.config.notify)(Notice::Staying { driver, silent });
+        }
+        self.is_between_jobs = true;
+        self.job_end = None;
+        // What is known of the last driver need not hold for the next.
+        self.client = (self.machine.connect)(&self.config).map_err(WorkerError::Address)?;
+        let shutdown = self.config.shutdown.clone();
+        // Both branches are cancel safe. Without the pause the driver that lingers would be called
+        // all the time.
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Err(WorkerError::Stopped { had_task: false }),
+            () = tokio::time::sleep(BETWEEN_JOBS) => {}
+        }
+        self.driver_timeout.restart();
+        Ok(())
     }
 
     /// `None`: the job is over.
@@ -304,6 +368,10 @@ impl Worker {
 
 /// How long a worker waits for its disk when a registration has ended.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
+
+/// As long as the longest pause between two attempts to connect: a driver of a small job answers
+/// for twice that time.
+const BETWEEN_JOBS: Duration = Duration::from_millis(500);
 
 /// Distinguishes this worker process from all others.
 fn random_instance(machine: &Machine) -> Result<[u8; 16], WorkerError> {

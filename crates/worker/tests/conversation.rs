@@ -398,6 +398,50 @@ fn job_that_is_over_ends_the_worker_without_an_error() {
     assert_eq!(bench.notices(), [Notice::JobOver]);
 }
 
+/// A driver whose job is over answers for a moment. The worker says so once, and asks now and then.
+#[test]
+fn staying_worker_does_not_hammer_a_driver_whose_job_is_over() {
+    let mut bench = Bench::new(b"");
+    bench.patience.stays = true;
+    let mut script = Script::new([]);
+    script.refusal = Some(RegisterAnswer::Exit);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+
+    // The passing of time is what is tried.
+    thread::sleep(Duration::from_millis(1500));
+
+    let registrations = server.received().registrations.len();
+    assert!((2..=4).contains(&registrations), "{registrations}");
+    assert!(!worker.is_finished());
+    let staying = Notice::Staying { driver: server.address.clone(), silent: None };
+    assert_eq!(bench.notices(), [Notice::JobOver, staying]);
+    bench.shutdown.request();
+    let ended = in_time(worker);
+    assert!(matches!(ended, Err(WorkerError::Stopped { had_task: false })), "{ended:?}");
+}
+
+#[test]
+fn staying_worker_waits_for_the_driver_after_one_that_is_lost_as_long_as_for_its_first() {
+    let mut bench = Bench::new(b"");
+    bench.patience.first = Some(Duration::from_secs(1));
+    bench.patience.later = Duration::from_millis(300);
+    bench.patience.stays = true;
+    let mut script = Script::new([]);
+    script.is_idle_after_registration = Some(1);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    let registered = bench.notices.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(registered, Notice::Registered { worker: 9, .. }), "{registered:?}");
+    drop(server);
+
+    let ended = in_time(worker);
+
+    assert!(matches!(ended, Err(WorkerError::NoDriver { .. })), "{ended:?}");
+    let staying = |notice: &Notice| matches!(notice, Notice::Staying { silent: Some(_), .. });
+    assert_eq!(bench.notices().iter().filter(|&notice| staying(notice)).count(), 1);
+}
+
 #[test]
 fn malformed_address_is_an_error() {
     let bench = Bench::new(b"");
@@ -584,7 +628,7 @@ impl Bench {
         fs::write(folder.path().join("input"), text).unwrap();
         Local::create(&folder.path().join("files")).unwrap();
         let (notify, notices) = mpsc::channel();
-        let patience = Patience { first: None, later: Duration::from_secs(30) };
+        let patience = Patience { first: None, later: Duration::from_secs(30), stays: false };
         let shutdown = Shutdown::default();
         let (throttle, token, has_ended) = (None, None, false);
         Self { folder, throttle, patience, token, shutdown, has_ended, notify, notices }

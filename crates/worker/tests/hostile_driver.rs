@@ -522,7 +522,7 @@ impl Bench {
             roots: self.roots.clone(),
             name: "me".to_owned(),
             instance: None,
-            patience: Patience { first: None, later: Duration::from_secs(30) },
+            patience: Patience { first: None, later: Duration::from_secs(30), stays: false },
             credentials: None.into(),
             throttle: None,
             memory_bytes: 256 << 20,

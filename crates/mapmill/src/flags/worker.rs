@@ -19,7 +19,7 @@ use crate::way_out;
 ///
 /// If the driver is not running yet, the worker waits for it (--wait limits how long). Workers can
 /// join and leave at any moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at
-/// once.
+/// once. With --stay the worker serves one job after the other.
 #[derive(Args, Debug)]
 #[command(after_long_help = example("mapmill worker --driver 10.77.0.1:50051 --tls certs/worker --root /data", WORKER_EXIT_CODES))]
 pub(crate) struct WorkerFlags {
@@ -40,6 +40,14 @@ pub(crate) struct WorkerFlags {
     /// is 1.
     #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Network")]
     wait: Option<Duration>,
+
+    /// Wait for the next driver when the job is over
+    ///
+    /// The next driver listens at the same address, and needs the same credentials and folders. A
+    /// job that failed does not end the worker, nor does a driver that is lost; --wait limits how
+    /// long the worker waits for the next one. Ctrl-C ends it, or SIGTERM.
+    #[arg(long, help_heading = "Network")]
+    stay: bool,
 
     #[command(flatten)]
     security: CallSecurityFlags,
@@ -106,7 +114,11 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             })?,
             name: certified_name(&credentials, std::process::id()),
             instance: flags.instance.map(instance),
-            patience: worker::Patience { first: flags.wait, later: flags.driver_timeout },
+            patience: worker::Patience {
+                first: flags.wait,
+                later: flags.driver_timeout,
+                stays: flags.stay,
+            },
             credentials,
             throttle: flags.throttle,
             memory_bytes: flags.memory,

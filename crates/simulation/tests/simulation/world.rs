@@ -153,7 +153,11 @@ impl World {
             roots: vec![inputs, PathBuf::from(FILES)],
             name: worker_name(index),
             instance: None,
-            patience: worker::Patience { first: None, later: Duration::from_secs(30) },
+            patience: worker::Patience {
+                first: None,
+                later: Duration::from_secs(30),
+                stays: false,
+            },
             credentials: rpc::Credentials::default(),
             throttle: None,
             memory_bytes: self.plan.memory_bytes,
