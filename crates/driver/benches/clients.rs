@@ -71,6 +71,7 @@ fn job(
         limits: Limits::default(),
         listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
         fresh: false,
+        drop_intermediates: false,
         worker_wait: None,
     })?;
     let store = Arc::new(Local::open(&files)?);

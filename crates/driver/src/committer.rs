@@ -105,6 +105,8 @@ pub(crate) struct Committer {
     pub(crate) journal: Box<dyn Log>,
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
+    /// Whether the intermediates are removed when the job is done.
+    pub(crate) drop_intermediates: bool,
     pub(crate) notify: Notify,
     /// How long the record of a commit that is not awaited may wait for others.
     pub(crate) group_commit_wait: Duration,
@@ -212,18 +214,23 @@ impl Committer {
     /// files over them would be correct too, but slow: ext4 writes out at once what is renamed over
     /// another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
     fn remove_old_intermediates(&self) {
-        let remove_all = || -> Result<(), StoreError> {
-            for (map, bucket) in self.store.intermediates()? {
-                self.store.remove(&layout::intermediate(map, bucket))?;
-            }
-            Ok(())
-        };
         if self.is_new_job
-            && let Err(error) = remove_all()
+            && let Err(error) = self.remove_intermediates(|_| {})
         {
             // What stays is replaced, or removed at the end.
             tracing::warn!(error = with_causes(&error), "old intermediates cannot be removed");
         }
+    }
+
+    /// Removes all intermediates. `begin` is told how many there are.
+    fn remove_intermediates(&self, begin: impl FnOnce(u64)) -> Result<(), StoreError> {
+        let all = self.store.intermediates()?;
+        begin(all.len() as u64);
+        for (map, bucket) in all {
+            self.store.remove(&layout::intermediate(map, bucket))?;
+            faults::reach("driver::removed", "");
+        }
+        Ok(())
     }
 
     /// A worker that had its task and not yet its staging folder when the job ended has made one
@@ -309,7 +316,7 @@ impl Committer {
 
     fn finish(&mut self, outcome: Outcome, leftovers: &[Name]) {
         faults::reach("driver::finish", outcome);
-        let removing = Removing { staging_folders: self.discards.left() };
+        let removing = Removing { staging_folders: self.discards.left(), ..Removing::default() };
         if removing != Removing::default() {
             (self.notify)(CommitterEvent::Removing(removing));
         }
@@ -321,11 +328,36 @@ impl Committer {
             );
         }
         faults::reach("driver::tidied", outcome);
-        let result = self.journal.append(&[Record::End { outcome }]);
-        if let Err(error) = &result {
-            tracing::error!(error = with_causes(error), "the end of the job is not recorded");
+        let drops = self.drop_intermediates && outcome == Outcome::Done;
+        let end = Record::End { outcome };
+        let result = match drops {
+            true => self.journal.append(&[end, Record::IntermediatesRemoved]),
+            false => self.journal.append(&[end]),
+        };
+        match &result {
+            Ok(()) if drops => self.drop_intermediates(),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(error = with_causes(error), "the end of the job is not recorded");
+            }
         }
         (self.notify)(CommitterEvent::Finished(result));
+    }
+
+    /// After the job is recorded as done, and its intermediates as removed: whatever stays is not
+    /// missed.
+    fn drop_intermediates(&self) {
+        let begin = |intermediates| {
+            let removing = Removing { intermediates, ..Removing::default() };
+            (self.notify)(CommitterEvent::Removing(removing));
+        };
+        let removed = self.remove_intermediates(begin);
+        if let Err(error) = removed.and_then(|()| self.store.settle(Folder::Intermediate)) {
+            tracing::warn!(
+                error = with_causes(&error),
+                "intermediates cannot be removed; mapmill clean does it later"
+            );
+        }
     }
 
     /// Before the job is recorded as done: after a crash in between, the next driver does it again.

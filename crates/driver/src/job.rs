@@ -50,6 +50,7 @@ pub(crate) struct BegunJob {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Box<dyn Log>,
+    pub(crate) drop_intermediates: bool,
     /// What earlier epochs of the same job have committed.
     pub(crate) recovered: Option<Commits>,
     /// To the driver loop.
@@ -204,6 +205,7 @@ impl BegunJob {
             store: self.store,
             journal: self.journal,
             is_new_job: self.recovered.is_none(),
+            drop_intermediates: self.drop_intermediates,
             notify: notify_loop(events.clone()),
             group_commit_wait: GROUP_COMMIT_WAIT,
         };

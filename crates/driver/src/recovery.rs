@@ -73,6 +73,7 @@ fn is_about_the_job(record: &Record) -> bool {
         Record::Begin { .. } | Record::Input { .. } => true,
         Record::End { .. }
         | Record::Ended { .. }
+        | Record::IntermediatesRemoved
         | Record::Map { .. }
         | Record::Recalled { .. }
         | Record::Reduce { .. }

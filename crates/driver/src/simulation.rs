@@ -96,6 +96,7 @@ where
         limits: config.limits,
         store,
         journal,
+        drop_intermediates: config.drop_intermediates,
         recovered,
         events,
         inbox,

@@ -54,6 +54,8 @@ pub struct Config {
     pub worker_wait: Option<Duration>,
     /// Start over even if the folder holds this job, unfinished.
     pub fresh: bool,
+    /// Remove the intermediates when the job is done.
+    pub drop_intermediates: bool,
 }
 
 /// Where to listen, and which callers are accepted.
@@ -115,6 +117,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
             limits: config.limits,
             store: Arc::new(store),
             journal,
+            drop_intermediates: config.drop_intermediates,
             recovered,
             events,
             inbox,

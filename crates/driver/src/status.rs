@@ -47,6 +47,8 @@ pub struct Backups {
 pub struct Removing {
     /// Empty staging folders of committed attempts.
     pub staging_folders: u64,
+    /// Intermediates, if the user does not want to keep them.
+    pub intermediates: u64,
 }
 
 impl Snapshot {

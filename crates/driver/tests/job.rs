@@ -302,6 +302,7 @@ impl Folder {
             // Notes.
             Record::Ended { .. } | Record::Recalled { .. } | Record::Started { .. } => None,
             Record::Input { .. } => Some("input".to_owned()),
+            Record::IntermediatesRemoved => Some("removed".to_owned()),
             Record::Map { .. } => Some("map".to_owned()),
             Record::Reduce { .. } => Some("reduce".to_owned()),
             Record::Resume { .. } => Some("resume".to_owned()),

@@ -111,6 +111,7 @@ impl Commits {
             | Record::End { outcome: Outcome::Cancelled | Outcome::Done | Outcome::Unknown }
             | Record::Ended { .. }
             | Record::Input { .. }
+            | Record::IntermediatesRemoved
             | Record::Resume { .. }
             | Record::Started { .. } => {}
         }

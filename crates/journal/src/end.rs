@@ -22,8 +22,8 @@ pub fn has_ended(files: &Path, session: &str) -> bool {
             let records = recorded.records;
             matches!(
                 (records.first(), records.last()),
-                (Some(Record::Begin { job, .. }), Some(Record::End { .. }))
-                    if Some(job.as_str()) == asked
+                (Some(Record::Begin { job, .. }), Some(last))
+                    if Some(job.as_str()) == asked && is_end(last)
             )
         })
 }
@@ -31,7 +31,11 @@ pub fn has_ended(files: &Path, session: &str) -> bool {
 fn ends_with_end(files: &Path) -> io::Result<bool> {
     let tail = journal_file::read_end(&files.join(layout::journal().as_str()), END_BYTES_MAX)?;
     let last = tail.split_inclusive(|&byte| byte == b'\n').next_back().and_then(parse_line);
-    Ok(matches!(last, Some(Record::End { .. })))
+    Ok(last.as_ref().is_some_and(is_end))
+}
+
+fn is_end(last: &Record) -> bool {
+    matches!(last, Record::End { .. } | Record::IntermediatesRemoved)
 }
 
 /// More than the line of an end takes.
@@ -79,6 +83,8 @@ mod tests {
             assert!(has_ended("ab-e2"));
             assert!(!has_ended("cd-e1"));
         }
+        write(&[begin("ab"), Record::End { outcome: Outcome::Done }, Record::IntermediatesRemoved]);
+        assert!(has_ended("ab-e1"));
         // It is resumed.
         write(&[begin("ab"), Record::End { outcome: Outcome::Cancelled }, resume()]);
         assert!(!has_ended("ab-e1"));

@@ -49,6 +49,26 @@ impl FileLog {
         Self { disk, path: path(files), state: FileState::Unopened }
     }
 
+    /// Writes durably that the intermediates of the finished job, which was `recorded`, are no part
+    /// of the results any more. No driver may be running it.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read or written; it is as it was.
+    pub(crate) fn remove_intermediates(&mut self, recorded: &Recorded) -> Result<(), JournalError> {
+        self.put_with(recorded, &Record::IntermediatesRemoved)
+    }
+
+    /// Puts what was recorded and one more record in place of the file.
+    fn put_with(&mut self, recorded: &Recorded, record: &Record) -> Result<(), JournalError> {
+        let lines = self.disk.read(&self.path);
+        let mut lines = lines.map_err(refused("read", &self.path))?;
+        // A torn line would merge with the next.
+        lines.truncate(usize::try_from(recorded.end).unwrap_or(usize::MAX));
+        lines.extend(encode(std::slice::from_ref(record)));
+        self.put(&lines)
+    }
+
     /// Puts a new file that holds `lines` in place of the one that is there, if there is one,
     /// and syncs it.
     fn put(&mut self, lines: &[u8]) -> Result<(), JournalError> {
@@ -99,14 +119,7 @@ impl Log for FileLog {
     fn open(&mut self, opening: Opening<'_>) -> Result<(), JournalError> {
         match opening {
             Opening::Begin(records) => self.put(&encode(records)),
-            Opening::Resume { recorded, resume } => {
-                let lines = self.disk.read(&self.path);
-                let mut lines = lines.map_err(refused("read", &self.path))?;
-                // A torn line would merge with the next.
-                lines.truncate(usize::try_from(recorded.end).unwrap_or(usize::MAX));
-                lines.extend(encode(std::slice::from_ref(resume)));
-                self.put(&lines)
-            }
+            Opening::Resume { recorded, resume } => self.put_with(recorded, resume),
         }
     }
 

@@ -272,6 +272,7 @@ impl History {
             Record::Begin { .. }
             | Record::End { .. }
             | Record::Ended { .. }
+            | Record::IntermediatesRemoved
             | Record::Map { .. }
             | Record::Recalled { .. }
             | Record::Reduce { .. }
@@ -317,7 +318,7 @@ impl History {
                     ended: None,
                 });
             }
-            Record::Input { .. } => {}
+            Record::Input { .. } | Record::IntermediatesRemoved => {}
             Record::Map { task, attempt, worker, span, buckets, .. } => {
                 let id = TaskId::map(*task);
                 let bytes = self.share_bytes(*task);

@@ -20,6 +20,7 @@
 //! Deliberately absent: decisions. The scheduler and the wire have types of their own for tasks,
 //! attempts and failures; the driver converts them.
 
+mod clean;
 mod commits;
 mod contact;
 mod disk;
@@ -39,6 +40,7 @@ mod samples;
 mod validate;
 mod verify;
 
+pub use clean::{CleanError, Cleaned, clean};
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};

@@ -94,6 +94,7 @@ impl Recorded {
             Record::End { .. }
             | Record::Ended { .. }
             | Record::Input { .. }
+            | Record::IntermediatesRemoved
             | Record::Map { .. }
             | Record::Recalled { .. }
             | Record::Reduce { .. }

@@ -89,11 +89,16 @@ pub enum Record {
         /// Seconds since 1970, for people.
         started_unix_seconds: u64,
     },
-    /// This epoch is over. Nothing follows a job that is done; the others may be resumed.
+    /// This epoch is over. Only [`Self::IntermediatesRemoved`] follows a job that is done; the
+    /// others may be resumed.
     End {
         /// How the job ended.
         outcome: Outcome,
     },
+    /// The intermediates are no part of the results any more: they are removed, now or later.
+    /// Follows the end of a job that is done, once at most, so that a program that does not know
+    /// this record takes it for a torn line.
+    IntermediatesRemoved,
     /// A note: an attempt was assigned to a worker.
     Started {
         /// Whether it maps or reduces.
@@ -267,6 +272,7 @@ impl Record {
             Self::End { .. } => "end",
             Self::Ended { .. } => "ended",
             Self::Input { .. } => "input",
+            Self::IntermediatesRemoved => "intermediates_removed",
             Self::Map { .. } => "map",
             Self::Recalled { .. } => "recalled",
             Self::Reduce { .. } => "reduce",

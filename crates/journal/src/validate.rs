@@ -4,7 +4,7 @@
 //! that it is of this job; and a driver that resumes the job uses its indices and adds its numbers.
 
 use crate::expansion::Expansion;
-use crate::record::{Phase, Record};
+use crate::record::{Outcome, Phase, Record};
 
 /// # Errors
 ///
@@ -14,6 +14,7 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
     let mut shape = None;
     let mut last_epoch = 0;
     let mut total = 0;
+    let mut is_done = false;
     for (number, record) in (1..).zip(records) {
         let fits = match (record, shape) {
             (&Record::Begin { epoch, map_tasks, reduce_tasks, words, .. }, None) => {
@@ -48,11 +49,13 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
                 exists(Phase::Map, *map, shape) && exists(Phase::Reduce, *reduce, shape)
             }
             (Record::End { .. } | Record::Input { .. }, Some(_)) => true,
+            (Record::IntermediatesRemoved, Some(_)) => is_done,
             (Record::Begin { .. }, Some(_))
             | (
                 Record::End { .. }
                 | Record::Ended { .. }
                 | Record::Input { .. }
+                | Record::IntermediatesRemoved
                 | Record::Map { .. }
                 | Record::Recalled { .. }
                 | Record::Reduce { .. }
@@ -64,6 +67,7 @@ pub fn validate(records: &[Record]) -> Result<(), usize> {
         if !fits {
             return Err(number);
         }
+        is_done = matches!(record, Record::End { outcome: Outcome::Done });
     }
     Ok(())
 }
@@ -97,4 +101,21 @@ fn adds(total: &mut u64, number: u64) -> bool {
     let sum = total.checked_add(number);
     *total = sum.unwrap_or(u64::MAX);
     sum.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::begin;
+
+    #[test]
+    fn intermediates_are_removed_once_and_only_after_a_job_that_is_done() {
+        let end = |outcome| Record::End { outcome };
+        let removed = Record::IntermediatesRemoved;
+        let done = [begin(1), end(Outcome::Done), removed.clone()];
+        assert_eq!(validate(&done), Ok(()));
+        assert_eq!(validate(&[&done[..], std::slice::from_ref(&removed)].concat()), Err(4));
+        assert_eq!(validate(&[begin(1), removed.clone()]), Err(2));
+        assert_eq!(validate(&[begin(1), end(Outcome::Failed), removed]), Err(3));
+    }
 }

@@ -13,8 +13,8 @@ use crate::record::{Outcome, Record};
 /// A job whose files are all as they were recorded.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Verified {
-    /// Intermediates read.
-    pub intermediates: u64,
+    /// Intermediates read; `None` if they were removed after the job.
+    pub intermediates: Option<u64>,
     /// Outputs read.
     pub outputs: u64,
     /// Bytes of both.
@@ -102,21 +102,30 @@ pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyErro
     };
     let commits = Commits::of(&records);
     let (maps, reduces) = (commits.maps.len(), commits.reduces.len());
-    let is_done = matches!(records.last(), Some(Record::End { outcome: Outcome::Done }));
-    if !is_done || maps != map_tasks as usize || reduces != reduce_tasks as usize {
+    let is_removed = records.last() == Some(&Record::IntermediatesRemoved);
+    if !is_done(&records) || maps != map_tasks as usize || reduces != reduce_tasks as usize {
         let path = files.to_owned();
         return Err(VerifyError::NotDone { path, maps, map_tasks, reduces, reduce_tasks });
     }
     let mut check = Check {
         store: Local::open(files).map_err(unreadable)?,
         block: vec![0; BLOCK_BYTES],
-        seen: Verified::default(),
+        seen: Verified { intermediates: (!is_removed).then_some(0), ..Verified::default() },
         findings: Vec::new(),
     };
     check.objects(&commits);
     check.words(&commits);
     check.strangers(&store::survey(files).map_err(unreadable)?, map_tasks, reduce_tasks);
     Ok(if check.findings.is_empty() { Ok(check.seen) } else { Err(check.findings) })
+}
+
+/// Whether the records end with a job that is done.
+pub(crate) fn is_done(records: &[Record]) -> bool {
+    let end = match records {
+        [rest @ .., Record::IntermediatesRemoved] => rest.last(),
+        records => records.last(),
+    };
+    matches!(end, Some(Record::End { outcome: Outcome::Done }))
 }
 
 struct Check {
@@ -128,11 +137,14 @@ struct Check {
 
 impl Check {
     fn objects(&mut self, commits: &Commits) {
-        for (&map, commit) in &commits.maps {
-            for (name, digest) in commit.objects(map) {
-                self.object(&name, digest);
-                self.seen.intermediates += 1;
+        if let Some(mut intermediates) = self.seen.intermediates {
+            for (&map, commit) in &commits.maps {
+                for (name, digest) in commit.objects(map) {
+                    self.object(&name, digest);
+                    intermediates += 1;
+                }
             }
+            self.seen.intermediates = Some(intermediates);
         }
         for (&reduce, commit) in &commits.reduces {
             let (name, digest) = commit.object(reduce);

@@ -5,6 +5,7 @@
 //! Each command has a file of its own; this one has what they share.
 
 mod certs;
+mod clean;
 mod documents;
 mod driver;
 mod job;
@@ -27,6 +28,7 @@ pub(crate) use self::worker::{WorkerFlags, WorkerRequest, instance};
 pub(crate) use certs::{
     CertsCommand, CertsFlags, CertsShowFlags, DAYS_MAX, InitFlags, IssueFlags, TokenFlags,
 };
+pub(crate) use clean::CleanFlags;
 pub(crate) use documents::{CompletionsFlags, ManFlags};
 pub(crate) use parse_error::parse_error;
 pub(crate) use run::{LocalWorkers, RunFlags, RunRequest};
@@ -60,6 +62,7 @@ pub(crate) enum Command {
     Status(StatusFlags),
     Top(TopFlags),
     Verify(VerifyFlags),
+    Clean(CleanFlags),
     Why(WhyFlags),
     Certs(CertsFlags),
     Completions(CompletionsFlags),

@@ -4,6 +4,7 @@
 //! pipe on stdout is 0. Only this file ends the process.
 
 mod certs;
+mod clean;
 mod contact;
 mod disk_advice;
 mod documents;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     };
     let result = match flags.command {
         Command::Certs(flags) => certs::certs(&flags),
+        Command::Clean(request) => clean::print(&request),
         Command::Completions(request) => documents::completions(&request),
         Command::Driver(request) => request.try_into().and_then(drive),
         Command::Man(request) => documents::man(&request),

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use driver::{PhaseSnapshot, Snapshot};
+use driver::{PhaseSnapshot, Removing, Snapshot};
 use tokio::sync::{oneshot, watch};
 
 use crate::messages;
@@ -55,8 +55,8 @@ struct Shown {
     map: bool,
     /// The line of the reduce phase.
     reduce: bool,
-    /// That the driver removes what is left of the job.
-    removing: bool,
+    /// What the driver removes at the end.
+    removing: Removing,
     /// When the lack of workers was last reported, or first seen; `None` while there are workers.
     deserted: Option<Instant>,
     /// Whether a line can change in place.
@@ -98,6 +98,22 @@ impl Shown {
         }
     }
 
+    fn say_what_is_removed(&mut self, removing: Removing) {
+        let Removing { staging_folders, intermediates } = removing;
+        if self.removing == removing {
+            return;
+        }
+        self.removing = removing;
+        if staging_folders >= REMOVED_SOON {
+            let folders = grouped(staging_folders);
+            messages::say(format_args!("removing {folders} staging folders ..."));
+        }
+        if intermediates >= REMOVED_SOON {
+            let files = grouped(intermediates);
+            messages::say(format_args!("removing {files} intermediate files ..."));
+        }
+    }
+
     fn update(&mut self, snapshot: &Snapshot) {
         if !self.map && has_ended(&snapshot.map) {
             (self.map, self.milestone) = (true, Milestone::default());
@@ -107,11 +123,7 @@ impl Shown {
             self.reduce = true;
             messages::say(format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)));
         }
-        if !self.removing && snapshot.removing.staging_folders >= REMOVED_SOON {
-            self.removing = true;
-            let folders = grouped(snapshot.removing.staging_folders);
-            messages::say(format_args!("removing {folders} staging folders ..."));
-        }
+        self.say_what_is_removed(snapshot.removing);
         if snapshot.map.counts.tasks == 0 || self.reduce {
             return;
         }
@@ -149,7 +161,7 @@ fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> Stri
     )
 }
 
-/// Fewer folders than these are removed in a moment.
+/// Fewer files or folders are removed in a moment.
 const REMOVED_SOON: u64 = 100;
 
 /// How often to report that there is no worker.

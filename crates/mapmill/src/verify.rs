@@ -24,11 +24,17 @@ pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
     }
     match verified {
         Ok(Verified { intermediates, outputs, bytes: read, words }) => {
+            let outputs = plural(outputs, "output file", "output files");
+            let checked = match intermediates {
+                Some(count) => {
+                    let files = plural(count, "intermediate file", "intermediate files");
+                    format!("{files} and {outputs} are")
+                }
+                None => format!("intermediates were removed: not checked; {outputs} are"),
+            };
             let line = format!(
-                "{}: {} and {} are as recorded ({}); {} emitted, and as many counted\n",
+                "{}: {checked} as recorded ({}); {} emitted, and as many counted\n",
                 escaped(&flags.files.to_string_lossy()),
-                plural(intermediates, "intermediate file", "intermediate files"),
-                plural(outputs, "output file", "output files"),
                 bytes(read),
                 plural(words, "word", "words"),
             );
@@ -55,7 +61,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Totals {
-    intermediates: u64,
+    /// `null` if they were removed.
+    intermediates: Option<u64>,
     outputs: u64,
     bytes: u64,
     words: u64,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io;
 
 use driver::{JobError, StartError};
-use journal::{HistoryError, JournalError, VerifyError};
+use journal::{CleanError, HistoryError, JournalError, VerifyError};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};
@@ -185,6 +185,17 @@ pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
         VerifyError::Journal(error) => of_journal(error).map(Cow::from),
         VerifyError::NoJob { .. } => Some(NAME_FILES.into()),
         VerifyError::NotDone { .. } => Some("run it again with the same arguments".into()),
+    }
+}
+
+pub(crate) fn of_clean(error: &CleanError) -> WayOut {
+    match error {
+        CleanError::Files { .. } => None,
+        CleanError::InUse(_) => Some("wait for the job to end".into()),
+        CleanError::Journal(error) => of_journal(error).map(Cow::from),
+        CleanError::NoJob { .. } => Some(NAME_FILES.into()),
+        CleanError::NotDone { .. } => Some("run it again with the same arguments".into()),
+        CleanError::Partial { .. } => Some("run the same command again".into()),
     }
 }
 

@@ -120,6 +120,28 @@ fn driver_killed_at_any_step_of_its_end_leaves_nothing_of_an_earlier_job() {
     });
 }
 
+/// The end is on record before: nothing is resumed.
+#[test]
+fn driver_killed_while_it_drops_intermediates_leaves_a_job_that_is_done() {
+    at_once(vec![0, 4, 8], |removed| {
+        let death = format!("driver::removed={removed}*off->return(kill)");
+        let job = small().flags(["--drop-intermediates"]);
+        let mut cluster = job.drive_with_faults(2, &death);
+        die(&mut cluster, &death);
+
+        assert!(cluster.job.is_done(), "{death}");
+        verify(&cluster.job, &death);
+        let cleaned = cluster.job.command("clean").output().expect("the program starts");
+        let said = String::from_utf8_lossy(&cleaned.stdout);
+        let left = match removed {
+            8 => "nothing to remove".to_owned(),
+            _ => format!("removed {} intermediate files", 8 - removed),
+        };
+        assert!(cleaned.status.success() && said.contains(&left), "{death}: {cleaned:?}");
+        cluster.end();
+    });
+}
+
 #[test]
 fn job_is_resumed_though_its_driver_is_killed_in_each_epoch() {
     let deaths = ["driver::renamed@map", "driver::torn@map", "driver::answer", "driver::settled"];

@@ -92,6 +92,21 @@ impl Local {
         self.root.join(name.as_str())
     }
 
+    /// How many bytes are staged, of all jobs.
+    pub fn staged_bytes(&self) -> Result<u64, StoreError> {
+        // What is no folder has nothing inside.
+        let inside = |below: PathBuf| {
+            let names = self.folder.list(&below).unwrap_or_default();
+            names.into_iter().map(move |name| below.join(name))
+        };
+        let mut sum = 0;
+        for file in inside(layout::staging_root().into()).flat_map(inside).flat_map(inside) {
+            let seen = self.entry(Operation::List, &file)?.look();
+            sum += seen.map_err(self.refused(Operation::List, &file))?.as_ref().map_or(0, bytes);
+        }
+        Ok(sum)
+    }
+
     /// For `map_err`: the operation, and where below the store's folder.
     fn refused(
         &self,

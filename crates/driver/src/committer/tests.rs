@@ -251,6 +251,29 @@ fn staging_of_commits_is_removed_as_fast_as_they_come_and_the_rest_is_counted() 
     assert_eq!(log.iter().filter(discarded).count(), 9, "{log:?}");
 }
 
+/// After the record of the end, so that a driver that dies in between leaves a job that is done.
+#[test]
+fn intermediates_are_dropped_when_the_end_is_recorded_and_not_if_the_job_has_failed() {
+    for (outcome, end) in [(Outcome::Done, "end done"), (Outcome::Failed, "end failed")] {
+        let mut bench = Bench::new();
+        bench.drop_intermediates = true;
+        let commit = Errand::Commit(bench.stage_map(0, "one\n"));
+
+        let told = bench.run([commit, Errand::Finish { outcome, leftovers: Vec::new() }]);
+
+        let log = bench.log();
+        let removed = r#"remove intermediate/mr-0-0, recorded: ["m0.a0", "end done", "removed"]"#;
+        let is_done = outcome == Outcome::Done;
+        assert_eq!(log.iter().any(|line| line == removed), is_done, "{log:?}");
+        assert_eq!(bench.exists(&layout::intermediate(0, 0)), !is_done);
+        match is_done {
+            true => assert_eq!(told[1..], ["removing 1 intermediates", "finished"]),
+            false => assert_eq!(told[1..], ["finished"]),
+        }
+        assert_eq!(bench.recorded()[1], end);
+    }
+}
+
 #[test]
 fn thread_removes_staging_while_the_committer_has_other_things_to_do() {
     let bench = Bench::new();
@@ -328,6 +351,7 @@ struct Bench {
     /// In place of the journal in the folder.
     journal: Option<Box<dyn Log>>,
     discards_max: usize,
+    drop_intermediates: bool,
 }
 
 impl Bench {
@@ -336,7 +360,9 @@ impl Bench {
         let local = Local::create(folder.path()).unwrap();
         begun(FileLog::in_folder(folder.path()));
         let (faults, log) = (BTreeSet::new(), Arc::default());
-        Self { _folder: folder, local, faults, log, journal: None, discards_max: DISCARDS_MAX }
+        let (journal, discards_max) = (None, DISCARDS_MAX);
+        let drop_intermediates = false;
+        Self { _folder: folder, local, faults, log, journal, discards_max, drop_intermediates }
     }
 
     /// From now on counts how often the journal is synced.
@@ -362,6 +388,7 @@ impl Bench {
             store,
             journal,
             is_new_job: true,
+            drop_intermediates: self.drop_intermediates,
             notify: Arc::new(move |what| drop(told.send(what))),
             group_commit_wait: Duration::ZERO,
         }
@@ -468,6 +495,7 @@ fn recorded(local: &Local) -> Vec<String> {
     let describe = |record| match record {
         Record::Begin { .. } | Record::Input { .. } | Record::Resume { .. } => "other".to_owned(),
         Record::End { outcome } => format!("end {outcome}"),
+        Record::IntermediatesRemoved => "removed".to_owned(),
         Record::Map { task, attempt, .. } => format!("m{task}.a{attempt}"),
         Record::Reduce { task, attempt, .. } => format!("r{task}.a{attempt}"),
         Record::Ended { .. } | Record::Started { .. } => "note".to_owned(),
@@ -479,8 +507,11 @@ fn recorded(local: &Local) -> Vec<String> {
 fn describe(told: &CommitterEvent) -> String {
     match told {
         CommitterEvent::Died => panic!("the committer panicked"),
-        CommitterEvent::Removing(removing) => {
-            format!("removing {} staging folders", removing.staging_folders)
+        CommitterEvent::Removing(Removing { staging_folders, intermediates: 0 }) => {
+            format!("removing {staging_folders} staging folders")
+        }
+        CommitterEvent::Removing(Removing { intermediates, .. }) => {
+            format!("removing {intermediates} intermediates")
         }
         CommitterEvent::Finished(Ok(())) => "finished".to_owned(),
         CommitterEvent::Finished(Err(error)) => with_causes(error),

@@ -668,6 +668,7 @@ impl Bench {
             Record::Begin { .. }
             | Record::End { .. }
             | Record::Input { .. }
+            | Record::IntermediatesRemoved
             | Record::Map { .. }
             | Record::Recalled { .. }
             | Record::Reduce { .. }

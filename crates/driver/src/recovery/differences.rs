@@ -114,6 +114,7 @@ fn input(record: &Record) -> Option<(&str, State)> {
         Record::Begin { .. }
         | Record::End { .. }
         | Record::Ended { .. }
+        | Record::IntermediatesRemoved
         | Record::Map { .. }
         | Record::Recalled { .. }
         | Record::Reduce { .. }

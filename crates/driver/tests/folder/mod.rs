@@ -44,6 +44,7 @@ impl Folder {
             limits: Limits::default(),
             listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
             fresh: false,
+            drop_intermediates: false,
             worker_wait: None,
         }
     }

@@ -88,6 +88,7 @@ fn any_record() -> impl Strategy<Value = Record> {
             }
         ),
         any_outcome().prop_map(|outcome| Record::End { outcome }),
+        Just(Record::IntermediatesRemoved),
         any_note(),
     ]
 }
@@ -216,6 +217,16 @@ fn journal_of_version_0_1_0_is_read_unchanged() {
     let read = parse(lines).expect("no line is damaged");
     assert_eq!(read.end, lines.len() as u64);
     assert_eq!(encode(&read.records), include_bytes!("../../tests/journal-0.1.0.jsonl"));
+}
+
+/// A program that does not know the last record reads all the others.
+#[test]
+fn record_of_removed_intermediates_is_a_torn_line_for_an_older_program() {
+    let records = [begin(1), Record::End { outcome: Outcome::Done }, Record::IntermediatesRemoved];
+    let lines = String::from_utf8(encode(&records)).unwrap();
+    let unknown = lines.replace("intermediates_removed", "intermediates_painted");
+    assert_ne!(lines, unknown);
+    assert_eq!(parse(unknown.as_bytes()).unwrap().records, records[..2]);
 }
 
 #[test]

@@ -44,6 +44,21 @@ pub(super) struct JobFlags {
     #[arg(long, help_heading = "Job")]
     fresh: bool,
 
+    /// Keep the intermediate files when the job is done [default]
+    ///
+    /// They take about as much space as the input. `mapmill verify` checks them, and `mapmill
+    /// clean` removes them later.
+    #[arg(long, hide_short_help = true, overrides_with = "drop_intermediates")]
+    #[arg(help_heading = "Job")]
+    keep_intermediates: bool,
+
+    /// Remove the intermediate files when the job is done
+    ///
+    /// That frees about as much space as the input takes. If the driver is killed meanwhile, the
+    /// job is done all the same, and `mapmill clean` removes the rest.
+    #[arg(long, overrides_with = "keep_intermediates", help_heading = "Job")]
+    drop_intermediates: bool,
+
     /// Split the input into N map tasks [default: 6, more for large input]
     ///
     /// All have the same size, by default at most 64 MiB: an input above 384 MiB has more than 6.
@@ -144,6 +159,7 @@ pub(super) fn driver_config(
         listen,
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
+        drop_intermediates: job.drop_intermediates && !job.keep_intermediates,
     }
 }
 

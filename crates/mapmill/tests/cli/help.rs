@@ -6,8 +6,19 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 10] =
-    ["run", "driver", "worker", "status", "top", "verify", "why", "certs", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "driver",
+    "worker",
+    "status",
+    "top",
+    "verify",
+    "clean",
+    "why",
+    "certs",
+    "completions",
+    "man",
+];
 
 /// The commands of `mapmill certs`.
 const CERTS: [&str; 4] = ["init", "issue", "show", "token"];

@@ -19,7 +19,7 @@ impl TestJob {
 
     /// Whether the journal says that nothing is left to do.
     pub fn is_done(&self) -> bool {
-        self.records().last().is_some_and(|record| record["outcome"] == "done")
+        self.records().iter().any(|record| record["kind"] == "end" && record["outcome"] == "done")
     }
 }
 

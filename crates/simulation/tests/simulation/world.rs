@@ -140,6 +140,7 @@ impl World {
             listen: driver::Listen::default(),
             worker_wait: None,
             fresh: false,
+            drop_intermediates: false,
         }
     }
 
