@@ -75,11 +75,13 @@ impl Members {
             let build = rpc::BUILD.to_owned();
             return Err(RegisterAnswer::VersionMismatch { protocol: rpc::PROTOCOL, build });
         }
-        let Some(folder) = spec.folder_outside(register) else { return Ok(()) };
+        let mut outside = spec.folders_outside(register);
+        let Some(folder) = outside.next() else { return Ok(()) };
         self.admission.warn(now, RefusalKind::Roots, |suppressed| {
             tracing::warn!(name, folder = %folder.display(), "refused a worker without this root{suppressed}");
         });
-        Err(RegisterAnswer::OutsideRoots { folder: folder.clone() })
+        let more = outside.take(MORE_FOLDERS_MAX).cloned().collect();
+        Err(RegisterAnswer::OutsideRoots { folder: folder.clone(), more })
     }
 
     /// The worker that `peer` calls as, if it belongs to `session`. It may be considered dead.
@@ -123,3 +125,6 @@ impl Members {
         self.admission.check_rate(now, worker)
     }
 }
+
+/// Folders that a refusal names beside the first. The `.proto` says so.
+const MORE_FOLDERS_MAX: usize = 100;

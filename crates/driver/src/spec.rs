@@ -46,13 +46,13 @@ impl JobSpec {
         }
     }
 
-    /// A folder of the job that a worker which has only its `roots` may not use.
-    pub(crate) fn folder_outside(&self, register: &Register) -> Option<&PathBuf> {
+    /// The folders that a worker would need and may not use.
+    pub(crate) fn folders_outside(&self, register: &Register) -> impl Iterator<Item = &PathBuf> {
         let roots = &register.roots;
         let is_allowed = |folder: &PathBuf| {
             roots.is_empty() || roots.iter().any(|root| folder.starts_with(root))
         };
-        self.folders.iter().find(|folder| !is_allowed(folder))
+        self.folders.iter().filter(move |folder| !is_allowed(folder))
     }
 
     /// An attempt as its worker needs it. `intermediates` are those that it reads, if it reduces.

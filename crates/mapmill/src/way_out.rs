@@ -77,8 +77,8 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
 pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
     match error {
         // All of them: one --root alone replaces those that the worker has.
-        WorkerError::OutsideRoots { folder, roots } => {
-            let roots = roots.iter().chain([folder]);
+        WorkerError::OutsideRoots { folders, roots } => {
+            let roots = roots.iter().chain(folders);
             let flags: Vec<_> = roots.map(|root| format!("--root {}", root.display())).collect();
             Some(format!("start the worker with {}", flags.join(" ")).into())
         }

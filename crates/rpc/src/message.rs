@@ -37,10 +37,12 @@ pub struct Register {
 pub enum RegisterAnswer {
     /// The job is over.
     Exit,
-    /// The job needs a folder outside the worker's roots.
+    /// The job needs folders outside the worker's roots.
     OutsideRoots {
-        /// That folder.
+        /// The first of them.
         folder: PathBuf,
+        /// The others, as far as they are named.
+        more: Vec<PathBuf>,
     },
     /// The worker is admitted.
     Registered(Registered),

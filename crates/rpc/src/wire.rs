@@ -174,9 +174,11 @@ fn word_rules(rules: Option<pb::WordRules>) -> Result<WordRules, Malformed> {
 impl From<RegisterAnswer> for pb::RegisterResponse {
     fn from(answer: RegisterAnswer) -> Self {
         use pb::register_response::Answer;
+        let mut more_outside_roots = Vec::new();
         let answer = match answer {
             RegisterAnswer::Exit => Answer::Exit(pb::Exit {}),
-            RegisterAnswer::OutsideRoots { folder } => {
+            RegisterAnswer::OutsideRoots { folder, more } => {
+                more_outside_roots = more.iter().map(|folder| bytes(folder)).collect();
                 Answer::OutsideRoots(pb::OutsideRoots { folder: bytes(&folder) })
             }
             RegisterAnswer::Registered(registered) => Answer::Registered(pb::Registered {
@@ -192,7 +194,7 @@ impl From<RegisterAnswer> for pb::RegisterResponse {
                 Answer::VersionMismatch(pb::VersionMismatch { protocol, build })
             }
         };
-        Self { answer: Some(answer) }
+        Self { answer: Some(answer), more_outside_roots }
     }
 }
 
@@ -201,7 +203,8 @@ fn register_answer(response: pb::RegisterResponse) -> Result<RegisterAnswer, Mal
     Ok(match response.answer.ok_or(Malformed("no answer to a registration"))? {
         Answer::Exit(pb::Exit {}) => RegisterAnswer::Exit,
         Answer::OutsideRoots(outside) => {
-            RegisterAnswer::OutsideRoots { folder: path(outside.folder) }
+            let more = response.more_outside_roots.into_iter().map(path).collect();
+            RegisterAnswer::OutsideRoots { folder: path(outside.folder), more }
         }
         Answer::Registered(registered) => {
             if registered.heartbeat_millis == 0 {

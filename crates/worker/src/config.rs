@@ -103,14 +103,14 @@ pub enum WorkerError {
         /// How many.
         attempts: usize,
     },
-    /// The job uses a folder that this worker may not use.
+    /// The job uses folders that this worker may not use.
     #[error(
-        "the job uses {folder}, which is in none of this worker's roots ({})",
-        list(roots), folder = folder.display()
+        "the job uses {}, which {} in none of this worker's roots ({})",
+        list(folders, " and "), if folders.len() == 1 { "is" } else { "are" }, list(roots, ", ")
     )]
     OutsideRoots {
-        /// The folder.
-        folder: PathBuf,
+        /// The folders.
+        folders: Vec<PathBuf>,
         /// The roots.
         roots: Vec<PathBuf>,
     },
@@ -169,9 +169,9 @@ impl WorkerError {
     }
 }
 
-fn list(roots: &[PathBuf]) -> String {
-    let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
-    roots.join(", ")
+fn list(folders: &[PathBuf], separator: &str) -> String {
+    let folders: Vec<String> = folders.iter().map(|it| it.display().to_string()).collect();
+    folders.join(separator)
 }
 
 /// A root is not a folder.

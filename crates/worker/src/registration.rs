@@ -72,13 +72,15 @@ pub(crate) async fn register(
     };
     driver_timeout.answered();
     let outside_roots =
-        |folder| Err(WorkerError::OutsideRoots { folder, roots: config.roots.clone() });
+        |folders| Err(WorkerError::OutsideRoots { folders, roots: config.roots.clone() });
     match answer {
         RegisterAnswer::Exit => Ok(None),
-        RegisterAnswer::OutsideRoots { folder } => outside_roots(folder),
+        RegisterAnswer::OutsideRoots { folder, more } => {
+            outside_roots([vec![folder], more].concat())
+        }
         // A driver that ignores the worker's roots is refused here.
         RegisterAnswer::Registered(registered) if !is_below(&config.roots, &registered.files) => {
-            outside_roots(registered.files)
+            outside_roots(vec![registered.files])
         }
         RegisterAnswer::Registered(registered) => {
             let (driver, worker) = (config.driver.clone(), registered.number);

@@ -368,7 +368,8 @@ fn worker_that_is_refused_ends_and_says_why() {
     let error = bench.refused(RegisterAnswer::VersionMismatch { protocol, build });
     assert!(error.contains("the driver is mapmill 9 (protocol 2)"), "{error}");
 
-    let error = bench.refused(RegisterAnswer::OutsideRoots { folder: "/srv".into() });
+    let error =
+        bench.refused(RegisterAnswer::OutsideRoots { folder: "/srv".into(), more: Vec::new() });
     assert!(error.contains("uses /srv, which is in none of"), "{error}");
 }
 

@@ -351,7 +351,8 @@ async fn worker_of_another_version_or_without_the_roots_is_refused() {
 
     let confined =
         Register { roots: vec!["/da".into(), "/data/books/a".into()], ..presentation(1) };
-    let outside = RegisterAnswer::OutsideRoots { folder: "/data/books".into() };
+    let more = vec!["/data/files".into()];
+    let outside = RegisterAnswer::OutsideRoots { folder: "/data/books".into(), more };
     assert_eq!(bench.present(confined).await, outside);
 
     let allowed = Register { roots: vec!["/data".into()], ..presentation(1) };

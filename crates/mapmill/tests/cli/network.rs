@@ -162,24 +162,26 @@ fn root_that_is_not_a_folder_is_refused() {
 }
 
 #[test]
-fn worker_whose_roots_do_not_hold_the_job_is_told_the_missing_root() {
+fn worker_whose_roots_do_not_hold_the_job_is_told_all_missing_roots_at_once() {
     let scratch = Scratch::new();
     scratch.create("elsewhere");
     let (driver, address) = scratch.start_driver(scratch.driver(&["in"]));
 
     let check = |roots: &[&str], missing: &str, shown: &str| {
+        let verb = if missing.contains(" and ") { "are" } else { "is" };
         let sentence = format!(
-            "the job uses <scratch>/{missing}, which is in none of this worker's roots ({shown}); \
-             start the worker with --root {} --root <scratch>/{missing}",
-            shown.replace(", ", " --root ")
+            "the job uses {missing}, which {verb} in none of this worker's roots ({shown}); start \
+             the worker with --root {} --root {}",
+            shown.replace(", ", " --root "),
+            missing.replace(" and ", " --root ")
         );
         let args = [&["worker", "--driver", &address], roots].concat();
         scratch.refuses(scratch.command(&args), &sentence);
     };
-    check(&["--root", "elsewhere"], "files", "<scratch>/elsewhere");
+    check(&["--root", "elsewhere"], "<scratch>/files and <scratch>/in", "<scratch>/elsewhere");
     check(
         &["--root", "elsewhere", "--root", "files"],
-        "in",
+        "<scratch>/in",
         "<scratch>/elsewhere, <scratch>/files",
     );
     assert!(driver.log().contains("refused a worker without this root"), "{}", driver.log());

@@ -17,6 +17,8 @@ pub struct RegisterRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterResponse {
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub more_outside_roots: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
     #[prost(oneof = "register_response::Answer", tags = "1, 2, 3, 4")]
     pub answer: ::core::option::Option<register_response::Answer>,
 }

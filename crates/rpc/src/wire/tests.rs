@@ -102,7 +102,7 @@ fn register_answers_round_trip() {
     };
     for answer in [
         RegisterAnswer::Exit,
-        RegisterAnswer::OutsideRoots { folder: odd_path() },
+        RegisterAnswer::OutsideRoots { folder: odd_path(), more: vec!["/a".into(), odd_path()] },
         RegisterAnswer::Registered(registered),
         RegisterAnswer::VersionMismatch { protocol: 2, build: "other".to_owned() },
     ] {
