@@ -133,9 +133,9 @@ fn job_without_space_for_runs_is_resumed_when_there_is_space() {
 #[test]
 fn job_without_space_for_its_journal_is_resumed_when_there_is_space() {
     let job = many_records().workers(2);
-    let Some(twice) = run_twice(job, "24k") else { return };
+    let Some(twice) = run_twice(job, "28k") else { return };
 
-    assert_says(&twice, "journal.jsonl", "24.0 KiB");
+    assert_says(&twice, "journal.jsonl", "28.0 KiB");
     let records = records_in(&twice.ended.job.path("first"));
     let written_after = records.iter().any(|record| record["kind"] == "end");
     assert!(!written_after, "the end was written behind what could not be");
