@@ -45,9 +45,14 @@ pub fn announce(files: &Path, contact: &Contact) -> io::Result<Announcement> {
     let path = path(files);
     // From the moment at which it has its name it is whole, and no other user can read it.
     let new = path.with_extension("new");
-    journal_file::create(&new)?.write_all(&serde_json::to_vec(contact)?)?;
-    journal_file::rename(&new, &path)?;
-    Ok(Announcement { path })
+    let written = journal_file::create(&new)
+        .and_then(|mut file| file.write_all(&serde_json::to_vec(contact)?))
+        .and_then(|()| journal_file::rename(&new, &path));
+    if written.is_err() {
+        // Half a file takes space that other files need.
+        let _ = journal_file::remove(&new);
+    }
+    written.map(|()| Announcement { path })
 }
 
 impl Drop for Announcement {

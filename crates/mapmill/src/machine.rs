@@ -5,6 +5,16 @@ pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// Adds to the umask: other users cannot write a file that this process creates.
+pub(crate) fn refuse_writes_by_others() {
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+    let others = Mode::WGRP | Mode::WOTH;
+    // There is no call that only reads it.
+    let mask = umask(others);
+    umask(mask | others);
+}
+
 /// Raises the limit of open files to what the system allows: `top` opens all outputs at once, and a
 /// driver has two connections for each worker. Without permission the limit stays as it is.
 pub(crate) fn raise_open_files_limit() {

@@ -41,6 +41,7 @@ use stamp::Speaker;
 use verbosity::Verbosity;
 
 fn main() -> ExitCode {
+    machine::refuse_writes_by_others();
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => return flags::parse_error(&error),

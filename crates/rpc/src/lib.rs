@@ -23,6 +23,7 @@ mod peer;
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
+mod secrecy;
 pub mod text;
 mod tls;
 mod wire;
@@ -33,6 +34,7 @@ pub use denial::Denial;
 pub use log_limit::{LogLimit, Suppressed};
 pub use other_server::OtherServer;
 pub use peer::{Identity, Peer, Refusal, Role};
+pub use secrecy::too_open;
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use wire::client::{AddressError, CallError, Client};
 #[cfg(fuzzing)]

@@ -38,6 +38,7 @@ use x509_parser::time::ASN1Time;
 use crate::certs::{AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, role_of};
 use crate::limits;
 use crate::peer::Role;
+use crate::secrecy::too_open;
 use crate::text::with_causes;
 
 /// The three files of one side.
@@ -176,7 +177,7 @@ pub enum TlsError {
     },
     /// The key is accessible to other users.
     #[error(
-        "{} can be read by others than its owner (mode {mode:o}): chmod 600 {}",
+        "{} can be read by others than its owner (mode {mode:o}): chmod 600 {} (640 if root owns it)",
         path.display(), path.display()
     )]
     Public {
@@ -475,8 +476,10 @@ fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, TlsError> {
     let failed = |source| TlsError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     // Of the opened file, not of a file that has taken its name since.
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if secrecy == Secrecy::OwnersAlone && mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(failed)?;
+    if secrecy == Secrecy::OwnersAlone
+        && let Some(mode) = too_open(&metadata)
+    {
         return Err(TlsError::Public { path: path.to_owned(), mode });
     }
     let mut text = Vec::new();

@@ -74,10 +74,11 @@ impl Anchor {
     /// Create the file `below` this folder. If anything is there already, also a link, it fails.
     ///
     /// The process's umask decides which users can read it, as with all files of a process: it is
-    /// to be published, and until then is in a folder that no other user can enter.
+    /// to be published, and until then is in a folder that no other user can enter. Whatever the
+    /// umask, none can write it.
     pub(crate) fn create_file(&self, below: impl AsRef<Path>) -> io::Result<File> {
         let create = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
-        Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o666))?.into())
+        Ok(self.open_at(below.as_ref(), create | CAREFUL, Mode::from_raw_mode(0o644))?.into())
     }
 
     /// Open the file `below` this folder to read and write it, or create it for us alone.

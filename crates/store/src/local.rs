@@ -500,7 +500,7 @@ const PRIVATE: u32 = 0o700;
 
 /// Other users may read results, if the user's umask allows it. They may not write: a user who may
 /// write in a folder can replace what is in it.
-const SHARED: u32 = 0o775;
+const SHARED: u32 = 0o755;
 
 /// Large enough that the calls cost nothing, small enough to stay in the cache.
 const VERIFY_BLOCK_BYTES: usize = 256 * 1024;

@@ -52,7 +52,7 @@ impl fmt::Display for Finding {
             Self::KeyOpen { mode, .. } => write!(
                 f,
                 "{path} can be read by other users (mode {mode:04o}); if none has read it: chmod \
-                 600 {path}"
+                 600 {path} (640 if root owns it)"
             ),
             Self::Missing { .. } => write!(f, "{path} is missing"),
             Self::NoRole { source, .. } => write!(f, "{path} grants no role: {source}"),

@@ -89,7 +89,7 @@ pub(super) fn authority(
         FolderError::io("read", &path)(source)
     })?;
     let metadata = key.metadata().map_err(FolderError::io("read", &path))?;
-    if let Some(mode) = too_open(&metadata) {
+    if let Some(mode) = rpc::too_open(&metadata) {
         return Err(FolderError::Open { path, mode, chmod: "600" });
     }
     let mut key_pem = String::new();
@@ -98,12 +98,6 @@ pub(super) fn authority(
     let certificate_pem = fs::read_to_string(&path).map_err(FolderError::io("read", &path))?;
     let pair = Pair { certificate_pem, key_pem };
     Authority::load(pair, now).map_err(|source| FolderError::Authority { path: folder, source })
-}
-
-/// The permissions of a secret that other users can use, or change.
-pub(super) fn too_open(metadata: &fs::Metadata) -> Option<u32> {
-    let mode = metadata.permissions().mode() & 0o7777;
-    (mode & 0o077 != 0).then_some(mode)
 }
 
 /// Creates `path`, or checks that no other user could replace what is in it.
@@ -256,11 +250,14 @@ impl fmt::Display for FolderError {
             }
             Self::Open { path, mode, chmod } => {
                 let path = path.display();
-                let what = if *chmod == "600" { "read" } else { "changed" };
+                let (what, or) = match *chmod {
+                    "600" => ("read", " (640 if root owns it)"),
+                    _ => ("changed", ""),
+                };
                 write!(
                     f,
                     "{path} can be {what} by other users (mode {mode:04o}); restrict it with: \
-                     chmod {chmod} {path}"
+                     chmod {chmod} {path}{or}"
                 )
             }
         }

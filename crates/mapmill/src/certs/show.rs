@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::AUTHORITY;
 use super::finding::Finding;
-use super::folders::too_open;
 use crate::flags::CertsShowFlags;
 use crate::messages::{self, Failure, SystemError, Warning};
 use crate::numbers::{unix_seconds, utc};
@@ -118,7 +117,7 @@ impl Inspection {
             }
             Err(error) => return Err(cannot_read(path, error)),
         };
-        if let Some(mode) = too_open(&metadata) {
+        if let Some(mode) = rpc::too_open(&metadata) {
             self.findings.push(Finding::KeyOpen { path: key.clone(), mode });
         }
         let text = fs::read_to_string(path).map_err(|error| cannot_read(path, error))?;

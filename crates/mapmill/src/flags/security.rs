@@ -46,9 +46,10 @@ pub(super) struct SecurityFlags {
 
     /// Authenticate with the token in FILE [env: MAPMILL_TOKEN_FILE]
     ///
-    /// Driver and workers share one token. FILE must be readable by its owner only; `mapmill certs
-    /// token` creates one. The environment variable MAPMILL_TOKEN can hold the token itself. A
-    /// driver with a certificate and a token admits callers with either.
+    /// Driver and workers share one token. FILE must be readable by its owner only, or belong to
+    /// root and be readable by its group too (640); `mapmill certs token` creates one. The
+    /// environment variable MAPMILL_TOKEN can hold the token itself. A driver with a certificate
+    /// and a token admits callers with either.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Security")]
     token_file: Option<PathBuf>,
 }

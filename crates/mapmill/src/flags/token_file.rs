@@ -1,4 +1,4 @@
-//! A token in a file: refused if another user can read it.
+//! A token in a file: refused if other users can read it, but for the group of a file of root.
 //!
 //! Links are followed, because secrets are mounted into containers as links. The checks are made on
 //! the open file, so a link that is changed meanwhile has no effect.
@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rpc::Token;
@@ -53,8 +53,7 @@ fn check(metadata: &Metadata, us: u32) -> Result<(), Problem> {
     if ![us, 0].contains(&metadata.uid()) {
         return Err(Problem::Owner { uid: metadata.uid() });
     }
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = rpc::too_open(metadata) {
         return Err(Problem::Open { mode });
     }
     Ok(())
@@ -93,7 +92,7 @@ impl fmt::Display for TokenFileError {
             Problem::Open { mode } => write!(
                 f,
                 "token file {path} is accessible to other users (mode {mode:04o}); restrict it \
-                 with: chmod 600 {path}"
+                 with: chmod 600 {path} (640 if root owns it)"
             ),
             Problem::Owner { uid } => write!(
                 f,

@@ -341,11 +341,11 @@ fn authority_that_cannot_be_used_is_refused_with_a_way_out() {
     scratch.refuses(issue("new"), sentence);
 
     let key = scratch.path("certs/authority/key.pem");
-    for mode in [0o644, 0o640, 0o602] {
+    for mode in [0o644, 0o660, 0o602] {
         set_mode(&key, mode);
         let sentence = format!(
             "certs/authority/key.pem can be read by other users (mode {mode:04o}); restrict it \
-             with: chmod 600 certs/authority/key.pem"
+             with: chmod 600 certs/authority/key.pem (640 if root owns it)"
         );
         scratch.refuses(issue("certs"), &sentence);
     }
@@ -411,7 +411,7 @@ fn problems_of_certificates_and_keys_are_shown() {
         let issue = ["certs", "issue", "viewer", "--name", name, "--days", days];
         assert_eq!(scratch.run(&issue).code, 0);
     }
-    set_mode(&path("authority/key.pem"), 0o640);
+    set_mode(&path("authority/key.pem"), 0o644);
     fs::copy(path("viewer/key.pem"), path("driver/key.pem")).unwrap();
     fs::remove_file(path("viewer/ca.pem")).unwrap();
     fs::write(path("viewer/key.pem"), "no key").unwrap();
@@ -424,9 +424,9 @@ fn problems_of_certificates_and_keys_are_shown() {
     assert_eq!(ended.code, 0);
     assert_eq!(ended.stdout.lines().count(), 7, "{}", ended.stdout);
     let warnings = [
-        "certs/authority/key.pem can be read by other users (mode 0640); if none has read it: \
+        "certs/authority/key.pem can be read by other users (mode 0644); if none has read it: \
          chmod 600 \
-         certs/authority/key.pem",
+         certs/authority/key.pem (640 if root owns it)",
         "certs/driver/key.pem does not belong to the cert.pem beside it",
         "certs/late expires in 13 days",
         "cannot use certs/viewer/key.pem: the private key cannot be read",

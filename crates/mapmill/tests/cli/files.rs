@@ -132,3 +132,34 @@ fn hidden_files_and_files_beside_the_results_are_left_alone() {
         assert_eq!(fs::read_to_string(scratch.path(name)).unwrap(), "mine");
     }
 }
+
+/// A shell with `umask 000`, as some containers have.
+#[test]
+fn no_file_can_be_written_by_other_users_whatever_the_umask() {
+    let scratch = Scratch::new();
+    let program = scratch.command(&["run"]).get_program().to_owned();
+    let lines = [
+        "umask 000",
+        "\"$0\" run in -q -w 1 --files new/files && \"$0\" man pages && \"$0\" certs init",
+        "\"$0\" driver in -q --files killed --listen 127.0.0.1:0 & pid=$!",
+        "for i in $(seq 1000); do [ -e killed/.mapmill/driver.json ] && break; sleep 0.01; done",
+        "kill -9 $pid",
+    ];
+    let mut shell = std::process::Command::new("sh");
+    shell.current_dir(scratch.path("")).arg("-c").arg(lines.join("\n")).arg(program);
+    let output = shell.output().expect("there is a shell");
+    assert!(scratch.path("certs").is_dir(), "{output:?}");
+    let mut seen = 0;
+    let mut folders = ["new", "pages", "certs", "killed"].map(|name| scratch.path(name)).to_vec();
+    while let Some(path) = folders.pop() {
+        let metadata = fs::symlink_metadata(&path).expect("it was listed");
+        let mode = metadata.permissions().mode();
+        assert_eq!(mode & 0o022, 0, "{} has mode {mode:o}", path.display());
+        seen += 1;
+        if metadata.is_dir() {
+            let entries = fs::read_dir(&path).expect("it is ours");
+            folders.extend(entries.map(|entry| entry.expect("it is ours").path()));
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}

@@ -94,19 +94,41 @@ fn invalid_token_is_refused_and_not_shown() {
 fn token_file_that_other_users_can_read_is_refused() {
     let scratch = Scratch::new();
     keep(&scratch, "token", TOKEN, 0o600);
-    for mode in [0o604, 0o640, 0o644, 0o660, 0o602, 0o620, 0o610] {
+    for mode in [0o604, 0o641, 0o644, 0o660, 0o602, 0o620, 0o610] {
         fs::set_permissions(scratch.path("token"), Permissions::from_mode(mode)).unwrap();
         let sentence = format!(
             "token file token is accessible to other users (mode {mode:04o}); restrict it with: \
-             chmod 600 token"
+             chmod 600 token (640 if root owns it)"
         );
         refused_everywhere(&scratch, &["--token-file", "token"], &[], &sentence);
     }
     // The file is checked, not the link to it.
     symlink("token", scratch.path("link")).unwrap();
     let sentence = "token file link is accessible to other users (mode 0610); restrict it with: \
-                    chmod 600 link";
+                    chmod 600 link (640 if root owns it)";
     refused_everywhere(&scratch, &["--token-file", "link"], &[], sentence);
+}
+
+/// As Kubernetes mounts secrets.
+#[test]
+fn token_file_of_root_may_be_read_by_its_group() {
+    let scratch = Scratch::new();
+    keep(&scratch, "token", TOKEN, 0o600);
+    for mode in [0o440, 0o640] {
+        fs::set_permissions(scratch.path("token"), Permissions::from_mode(mode)).unwrap();
+        // It cannot start only because nothing listens there.
+        let args = ["status", "--driver", "127.0.0.1:1", "--token-file", "token"];
+        let ended = scratch.run(&args);
+        let code = if scratch.is_root() { 1 } else { 2 };
+        assert_eq!(ended.code, code, "{mode:o}: {}", ended.stderr);
+        // The same mode, of another owner.
+        scratch.give(&scratch.path("token"));
+        if scratch.is_root() {
+            let ended = scratch.end(scratch.unprivileged(&args));
+            assert!(ended.stderr.contains("(640 if root owns it)"), "{}", ended.stderr);
+            std::os::unix::fs::chown(scratch.path("token"), Some(0), Some(0)).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn certificates_of_other_roles_are_refused_before_anything_is_done() {
         assert_eq!(fs::read_dir(scratch.path("")).unwrap().count(), before, "{args:?}");
     }
     let key = scratch.path("certs/worker/key.pem");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let ended = scratch.run(&["worker", "--tls", "certs/worker"]);
     assert!(ended.stderr.contains("chmod 600 certs/worker/key.pem"), "{}", ended.stderr);
     assert_eq!(ended.code, 2);

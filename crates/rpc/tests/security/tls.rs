@@ -354,9 +354,9 @@ fn files_that_cannot_be_used_are_named_with_a_way_out() {
     let said = error(&folder);
     assert!(said.contains("key.pem is not the key to"), "{said}");
     let folder = authority.folder(Role::Worker, "w7");
-    fs::set_permissions(folder.join("key.pem"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(folder.join("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let said = error(&folder);
-    assert!(said.contains("(mode 640): chmod 600 "), "{said}");
+    assert!(said.contains("(mode 644): chmod 600 "), "{said}");
     write(&folder.join("key.pem"), "no key", 0o600);
     let said = error(&folder);
     assert!(said.contains("key.pem has none, and a private key"), "{said}");
