@@ -21,6 +21,7 @@ use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout
 
 use crate::cause::Cause;
 use crate::ids::scheduled_task;
+use crate::recovery;
 use crate::status::Removing;
 
 mod discards;
@@ -34,6 +35,14 @@ pub(crate) enum Errand {
     Commit(Commit),
     /// Remove what an attempt has staged.
     Discard(Staging),
+    /// A reduce attempt has found an intermediate to be lost: look which others are.
+    FindLost {
+        attempt: AttemptId,
+        /// `M`.
+        buckets: u32,
+        /// The intermediates that it reads, by map task.
+        expected: Vec<Digest>,
+    },
     /// Write a record that no answer waits for.
     Note(Record),
     /// The job is over: record that, and leave nothing in the folder that does not belong there.
@@ -49,6 +58,9 @@ pub(crate) enum Errand {
 pub(crate) enum CommitterEvent {
     /// An attempt's objects have their final names and are recorded, or not.
     Published { attempt: AttemptId, result: Result<(), Cause> },
+    /// These intermediates are lost, each of another map task. It is sent before the next commit is
+    /// published, so that none is recalled for what an earlier attempt has left.
+    FoundLost { attempt: AttemptId, names: Vec<(u32, Name)> },
     /// The last errand has so much to remove.
     Removing(Removing),
     /// The last errand is done. An error: the end is not in the journal.
@@ -183,6 +195,9 @@ impl Committer {
         match errand {
             Errand::Commit(commit) => self.take_commit(batch, commit, clock),
             Errand::Discard(staging) => self.discard(&staging),
+            Errand::FindLost { attempt, buckets, expected } => {
+                self.find_lost(attempt, buckets, &expected);
+            }
             Errand::Note(note) => batch.notes.push(note),
             Errand::Finish { outcome, leftovers } => {
                 self.record(std::mem::take(batch));
@@ -231,6 +246,16 @@ impl Committer {
             faults::reach("driver::removed", "");
         }
         Ok(())
+    }
+
+    fn find_lost(&self, attempt: AttemptId, buckets: u32, expected: &[Digest]) {
+        match recovery::find_lost(&*self.store, (attempt.task.index, buckets), expected) {
+            Ok(names) => (self.notify)(CommitterEvent::FoundLost { attempt, names }),
+            // Each is found by the reduce attempt that reads it.
+            Err(error) => {
+                tracing::debug!(error = with_causes(&error), "lost files are not counted")
+            }
+        }
     }
 
     /// A worker that had its task and not yet its staging folder when the job ended has made one

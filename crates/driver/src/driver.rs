@@ -20,6 +20,7 @@ use rpc::message::{
 use rpc::text::with_causes;
 use rpc::{Peer, Refusal};
 use scheduler::{AttemptId, Heartbeat, Scheduler, Time, WorkerId};
+use store::Name;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{IdSource, Rejection, Violation, exclusion};
@@ -234,6 +235,7 @@ impl Driver {
                 self.view.note_finished(now);
                 self.shutdown.linger(now, result);
             }
+            Event::FoundLost { attempt, names } => self.handle_found_lost(now, attempt, names),
             Event::Removing(removing) => self.view.note_removing(removing),
             Event::Published { attempt, result: Ok(()) } => self.handle_published(now, attempt),
             Event::Published { attempt, result: Err(cause) } => self.reject(now, attempt, cause),
@@ -488,6 +490,9 @@ impl Driver {
             let verdict = self.sched.handle_lost(now, worker, attempt, map);
             if self.sched.snapshot().maps_recalled > recalled {
                 self.send(Errand::Note(notes::recalled(map, attempt, failure.to_string())));
+                let expected = self.reports.intermediates(attempt.task.index);
+                let buckets = self.spec.reduce_tasks;
+                self.send(Errand::FindLost { attempt, buckets, expected });
             }
             verdict
         } else {
@@ -497,6 +502,17 @@ impl Driver {
             self.reports.fail(attempt, cause);
         }
         verdict
+    }
+
+    /// Whole folders may be lost, or all files that were written just before a power failure.
+    fn handle_found_lost(&mut self, now: Time, attempt: AttemptId, names: Vec<(u32, Name)>) {
+        for (map, name) in names {
+            if self.sched.handle_missing(now, attempt, map) {
+                tracing::info!("missing {attempt} m{map}");
+                let sentence = format!("{name} is missing or short too");
+                self.send(Errand::Note(notes::recalled(map, attempt, sentence)));
+            }
+        }
     }
 
     /// A worker process has died, as its parent process reports.

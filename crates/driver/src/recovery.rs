@@ -6,7 +6,7 @@
 
 use journal::{Commits, MapCommit, Outcome, Plan, Record};
 use rpc::message::WordRules;
-use store::{Digest, Input, Loss, Name, Store, StoreError};
+use store::{Digest, Input, Loss, Name, Store, StoreError, layout};
 
 use crate::ids;
 
@@ -95,11 +95,12 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, 
     let mut commits = Commits::of(records);
     if !commits.maps.is_empty() {
         let listed = store.intermediates()?;
-        let missing: Vec<u32> = commits
-            .maps
-            .extract_if(.., |&map, commit| !are_listed(&listed, map, commit))
-            .map(|(map, _)| map)
-            .collect();
+        let is_missing = |&map: &u32, commit: &mut MapCommit| {
+            let buckets = u32::try_from(commit.buckets.len()).unwrap_or(u32::MAX);
+            first_missing(&listed, map, buckets).is_some()
+        };
+        let missing = commits.maps.extract_if(.., is_missing);
+        let missing: Vec<u32> = missing.map(|(map, _)| map).collect();
         if let Some(first) = missing.first() {
             tracing::warn!(
                 "committed map tasks run again because intermediates of them are missing: {} tasks, \
@@ -121,12 +122,33 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, 
     Ok(commits)
 }
 
-/// Whether all intermediates of `map` are among those that are `listed`, in ascending order.
-fn are_listed(listed: &[(u32, u32)], map: u32, commit: &MapCommit) -> bool {
+/// The intermediates that a reduce task of `bucket` misses, or finds short, one for each map task.
+/// Of map task `i`, `expected[i]` has the length. A map task that lacks one of another of `buckets`
+/// is named too.
+pub(crate) fn find_lost(
+    store: &dyn Store,
+    (bucket, buckets): (u32, u32),
+    expected: &[Digest],
+) -> Result<Vec<(u32, Name)>, StoreError> {
+    let listed = store.intermediates()?;
+    let mut lost = Vec::new();
+    for (map, digest) in (0..).zip(expected) {
+        let own = layout::intermediate(map, bucket);
+        if let Some(missing) = first_missing(&listed, map, buckets) {
+            lost.push((map, layout::intermediate(map, missing)));
+        } else if !is_there(store, &own, *digest)? {
+            lost.push((map, own));
+        }
+    }
+    Ok(lost)
+}
+
+/// The first of the `buckets` intermediates of `map` that is not `listed`, in ascending order.
+fn first_missing(listed: &[(u32, u32)], map: u32, buckets: u32) -> Option<u32> {
     let first = listed.partition_point(|&name| name < (map, 0));
     let of_map = listed[first..].iter().take_while(|&&(other, _)| other == map);
-    of_map.filter(|&&(_, bucket)| (bucket as usize) < commit.buckets.len()).count()
-        == commit.buckets.len()
+    let present = of_map.zip(0..).take_while(|&(&(_, bucket), next)| bucket == next).count();
+    u32::try_from(present).ok().filter(|&present| present < buckets)
 }
 
 /// Whether an object is there, with its length.

@@ -381,6 +381,26 @@ fn missing_intermediate_is_not_read_as_an_empty_one() {
     check_damaged_intermediate(remove, "intermediate of map task 1 is missing");
 }
 
+/// Each reduce attempt ends at the first that is lost. If each named one, the last would be found
+/// by the twelfth attempt, and each attempt would read all that are there again.
+#[test]
+fn map_tasks_whose_intermediates_are_all_lost_run_again_together() {
+    let mut cluster = job(60_000).map_tasks(12).drive();
+    let mapper = cluster.worker(&["--throttle", "120K"]);
+    cluster.maps_committed(12);
+    cluster.workers[mapper].kill();
+    for file in fs::read_dir(cluster.job.result("intermediate")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    for _ in 0..2 {
+        cluster.worker(&[]);
+    }
+
+    let ended = cluster.finish();
+    assert_eq!(ended.log.matches(": start m").count(), 24, "{}", ended.log);
+    assert!(!ended.log.contains(".a3"), "{}", ended.log);
+}
+
 #[test]
 fn two_drivers_do_not_share_a_folder() {
     let mut cluster = job(1000).drive();

@@ -299,6 +299,20 @@ impl Scheduler {
         })
     }
 
+    /// After `attempt` had lost one intermediate, the caller has looked at the others: those of map
+    /// task `map` are lost too. Returns whether it is recalled, as by
+    /// [`handle_lost`](Self::handle_lost).
+    ///
+    /// A reduce attempt ends at the first one that is lost. If all were, and each attempt named
+    /// one, there would be an attempt for each map task, and each would read all that come before.
+    pub fn handle_missing(&mut self, now: Time, attempt: AttemptId, map: u32) -> bool {
+        self.handle(now, |this| {
+            let starved = this.tasks.attempt_status(attempt);
+            let is_starved = starved == Some(AttemptStatus::Ended(End::Starved));
+            is_starved && this.outcome.is_none() && this.recall(attempt, TaskId::map(map))
+        })
+    }
+
     /// `attempt` could not be delivered to `worker`: the call that asked for work was disconnected.
     ///
     /// Its task waits again at once, and that counts as no failure, however often it happens. The
@@ -559,12 +573,19 @@ impl Scheduler {
 
     /// `attempt` found its intermediate of `map` missing or damaged.
     fn starve(&mut self, attempt: AttemptId, map: TaskId) {
-        let started = self.tasks.record(attempt).started;
         self.end(attempt, End::Starved);
-        if self.tasks.find(map).is_some_and(|task| task.is_committed_since(started)) {
+        self.recall(attempt, map);
+    }
+
+    /// Recalls `map` if `attempt` has read its present output. Returns whether it did.
+    fn recall(&mut self, attempt: AttemptId, map: TaskId) -> bool {
+        let started = self.tasks.record(attempt).started;
+        let is_lost = self.tasks.find(map).is_some_and(|task| task.is_committed_since(started));
+        if is_lost {
             self.tasks.recall(map);
             self.give_up_if_exhausted(map);
         }
+        is_lost
     }
 
     /// `worker` is dead or has left, and its live attempt ends.

@@ -251,6 +251,29 @@ fn staging_of_commits_is_removed_as_fast_as_they_come_and_the_rest_is_counted() 
     assert_eq!(log.iter().filter(discarded).count(), 9, "{log:?}");
 }
 
+#[test]
+fn all_intermediates_that_are_missing_or_short_are_found_at_once() {
+    let mut bench = Bench::new();
+    let mut errands = Vec::new();
+    let digest = Digest::of(b"one\n");
+    for (map, text) in [(0, Some("one\n")), (1, Some("on")), (2, None), (3, Some("one\n"))] {
+        if let Some(text) = text {
+            fs::write(bench.local.path(&layout::intermediate(map, 0)), text).unwrap();
+        }
+        let other = layout::intermediate(map, 1);
+        fs::write(bench.local.path(&other), "").unwrap();
+    }
+    // Of another bucket than the one that is read.
+    fs::remove_file(bench.local.path(&layout::intermediate(3, 1))).unwrap();
+    let (attempt, _) = bench.attempt(TaskId::reduce(0));
+    errands.push(Errand::FindLost { attempt, buckets: 2, expected: vec![digest; 4] });
+    bench.is_new_job = false;
+
+    let expected = "r0.a0 lost m1 intermediate/mr-1-0, m2 intermediate/mr-2-0, m3 \
+                    intermediate/mr-3-1";
+    assert_eq!(bench.run(errands), [expected]);
+}
+
 /// After the record of the end, so that a driver that dies in between leaves a job that is done.
 #[test]
 fn intermediates_are_dropped_when_the_end_is_recorded_and_not_if_the_job_has_failed() {
@@ -352,6 +375,7 @@ struct Bench {
     journal: Option<Box<dyn Log>>,
     discards_max: usize,
     drop_intermediates: bool,
+    is_new_job: bool,
 }
 
 impl Bench {
@@ -361,8 +385,16 @@ impl Bench {
         begun(FileLog::in_folder(folder.path()));
         let (faults, log) = (BTreeSet::new(), Arc::default());
         let (journal, discards_max) = (None, DISCARDS_MAX);
-        let drop_intermediates = false;
-        Self { _folder: folder, local, faults, log, journal, discards_max, drop_intermediates }
+        Self {
+            _folder: folder,
+            local,
+            faults,
+            log,
+            journal,
+            discards_max,
+            drop_intermediates: false,
+            is_new_job: true,
+        }
     }
 
     /// From now on counts how often the journal is synced.
@@ -387,7 +419,7 @@ impl Bench {
             discards: Discards::new(Arc::clone(&store), self.discards_max),
             store,
             journal,
-            is_new_job: true,
+            is_new_job: self.is_new_job,
             drop_intermediates: self.drop_intermediates,
             notify: Arc::new(move |what| drop(told.send(what))),
             group_commit_wait: Duration::ZERO,
@@ -512,6 +544,10 @@ fn describe(told: &CommitterEvent) -> String {
         }
         CommitterEvent::Removing(Removing { intermediates, .. }) => {
             format!("removing {intermediates} intermediates")
+        }
+        CommitterEvent::FoundLost { attempt, names } => {
+            let names: Vec<_> = names.iter().map(|(map, name)| format!("m{map} {name}")).collect();
+            format!("{attempt} lost {}", names.join(", "))
         }
         CommitterEvent::Finished(Ok(())) => "finished".to_owned(),
         CommitterEvent::Finished(Err(error)) => with_causes(error),

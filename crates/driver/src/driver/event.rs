@@ -6,6 +6,7 @@ use rpc::message::{
 };
 use rpc::{Peer, Refusal};
 use scheduler::AttemptId;
+use store::Name;
 use tokio::sync::oneshot;
 
 use crate::cause::Cause;
@@ -25,6 +26,11 @@ pub(crate) enum Event {
     },
     /// The committer has done its last errand.
     Finished(Result<(), JournalError>),
+    /// The committer has looked which intermediates are lost beside the one that `attempt` named.
+    FoundLost {
+        attempt: AttemptId,
+        names: Vec<(u32, Name)>,
+    },
     /// The committer removes this much before it has done its last errand.
     Removing(Removing),
     /// An attempt's objects have their final names and are recorded, or not.
@@ -47,6 +53,7 @@ impl From<CommitterEvent> for Event {
         match told {
             CommitterEvent::Died => Self::CommitterDied,
             CommitterEvent::Finished(result) => Self::Finished(result),
+            CommitterEvent::FoundLost { attempt, names } => Self::FoundLost { attempt, names },
             CommitterEvent::Removing(removing) => Self::Removing(removing),
             CommitterEvent::Published { attempt, result } => Self::Published { attempt, result },
         }

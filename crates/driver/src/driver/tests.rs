@@ -644,10 +644,11 @@ impl Bench {
         panic!("the committer has nothing to do");
     }
 
-    /// The committer's next errand; notes are set aside.
+    /// The committer's next errand. Notes are set aside, and nothing else is lost.
     fn try_errand(&self) -> Option<Errand> {
         loop {
             match self.errands.try_recv().ok()? {
+                Errand::FindLost { .. } => {}
                 Errand::Note(note) => self.notes.borrow_mut().push(note),
                 errand @ (Errand::Commit(_) | Errand::Discard(_) | Errand::Finish { .. }) => {
                     return Some(errand);
@@ -680,31 +681,21 @@ impl Bench {
     }
 
     async fn commit(&self) -> Commit {
-        match self.errand().await {
-            Errand::Commit(commit) => commit,
-            errand @ (Errand::Discard(_) | Errand::Finish { .. } | Errand::Note(_)) => {
-                panic!("{errand:?}")
-            }
-        }
+        let errand = self.errand().await;
+        let Errand::Commit(commit) = errand else { panic!("{errand:?}") };
+        commit
     }
 
     async fn discard(&self) -> String {
-        match self.errand().await {
-            Errand::Discard(staging) => staging.to_string(),
-            errand @ (Errand::Commit(_) | Errand::Finish { .. } | Errand::Note(_)) => {
-                panic!("{errand:?}")
-            }
-        }
+        let errand = self.errand().await;
+        let Errand::Discard(staging) = errand else { panic!("{errand:?}") };
+        staging.to_string()
     }
 
     /// The committer has cleaned up.
     async fn finish(&self) -> Recorded {
-        let outcome = match self.errand().await {
-            Errand::Finish { outcome, .. } => outcome,
-            errand @ (Errand::Commit(_) | Errand::Discard(_) | Errand::Note(_)) => {
-                panic!("{errand:?}")
-            }
-        };
+        let errand = self.errand().await;
+        let Errand::Finish { outcome, .. } = errand else { panic!("{errand:?}") };
         assert!(self.events.send(Event::Finished(Ok(()))).await.is_ok(), "the loop has ended");
         outcome
     }

@@ -15,6 +15,7 @@
 //! publish-failed m0.a0 transient at 3s
 //! failed w1 m0.a0 fatal at 3s
 //! lost w1 r0.a0 m0 at 3s               (w1 reports that r0.a0 misses an intermediate of m0)
+//! missing r0.a0 m1 at 3s               (the caller has seen that one of m1 is lost, too)
 //! undelivered w1 m0.a0 at 3s
 //! leave w1 at 4s
 //! died w1 at 4s                        (as its parent process saw)
@@ -69,6 +70,10 @@ pub enum Event {
     },
     Lost {
         worker: WorkerId,
+        attempt: AttemptId,
+        map: u32,
+    },
+    Missing {
         attempt: AttemptId,
         map: u32,
     },
@@ -213,7 +218,7 @@ impl Script {
             }
         }
         let recalls = self.scheduler.snapshot().maps_recalled;
-        if let Event::Lost { map, .. } = *event
+        if let Event::Lost { map, .. } | Event::Missing { map, .. } = *event
             && self.recalls < recalls
         {
             changes.push(format!("{} recalled", TaskId::map(map)));
@@ -253,6 +258,7 @@ impl Event {
             | Self::Register { worker } => Some(worker),
             Self::Cancel
             | Self::Died { .. }
+            | Self::Missing { .. }
             | Self::PublishFailed { .. }
             | Self::Published { .. }
             | Self::Restore { .. }
@@ -283,6 +289,9 @@ impl fmt::Display for Event {
             Self::Leave { worker } => write!(f, "leave {worker}"),
             Self::Lost { worker, attempt, map } => {
                 write!(f, "lost {worker} {attempt} {}", TaskId::map(*map))
+            }
+            Self::Missing { attempt, map } => {
+                write!(f, "missing {attempt} {}", TaskId::map(*map))
             }
             Self::PublishFailed { attempt, failure } => {
                 write!(f, "publish-failed {attempt} {failure}")
@@ -334,6 +343,9 @@ impl FromStr for Event {
             },
             ["idle", worker] => Self::Idle { worker: parse_worker(worker) },
             ["leave", worker] => Self::Leave { worker: parse_worker(worker) },
+            ["missing", attempt, map] => {
+                Self::Missing { attempt: parse_attempt(attempt), map: parse_task(map).index }
+            }
             ["lost", worker, attempt, map] => Self::Lost {
                 worker: parse_worker(worker),
                 attempt: parse_attempt(attempt),
@@ -434,6 +446,9 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
         Event::Died { worker } => scheduler.handle_died(now, worker),
         Event::Idle { worker } => scheduler.handle_idle(now, worker),
         Event::Leave { worker } => scheduler.handle_leave(now, worker),
+        Event::Missing { attempt, map } => {
+            scheduler.handle_missing(now, attempt, map);
+        }
         Event::PublishFailed { attempt, failure } => {
             scheduler.handle_publish_failed(now, attempt, failure);
         }
