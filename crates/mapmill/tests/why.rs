@@ -116,6 +116,9 @@ fn why_distinguishes_lost_workers_from_stuck_attempts() {
     assert_eq!(cluster.reassigned_to(attempt), other);
     cluster.signal(sleeper, Signal::CONT);
     let ended = cluster.finish();
+    // The report counts as the history does.
+    let attempts = &ended.report()["attempts"];
+    assert_eq!((&attempts["failed"], &attempts["lost"]), (&1.into(), &0.into()), "{attempts}");
     let report = why(&ended.job, "m0");
     let told = fate(&report, attempt, sleeper);
     assert!(told.starts_with("stuck: heartbeats arrived, but the attempt made no"), "{told}");

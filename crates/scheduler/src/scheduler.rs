@@ -614,8 +614,10 @@ impl Scheduler {
         self.release(self.tasks.worker(attempt), attempt);
         self.actions.push_back(Action::Discard { attempt });
         match end {
-            End::Failed | End::Rejected | End::Violation => self.attempt_counts.failed += 1,
-            End::Lost | End::Stuck => self.attempt_counts.lost += 1,
+            End::Failed | End::Rejected | End::Stuck | End::Violation => {
+                self.attempt_counts.failed += 1;
+            }
+            End::Lost => self.attempt_counts.lost += 1,
             End::Abandoned
             | End::Superseded { .. }
             | End::Committed

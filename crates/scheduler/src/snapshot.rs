@@ -52,9 +52,9 @@ pub struct WorkerCounts {
 pub struct AttemptCounts {
     /// All attempts.
     pub started: u64,
-    /// Reported as failed by the worker, or not publishable.
+    /// Reported as failed by the worker, not publishable, or stuck.
     pub failed: u64,
-    /// Expired: the worker was lost or the attempt was stuck.
+    /// Lost with their worker.
     pub lost: u64,
     /// Started to race another attempt of their task.
     pub backups: u64,
