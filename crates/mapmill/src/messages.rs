@@ -320,7 +320,14 @@ pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
 
 /// Prints why the program ends, and returns its exit code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
-    let text = with_hint(with_causes(&*failure.error), &failure.hint);
+    let error = with_causes(&*failure.error);
+    // Whatever was opened is not the cause, so a way out that is about it would mislead.
+    let (hint, advice) = match error.contains(TOO_MANY_OPEN_FILES) {
+        true if failure.code == NOT_STARTED => (&None, Some(RAISE_OPEN_FILES)),
+        true => (&failure.hint, Some(RAISE_OPEN_FILES)),
+        false => (&failure.hint, failure.advice.as_deref()),
+    };
+    let text = with_hint(error, hint);
     if let Some(driver::JobError::Failed { .. }) = failure.error.downcast_ref() {
         // Below the sentence is a table of attempts.
         let (first, table) = text.split_once('\n').unwrap_or((&text, ""));
@@ -329,8 +336,14 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
     } else {
         say(format_args!("{text}"));
     }
-    for line in failure.advice.iter().flat_map(|advice| advice.lines()) {
+    for line in advice.iter().flat_map(|advice| advice.lines()) {
         say(format_args!("{line}"));
     }
     failure.code.into()
 }
+
+/// EMFILE, as Rust writes it. An attempt's failure is a sentence that came over the wire.
+const TOO_MANY_OPEN_FILES: &str = "(os error 24)";
+
+const RAISE_OPEN_FILES: &str =
+    "too many files are open: raise the limit (ulimit -n), and run it again";

@@ -1,6 +1,7 @@
 //! The report at the end of a job: its most important numbers, for people or for programs.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driver::{JobError, PhaseSnapshot, Summary};
@@ -81,8 +82,27 @@ impl From<&PhaseSnapshot> for PhaseTotals {
     }
 }
 
+/// All tasks are committed, in a folder that is no longer where the user has named it: processes
+/// hold it open, and do not notice.
+#[derive(Debug)]
+struct FilesMoved {
+    files: PathBuf,
+}
+
+impl fmt::Display for FilesMoved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files.display();
+        write!(f, "the results folder {files} was moved or removed while the job ran")
+    }
+}
+
+impl std::error::Error for FilesMoved {}
+
 /// Prints the report of a job that is done.
 pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
+    if summary.outputs.first().is_some_and(|output| !output.exists()) {
+        return Err(Failure::output(FilesMoved { files: summary.files.clone() }));
+    }
     if !show.json && show.verbosity == Verbosity::Quiet {
         return Ok(());
     }

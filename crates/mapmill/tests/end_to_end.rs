@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use util::cluster::Cluster;
 use util::job::{Ended, TestJob, entries, repository, results};
 use util::oracle::{Oracle, Rules};
+use util::process::poll;
 use util::random::Random;
 
 const LETTERS: Rules = Rules { whitespace: false, ignore_case: false };
@@ -347,6 +348,29 @@ fn staying_worker_serves_one_driver_after_the_other() {
     assert_eq!(log.matches("the job is over").count(), 3, "{log}");
     assert!(log.ends_with("mapmill: stopped\n"), "{log}");
     cluster.end().0.check();
+}
+
+/// All processes hold the folder open, so its name is not needed before the report.
+#[test]
+fn results_folder_that_is_moved_while_the_job_runs_is_an_error_that_says_so() {
+    for quiet in [false, true] {
+        let job = TestJob::new().input("a b a ".repeat(500)).workers(1).map_tasks(1);
+        let mut command = job.job_command("run", &["--throttle", "3K"]);
+        if quiet {
+            command = job.command("run");
+            command.args(["--quiet", "--throttle", "3K", "-n", "1"]);
+        }
+        let mut run = job.start("run", command);
+        let files = job.path("files");
+        let hold = || job.path("files/.mapmill/staging").read_dir().ok()?.next().map(drop);
+        poll(hold, || "a staged attempt".to_owned());
+        fs::rename(&files, job.path("files.old")).unwrap();
+
+        assert_eq!(run.code(), 1);
+        let files = files.display();
+        let end = format!("{files} was moved or removed while the job ran\n");
+        assert!(run.log().ends_with(&end), "{}", run.log());
+    }
 }
 
 #[test]

@@ -163,3 +163,28 @@ fn no_file_can_be_written_by_other_users_whatever_the_umask() {
     }
     assert!(seen > 50, "{seen}");
 }
+
+/// The limit is too low for a driver, or for its workers.
+#[test]
+fn limit_of_open_files_that_is_too_low_is_named_as_the_way_out() {
+    for (mut limits, code) in [(14..=14, 2), (18..=26, 1)] {
+        // Which limit the driver needs, and a worker more than that, may change.
+        let failed = limits.find_map(|limit| {
+            let scratch = Scratch::new();
+            let mut shell = std::process::Command::new("sh");
+            let run = scratch.command(&["run", "in", "-w", "1"]);
+            let line = format!("ulimit -n {limit}; exec timeout 5 \"$0\" \"$@\"");
+            shell.current_dir(scratch.path("")).arg("-c").arg(line);
+            shell.arg(run.get_program()).args(run.get_args());
+            let ended = shell.output().expect("there is a shell");
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            (ended.status.code() == Some(code)).then_some(stderr)
+        });
+
+        let stderr = failed.expect("one of the limits is too low");
+        assert!(stderr.contains("Too many open files (os error 24)"), "{stderr}");
+        let last = "too many files are open: raise the limit (ulimit -n), and run it again\n";
+        assert!(stderr.ends_with(last), "{stderr}");
+        assert!(!stderr.contains("choose another folder") && !stderr.contains("check the disk"));
+    }
+}
