@@ -18,7 +18,7 @@ use crate::certs::finding::Finding;
 use crate::numbers;
 use crate::numbers::plural;
 use crate::stamp;
-use crate::terminal::write_stderr;
+use crate::terminal::{self, write_stderr};
 use crate::verbosity::Verbosity;
 use crate::way_out::WayOut;
 
@@ -191,6 +191,14 @@ pub(crate) fn say(message: fmt::Arguments<'_>) {
 pub(crate) fn say_with(lines: &str, message: fmt::Arguments<'_>) {
     let (stamp, message) = (stamp::message(), message.to_string());
     write_stderr(&format!("mapmill: {stamp}{}\n{lines}", escaped(&message)));
+}
+
+/// As [`say_with`], continued on further lines where the terminal is narrow. Not for messages with
+/// commands: a command could not be copied.
+pub(crate) fn say_wrapped(lines: &str, message: fmt::Arguments<'_>) {
+    let (stamp, message) = (stamp::message(), message.to_string());
+    let text = format!("mapmill: {stamp}{}\n{lines}", escaped(&message));
+    write_stderr(&terminal::wrapped_for_stderr(&text));
 }
 
 /// Prints one line of the log: what happens while a job runs, and when.

@@ -100,6 +100,14 @@ pub(crate) fn seconds(duration: Duration) -> String {
     }
 }
 
+/// As [`seconds`], for an estimate: `5 s`, `1 min 11 s`
+pub(crate) fn whole_seconds(duration: Duration) -> String {
+    match duration.as_secs_f64().ceil() as u64 {
+        whole @ 0..60 => format!("{whole} s"),
+        whole => seconds(Duration::from_secs(whole)),
+    }
+}
+
 /// The first unit of [`seconds`] alone: `12 s`, `1 min`, `2 h`
 pub(crate) fn coarse(duration: Duration) -> String {
     let whole = duration.as_secs();

@@ -117,11 +117,17 @@ impl Shown {
     fn update(&mut self, snapshot: &Snapshot) {
         if !self.map && has_ended(&snapshot.map) {
             (self.map, self.milestone) = (true, Milestone::default());
-            messages::say(format_args!("{}", line_of_ended("map", &snapshot.map, snapshot)));
+            messages::say_wrapped(
+                "",
+                format_args!("{}", line_of_ended("map", &snapshot.map, snapshot)),
+            );
         }
         if !self.reduce && has_ended(&snapshot.reduce) {
             self.reduce = true;
-            messages::say(format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)));
+            messages::say_wrapped(
+                "",
+                format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)),
+            );
         }
         self.say_what_is_removed(snapshot.removing);
         if snapshot.map.counts.tasks == 0 || self.reduce {
@@ -133,7 +139,7 @@ impl Shown {
             terminal::draw(line::fitting(name, phase, snapshot, terminal::columns_of_line()));
         } else if self.milestone.is_due(phase) {
             self.milestone = Milestone { tenths: tenths(phase), elapsed: phase.elapsed };
-            messages::say(format_args!("{}", line::whole(name, phase, snapshot)));
+            messages::say_wrapped("", format_args!("{}", line::whole(name, phase, snapshot)));
         }
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
     let frequent = top::most_frequent_of_job(&summary.outputs, TOP)?;
     if show.verbosity > Verbosity::Quiet {
         let (first, table) = text(summary, &frequent);
-        messages::say_with(&table, format_args!("{first}"));
+        messages::say_wrapped(&table, format_args!("{first}"));
     }
     if show.json { messages::json(&json(summary, &frequent)) } else { Ok(()) }
 }

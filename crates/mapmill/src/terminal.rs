@@ -55,15 +55,30 @@ pub(crate) fn wrapped(text: &str) -> String {
     columns_of_stdout().map_or_else(|| text.to_owned(), |columns| wrap(text, columns))
 }
 
+/// The same for stderr.
+pub(crate) fn wrapped_for_stderr(text: &str) -> String {
+    columns_of_stderr().map_or_else(|| text.to_owned(), |columns| wrap(text, columns))
+}
+
 fn wrap(text: &str, columns: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
         let next = " ".repeat((indent + 2).min(columns / 2));
         let mut used = 0;
-        for (index, word) in line.split_inclusive(' ').enumerate() {
-            let width = word.trim_end().width();
-            if index > indent && used + width > columns && used > next.len() {
+        let is_digit = |letter: char| letter.is_ascii_digit() || ".,".contains(letter);
+        let is_number = |word: &str| {
+            word.ends_with(|last: char| last.is_ascii_digit()) && word.chars().all(is_digit)
+        };
+        let mut words = line.split_inclusive(' ').enumerate().peekable();
+        let mut after_number = false;
+        while let Some((index, word)) = words.next() {
+            // A number and its unit stay together.
+            let unit = words.peek().filter(|_| is_number(word.trim_end()));
+            let unit_width = unit.map_or(0, |(_, unit)| 1 + unit.trim_end().width());
+            let width = word.trim_end().width() + unit_width;
+            let may_break = index > indent && !std::mem::replace(&mut after_number, unit.is_some());
+            if may_break && used + width > columns && used > next.len() {
                 lines.truncate(lines.trim_end_matches(' ').len());
                 lines.push('\n');
                 lines.push_str(&next);
@@ -139,6 +154,10 @@ mod tests {
                       averyveryverylongword\n    x\n";
         assert_eq!(wrap(text, 16), narrow);
         assert_eq!(wrap(text, 80), text);
+        assert_eq!(
+            wrap("took 12.3 s, read 40.0 KiB\n", 10),
+            "took\n  12.3 s,\n  read\n  40.0 KiB\n"
+        );
     }
 
     #[test]

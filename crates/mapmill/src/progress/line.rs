@@ -5,7 +5,7 @@ use std::time::Duration;
 use driver::{PhaseSnapshot, Snapshot};
 use unicode_width::UnicodeWidthStr;
 
-use crate::numbers::{bar_of, bytes, coarse, grouped, plural, rate, seconds};
+use crate::numbers::{bar_of, bytes, coarse, grouped, plural, rate, whole_seconds};
 
 /// The parts of a line, the least important last. All but the first five leave a narrow terminal.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -50,7 +50,7 @@ pub(super) fn fitting(
 /// A line with all numbers, for a log.
 pub(super) fn whole(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> String {
     let counts = phase.counts;
-    let left = time_left(phase).map(|left| format!(", {} left", seconds(left)));
+    let left = time_left(phase).map(|left| format!(", {} left", whole_seconds(left)));
     format!(
         "{name:<6} {} %: {} of {}, {} of {} ({}){}; {}, {} lost",
         percent(phase),
@@ -97,7 +97,7 @@ fn text(
         Part::Words => format!("{} words", grouped(counts.words)),
         Part::Rate => rate(counts.bytes_done, phase.elapsed),
         Part::Left if is_short => format!("{} left", coarse(time_left(phase)?)),
-        Part::Left => format!("{} left", seconds(time_left(phase)?)),
+        Part::Left => format!("{} left", whole_seconds(time_left(phase)?)),
         Part::Workers => plural(snapshot.workers, "worker", "workers"),
         Part::Lost => format!("{} lost", grouped(lost(snapshot))),
     })
