@@ -122,7 +122,7 @@ fn schedule() {
                     let worker = publishing.pop_front().expect("it was done before");
                     scheduler.handle_idle(now, worker);
                 }
-                Action::Discard { .. } | Action::Exit { .. } => {}
+                Action::Discard { .. } | Action::Exit { .. } | Action::SetAside { .. } => {}
             }
             black_box(scheduler.poll_timeout());
         }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::attempt::Role;
 use crate::id::{AttemptId, WorkerId};
+use crate::snapshot::Strikes;
 
 /// Something the caller should do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +30,14 @@ pub enum Action {
     Publish {
         /// The attempt.
         attempt: AttemptId,
+    },
+    /// Tell people that `worker` has failed or lost so many attempts that it gets no more tasks
+    /// while others are alive. Comes once for a worker.
+    SetAside {
+        /// The worker.
+        worker: WorkerId,
+        /// Its attempts that failed or were lost.
+        strikes: Strikes,
     },
     /// Answer `worker`, which asked for work, with this attempt. Comes again, for the same attempt,
     /// when the worker asks again without having reported.
@@ -86,6 +95,7 @@ impl fmt::Display for Action {
             Self::Discard { attempt } => write!(f, "discard {attempt}"),
             Self::Exit { worker } => write!(f, "exit {worker}"),
             Self::Publish { attempt } => write!(f, "publish {attempt}"),
+            Self::SetAside { worker, strikes } => write!(f, "set aside {worker}: {strikes}"),
             Self::Start { attempt, worker, role: Role::Backup } => {
                 write!(f, "start {attempt} on {worker} as backup")
             }

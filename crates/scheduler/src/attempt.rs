@@ -19,6 +19,8 @@ pub struct AttemptRecord {
     pub role: Role,
     /// When and how it ended; `None` while it runs or is being published.
     pub ended: Option<(Time, End)>,
+    /// Its failure costs its task nothing: another attempt was live.
+    pub(crate) is_spared: bool,
 }
 
 /// Why an attempt is granted.
@@ -63,15 +65,16 @@ pub enum End {
 
 impl AttemptRecord {
     /// Whether it ended in a way that counts against its worker.
-    pub(crate) fn has_failed(&self) -> bool {
+    pub(crate) fn is_strike(&self) -> bool {
         match self.ended {
-            Some((_, End::Failed | End::Rejected | End::Stuck | End::Violation)) => true,
+            Some((_, End::Failed | End::Lost | End::Rejected | End::Stuck | End::Violation)) => {
+                true
+            }
             Some((
                 _,
                 End::Abandoned
                 | End::Committed
                 | End::Left
-                | End::Lost
                 | End::Starved
                 | End::Superseded { .. }
                 | End::Undelivered,

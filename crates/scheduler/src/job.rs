@@ -24,14 +24,16 @@ pub struct Limits {
     pub worker_timeout: Duration,
     /// How long an attempt may make no progress before its task is reassigned.
     pub task_timeout: Duration,
-    /// Failed attempts of one task that end the job. The intermediates of one map task may be lost
-    /// as often, counted separately: the last time ends the job.
+    /// Failed attempts of one task that end the job; those of one worker count once while another
+    /// could do the task. The intermediates of one map task may be lost as often, counted
+    /// separately: the last time ends the job.
     pub failures_max: NonZeroU32,
-    /// Attempts of one task lost with their workers, or to protocol violations, that end the job.
+    /// Attempts of one task lost with their workers, or to protocol violations, that end the job;
+    /// those of one worker count once while another could do the task.
     /// Far above `failures_max`: a task that kills its workers must end the job, a fleet that is
     /// being killed must not.
     pub losses_max: NonZeroU32,
-    /// Failed attempts, of any tasks, that exclude a worker while others can do the work.
+    /// Failed or lost attempts, of any tasks, that set a worker aside while others are alive.
     pub worker_failures_max: NonZeroU32,
     /// Whether idle workers race attempts that are far behind: `backup.rs` says which.
     pub backups: bool,
@@ -136,5 +138,5 @@ const FAILURES_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 /// and a task that always kills its worker still ends it within minutes.
 const LOSSES_MAX: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
 
-/// Below `FAILURES_MAX`, so that one broken worker is excluded before it can end the job alone.
+/// Below `FAILURES_MAX`, so that one broken worker is set aside before it could end the job.
 const WORKER_FAILURES_MAX: NonZeroU32 = NonZeroU32::new(3).expect("3 is not 0");

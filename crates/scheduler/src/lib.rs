@@ -41,6 +41,7 @@
 //!         }
 //!         Action::Discard { attempt } => unreachable!("{attempt} succeeded"),
 //!         Action::Exit { worker: waiting } => assert_eq!(waiting, worker),
+//!         Action::SetAside { worker, .. } => unreachable!("{worker} failed nothing"),
 //!     }
 //! }
 //!
@@ -58,6 +59,15 @@
 //!
 //! A deadline has passed when `now` has reached it. All passed deadlines expire before an event is
 //! handled, so a report at the deadline is late even if no timeout was handled before.
+//!
+//! # Bad workers
+//!
+//! One bad worker must not end a healthy job. Each attempt that a worker fails or loses is a
+//! *strike*; after [`Limits::worker_failures_max`] strikes it is *set aside*: it gets no task while
+//! a worker in good standing is alive. While another worker could do the task, a worker is not
+//! given a task that it has failed or lost, and what it failed or lost counts once towards each
+//! bound. And it rests after each strike, for a time that doubles until it commits, while a healthy
+//! worker is alive. A worker that is alone is given everything at once, and may end the job.
 //!
 //! # Stragglers
 //!
@@ -98,5 +108,5 @@ pub use crate::attempt::{AttemptRecord, End, Role};
 pub use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 pub use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
 pub use crate::scheduler::Scheduler;
-pub use crate::snapshot::{AttemptCounts, PhaseCounts, Snapshot, WorkerCounts};
+pub use crate::snapshot::{AttemptCounts, PhaseCounts, Snapshot, Strikes, WorkerCounts};
 pub use crate::time::Time;

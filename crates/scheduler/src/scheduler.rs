@@ -17,7 +17,7 @@ use crate::attempt::{AttemptRecord, End, Role};
 use crate::backup::{Backups, Next};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Failure, Job, JobFailure, Limits, Outcome, Reason};
-use crate::snapshot::{AttemptCounts, Snapshot};
+use crate::snapshot::{AttemptCounts, Snapshot, Strikes};
 use crate::task::{AttemptStatus, Task};
 use crate::tasks::Tasks;
 use crate::time::Time;
@@ -39,7 +39,8 @@ use crate::workers::{Due, Workers};
 ///
 /// An event costs O(log n) in tasks and workers, besides the actions that it causes and the bucket
 /// sizes that it brings. Only the end of the job visits every worker, and only the end of the first
-/// map phase every reduce task; the running tasks are visited when no task waits and a worker is
+/// map phase every reduce task; waiting tasks are looked at until one is found that an idle worker
+/// has not failed; the running tasks are visited when no task waits and a worker is
 /// idle: `backup.rs` says how often.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -134,7 +135,7 @@ impl Scheduler {
     /// with the failures it had.
     pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
         self.handle(now, |this| {
-            this.workers.add(worker, this.now + this.limits.worker_timeout);
+            this.workers.add(this.now, worker, this.now + this.limits.worker_timeout);
         });
     }
 
@@ -395,6 +396,11 @@ impl Scheduler {
         self.tasks.find(task).map_or(&[], Task::attempts)
     }
 
+    /// The workers that were set aside, dead or alive, and their strikes.
+    pub fn set_aside(&self) -> impl Iterator<Item = (WorkerId, Strikes)> {
+        self.workers.set_aside()
+    }
+
     /// The job in numbers.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -427,12 +433,14 @@ impl Scheduler {
 
         assert!(self.poll_timeout().is_none_or(|time| time > self.now), "a deadline was missed");
 
-        let waiting = self.tasks.next().is_some() && self.workers.next(None).is_some();
-        assert!(!waiting || self.outcome.is_some(), "a task and a worker wait for each other");
+        assert!(
+            self.next_start().is_none() || self.outcome.is_some(),
+            "a task and a worker wait for each other"
+        );
         self.backups.assert_consistent(self.now, &self.tasks, &self.workers);
         if self.outcome.is_some() {
             assert!(held.is_empty(), "{held:?} are live after the end");
-            assert_eq!(self.workers.next(None), None, "a worker still waits after the end");
+            assert_eq!(self.workers.eligible().next(), None, "a worker still waits after the end");
         }
     }
 }
@@ -445,8 +453,13 @@ impl Scheduler {
         self.now = self.now.max(now);
         while let Some((time, due)) = self.workers.due(self.now) {
             match due {
-                Due::Worker(worker) => self.forget(worker, End::Lost),
+                Due::Absent(worker) => self.workers.note_absent(worker),
                 Due::Progress(worker, attempt) => self.expire(time, worker, attempt),
+                Due::Rested(worker) => {
+                    self.workers.rest_ends(worker);
+                    self.backups.reconsider();
+                }
+                Due::Worker(worker) => self.forget(worker, End::Lost),
             }
         }
         let answer = event(self);
@@ -492,12 +505,25 @@ impl Scheduler {
         }
     }
 
-    /// The next task, and the worker that should do it: not the one that failed it last, if another
-    /// is idle.
+    /// The next task that an idle worker may do, and the worker that should do it. While another
+    /// worker could do a task, one that has failed or lost it must not; if all have, the one that
+    /// did so last is passed over.
+    ///
+    /// A task is skipped only if every idle worker has failed it.
     fn next_start(&self) -> Option<(TaskId, WorkerId)> {
-        let task = self.tasks.next()?;
-        let failed_by = self.tasks.find(task).and_then(Task::failed_by);
-        Some((task, self.workers.next(failed_by)?))
+        let first = self.workers.eligible().next()?;
+        self.tasks.startable().find_map(|task| {
+            let failed_by = task.failed_by();
+            let mut eligible = self.workers.eligible();
+            let worker = if failed_by.is_empty() {
+                Some(first)
+            } else if self.workers.has_candidate_besides(&failed_by) {
+                eligible.find(|worker| !failed_by.contains(worker))
+            } else {
+                eligible.find(|&worker| Some(worker) != task.failed_last_by()).or(Some(first))
+            };
+            Some((task.id(), worker?))
+        })
     }
 
     /// Grant an attempt at `task` to `worker`.
@@ -564,6 +590,7 @@ impl Scheduler {
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
+        self.workers.note_commit(self.tasks.worker(attempt));
         self.attempt_counts.backups_won +=
             u64::from(self.tasks.record(attempt).role == Role::Backup);
         // The phase may be another one now.
@@ -597,10 +624,9 @@ impl Scheduler {
         }
     }
 
-    /// `attempt` failed, which counts against its worker.
+    /// `attempt` failed.
     fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
         self.end(attempt, if failure == Failure::Violation { End::Violation } else { end });
-        self.workers.count_failure(self.tasks.worker(attempt));
         match failure {
             Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
             Failure::Transient | Failure::Violation => self.give_up_if_exhausted(attempt.task),
@@ -625,16 +651,26 @@ impl Scheduler {
             | End::Starved
             | End::Undelivered => {}
         }
+        let record = self.tasks.record(attempt);
+        if record.is_strike() {
+            let worker = record.worker;
+            if let Some(strikes) = self.workers.strike(now, worker, end) {
+                self.actions.push_back(Action::SetAside { worker, strikes });
+            }
+        }
     }
 
     /// `attempt` is no longer live: its worker is free and no deadline applies.
     fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
-        self.workers.release(worker, attempt);
+        self.workers.release(worker, attempt, self.now + self.limits.worker_timeout);
         self.backups.reconsider();
     }
 
     fn give_up_if_exhausted(&mut self, task: TaskId) {
-        let exhausted = self.tasks.find(task).and_then(|task| task.exhausted(&self.limits));
+        let exhausted = self.tasks.find(task).and_then(|task| {
+            let another_could = self.workers.has_candidate_besides(&task.failed_by());
+            task.exhausted(&self.limits, another_could)
+        });
         if let Some(reason) = exhausted {
             self.give_up(task, reason);
         }

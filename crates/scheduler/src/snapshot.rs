@@ -43,8 +43,23 @@ pub struct PhaseCounts {
 pub struct WorkerCounts {
     /// All workers.
     pub alive: u32,
-    /// Workers that failed too often to be given work while others are alive.
-    pub excluded: u32,
+    /// Workers that failed or lost too many attempts to be given work while others are alive.
+    pub set_aside: u32,
+}
+
+/// The attempts that count against one worker.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Strikes {
+    /// As [`AttemptCounts::failed`].
+    pub failed: u32,
+    /// As [`AttemptCounts::lost`].
+    pub lost: u32,
+}
+
+impl Strikes {
+    pub(crate) fn all(self) -> u32 {
+        self.failed.saturating_add(self.lost)
+    }
 }
 
 /// The attempts so far. Those not counted as failed or lost run, won, or ended without a failure.
@@ -66,7 +81,7 @@ impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "map {}", self.map)?;
         writeln!(f, "reduce {}", self.reduce)?;
-        writeln!(f, "workers alive={} excluded={}", self.workers.alive, self.workers.excluded)?;
+        writeln!(f, "workers alive={} set_aside={}", self.workers.alive, self.workers.set_aside)?;
         let AttemptCounts { started, failed, lost, backups, backups_won } = self.attempts;
         writeln!(f, "attempts started={started} failed={failed} lost={lost}")?;
         if backups > 0 {
@@ -74,6 +89,16 @@ impl fmt::Display for Snapshot {
         }
         writeln!(f, "maps recalled={}", self.maps_recalled)?;
         write!(f, "reports stale={}", self.stale_reports)
+    }
+}
+
+impl fmt::Display for Strikes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { failed, lost: 0 } => write!(f, "{failed} failed"),
+            Self { failed: 0, lost } => write!(f, "{lost} lost"),
+            Self { failed, lost } => write!(f, "{failed} failed, {lost} lost"),
+        }
     }
 }
 

@@ -13,8 +13,10 @@
 //! * A task is won once between two recalls: attempts that ended as `Committed`, and `restored`,
 //!   add up to `recalls`, and to one more while the task is committed.
 //! * A committed task changes only by a recall, and only map tasks are recalled.
-//! * `failures`, `spared` and `losses` count the attempts that ended in that way. A failure is
-//!   spared if another attempt was live.
+//! * A failure is spared if another attempt was live.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use crate::attempt::{AttemptRecord, Attempts, End, Role};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
@@ -31,10 +33,6 @@ pub(crate) struct Task {
     bytes: u64,
     state: State,
     attempts: Attempts,
-    failures: u32,
-    /// Failures that cost the task nothing, because another attempt was live.
-    spared: u32,
-    losses: u32,
     /// How often its intermediates were lost, so that it had to run again.
     recalls: u32,
     /// The same, before the caller was restarted.
@@ -109,9 +107,6 @@ impl Task {
             bytes,
             state: State::Waiting,
             attempts: Attempts::None,
-            failures: 0,
-            spared: 0,
-            losses: 0,
             recalls: 0,
             recalls_before: 0,
             restored: false,
@@ -162,7 +157,13 @@ impl Task {
                 | State::Committed { .. }),
             ) => panic!("{attempt} granted as {role:?} while {state:?}"),
         }
-        self.attempts.push(AttemptRecord { worker, started: now, role, ended: None });
+        self.attempts.push(AttemptRecord {
+            worker,
+            started: now,
+            role,
+            ended: None,
+            is_spared: false,
+        });
         attempt
     }
 
@@ -233,10 +234,15 @@ impl Task {
         }
         self.close(now, attempt, end);
         match end {
-            End::Failed | End::Rejected | End::Stuck if other_is_live => self.spared += 1,
-            End::Failed | End::Rejected | End::Stuck => self.failures += 1,
-            End::Lost | End::Violation => self.losses += 1,
-            End::Abandoned | End::Left | End::Starved | End::Undelivered => {}
+            End::Failed | End::Rejected | End::Stuck => {
+                self.attempts[attempt.number as usize].is_spared = other_is_live;
+            }
+            End::Abandoned
+            | End::Left
+            | End::Lost
+            | End::Starved
+            | End::Undelivered
+            | End::Violation => {}
             End::Superseded { .. } => {
                 panic!("{attempt} was superseded: that is `report`, not `end`")
             }
@@ -244,11 +250,23 @@ impl Task {
         }
     }
 
-    /// Why the task has to be given up, if it reached a limit.
-    pub(crate) fn exhausted(&self, limits: &Limits) -> Option<Reason> {
-        if self.failures >= limits.failures_max.get() {
+    /// Why the task has to be given up, if it reached a limit. What one worker failed or lost
+    /// counts once if another worker could do the task.
+    pub(crate) fn exhausted(&self, limits: &Limits, another_could: bool) -> Option<Reason> {
+        let count = |ends: &[End]| {
+            let ended =
+                |one: &&AttemptRecord| one.ended.is_some_and(|(_, end)| ends.contains(&end));
+            let counted = self.attempts.iter().filter(|one| !one.is_spared).filter(ended);
+            if another_could {
+                counted.map(|one| one.worker).collect::<BTreeSet<_>>().len()
+            } else {
+                counted.count()
+            }
+        };
+        let reaches = |count: usize, max: NonZeroU32| count >= max.get() as usize;
+        if reaches(count(&[End::Failed, End::Rejected, End::Stuck]), limits.failures_max) {
             Some(Reason::Failures)
-        } else if self.losses >= limits.losses_max.get() {
+        } else if reaches(count(&[End::Lost, End::Violation]), limits.losses_max) {
             Some(Reason::Losses)
         } else if self.recalls.saturating_add(self.recalls_before) >= limits.failures_max.get() {
             Some(Reason::Recalls)
@@ -278,14 +296,19 @@ impl Task {
         self.attempts.get(attempt.number as usize)
     }
 
-    /// The worker of the last attempt, if that failed.
-    pub(crate) fn failed_by(&self) -> Option<WorkerId> {
-        self.attempts.last().filter(|last| last.has_failed()).map(|last| last.worker)
+    /// The worker of the last attempt, if that failed or was lost.
+    pub(crate) fn failed_last_by(&self) -> Option<WorkerId> {
+        self.attempts.last().filter(|last| last.is_strike()).map(|last| last.worker)
     }
 
-    /// Whether an attempt on `worker` has failed.
+    /// The workers that failed or lost an attempt at it.
+    pub(crate) fn failed_by(&self) -> BTreeSet<WorkerId> {
+        self.attempts.iter().filter(|one| one.is_strike()).map(|one| one.worker).collect()
+    }
+
+    /// Whether `worker` failed or lost an attempt at it.
     pub(crate) fn has_failed_on(&self, worker: WorkerId) -> bool {
-        self.attempts.iter().any(|attempt| attempt.worker == worker && attempt.has_failed())
+        self.attempts.iter().any(|attempt| attempt.worker == worker && attempt.is_strike())
     }
 
     /// Whether the task was committed by `time`, and has been ever since.
@@ -346,7 +369,7 @@ impl Task {
     pub(crate) fn sole_progress(&self) -> Option<Progress> {
         let mut live = self.progress();
         let sole = live.next().filter(|_| live.next().is_none());
-        sole.filter(|_| self.spared == 0)
+        sole.filter(|_| self.attempts.iter().all(|attempt| !attempt.is_spared))
     }
 
     /// Recompute what can be recomputed from the attempts, and compare.
@@ -359,10 +382,6 @@ impl Task {
             u32::try_from(ends.count()).expect("a task has fewer than 2^32 attempts")
         };
         let id = self.id;
-        let failed = ended(&[End::Failed, End::Rejected, End::Stuck]);
-        assert_eq!(self.failures + self.spared, failed, "{id}");
-        assert_eq!(self.losses, ended(&[End::Lost, End::Violation]), "{id}");
-
         let won = ended(&[End::Committed]) + u32::from(self.restored);
         let is_committed = self.status() == TaskStatus::Committed;
         let expected = self.recalls + u32::from(is_committed);

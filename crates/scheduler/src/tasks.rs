@@ -75,6 +75,13 @@ impl Tasks {
         Some(TaskId::reduce(reduce.1))
     }
 
+    /// The tasks that may start, in the order in which they should.
+    pub(crate) fn startable(&self) -> impl Iterator<Item = &Task> {
+        let maps = self.waiting_maps.iter().map(|&(_, index)| &self.maps[index as usize]);
+        let reduces = self.waiting_reduces.iter().filter(|_| self.may_start(Phase::Reduce));
+        maps.chain(reduces.map(|&(_, index)| &self.reduces[index as usize]))
+    }
+
     /// Apply `transition` to a task and keep the indexes in step with it.
     pub(crate) fn change<R>(&mut self, id: TaskId, transition: impl FnOnce(&mut Task) -> R) -> R {
         let has_size = id.phase == Phase::Map || self.bucket_bytes.is_empty();

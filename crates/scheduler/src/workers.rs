@@ -1,75 +1,119 @@
 //! The workers that are alive: what each holds, its deadlines, and the queue of idle workers.
 //!
+//! Each failed or lost attempt is a *strike* of its worker. A worker with too many is *set aside*:
+//! it gets tasks only while no worker in good standing could take them. And a worker rests after
+//! each strike, for a time that doubles until it commits, while a healthy worker could take the
+//! task. Neither makes a task wait for a worker that does not ask: a worker that has neither worked
+//! nor asked for work for a while is *absent*, and does not count.
+//!
 //! # Invariants
 //!
 //! * A worker holds at most one live attempt, and is idle only while it holds none.
-//! * `queue` holds exactly the idle workers. Those in good standing come first, in the order they
-//!   asked; the excluded follow.
+//! * `queue` holds exactly the idle workers. Those in good standing come first, and among them
+//!   those that do not rest, in the order they asked.
 //! * `deadlines` holds the soonest deadline of every worker in `alive`.
-//! * `excluded_alive` counts the workers in `alive` that are excluded: those with `failures_max`
-//!   failures or more.
-//! * `failures` also counts for workers that were forgotten: registering again clears nothing.
+//! * `present` counts the workers in `alive` that are not absent, by their standing.
+//! * `set_aside_alive` counts the workers in `alive` that are set aside: those with `strikes_max`
+//!   strikes or more.
+//! * `records` also counts for workers that were forgotten: registering again clears nothing. It
+//!   has an entry for each worker with a strike, and so fewer than there are attempts.
 //! * [`Workers::change`] is the one place that changes a worker, and keeps the indexes in step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::time::Duration;
 
+use crate::attempt::End;
 use crate::deadlines::Deadlines;
 use crate::id::{AttemptId, WorkerId};
-use crate::snapshot::WorkerCounts;
+use crate::snapshot::{Strikes, WorkerCounts};
 use crate::time::Time;
 
 #[derive(Debug)]
 pub(crate) struct Workers {
-    /// Failed attempts that exclude a worker.
-    failures_max: u32,
+    /// Strikes that set a worker aside.
+    strikes_max: u32,
     alive: BTreeMap<WorkerId, Worker>,
-    /// How many attempts each worker failed. Without an entry: none.
-    failures: BTreeMap<WorkerId, u32>,
-    excluded_alive: u32,
+    /// Of every worker with a strike. Without an entry: none.
+    records: BTreeMap<WorkerId, Record>,
+    set_aside_alive: u32,
+    present: Present,
     queue: BTreeSet<Place>,
     /// The ticket for the next worker that asks for work.
     next_ticket: u64,
     deadlines: Deadlines,
 }
 
-/// A place in the queue: whether the worker is excluded, its ticket, and its name.
-type Place = (bool, u64, WorkerId);
+/// A place in the queue: whether the worker is set aside, whether it rests, its ticket, its name.
+type Place = (bool, bool, u64, WorkerId);
 
 #[derive(Clone, Copy, Debug)]
 struct Worker {
     activity: Activity,
-    excluded: bool,
+    set_aside: bool,
+    /// It has had no strike since its last commit.
+    healthy: bool,
+    /// It rests after a strike until then, if a healthy worker could work instead.
+    rests_until: Option<Time>,
     /// By when the worker must be heard from.
     heard_by: Time,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Activity {
-    /// Neither works nor has asked for work.
-    Away,
+    /// Neither works nor has asked for work, for so long that no task waits for it.
+    Absent,
+    /// Neither works nor has asked for work, but should by then.
+    Away { asks_by: Time },
     /// Asked for work, and got this ticket.
     Idle { ticket: u64 },
     /// Holds a live attempt, which must make progress by then.
     Busy { attempt: AttemptId, progress_by: Time },
 }
 
+/// What a worker has failed and lost in this job.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    strikes: Strikes,
+    /// Strikes since its last commit.
+    in_a_row: u32,
+    rests_until: Option<Time>,
+}
+
+/// How many workers are present, and how many of them are healthy.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Present {
+    good: Count,
+    set_aside: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Count {
+    all: usize,
+    healthy: usize,
+}
+
 /// Which deadline has passed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Due {
-    /// The worker has not been heard from.
-    Worker(WorkerId),
+    /// The worker has neither worked nor asked for work.
+    Absent(WorkerId),
     /// The attempt of this worker has made no progress.
     Progress(WorkerId, AttemptId),
+    /// The worker has rested.
+    Rested(WorkerId),
+    /// The worker has not been heard from.
+    Worker(WorkerId),
 }
 
 impl Workers {
-    pub(crate) fn new(failures_max: u32) -> Self {
+    pub(crate) fn new(strikes_max: u32) -> Self {
         Self {
-            failures_max,
+            strikes_max,
             alive: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            excluded_alive: 0,
+            records: BTreeMap::new(),
+            set_aside_alive: 0,
+            present: Present::default(),
             queue: BTreeSet::new(),
             next_ticket: 0,
             deadlines: Deadlines::default(),
@@ -77,20 +121,29 @@ impl Workers {
     }
 
     /// `worker` is alive, and must be heard from by `heard_by`.
-    pub(crate) fn add(&mut self, worker: WorkerId, heard_by: Time) {
+    pub(crate) fn add(&mut self, now: Time, worker: WorkerId, heard_by: Time) {
         if self.hear(worker, heard_by) {
             return;
         }
-        let excluded = self.has_failed_too_often(worker);
-        self.alive.insert(worker, Worker { activity: Activity::Away, excluded, heard_by });
-        self.excluded_alive += u32::from(excluded);
-        self.deadlines.insert(heard_by, worker);
+        let record = self.records.get(&worker).copied().unwrap_or_default();
+        let added = Worker {
+            activity: Activity::Away { asks_by: heard_by },
+            set_aside: self.is_set_aside(&record),
+            healthy: record.in_a_row == 0,
+            rests_until: record.rests_until.filter(|&until| now < until),
+            heard_by,
+        };
+        self.alive.insert(worker, added);
+        self.set_aside_alive += u32::from(added.set_aside);
+        self.present.add(added);
+        self.deadlines.insert(added.deadline(), worker);
     }
 
     /// Forget `worker`; returns the live attempt it held.
     pub(crate) fn forget(&mut self, worker: WorkerId) -> Option<AttemptId> {
         let gone = self.alive.remove(&worker)?;
-        self.excluded_alive -= u32::from(gone.excluded);
+        self.set_aside_alive -= u32::from(gone.set_aside);
+        self.present.remove(gone);
         if let Some(place) = gone.place(worker) {
             self.queue.remove(&place);
         }
@@ -110,7 +163,10 @@ impl Workers {
                 *progress_by = time;
                 true
             }
-            Activity::Away | Activity::Busy { .. } | Activity::Idle { .. } => false,
+            Activity::Absent
+            | Activity::Away { .. }
+            | Activity::Busy { .. }
+            | Activity::Idle { .. } => false,
         });
         assert_eq!(held, Some(true), "{worker} does not hold {attempt}");
     }
@@ -121,7 +177,7 @@ impl Workers {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let held = self.change(worker, |record| match record.activity {
-            Activity::Away => {
+            Activity::Absent | Activity::Away { .. } => {
                 record.activity = Activity::Idle { ticket };
                 None
             }
@@ -131,29 +187,40 @@ impl Workers {
         held.unwrap_or_else(|| panic!("{worker} asked for work while it is not alive"))
     }
 
-    /// The worker that should work next; not `avoid`, if there is another. While any worker in good
-    /// standing is alive, excluded workers get nothing, even if all others are busy.
-    pub(crate) fn next(&self, avoid: Option<WorkerId>) -> Option<WorkerId> {
-        let good_standing = self.counts().alive > self.excluded_alive;
-        let mut eligible = self
-            .queue
+    /// The idle workers that may be given a task, in the order they asked. While a worker in good
+    /// standing is present, those that are set aside get nothing, even if all others are busy; and
+    /// while a healthy one is, those that rest get nothing.
+    pub(crate) fn eligible(&self) -> impl Iterator<Item = WorkerId> {
+        let (set_aside, count) = self.present.candidates();
+        self.queue
             .iter()
-            .take_while(|&&(excluded, _, _)| !(excluded && good_standing))
-            .map(|&(_, _, worker)| worker);
-        let first = eligible.next()?;
-        if Some(first) == avoid { eligible.next().or(Some(first)) } else { Some(first) }
+            .take_while(move |&&(aside, rests, _, _)| {
+                aside == set_aside && !(rests && count.healthy > 0)
+            })
+            .map(|&(_, _, _, worker)| worker)
     }
 
     /// The idle workers that may run a backup, in the order they asked.
     pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = WorkerId> {
-        self.queue.iter().take_while(|&&(excluded, _, _)| !excluded).map(|&(_, _, worker)| worker)
+        let (set_aside, _) = self.present.candidates();
+        self.eligible().filter(move |_| !set_aside)
+    }
+
+    /// Whether a worker that gets tasks, now or when it is idle, is none of `others`.
+    pub(crate) fn has_candidate_besides(&self, others: &BTreeSet<WorkerId>) -> bool {
+        let (set_aside, count) = self.present.candidates();
+        let is_candidate = |worker: &&WorkerId| {
+            let worker = self.alive.get(worker);
+            worker.is_some_and(|worker| worker.is_present() && worker.set_aside == set_aside)
+        };
+        count.all > others.iter().filter(is_candidate).count()
     }
 
     /// Remove all idle workers from the queue, and return them in its order.
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
-        let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, worker)| worker).collect();
+        let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, _, worker)| worker).collect();
         for &worker in &idle {
-            self.change(worker, |record| record.activity = Activity::Away);
+            self.change(worker, |record| record.activity = Activity::Absent);
         }
         idle
     }
@@ -168,23 +235,63 @@ impl Workers {
         assert!(was_idle, "{attempt} started on {worker}, which did not ask for work");
     }
 
-    /// `worker` no longer holds `attempt`, if it did and is still alive.
-    pub(crate) fn release(&mut self, worker: WorkerId, attempt: AttemptId) {
+    /// `worker` no longer holds `attempt`, if it did and is still alive. It should ask for work by
+    /// `asks_by`.
+    pub(crate) fn release(&mut self, worker: WorkerId, attempt: AttemptId, asks_by: Time) {
         self.change(worker, |record| {
             if record.attempt() == Some(attempt) {
-                record.activity = Activity::Away;
+                record.activity = Activity::Away { asks_by };
             }
         });
     }
 
-    /// `worker` failed an attempt, alive or not.
-    pub(crate) fn count_failure(&mut self, worker: WorkerId) {
-        *self.failures.entry(worker).or_default() += 1;
-        if self.has_failed_too_often(worker) {
-            let was_excluded =
-                self.change(worker, |record| mem::replace(&mut record.excluded, true));
-            self.excluded_alive += u32::from(was_excluded == Some(false));
+    /// `worker`, alive or not, failed or lost an attempt. Returns its strikes if this one sets it
+    /// aside.
+    pub(crate) fn strike(&mut self, now: Time, worker: WorkerId, end: End) -> Option<Strikes> {
+        let record = self.records.entry(worker).or_default();
+        if end == End::Lost {
+            record.strikes.lost += 1;
+        } else {
+            record.strikes.failed += 1;
         }
+        let doubled = PAUSE_MIN.saturating_mul(1 << record.in_a_row.min(16));
+        record.in_a_row += 1;
+        record.rests_until = Some(now + doubled.min(PAUSE_MAX));
+        let record = *record;
+        let set_aside = self.is_set_aside(&record);
+        let before = self.change(worker, |worker| {
+            worker.healthy = false;
+            worker.rests_until = record.rests_until;
+            mem::replace(&mut worker.set_aside, set_aside)
+        });
+        self.set_aside_alive += u32::from(set_aside && before == Some(false));
+        Some(record.strikes).filter(|strikes| strikes.all() == self.strikes_max)
+    }
+
+    /// An attempt of `worker` is committed: it does not rest, and its next pause is the shortest.
+    pub(crate) fn note_commit(&mut self, worker: WorkerId) {
+        if let Some(record) = self.records.get_mut(&worker) {
+            (record.in_a_row, record.rests_until) = (0, None);
+            self.change(worker, |worker| {
+                (worker.healthy, worker.rests_until) = (true, None);
+            });
+        }
+    }
+
+    /// `worker` has rested.
+    pub(crate) fn rest_ends(&mut self, worker: WorkerId) {
+        self.change(worker, |worker| worker.rests_until = None);
+    }
+
+    /// `worker` has neither worked nor asked for work for long.
+    pub(crate) fn note_absent(&mut self, worker: WorkerId) {
+        self.change(worker, |worker| worker.activity = Activity::Absent);
+    }
+
+    /// The workers that were ever set aside, and why.
+    pub(crate) fn set_aside(&self) -> impl Iterator<Item = (WorkerId, Strikes)> {
+        let set_aside = self.records.iter().filter(|(_, record)| self.is_set_aside(record));
+        set_aside.map(|(&worker, record)| (worker, record.strikes))
     }
 
     /// Registered and not forgotten.
@@ -217,32 +324,44 @@ impl Workers {
     pub(crate) fn due(&self, now: Time) -> Option<(Time, Due)> {
         let (time, worker) = self.deadlines.first().filter(|&(time, _)| time <= now)?;
         let record = self.alive.get(&worker).expect("only live workers have deadlines");
-        let due = match record.activity {
-            // If both have passed, the worker has: its attempt is lost, not stuck.
-            Activity::Busy { attempt, progress_by } if progress_by < record.heard_by => {
-                Due::Progress(worker, attempt)
+        // If all have passed, the worker has: its attempt is lost, not stuck.
+        let due = if record.heard_by <= time {
+            Due::Worker(worker)
+        } else if record.rests_until.is_some_and(|until| until <= time) {
+            Due::Rested(worker)
+        } else {
+            match record.activity {
+                Activity::Busy { attempt, .. } => Due::Progress(worker, attempt),
+                Activity::Away { .. } => Due::Absent(worker),
+                Activity::Absent | Activity::Idle { .. } => {
+                    unreachable!("{worker} has no deadline")
+                }
             }
-            Activity::Away | Activity::Busy { .. } | Activity::Idle { .. } => Due::Worker(worker),
         };
         Some((time, due))
     }
 
     pub(crate) fn counts(&self) -> WorkerCounts {
         let alive = u32::try_from(self.alive.len()).expect("there are fewer than 2^32 workers");
-        WorkerCounts { alive, excluded: self.excluded_alive }
+        WorkerCounts { alive, set_aside: self.set_aside_alive }
     }
 
     /// Recompute the indexes from the workers and compare.
     pub(crate) fn assert_consistent(&self) {
         let mut queue = BTreeSet::new();
-        let mut excluded_alive = 0;
-        for (&worker, record) in &self.alive {
-            assert_eq!(record.excluded, self.has_failed_too_often(worker), "{worker}");
-            excluded_alive += u32::from(record.excluded);
-            queue.extend(record.place(worker));
+        let mut set_aside_alive = 0;
+        let mut present = Present::default();
+        for (worker, record) in &self.alive {
+            let before = self.records.get(worker).copied().unwrap_or_default();
+            assert_eq!(record.set_aside, self.is_set_aside(&before), "{worker}");
+            assert_eq!(record.healthy, before.in_a_row == 0, "{worker}");
+            set_aside_alive += u32::from(record.set_aside);
+            present.add(*record);
+            queue.extend(record.place(*worker));
         }
         assert_eq!(self.queue, queue, "the wrong workers are in the queue");
-        assert_eq!(self.excluded_alive, excluded_alive, "the excluded are counted wrongly");
+        assert_eq!(self.present, present, "those that are present are counted wrongly");
+        assert_eq!(self.set_aside_alive, set_aside_alive, "those set aside are counted wrongly");
         let deadlines = self.alive.iter().map(|(&worker, record)| (record.deadline(), worker));
         assert_eq!(self.deadlines, deadlines.collect(), "the wrong deadlines are queued");
     }
@@ -263,6 +382,10 @@ impl Workers {
             }
             self.queue.extend(after.place(worker));
         }
+        if before.standing() != after.standing() {
+            self.present.remove(before);
+            self.present.add(after);
+        }
         if before.deadline() != after.deadline() {
             self.deadlines.remove(before.deadline(), worker);
             self.deadlines.insert(after.deadline(), worker);
@@ -270,8 +393,34 @@ impl Workers {
         Some(result)
     }
 
-    fn has_failed_too_often(&self, worker: WorkerId) -> bool {
-        self.failures.get(&worker).is_some_and(|&failures| failures >= self.failures_max)
+    fn is_set_aside(&self, record: &Record) -> bool {
+        record.strikes.all() >= self.strikes_max
+    }
+}
+
+impl Present {
+    fn add(&mut self, worker: Worker) {
+        if let Some(count) = self.of(worker) {
+            count.all += 1;
+            count.healthy += usize::from(worker.healthy);
+        }
+    }
+
+    fn remove(&mut self, worker: Worker) {
+        if let Some(count) = self.of(worker) {
+            count.all -= 1;
+            count.healthy -= usize::from(worker.healthy);
+        }
+    }
+
+    fn of(&mut self, worker: Worker) -> Option<&mut Count> {
+        let (set_aside, _) = worker.standing()?;
+        Some(if set_aside { &mut self.set_aside } else { &mut self.good })
+    }
+
+    /// The workers that get tasks: whether they are those set aside, and how many there are.
+    fn candidates(&self) -> (bool, Count) {
+        if self.good.all > 0 { (false, self.good) } else { (true, self.set_aside) }
     }
 }
 
@@ -279,26 +428,47 @@ impl Worker {
     fn attempt(&self) -> Option<AttemptId> {
         match self.activity {
             Activity::Busy { attempt, .. } => Some(attempt),
-            Activity::Away | Activity::Idle { .. } => None,
+            Activity::Absent | Activity::Away { .. } | Activity::Idle { .. } => None,
         }
+    }
+
+    fn is_present(&self) -> bool {
+        self.activity != Activity::Absent
+    }
+
+    /// Whether it is set aside and healthy; `None` if it is absent.
+    fn standing(&self) -> Option<(bool, bool)> {
+        self.is_present().then_some((self.set_aside, self.healthy))
     }
 
     /// Its place in the queue, if it is idle.
     fn place(&self, worker: WorkerId) -> Option<Place> {
         match self.activity {
-            Activity::Idle { ticket } => Some((self.excluded, ticket, worker)),
-            Activity::Away | Activity::Busy { .. } => None,
+            Activity::Idle { ticket } => {
+                Some((self.set_aside, self.rests_until.is_some(), ticket, worker))
+            }
+            Activity::Absent | Activity::Away { .. } | Activity::Busy { .. } => None,
         }
     }
 
     /// The soonest of its deadlines.
     fn deadline(&self) -> Time {
+        let heard_by = self.rests_until.map_or(self.heard_by, |until| until.min(self.heard_by));
         match self.activity {
-            Activity::Busy { progress_by, .. } => self.heard_by.min(progress_by),
-            Activity::Away | Activity::Idle { .. } => self.heard_by,
+            Activity::Busy { progress_by: by, .. } | Activity::Away { asks_by: by } => {
+                heard_by.min(by)
+            }
+            Activity::Absent | Activity::Idle { .. } => heard_by,
         }
     }
 }
+
+/// How long a worker rests after a strike, at first: enough for a worker that fails at once not to
+/// be the first to ask for whatever it failed.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// And at most, when the pause has doubled. Chosen by eye: as long as a worker may be silent.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -317,7 +487,7 @@ mod tests {
         workers.expect_progress(WorkerId(2), attempt(2), at(25));
         assert_eq!(workers.next_deadline(), Some(at(20)));
         assert_eq!(workers.due(at(20)), Some((at(20), Due::Progress(WorkerId(3), attempt(3)))));
-        workers.release(WorkerId(3), attempt(3));
+        workers.release(WorkerId(3), attempt(3), at(70));
         assert_eq!(workers.next_deadline(), Some(at(25)));
         workers.assert_consistent();
     }
@@ -333,7 +503,7 @@ mod tests {
     }
 
     fn start(workers: &mut Workers, worker: WorkerId, heard_by: Time, progress_by: Time) {
-        workers.add(worker, heard_by);
+        workers.add(Time::default(), worker, heard_by);
         assert_eq!(workers.ask(worker), None);
         workers.occupy(worker, attempt(worker.0 as u32), progress_by);
     }

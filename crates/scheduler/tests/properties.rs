@@ -99,7 +99,7 @@ fn an_attempt_starts_only_on_a_worker_that_asked_and_holds_no_other() {
                     Action::Exit { worker } => {
                         assert!(asking.remove(&worker), "{worker} was dismissed unasked");
                     }
-                    Action::Discard { .. } | Action::Publish { .. } => {}
+                    Action::Discard { .. } | Action::Publish { .. } | Action::SetAside { .. } => {}
                 }
             }
             asking.retain(|&worker| world.script.scheduler.knows(worker));
@@ -197,8 +197,11 @@ fn no_smaller_task_starts_while_a_larger_one_of_its_phase_waits() {
         play(case, |world, _, reaction| {
             for attempt in world.started_by(reaction) {
                 let phase = attempt.task.phase;
+                let worker = world.record(attempt).expect("what was started exists").worker;
                 let waiting = world.script.tasks().iter().filter(|task| task.phase == phase);
                 let waiting = waiting.filter(|&&task| world.is_waiting(task));
+                // A task that this worker failed is for another.
+                let waiting = waiting.filter(|&&task| !world.has_failed(task, worker));
                 let largest = waiting.map(|&task| world.bytes(task)).max().unwrap_or(0);
                 // An answer that was lost comes again, whatever waits by then.
                 let repeated = !started.insert(attempt);
@@ -206,6 +209,62 @@ fn no_smaller_task_starts_while_a_larger_one_of_its_phase_waits() {
                 assert!(!jumped, "{attempt} jumped the queue");
             }
         });
+    });
+}
+
+#[test]
+fn no_worker_gets_what_a_better_one_could_do() {
+    check(|case| {
+        let mut started: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, _, reaction| {
+            for attempt in world.started_by(reaction).filter(|&attempt| started.insert(attempt)) {
+                let worker = world.record(attempt).expect("what was started exists").worker;
+                let earlier = world.script.scheduler.attempts(attempt.task);
+                let earlier = &earlier[..attempt.number as usize];
+                let has_failed = |worker: WorkerId| {
+                    earlier.iter().any(|one| one.worker == worker && is_strike(one))
+                };
+                let strikes_max = case.limits.worker_failures_max.get() as usize;
+                // Workers that hold an attempt after this event were present during it.
+                let in_good_standing: Vec<WorkerId> = world
+                    .busy()
+                    .filter(|&other| other != worker && world.strikes(other) < strikes_max)
+                    .collect();
+                if world.strikes(worker) >= strikes_max {
+                    assert!(in_good_standing.is_empty(), "{attempt} on {worker}, set aside");
+                }
+                if has_failed(worker) {
+                    let better = in_good_standing.iter().find(|&&other| !has_failed(other));
+                    assert_eq!(better, None, "{attempt} on {worker}, which failed the task");
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_job_whose_workers_all_fail_ends() {
+    check(|case| {
+        let few = NonZeroU32::new(4).expect("4 is not 0");
+        let limits = Limits { failures_max: few, ..case.limits.clone() };
+        let mut world = play(&Case { limits, ..case.clone() }, |_, _, _| {});
+        // Every worker asks at each moment and fails what it gets.
+        for _ in 0..1000 {
+            if world.script.scheduler.outcome().is_some() {
+                return;
+            }
+            world.now = world.now + Duration::from_secs(1);
+            world.publish_everything();
+            for worker in (1..=5).map(WorkerId) {
+                world.apply(&Event::Register { worker });
+                world.apply(&Event::Idle { worker });
+                let live: Vec<AttemptId> = world.live_on(worker).collect();
+                for attempt in live {
+                    world.apply(&Event::Failed { worker, attempt, failure: Failure::Transient });
+                }
+            }
+        }
+        panic!("1000 rounds do not end the job");
     });
 }
 
@@ -290,13 +349,15 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
         let mut failures = Failures::default();
         play(case, |world, _, _| {
             failures.follow(world);
-            let count = |task: TaskId, ends: &[End]| {
+            let ended = |task: TaskId, ends: &[End]| -> Vec<WorkerId> {
                 let attempts = world.script.scheduler.attempts(task).iter();
-                let ended = attempts.filter_map(|attempt| attempt.ended);
-                ended.filter(|(_, end)| ends.contains(end)).count()
+                let ended =
+                    attempts.filter(|one| one.ended.is_some_and(|(_, end)| ends.contains(&end)));
+                ended.map(|one| one.worker).collect()
             };
-            let too_many_losses =
-                |task| count(task, &[End::Lost, End::Violation]) >= losses_max.get() as usize;
+            let losses = |task| ended(task, &[End::Lost, End::Violation]);
+            // What one worker lost may count once, or more often if it is alone.
+            let lost_by = |task| losses(task).into_iter().collect::<BTreeSet<_>>().len();
             let too_many_recalls = |task| {
                 world.recalls.get(&task).is_some_and(|&recalls| recalls >= failures_max.get())
             };
@@ -304,7 +365,8 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
                 None => {
                     for &task in world.script.tasks() {
                         let (least, _) = failures.of(task);
-                        assert!(least < failures_max.get() && !too_many_losses(task), "{task}");
+                        assert!(least < failures_max.get(), "{task}");
+                        assert!(lost_by(task) < losses_max.get() as usize, "{task}");
                         assert!(!too_many_recalls(task), "{task}");
                     }
                 }
@@ -312,10 +374,12 @@ fn the_job_fails_when_a_bound_is_reached_and_not_before() {
                     Reason::Failures => {
                         assert!(failures.of(failure.task).1 >= failures_max.get());
                     }
-                    Reason::Losses => assert!(too_many_losses(failure.task)),
+                    Reason::Losses => {
+                        assert!(losses(failure.task).len() >= losses_max.get() as usize);
+                    }
                     Reason::Recalls => assert!(too_many_recalls(failure.task)),
                     Reason::Fatal => {
-                        assert!(count(failure.task, &[End::Failed, End::Rejected]) > 0)
+                        assert!(!ended(failure.task, &[End::Failed, End::Rejected]).is_empty())
                     }
                 },
                 Some(Outcome::Done) => {
@@ -443,7 +507,7 @@ impl World {
             match *action {
                 Action::Start { attempt, worker, .. } => self.started.push((attempt, worker)),
                 Action::Publish { attempt } => self.publications.push((attempt, None)),
-                Action::Discard { .. } | Action::Exit { .. } => {}
+                Action::Discard { .. } | Action::Exit { .. } | Action::SetAside { .. } => {}
             }
         }
         reaction
@@ -574,8 +638,28 @@ impl World {
     fn started_by(&self, reaction: &Reaction) -> impl Iterator<Item = AttemptId> {
         reaction.actions.iter().filter_map(|action| match *action {
             Action::Start { attempt, .. } => Some(attempt),
-            Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => None,
+            Action::Discard { .. }
+            | Action::Exit { .. }
+            | Action::Publish { .. }
+            | Action::SetAside { .. } => None,
         })
+    }
+
+    /// The workers that hold an attempt.
+    fn busy(&self) -> impl Iterator<Item = WorkerId> {
+        let live = self.script.tasks().iter().flat_map(|&task| self.live_of(task));
+        live.filter_map(|attempt| Some(self.record(attempt)?.worker))
+    }
+
+    /// How many attempts `worker` has failed or lost.
+    fn strikes(&self, worker: WorkerId) -> usize {
+        let of_worker = self.attempts().filter(|(_, record)| record.worker == worker);
+        of_worker.filter(|(_, record)| is_strike(record)).count()
+    }
+
+    fn has_failed(&self, task: TaskId, worker: WorkerId) -> bool {
+        let mut attempts = self.script.scheduler.attempts(task).iter();
+        attempts.any(|attempt| attempt.worker == worker && is_strike(attempt))
     }
 
     fn is_waiting(&self, task: TaskId) -> bool {
@@ -594,15 +678,16 @@ impl World {
 /// How many failures of a task count: none while another attempt is live.
 #[derive(Default)]
 struct Failures {
-    /// By task, at least and at most: when both attempts end at once, it depends on the order.
-    counts: BTreeMap<TaskId, (u32, u32)>,
+    /// By task, at least and at most: when both attempts end at once, it depends on the order. At
+    /// least, those of one worker count once; at most, all of them do.
+    counts: BTreeMap<TaskId, (BTreeSet<WorkerId>, u32)>,
     ended: BTreeSet<AttemptId>,
     live: BTreeSet<AttemptId>,
 }
 
 impl Failures {
     fn of(&self, task: TaskId) -> (u32, u32) {
-        self.counts.get(&task).copied().unwrap_or_default()
+        self.counts.get(&task).map_or((0, 0), |(least, most)| (least.len() as u32, *most))
     }
 
     /// Once after each event.
@@ -619,7 +704,9 @@ impl Failures {
             let is_rival = |other: &&AttemptId| other.task == attempt.task && **other != attempt;
             let rival = self.live.iter().find(is_rival);
             let (least, most) = self.counts.entry(attempt.task).or_default();
-            *least += u32::from(rival.is_none());
+            if rival.is_none() {
+                least.insert(record.worker);
+            }
             *most += u32::from(rival.is_none_or(|rival| !live.contains(rival)));
         }
         self.live = live;
@@ -684,6 +771,11 @@ fn bucket_bytes(attempt: AttemptId, buckets: u32) -> Vec<u64> {
 
 fn has_won(attempt: &AttemptRecord) -> bool {
     matches!(attempt.ended, Some((_, End::Committed)))
+}
+
+fn is_strike(attempt: &AttemptRecord) -> bool {
+    let end = attempt.ended.map(|(_, end)| end);
+    matches!(end, Some(End::Failed | End::Lost | End::Rejected | End::Stuck | End::Violation))
 }
 
 fn is_reduce(attempt: AttemptId) -> bool {

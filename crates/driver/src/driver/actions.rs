@@ -29,6 +29,12 @@ impl Driver {
                     }
                 }
                 Action::Publish { attempt } => self.publish(self.clock.now(), attempt),
+                Action::SetAside { worker, strikes } => {
+                    let known_as = self.members.roster.describe(worker);
+                    tracing::warn!(
+                        "set aside {known_as}: {strikes}; it gets no more tasks while others can"
+                    );
+                }
                 Action::Start { attempt, worker, .. } => self.start(&action, attempt, worker),
             }
         }

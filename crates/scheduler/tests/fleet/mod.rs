@@ -218,7 +218,10 @@ impl Fleet {
                 Action::Start { attempt, worker, .. } => self.start(now, worker, attempt),
                 // The worker learns it with its next heartbeat. Publishing is planned by the
                 // report.
-                Action::Discard { .. } | Action::Exit { .. } | Action::Publish { .. } => {}
+                Action::Discard { .. }
+                | Action::Exit { .. }
+                | Action::Publish { .. }
+                | Action::SetAside { .. } => {}
             }
         }
         batch.push((now, call));

@@ -163,7 +163,7 @@ async fn report_of_more_bytes_than_the_input_can_become_is_a_violation() {
 /// machines may show the same certificate.
 #[tokio::test(start_paused = true)]
 async fn worker_that_stages_other_files_than_it_reports_is_excluded_alone() {
-    let bench = Bench::new(1, 1);
+    let bench = Bench::new(3, 1);
     let peer = || holder_of("fleet");
     let caller = bench.register_as(peer(), called("fleet:a:1", 1)).await;
     let other = bench.register_as(peer(), called("fleet:b:1", 2)).await;
