@@ -372,6 +372,7 @@ async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Re
 }
 
 fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
+    let set_aside = ended.set_aside();
     let outcome = ended.sched.outcome().expect("the loop ends when the scheduler has decided");
     match *outcome {
         Outcome::Cancelled => {
@@ -395,6 +396,7 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
         distinct_words: totals.distinct_words,
         output_bytes: totals.output_bytes,
         workers: ended.roster.added(),
+        set_aside,
         elapsed: ended.elapsed,
         outputs: (0..ended.snapshot.reduce.counts.tasks).map(output).collect(),
         snapshot: ended.snapshot,

@@ -67,6 +67,17 @@ pub struct PhaseSnapshot {
     pub elapsed: Duration,
 }
 
+/// A worker that failed or lost too many attempts to get more tasks while others were alive.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetAside {
+    /// For people: `w3 (host:pid)`.
+    pub worker: String,
+    /// Attempts that failed, were stuck, or could not be published.
+    pub failed: u32,
+    /// Attempts lost with it.
+    pub lost: u32,
+}
+
 /// What a finished job did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Summary {
@@ -82,6 +93,8 @@ pub struct Summary {
     pub output_bytes: u64,
     /// Workers that registered at any time.
     pub workers: usize,
+    /// Those of them that got no more tasks while others were alive.
+    pub set_aside: Vec<SetAside>,
     /// From the start of the first attempt until the folder is clean and the end is recorded.
     pub elapsed: Duration,
     /// The folder with the results.

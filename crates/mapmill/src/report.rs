@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver::{JobError, PhaseSnapshot, Summary};
+use driver::{JobError, PhaseSnapshot, SetAside, Summary};
 use rpc::text::escaped;
 use serde::Serialize;
 
@@ -26,10 +26,25 @@ struct JobReport<'summary> {
     reduce: PhaseTotals,
     distinct_words: u64,
     output_bytes: u64,
-    workers: usize,
+    #[serde(flatten)]
+    workers: WorkerTotals,
     attempts: AttemptTotals,
     #[serde(flatten)]
     results: Results<'summary>,
+}
+
+#[derive(Serialize)]
+struct WorkerTotals {
+    workers: usize,
+    /// Those that got no more tasks while others were alive, and why.
+    set_aside: Vec<WorkerSetAside>,
+}
+
+#[derive(Serialize)]
+struct WorkerSetAside {
+    worker: String,
+    failed: u32,
+    lost: u32,
 }
 
 #[derive(Serialize)]
@@ -69,6 +84,12 @@ struct Results<'summary> {
 struct FailureReport {
     state: &'static str,
     error: String,
+}
+
+impl From<&SetAside> for WorkerSetAside {
+    fn from(SetAside { worker, failed, lost }: &SetAside) -> Self {
+        Self { worker: worker.clone(), failed: *failed, lost: *lost }
+    }
 }
 
 impl From<&PhaseSnapshot> for PhaseTotals {
@@ -148,7 +169,10 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
         reduce: (&snapshot.reduce).into(),
         distinct_words: summary.distinct_words,
         output_bytes: summary.output_bytes,
-        workers: summary.workers,
+        workers: WorkerTotals {
+            workers: summary.workers,
+            set_aside: summary.set_aside.iter().map(WorkerSetAside::from).collect(),
+        },
         attempts: AttemptTotals {
             started: snapshot.attempts_started,
             failed: snapshot.attempts_failed,
@@ -203,6 +227,10 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
     }
     line("attempts", attempts);
     line("workers", plural(summary.workers as u64, "worker", "workers"));
+    for SetAside { worker, failed, lost } in &summary.set_aside {
+        let strikes = format!("{failed} failed, {lost} lost");
+        line("set aside", format!("{}: {strikes}; no more tasks", escaped(worker)));
+    }
     if let (Some(first), Some(last)) = (summary.outputs.first(), summary.outputs.last()) {
         let results = match summary.outputs.len() {
             1 => first.display().to_string(),

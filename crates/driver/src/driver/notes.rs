@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 
 use journal::{AttemptHistory, Ending, Fate, Record, Span};
 use rpc::message::Failure;
-use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
+use scheduler::{AttemptId, AttemptRecord, End, Scheduler, Strikes, TaskId, Time, WorkerId};
 
 use crate::cause::Cause;
 use crate::ids;
 use crate::reports::Reports;
 use crate::roster::Roster;
+use crate::status::SetAside;
 
 /// Which attempts have a note of their start.
 #[derive(Default)]
@@ -136,6 +137,17 @@ fn starved(failure: &Failure) -> Ending {
 }
 
 impl super::Ended {
+    /// The workers that were set aside. A worker that was the only one never had to stand back.
+    pub(crate) fn set_aside(&self) -> Vec<SetAside> {
+        let others = self.roster.added() > 1;
+        let workers = self.sched.set_aside().filter(|_| others);
+        let name = |(worker, Strikes { failed, lost })| {
+            let worker = self.roster.describe(worker);
+            SetAside { worker, failed, lost }
+        };
+        workers.map(name).collect()
+    }
+
     /// Every attempt at `task` in this epoch, in order.
     pub(crate) fn attempts(&self, task: TaskId) -> Vec<AttemptHistory> {
         let records = (0..).zip(self.sched.attempts(task));

@@ -111,6 +111,7 @@ fn json_is_one_line_with_the_right_numbers() {
         "distinct_words": 3,
         "output_bytes": 12,
         "workers": null,
+        "set_aside": [],
         "attempts": {
             "started": 5, "failed": 0, "lost": 0, "backups": 0, "backups_won": 0, "stale_reports": 0,
         },
