@@ -168,6 +168,8 @@ pub enum Operation {
     Read,
     /// Removing a final object.
     Remove,
+    /// Showing that the holder of a claim is alive.
+    Renew,
     /// Making a file or a folder durable.
     Sync,
 }
@@ -183,6 +185,7 @@ impl fmt::Display for Operation {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Remove => "remove",
+            Self::Renew => "renew",
             Self::Sync => "sync",
         })
     }

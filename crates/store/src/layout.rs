@@ -6,6 +6,7 @@
 //! .mapmill/journal.jsonl                   the driver's journal
 //! .mapmill/driver.json                     how to call the driver of this folder
 //! .mapmill/lock                            held by the driver of this folder
+//! .mapmill/claims/<epoch>/                 of the driver that claimed the epoch (`claims.rs`)
 //! .mapmill/staging/<session>/<attempt>/    of one attempt: `m3.a0`, or `r3.a0` of a reduce task
 //!   <file>                                 staged: no reader looks here
 //!   run-<n>                                a sorted run of a reduce attempt: never published
@@ -18,6 +19,8 @@
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The name of one object below the store's root: relative, `/` between its components.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -264,9 +267,24 @@ pub(crate) fn trash_name(file: &OsStr) -> OsString {
     name
 }
 
+/// The folder that has one folder for each claimed epoch.
+pub(crate) fn claims() -> &'static str {
+    CLAIMS
+}
+
+/// The folder of a claim.
+pub(crate) fn claim(epoch: u64) -> PathBuf {
+    Path::new(CLAIMS).join(epoch.to_string())
+}
+
+/// The epoch of a claim's folder, if [`claim`] gives it this name.
+pub(crate) fn parse_claim(file: impl AsRef<OsStr>) -> Option<u64> {
+    parse_number(file.as_ref().to_str()?)
+}
+
 /// Decimal digits as `Display` writes them: no sign, no leading zero.
-fn parse_number(digits: &str) -> Option<u32> {
-    let number: u32 = digits.parse().ok()?;
+fn parse_number<N: FromStr + ToString>(digits: &str) -> Option<N> {
+    let number: N = digits.parse().ok()?;
     (number.to_string() == digits).then_some(number)
 }
 
@@ -287,6 +305,7 @@ fn is_plain(component: &str) -> bool {
 /// system reports.
 pub(crate) const PROBE: &str = ".mapmill-probe";
 
+const CLAIMS: &str = ".mapmill/claims";
 const HIDDEN: &str = ".mapmill";
 const INTERMEDIATE: &str = "intermediate";
 const INTERMEDIATE_FILE: &str = "mr-";
@@ -299,7 +318,7 @@ const NAME_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Component, Path};
+    use std::path::Component;
 
     use proptest::prelude::*;
 

@@ -18,6 +18,7 @@
 pub mod layout;
 
 mod anchor;
+mod claims;
 mod digest;
 mod error;
 mod input;
@@ -39,6 +40,7 @@ pub mod fuzz;
 #[cfg(test)]
 mod watchdog;
 
+pub use claims::{Beat, Claim, ClaimState, Claims, Holder, LocalClaims};
 pub use digest::{Digest, Digester};
 pub use error::{Loss, Operation, StoreError, is_full};
 pub use input::{Input, InputFile, Modified};

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Stat};
 
 use crate::anchor::{Anchor, Entry, is_met_link, kind};
+use crate::claims::LocalClaims;
 use crate::digest::Digest;
 use crate::error::{BEHIND_A_LINK, Loss, NOT_A_FILE, NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
@@ -65,6 +66,7 @@ impl Local {
         let hidden = store.folder.folder(Folder::Hidden.as_str());
         let _ = hidden.and_then(|hidden| hidden.make_private());
         store.create_folder(Path::new(layout::staging_root()), PRIVATE)?;
+        store.create_folder(Path::new(layout::claims()), PRIVATE)?;
         store.sync(Path::new(""))?;
         for parent in new_folders.into_iter().filter_map(Path::parent) {
             sync_folder(parent)?;
@@ -85,6 +87,11 @@ impl Local {
     /// The store's folder, absolute.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The claims of drivers on this store.
+    pub fn claims(&self) -> LocalClaims {
+        LocalClaims::new(self.root.clone(), Arc::clone(&self.folder))
     }
 
     /// The path of an object, for messages and for tests.

@@ -1,4 +1,7 @@
-//! One driver at a time in one folder.
+//! One driver at a time in one folder, on one machine.
+//!
+//! On a shared file system the lock may be local to one mount. So it proves nothing about other
+//! machines: there the claim decides (`claims.rs`), and the lock is its fast path.
 //!
 //! A lock of the operating system, not the existence of a file: it ends with the process, however
 //! that ends, so no crash leaves a folder that no driver can use. The file also has the process id
@@ -50,6 +53,12 @@ impl FolderLock {
         let Ok(file) = lock else { return false };
         // Released at once, with the handle; a driver that tries to lock in between tries again.
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Device and inode of the file that is locked: they identify it among all mounts of this
+    /// machine. `None` if the system does not say.
+    pub(crate) fn file(&self) -> Option<(u64, u64)> {
+        self.file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
     }
 }
 
