@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -111,7 +112,7 @@ fn job(
 /// Starts a driver with a thread and a runtime of its own.
 fn start(config: Config) -> Result<(String, JoinHandle<Result<Summary, JobError>>), Failed> {
     let runtime = runtime()?;
-    let prepared = driver::prepare(config)?;
+    let prepared = driver::prepare(config, |_| ControlFlow::Break(()))?;
     let address = prepared.address().to_string();
     let thread = std::thread::spawn(move || {
         let (snapshots, _) = watch::channel(Snapshot::default());

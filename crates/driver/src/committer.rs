@@ -20,13 +20,16 @@ use scheduler::AttemptId;
 use store::{Digest, Durability, Folder, Name, Staging, Store, StoreError, layout};
 
 use crate::cause::Cause;
+use crate::claim::{BlockingClock, ClaimLost, Hold, MachineClock};
 use crate::ids::scheduled_task;
 use crate::recovery;
 use crate::status::Removing;
 
 mod discards;
+mod outputs;
 
 pub(crate) use discards::{DISCARDS_MAX, Discards};
+pub(crate) use outputs::Outputs;
 
 /// What the committer is to do.
 #[derive(Debug)]
@@ -64,18 +67,29 @@ pub(crate) enum CommitterEvent {
     /// The last errand has so much to remove.
     Removing(Removing),
     /// The last errand is done. An error: the end is not in the journal.
-    Finished(Result<(), JournalError>),
+    Finished(Result<(), EndError>),
+    /// Nothing more is committed: another driver may have taken over.
+    Superseded(ClaimLost),
     /// The committer panicked: its errands would never be answered.
     Died,
+}
+
+/// Why the journal does not record the end of the job.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndError {
+    /// It cannot be written.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// An output is no longer what was committed. It was removed, so the job can be resumed.
+    #[error("{0} was replaced")]
+    Replaced(Name),
 }
 
 /// Sends an event to the loop; drops it if the loop has ended.
 pub(crate) type Notify = Arc<dyn Fn(CommitterEvent) + Send + Sync>;
 
 /// The queue of errands, and the clock by which a batch waits for more of them.
-pub(crate) trait Errands {
-    fn now(&self) -> Instant;
-
+pub(crate) trait Errands: BlockingClock {
     /// The next errand, if there is one already.
     fn try_next(&mut self) -> Result<Errand, TryRecvError>;
 
@@ -83,11 +97,17 @@ pub(crate) trait Errands {
     fn wait(&mut self, deadline: Option<Instant>) -> Option<Errand>;
 }
 
-impl Errands for Receiver<Errand> {
+impl BlockingClock for Receiver<Errand> {
     fn now(&self) -> Instant {
-        Instant::now()
+        MachineClock.now()
     }
 
+    fn sleep(&self, duration: Duration) {
+        MachineClock.sleep(duration);
+    }
+}
+
+impl Errands for Receiver<Errand> {
     fn try_next(&mut self) -> Result<Errand, TryRecvError> {
         self.try_recv()
     }
@@ -114,6 +134,7 @@ pub(crate) struct Commit {
 
 pub(crate) struct Committer {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) hold: Arc<Hold>,
     pub(crate) journal: Box<dyn Log>,
     /// Whether the journal names no object yet.
     pub(crate) is_new_job: bool,
@@ -124,6 +145,9 @@ pub(crate) struct Committer {
     pub(crate) group_commit_wait: Duration,
     /// Staging of commits that were not awaited.
     pub(crate) discards: Discards,
+    pub(crate) outputs: Outputs,
+    /// Another driver may have taken over: the folder is not touched any more.
+    pub(crate) is_superseded: bool,
 }
 
 /// What is recorded with one sync.
@@ -155,11 +179,27 @@ impl Committer {
     /// Runs errands until no more can come.
     pub(crate) fn run(mut self, mut errands: impl Errands) {
         let _alarm = Alarm(Arc::clone(&self.notify));
-        self.remove_old_intermediates();
+        if self.may_commit(&errands) {
+            self.remove_old_intermediates();
+            self.outputs.identify(&*self.store);
+        }
         while let Some(errand) = self.next_errand(&mut errands, None) {
             self.run_batch(errand, &mut errands);
         }
-        self.sweep();
+        if self.may_commit(&errands) {
+            self.sweep();
+        }
+    }
+
+    /// Whether this driver still holds the highest epoch. If not, the loop is told, once.
+    fn may_commit(&mut self, clock: &impl Errands) -> bool {
+        if !self.is_superseded
+            && let Err(lost) = self.hold.check(clock)
+        {
+            self.is_superseded = true;
+            (self.notify)(CommitterEvent::Superseded(lost));
+        }
+        !self.is_superseded
     }
 
     /// Runs `first` and all errands that come in time to share its sync.
@@ -171,7 +211,7 @@ impl Committer {
             let Some(errand) = self.next_errand(errands, Some(deadline)) else { break };
             self.take(&mut batch, errand, errands);
         }
-        self.record(batch);
+        self.record(batch, errands);
     }
 
     /// The next errand. As long as there is none, carries out discards.
@@ -192,6 +232,10 @@ impl Committer {
     }
 
     fn take(&mut self, batch: &mut Batch, errand: Errand, clock: &impl Errands) {
+        if self.is_superseded {
+            // What becomes of the folder is up to the driver that has taken over.
+            return;
+        }
         match errand {
             Errand::Commit(commit) => self.take_commit(batch, commit, clock),
             Errand::Discard(staging) => self.discard(&staging),
@@ -200,8 +244,8 @@ impl Committer {
             }
             Errand::Note(note) => batch.notes.push(note),
             Errand::Finish { outcome, leftovers } => {
-                self.record(std::mem::take(batch));
-                self.finish(outcome, &leftovers);
+                self.record(std::mem::take(batch), clock);
+                self.finish(outcome, &leftovers, clock);
             }
         }
     }
@@ -209,6 +253,11 @@ impl Committer {
     /// Publishes at once what is recorded a little later: a record says that its objects have their
     /// names.
     fn take_commit(&mut self, batch: &mut Batch, commit: Commit, clock: &impl Errands) {
+        // For each commit: one that arrives in the middle of a batch may have been staged after
+        // another driver had swept what was staged, and may be of another job.
+        if !self.may_commit(clock) {
+            return;
+        }
         match self.publish(&commit) {
             Ok(()) => {
                 let Commit { attempt, staging, durability, record, is_awaited, objects: _ } =
@@ -277,7 +326,7 @@ impl Committer {
     }
 
     /// Records all that was published, then tells the loop.
-    fn record(&mut self, batch: Batch) {
+    fn record(&mut self, batch: Batch, clock: &impl Errands) {
         let Batch { commits, records, mut notes, deadline: _ } = batch;
         // A commit's record says when its attempt began. On a disk that is almost full, a note that
         // says no more than that must not take the space of the records.
@@ -297,6 +346,9 @@ impl Committer {
                 let cause = error.take().map_or(Cause::Abandoned, Cause::NotDurable);
                 self.tell_published(commit.attempt, Err(cause));
             }
+            return;
+        }
+        if !self.may_commit(clock) {
             return;
         }
         let recorded = self.journal.append(&records);
@@ -319,7 +371,7 @@ impl Committer {
         Ok(())
     }
 
-    fn publish(&self, commit: &Commit) -> Result<(), StoreError> {
+    fn publish(&mut self, commit: &Commit) -> Result<(), StoreError> {
         let phase = commit.attempt.task.phase;
         faults::reach("driver::verify", phase);
         for (name, digest) in &commit.objects {
@@ -331,6 +383,9 @@ impl Committer {
         for (name, digest) in &commit.objects {
             self.store.publish(&commit.staging, name, *digest)?;
             faults::reach("driver::renamed", phase);
+            if commit.durability == Durability::Durable {
+                self.outputs.add(&*self.store, name, *digest);
+            }
         }
         Ok(())
     }
@@ -339,8 +394,11 @@ impl Committer {
         discards::discard(&*self.store, staging);
     }
 
-    fn finish(&mut self, outcome: Outcome, leftovers: &[Name]) {
+    fn finish(&mut self, outcome: Outcome, leftovers: &[Name], clock: &impl Errands) {
         faults::reach("driver::finish", outcome);
+        if !self.may_commit(clock) {
+            return;
+        }
         let removing = Removing { staging_folders: self.discards.left(), ..Removing::default() };
         if removing != Removing::default() {
             (self.notify)(CommitterEvent::Removing(removing));
@@ -353,16 +411,26 @@ impl Committer {
             );
         }
         faults::reach("driver::tidied", outcome);
-        let drops = self.drop_intermediates && outcome == Outcome::Done;
-        let end = Record::End { outcome };
-        let result = match drops {
-            true => self.journal.append(&[end, Record::IntermediatesRemoved]),
-            false => self.journal.append(&[end]),
+        let is_done = outcome == Outcome::Done;
+        let replaced = is_done.then(|| self.outputs.find_replaced(&*self.store)).flatten();
+        if !self.may_commit(clock) {
+            return;
+        }
+        let drops = self.drop_intermediates && is_done;
+        let mut records = vec![Record::End { outcome }];
+        records.extend(drops.then_some(Record::IntermediatesRemoved));
+        let result = match replaced {
+            Some(output) => Err(self.remove_replaced(output)),
+            None => self.journal.append(&records).map_err(EndError::Journal),
         };
+        // Another driver may have read the journal before this record was in it.
+        if !self.may_commit(clock) {
+            return;
+        }
         match &result {
             Ok(()) if drops => self.drop_intermediates(),
-            Ok(()) => {}
-            Err(error) => {
+            Ok(()) | Err(EndError::Replaced(_)) => {}
+            Err(EndError::Journal(error)) => {
                 tracing::error!(error = with_causes(error), "the end of the job is not recorded");
             }
         }
@@ -383,6 +451,15 @@ impl Committer {
                 "intermediates cannot be removed; mapmill clean does it later"
             );
         }
+    }
+
+    /// The job that is resumed makes it again.
+    fn remove_replaced(&self, output: Name) -> EndError {
+        let removed = self.store.remove(&output).and_then(|()| self.store.settle(Folder::Output));
+        if let Err(error) = removed {
+            tracing::error!(error = with_causes(&error), "an output that was replaced is left");
+        }
+        EndError::Replaced(output)
     }
 
     /// Before the job is recorded as done: after a crash in between, the next driver does it again.

@@ -13,7 +13,7 @@
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use journal::{Commits, Death, JournalError};
+use journal::{Commits, Death};
 use rpc::message::{
     Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
@@ -47,7 +47,7 @@ use pending::{PendingCalls, Reporter};
 use status_view::{Observed, StatusView};
 
 pub(crate) use event::{Call, Event, Reply, Request};
-pub(crate) use shutdown::Shutdown;
+pub(crate) use shutdown::{Shutdown, Unrecorded};
 
 /// # Invariants
 ///
@@ -76,7 +76,7 @@ pub(crate) struct Ended {
     /// For how long no worker was connected, if that cancelled the job.
     pub(crate) deserted: Option<Duration>,
     /// Whether the journal's last record is on disk.
-    pub(crate) finished: Result<(), JournalError>,
+    pub(crate) finished: Result<(), Unrecorded>,
 }
 
 impl Driver {
@@ -244,6 +244,10 @@ impl Driver {
             }
             Event::Status { reply } => {
                 let _ = reply.send(Ok(self.status()));
+            }
+            Event::Superseded(lost) => {
+                tracing::info!("superseded: {lost}");
+                self.shutdown.supersede(lost);
             }
         }
     }

@@ -16,12 +16,15 @@ use journal::{
 use rpc::text::escaped;
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
-use store::{FolderLock, ListingNotes, Store, layout};
+use store::{ListingNotes, Store, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::committer::{Committer, DISCARDS_MAX, Discards, Errand, GROUP_COMMIT_WAIT, Notify};
-use crate::driver::{Driver, Ended, Event, Shutdown};
+use crate::claim::{self, ClaimLost, Claimed, Hold};
+use crate::committer::{
+    Committer, DISCARDS_MAX, Discards, EndError, Errand, GROUP_COMMIT_WAIT, Notify, Outputs,
+};
+use crate::driver::{Driver, Ended, Event, Shutdown, Unrecorded};
 use crate::ids;
 use crate::service::Service;
 use crate::spec::JobSpec;
@@ -35,7 +38,7 @@ pub struct Prepared {
     /// How to call this driver, in its folder. Before the lock: it goes first.
     pub(crate) announcement: Option<Announcement>,
     /// Held until the job is over.
-    pub(crate) lock: FolderLock,
+    pub(crate) claimed: Claimed,
     pub(crate) notes: ListingNotes,
     pub(crate) replaces_results: bool,
     pub(crate) begun: BegunJob,
@@ -51,6 +54,7 @@ pub(crate) struct BegunJob {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) journal: Box<dyn Log>,
     pub(crate) drop_intermediates: bool,
+    pub(crate) hold: Arc<Hold>,
     /// What earlier epochs of the same job have committed.
     pub(crate) recovered: Option<Commits>,
     /// To the driver loop.
@@ -177,20 +181,25 @@ impl Prepared {
             .map_err(system("listen on the address that was bound"))?;
         let credentials = self.credentials;
         let serve = |service, ended| rpc::serve(listener, service, credentials, ended);
-        let result = self.begun.run(serve, on_a_thread, snapshots, interrupted).await;
+        let hold = Arc::clone(&self.begun.hold);
+        // Its thread renews it.
+        let keeping = claim::keep(move || std::future::ready(hold.is_lost()));
+        let result = self.begun.run(serve, on_a_thread, keeping, snapshots, interrupted).await;
         drop(self.announcement);
-        drop(self.lock);
+        drop(self.claimed);
         result
     }
 }
 
 impl BegunJob {
     /// Runs the job to its end: `serve` answers calls; `commit` runs the committer, and is ready
-    /// when the committer has carried out its last errand.
+    /// when the committer has carried out its last errand; `keeping` renews the claim, and is ready
+    /// when it is lost.
     pub(crate) async fn run<Serving, Committing>(
         self,
         serve: impl FnOnce(Arc<Service>, Closing) -> Serving,
         commit: impl FnOnce(Committer, std_mpsc::Receiver<Errand>) -> Result<Committing, JobError>,
+        keeping: impl Future<Output = ClaimLost> + Send + 'static,
         snapshots: watch::Sender<Snapshot>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Summary, JobError>
@@ -208,8 +217,17 @@ impl BegunJob {
             drop_intermediates: self.drop_intermediates,
             notify: notify_loop(events.clone()),
             group_commit_wait: GROUP_COMMIT_WAIT,
+            outputs: self.recovered.as_ref().map(Outputs::of).unwrap_or_default(),
+            is_superseded: false,
+            hold: self.hold,
         };
         let committing = commit(committer, errands)?;
+        let superseded = events.clone();
+        let keeping = tokio::spawn(async move {
+            let lost = keeping.await;
+            // The receiver is gone if the loop has ended.
+            let _ = superseded.send(Event::Superseded(lost)).await;
+        });
 
         let (end, ended) = oneshot::channel::<()>();
         let (serving, served) = oneshot::channel::<Infallible>();
@@ -242,7 +260,12 @@ impl BegunJob {
         // The receiver is gone if the server has failed.
         let _ = end.send(());
         let served = stop(server).await;
-        committing.await;
+        // A committer that no longer may commit has nothing to do; its disk may not answer.
+        let is_superseded = matches!(ended.finished, Err(Unrecorded::Superseded(_)));
+        if !is_superseded {
+            committing.await;
+        }
+        keeping.abort();
         match (conclude(ended, &plan, files), served) {
             // The failure of the server is what interrupted the job.
             (Err(JobError::Cancelled), Err(broken)) => Err(broken),
@@ -306,9 +329,18 @@ pub enum JobError {
         /// How long the driver has waited.
         waited: Duration,
     },
+    /// An output that was committed is another file now.
+    #[error("{} was replaced after it was committed, and is removed", output.display())]
+    Replaced {
+        /// The output.
+        output: PathBuf,
+    },
     /// The server failed.
     #[error(transparent)]
     Serve(ServeError),
+    /// Another driver has taken over the job, or may have.
+    #[error(transparent)]
+    Superseded(ClaimLost),
     /// The operating system refused an operation that every job needs.
     #[error("cannot {operation}")]
     System {
@@ -328,7 +360,12 @@ impl JobError {
                 attempts.iter().find_map(|attempt| attempt.fate.disk())
             }
             Self::Journal(error) => error.disk(),
-            Self::Cancelled | Self::NoWorkers { .. } | Self::Serve(_) | Self::System { .. } => None,
+            Self::Cancelled
+            | Self::NoWorkers { .. }
+            | Self::Replaced { .. }
+            | Self::Serve(_)
+            | Self::Superseded(_)
+            | Self::System { .. } => None,
         }
     }
 }
@@ -371,7 +408,15 @@ async fn stop(mut server: tokio::task::JoinHandle<Result<(), ServeError>>) -> Re
     }
 }
 
-fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
+fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobError> {
+    let finished = match std::mem::replace(&mut ended.finished, Ok(())) {
+        Err(Unrecorded::Superseded(lost)) => return Err(JobError::Superseded(lost)),
+        Err(Unrecorded::End(EndError::Journal(error))) => Err(JobError::Journal(error)),
+        Err(Unrecorded::End(EndError::Replaced(name))) => {
+            Err(JobError::Replaced { output: files.join(name.as_str()) })
+        }
+        Ok(()) => Ok(()),
+    };
     let set_aside = ended.set_aside();
     let outcome = ended.sched.outcome().expect("the loop ends when the scheduler has decided");
     match *outcome {
@@ -386,7 +431,7 @@ fn conclude(ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, JobErr
             let attempts = ended.attempts(failure.task);
             return Err(JobError::Failed { failure, work, attempts, files });
         }
-        Outcome::Done => ended.finished.map_err(JobError::Journal)?,
+        Outcome::Done => finished?,
     }
     let totals = ended.reports.totals();
     let output = |bucket| files.join(layout::output(bucket).as_str());

@@ -10,6 +10,7 @@
 
 mod admission;
 mod cause;
+mod claim;
 mod committer;
 mod driver;
 #[cfg(any(fuzzing, test))]
@@ -30,11 +31,13 @@ mod start;
 mod status;
 mod status_client;
 
+pub use claim::{ClaimLost, Waiting};
 pub use job::{JobError, Prepared, Witness};
+pub use journal::Outcome;
 pub use plan::default_map_tasks;
 pub use recovery::{Difference, InputChange};
 pub use scheduler::{Limits, Phase, TaskId};
-pub use start::{Config, Differences, Listen, StartError, prepare};
+pub use start::{Config, Differences, Listen, StartError, StoodBy, prepare, stand_by};
 pub use status::{Backups, PhaseSnapshot, Removing, SetAside, Snapshot, Summary};
 pub use status_client::{StatusClientError, fetch_status};
-pub use store::{LeftOut, ListingNotes, Repeated};
+pub use store::{Holder, LeftOut, ListingNotes, Repeated};

@@ -32,18 +32,40 @@ impl AskedJob<'_> {
         &self,
         records: &'records [Record],
     ) -> Result<Option<&'records str>, Vec<Difference>> {
-        let Some(Record::Begin { epoch, job, started_unix_seconds, .. }) = records.first() else {
-            return Ok(None);
-        };
+        let Some((job, differences)) = self.compare(records) else { return Ok(None) };
         let is_done = |record: &Record| matches!(record, Record::End { outcome: Outcome::Done });
         if records.iter().any(is_done) {
             return Ok(None);
         }
+        if differences.is_empty() { Ok(Some(job)) } else { Err(differences) }
+    }
+
+    /// How this job has ended, if it is the one that `records` describe. One that was interrupted
+    /// has not: it can be resumed.
+    pub(crate) fn recorded_end(&self, records: &[Record]) -> Option<Outcome> {
+        let is_about_an_epoch = |record: &&Record| {
+            matches!(record, Record::Begin { .. } | Record::End { .. } | Record::Resume { .. })
+        };
+        let last = records.iter().rev().find(is_about_an_epoch)?;
+        let Record::End { outcome: outcome @ (Outcome::Done | Outcome::Failed) } = last else {
+            return None;
+        };
+        let (_, differences) = self.compare(records)?;
+        differences.is_empty().then_some(*outcome)
+    }
+
+    /// The id of the job that `records` describe, if they describe one, and how it differs.
+    fn compare<'records>(
+        &self,
+        records: &'records [Record],
+    ) -> Option<(&'records str, Vec<Difference>)> {
+        let Some(Record::Begin { epoch, job, started_unix_seconds, .. }) = records.first() else {
+            return None;
+        };
         // The build is compared too: another version may count differently.
         let now = self.describe(*epoch, job, *started_unix_seconds);
         let then = records.iter().take_while(|record| is_about_the_job(record)).count();
-        let differences = differences::between(&records[..then], &now);
-        if differences.is_empty() { Ok(Some(job)) } else { Err(differences) }
+        Some((job, differences::between(&records[..then], &now)))
     }
 
     /// The records that begin this job and say what it is.

@@ -7,17 +7,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use journal::{Commits, FileLog, JournalError, Log, Opening, Plan, Record, Recorded};
+use journal::{Commits, FileLog, JournalError, Log, Opening, Outcome, Plan, Record, Recorded};
 use rpc::message::{Session, WordRules};
 use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
-use store::{FolderLock, Input, Local, Store};
+use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, StoreError};
 use tokio::sync::mpsc;
 
+use crate::claim::{self, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan;
@@ -27,11 +29,11 @@ use crate::spec::JobSpec;
 mod check;
 mod error;
 
-pub(crate) use error::unusable_input;
 pub use error::{Differences, StartError};
+pub(crate) use error::{claim_error, unusable_input};
 
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
-use error::lock_error;
+use error::{lock_error, lost_error};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -69,34 +71,184 @@ pub struct Listen {
     pub unprotected: bool,
 }
 
-/// Checks everything, then takes the results folder and begins the journal.
+/// Checks everything, then claims the results folder and begins the journal.
+///
+/// If a driver that may be alive on another machine holds the claim, this takes up to 10 s:
+/// `waiting` is called several times a second meanwhile, and may break off.
 ///
 /// # Errors
 ///
 /// When the job cannot start. Nothing on disk was changed, unless the results folder itself could
 /// not be written.
-pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+pub fn prepare(
+    config: Config,
+    mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
+) -> Result<Prepared, StartError> {
     faults::arm();
-    let files = resolve_folder(&config.files);
-    let listing = store::list_inputs(&config.inputs, files.as_deref().ok());
-    let listing = listing.map_err(unusable_input)?;
-    let inputs = listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
-    let plan = plan::plan(inputs, config.map_tasks);
-    check_numbers(&plan, config.reduce_tasks.get())?;
-
-    let files = files?;
-    inspect_files(&files, plan.inputs())?;
-    let (listener, address) = bind(&config.listen)?;
-
-    let in_files = |source| StartError::Files { path: files.clone(), source };
-    let store = Local::create(&files).map_err(in_files)?;
-    let lock = FolderLock::acquire(&files).map_err(lock_error)?;
+    let checked = Checked::of(&config)?;
+    let bound = bind(&config.listen)?;
+    let (store, claims) = claimable(&checked.files)?;
+    claims.lock().map_err(lock_error)?;
+    let holder = Holder::this_process(Some(bound.1.to_string()));
+    let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting };
+    let opened = taking.open(claims, &store, &config, &checked.files)?;
     faults::reach("driver::locked", "");
-    // Again: before the lock was held, another driver may have finished a job in this folder.
-    let survey = inspect_files(&files, plan.inputs())?;
+    begin_here(config, checked, bound, store, opened)
+}
 
+/// How the wait of a standby has ended.
+pub enum StoodBy {
+    /// The other driver has ended, and the journal says so: there is nothing to take over.
+    Over {
+        /// How the job ended.
+        outcome: Outcome,
+        /// The results folder.
+        files: PathBuf,
+    },
+    /// The other driver is dead, or was interrupted; or there was none.
+    TookOver(Box<Prepared>),
+}
+
+/// As [`prepare`], but waits as long as another driver is alive, and binds the address only then.
+///
+/// # Errors
+///
+/// As of [`prepare`]. The inputs and the results folder are checked before the wait, and again
+/// after it.
+pub fn stand_by(
+    config: Config,
+    mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
+) -> Result<StoodBy, StartError> {
+    faults::arm();
+    let Checked { files, .. } = Checked::of(&config)?;
+    let (store, claims) = claimable(&files)?;
+    let holder = Holder::this_process(Some(config.listen.address.clone()));
+    let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting };
+    let opened = taking.open(claims, &store, &config, &files)?;
+    let checked = Checked::of(&config)?;
+    if opened.has_waited
+        && let Some(outcome) = asked(&config, &checked.plan).recorded_end(&opened.recorded.records)
+    {
+        return Ok(StoodBy::Over { outcome, files });
+    }
+    let bound = bind(&config.listen)?;
+    begin_here(config, checked, bound, store, opened)
+        .map(|prepared| StoodBy::TookOver(Box::new(prepared)))
+}
+
+/// How a driver gets the claim of its results folder.
+struct Taking<'a> {
+    holder: Holder,
+    patience: Patience,
+    waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+}
+
+/// A claimed results folder, and what its journal has recorded.
+struct Opened {
+    claimed: Claimed,
+    has_waited: bool,
+    log: FileLog,
+    recorded: Recorded,
+}
+
+impl Taking<'_> {
+    /// In this order: when the journal is read, no earlier driver can change it, nor give a final
+    /// name to what it has staged.
+    fn open(
+        self,
+        claims: LocalClaims,
+        store: &Local,
+        config: &Config,
+        files: &Path,
+    ) -> Result<Opened, StartError> {
+        let in_files = |source| StartError::Files { path: files.to_owned(), source };
+        let claims: Arc<dyn Claims> = Arc::new(claims);
+        let Self { holder, patience, waiting } = self;
+        let mut above = 0;
+        loop {
+            let taken = claim::take(&claims, (&holder, above), patience, &MachineClock, waiting);
+            let Taken { hold, has_waited } = taken.map_err(|error| claim_error(error, files))?;
+            let claimed = Claimed::new(hold).map_err(StartError::Thread)?;
+            fence(&claimed.hold, store).map_err(in_files)?;
+            let log = FileLog::in_folder(files).drafted_in(claimed.hold.epoch());
+            let recorded = read(&log, config)?;
+            if claimed.hold.epoch() > recorded.last_epoch() {
+                return Ok(Opened { claimed, has_waited, log, recorded });
+            }
+            // The claims were removed, or the journal is of a version that had none.
+            above = recorded.last_epoch();
+        }
+    }
+}
+
+/// Takes from earlier drivers, which may be frozen, what they could still change: the journal in
+/// their claim, and what was staged for them.
+pub(crate) fn fence(hold: &Hold, store: &dyn Store) -> Result<(), StoreError> {
+    hold.remove_earlier()?;
+    store.sweep()?;
+    faults::reach("driver::swept", "");
+    Ok(())
+}
+
+/// What the journal has recorded. One that is damaged counts as empty if the job starts over.
+pub(crate) fn read(log: &dyn Log, config: &Config) -> Result<Recorded, StartError> {
+    match log.read_valid() {
+        // The random id of the new job is enough to keep its attempts apart from earlier ones.
+        Err(JournalError::Damaged { .. }) if config.fresh => Ok(Recorded::default()),
+        recorded => recorded.map_err(StartError::Journal),
+    }
+}
+
+fn asked<'plan>(config: &Config, plan: &'plan Plan) -> AskedJob<'plan> {
+    AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules }
+}
+
+/// Where a driver listens.
+type Bound = (TcpListener, SocketAddr);
+
+/// What was checked without a change on disk.
+struct Checked {
+    plan: Plan,
+    notes: ListingNotes,
+    files: PathBuf,
+}
+
+impl Checked {
+    fn of(config: &Config) -> Result<Self, StartError> {
+        let files = resolve_folder(&config.files);
+        let listing = store::list_inputs(&config.inputs, files.as_deref().ok());
+        let listing = listing.map_err(unusable_input)?;
+        let inputs =
+            listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
+        let plan = plan::plan(inputs, config.map_tasks);
+        check_numbers(&plan, config.reduce_tasks.get())?;
+        let files = files?;
+        inspect_files(&files, plan.inputs())?;
+        Ok(Self { plan, notes: listing.notes, files })
+    }
+}
+
+/// The store in `files`, which is created if it does not exist.
+fn claimable(files: &Path) -> Result<(Local, LocalClaims), StartError> {
+    let in_files = |source| StartError::Files { path: files.to_owned(), source };
+    let store = Local::create(files).map_err(in_files)?;
+    let claims = store.claims();
+    Ok((store, claims))
+}
+
+/// Begins the journal of the job whose results folder is claimed.
+fn begin_here(
+    config: Config,
+    Checked { plan, notes, files }: Checked,
+    (listener, address): Bound,
+    store: Local,
+    Opened { claimed, log, recorded, .. }: Opened,
+) -> Result<Prepared, StartError> {
+    // Again: before the folder was claimed, another driver may have finished a job in it.
+    let survey = inspect_files(&files, plan.inputs())?;
+    let begin = Begin { config: &config, plan: &plan, files: &files, hold: &claimed.hold };
     let Beginning { session, journal, recovered } =
-        begin(Box::new(FileLog::in_folder(&files)), &store, &config, &plan, &files, random_id)?;
+        begin.begin(Box::new(log), recorded, &store, random_id)?;
 
     let (map_tasks, reduce_tasks) = (plan.map_tasks().get(), config.reduce_tasks.get());
     let leftovers = survey.outside(map_tasks, reduce_tasks);
@@ -107,8 +259,7 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
         address,
         credentials: config.listen.credentials,
         announcement: None,
-        lock,
-        notes: listing.notes,
+        notes,
         replaces_results: survey.has_results() && recovered.is_none(),
         begun: BegunJob {
             spec,
@@ -118,10 +269,12 @@ pub fn prepare(config: Config) -> Result<Prepared, StartError> {
             store: Arc::new(store),
             journal,
             drop_intermediates: config.drop_intermediates,
+            hold: Arc::clone(&claimed.hold),
             recovered,
             events,
             inbox,
         },
+        claimed,
     })
 }
 
@@ -134,51 +287,59 @@ pub(crate) struct Beginning {
     pub(crate) recovered: Option<Commits>,
 }
 
-/// Resumes the unfinished job that the log describes, or begins a new one. An unfinished job that
-/// is not the one asked for is an error: it is not discarded by mistake.
-pub(crate) fn begin(
-    mut log: Box<dyn Log>,
-    store: &dyn Store,
-    config: &Config,
-    plan: &Plan,
-    files: &Path,
-    random_id: impl FnOnce() -> Result<String, StartError>,
-) -> Result<Beginning, StartError> {
-    let recorded = match log.read_valid() {
-        // The random id of the new job is enough to keep its attempts apart from earlier ones.
-        Err(JournalError::Damaged { .. }) if config.fresh => Recorded::default(),
-        recorded => recorded.map_err(StartError::Journal)?,
-    };
-    let asked = AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules };
-    let unfinished = if config.fresh {
-        None
-    } else {
-        asked.find_unfinished(&recorded.records).map_err(|differences| StartError::OtherJob {
-            files: files.to_owned(),
-            differences: Differences(differences),
-        })?
-    };
-    let in_files = |source| StartError::Files { path: files.to_owned(), source };
-    store.sweep().map_err(in_files)?;
-    faults::reach("driver::swept", "");
-    let epoch = recorded.last_epoch() + 1;
-    let (job, recovered, opened) = match unfinished {
-        Some(job) => {
-            let recovered = recovery::recover(&recorded.records, store).map_err(in_files)?;
-            let build = rpc::BUILD.to_owned();
-            let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
-            let opened = log.open(Opening::Resume { recorded: &recorded, resume: &resume });
-            (job.to_owned(), Some(recovered), opened)
-        }
-        None => {
-            let job = random_id()?;
-            let opened = log.open(Opening::Begin(&asked.describe(epoch, &job, unix_seconds())));
-            (job, None, opened)
-        }
-    };
-    opened.map_err(StartError::Journal)?;
-    let session = Session(format!("{job}-e{epoch}"));
-    Ok(Beginning { session, journal: log, recovered })
+/// What it takes to begin an epoch.
+pub(crate) struct Begin<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) plan: &'a Plan,
+    pub(crate) files: &'a Path,
+    pub(crate) hold: &'a Hold,
+}
+
+impl Begin<'_> {
+    /// Resumes the unfinished job that the log describes, or begins a new one. An unfinished job
+    /// that is not the one asked for is an error: it is not discarded by mistake.
+    pub(crate) fn begin(
+        &self,
+        mut log: Box<dyn Log>,
+        recorded: Recorded,
+        store: &dyn Store,
+        random_id: impl FnOnce() -> Result<String, StartError>,
+    ) -> Result<Beginning, StartError> {
+        let Self { config, plan, files, hold } = *self;
+        let asked = asked(config, plan);
+        let unfinished = if config.fresh {
+            None
+        } else {
+            asked.find_unfinished(&recorded.records).map_err(|differences| {
+                StartError::OtherJob {
+                    files: files.to_owned(),
+                    differences: Differences(differences),
+                }
+            })?
+        };
+        let in_files = |source| StartError::Files { path: files.to_owned(), source };
+        let epoch = hold.epoch();
+        let (job, recovered, opened) = match unfinished {
+            Some(job) => {
+                let recovered = recovery::recover(&recorded.records, store).map_err(in_files)?;
+                let build = rpc::BUILD.to_owned();
+                let resume = Record::Resume { epoch, build, started_unix_seconds: unix_seconds() };
+                let opened = log.open(Opening::Resume { recorded: &recorded, resume: &resume });
+                (job.to_owned(), Some(recovered), opened)
+            }
+            None => {
+                let job = random_id()?;
+                let opened = log.open(Opening::Begin(&asked.describe(epoch, &job, unix_seconds())));
+                (job, None, opened)
+            }
+        };
+        opened.map_err(|error| match hold.look() {
+            Err(LookError::Lost(lost)) => lost_error(lost, files),
+            Ok(()) | Err(LookError::Store(_)) => StartError::Journal(error),
+        })?;
+        let session = Session(format!("{job}-e{epoch}"));
+        Ok(Beginning { session, journal: log, recovered })
+    }
 }
 
 pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session) -> JobSpec {
@@ -204,7 +365,7 @@ fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn bind(listen: &Listen) -> Result<(TcpListener, SocketAddr), StartError> {
+fn bind(listen: &Listen) -> Result<Bound, StartError> {
     let unresolved = |source| StartError::Resolve { address: listen.address.clone(), source };
     let mut addresses = listen.address.to_socket_addrs().map_err(unresolved)?;
     let address = addresses

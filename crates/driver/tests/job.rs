@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use driver::{Config, JobError, Snapshot, Summary, prepare};
+use driver::{Config, JobError, Snapshot, Summary};
 use journal::{Log, Record};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 mod folder;
 
-use folder::Folder;
+use folder::{Folder, prepare};
 
 #[tokio::test]
 async fn job_leaves_its_results_and_nothing_else() {
@@ -42,7 +42,7 @@ async fn job_leaves_its_results_and_nothing_else() {
     let expected = ["mr-0-0", "mr-0-1", "mr-1-0", "mr-1-1"];
     assert_eq!(folder.names("files/intermediate"), expected);
     assert_eq!(folder.names("files/out"), ["out-0", "out-1"]);
-    assert_eq!(folder.names("files/.mapmill"), ["journal.jsonl", "lock", "staging"]);
+    assert_eq!(folder.names("files/.mapmill"), ["claims", "journal.jsonl", "lock", "staging"]);
     assert!(folder.names("files/.mapmill/staging").is_empty());
     assert_eq!(folder.recorded(), "begin input map map reduce reduce end(done)");
 }

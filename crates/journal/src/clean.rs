@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use store::{Folder, FolderLock, Local, LockError, Store, StoreError, layout};
+use store::{Folder, Holder, Local, LockError, Store, StoreError, layout};
 
 use crate::commits::Commits;
 use crate::file_log::FileLog;
@@ -40,6 +40,18 @@ pub enum CleanError {
     /// A driver runs the job.
     #[error("cannot lock the results folder: {0}")]
     InUse(LockError),
+    /// A driver on another machine has not released the folder.
+    #[error(
+        "{} is in use by another driver{}",
+        path.display(),
+        holder.as_ref().map_or_else(String::new, |holder| format!(" ({holder})"))
+    )]
+    Claimed {
+        /// The folder.
+        path: PathBuf,
+        /// Which one, if it has said so.
+        holder: Option<Holder>,
+    },
     /// The journal cannot be read or written.
     #[error("cannot clean the job")]
     Journal(#[source] JournalError),
@@ -76,13 +88,18 @@ pub fn clean(files: &Path) -> Result<Cleaned, CleanError> {
     if log.read_valid().map_err(CleanError::Journal)?.records.is_empty() {
         return Err(CleanError::NoJob { path: path() });
     }
-    let _lock = FolderLock::acquire(files).map_err(CleanError::InUse)?;
+    let store = Local::open(files).map_err(|source| CleanError::Files { path: path(), source })?;
+    let claims = store.claims();
+    claims.lock().map_err(CleanError::InUse)?;
+    let holder = claims.holder().map_err(|source| CleanError::Files { path: path(), source })?;
+    if let Some(holder) = holder {
+        return Err(CleanError::Claimed { path: path(), holder });
+    }
     // Again: before the lock was held, a driver may have begun another job.
     let recorded = log.read_valid().map_err(CleanError::Journal)?;
     if !is_done(&recorded.records) {
         return Err(CleanError::NotDone { path: path() });
     }
-    let store = Local::open(files).map_err(|source| CleanError::Files { path: path(), source })?;
     if recorded.records.last() != Some(&Record::IntermediatesRemoved) {
         log.remove_intermediates(&recorded).map_err(CleanError::Journal)?;
     }

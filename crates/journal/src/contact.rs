@@ -34,6 +34,7 @@ impl fmt::Debug for Contact {
 #[derive(Debug)]
 pub struct Announcement {
     path: PathBuf,
+    text: Vec<u8>,
 }
 
 /// Writes how to call the driver of `files`, which holds the folder's lock.
@@ -45,20 +46,24 @@ pub fn announce(files: &Path, contact: &Contact) -> io::Result<Announcement> {
     let path = path(files);
     // From the moment at which it has its name it is whole, and no other user can read it.
     let new = path.with_extension("new");
+    let text = serde_json::to_vec(contact)?;
     let written = journal_file::create(&new)
-        .and_then(|mut file| file.write_all(&serde_json::to_vec(contact)?))
+        .and_then(|mut file| file.write_all(&text))
         .and_then(|()| journal_file::rename(&new, &path));
     if written.is_err() {
         // Half a file takes space that other files need.
         let _ = journal_file::remove(&new);
     }
-    written.map(|()| Announcement { path })
+    written.map(|()| Announcement { path, text })
 }
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        // A file that stays is as that of a driver that was killed.
-        let _ = journal_file::remove(&self.path);
+        // A driver that has taken over has put its own there. A file that stays is as that of a
+        // driver that was killed.
+        if journal_file::read(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = journal_file::remove(&self.path);
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! job's records alone, or with a copy of what was recorded. Records are appended and synced; the
 //! folder is synced when the file is new.
 //!
-//! The file does no fencing: `flock` on the folder keeps a second driver out.
+//! Which driver may write is decided by its claim (the crate `store`); the file alone does no
+//! fencing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use crate::record::Record;
 pub struct FileLog {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// Where a new file is written before it takes its place.
+    draft: PathBuf,
     state: FileState,
 }
 
@@ -46,7 +49,19 @@ impl FileLog {
 
     /// The same, on another disk.
     pub fn on(disk: Arc<dyn Disk>, files: &Path) -> Self {
-        Self { disk, path: path(files), state: FileState::Unopened }
+        let path = path(files);
+        let draft = path.with_extension("new");
+        Self { disk, path, draft, state: FileState::Unopened }
+    }
+
+    /// Writes a new file in the claim of `epoch`. A driver that claims a later epoch removes that
+    /// claim first: then this one cannot put its file in place of the other's.
+    #[must_use]
+    pub fn drafted_in(self, epoch: u64) -> Self {
+        let hidden = self.path.parent().unwrap_or(Path::new(""));
+        let files = hidden.parent().unwrap_or(Path::new(""));
+        let draft = files.join(layout::journal_draft(epoch).as_str());
+        Self { draft, ..self }
     }
 
     /// Writes durably that the intermediates of the finished job, which was `recorded`, are no part
@@ -72,7 +87,7 @@ impl FileLog {
     /// Puts a new file that holds `lines` in place of the one that is there, if there is one,
     /// and syncs it.
     fn put(&mut self, lines: &[u8]) -> Result<(), JournalError> {
-        let new = self.path.with_extension("new");
+        let new = self.draft.clone();
         let put = self.try_put(&new, lines);
         if put.is_err() {
             // Half a file takes space that other files need.

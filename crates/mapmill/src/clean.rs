@@ -14,7 +14,8 @@ pub(crate) fn print(flags: &CleanFlags) -> Result<(), Failure> {
         let way_out = way_out::of_clean(&error);
         let failure = match error {
             CleanError::Partial { .. } => Failure::output(error),
-            CleanError::Files { .. }
+            CleanError::Claimed { .. }
+            | CleanError::Files { .. }
             | CleanError::InUse(_)
             | CleanError::Journal(_)
             | CleanError::NoJob { .. }

@@ -1,6 +1,7 @@
 //! The program `mapmill`: flags in, messages and exit codes out.
 //!
-//! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 130 interrupted. A closed
+//! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 3 another driver took over;
+//! 130 interrupted. A closed
 //! pipe on stdout is 0. Only this file ends the process.
 
 mod certs;
@@ -19,6 +20,7 @@ mod numbers;
 mod progress;
 mod report;
 mod stamp;
+mod standby;
 mod status;
 mod terminal;
 mod top;
@@ -29,6 +31,7 @@ mod why;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use driver::StartError;
@@ -38,6 +41,7 @@ use tokio::sync::{oneshot, watch};
 use flags::{Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest};
 use messages::{Failure, Warning};
 use stamp::Speaker;
+use standby::{Reason, StandbyError};
 use verbosity::Verbosity;
 
 fn main() -> ExitCode {
@@ -70,9 +74,13 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
     log::start(request.show.verbosity, Some(Speaker::Driver));
     machine::raise_open_files_limit();
     runtime(2)?.block_on(async {
-        let interrupted = interrupted()?;
+        let is_interrupted = Arc::default();
+        let interrupted = interrupted(&is_interrupted)?;
         let listen = request.config.listen.address.clone();
-        let prepared = prepare(request.config, request.show)?.expecting_workers();
+        let reason = if request.standby { Reason::StandBy } else { Reason::Check };
+        let prepared = prepare(request.config, request.show, reason, is_interrupted)?;
+        let Some(prepared) = prepared else { return Ok(()) };
+        let prepared = prepared.expecting_workers();
         let address = prepared.address();
         let called = invitation::called(&listen, address);
         let prepared = prepared.announced(called, machine::host_name());
@@ -100,8 +108,10 @@ fn run(request: RunRequest) -> Result<(), Failure> {
 
 /// Runs the driver in this process, and each worker in a process of its own.
 async fn run_here(request: RunRequest) -> Result<(), Failure> {
-    let interrupted = interrupted()?;
-    let prepared = prepare(request.config, request.show)?;
+    let is_interrupted = Arc::default();
+    let interrupted = interrupted(&is_interrupted)?;
+    let prepared = prepare(request.config, request.show, Reason::Check, is_interrupted)?;
+    let prepared = prepared.expect("the job of this command is not done by another");
     let address = prepared.address().to_string();
     let prepared = prepared.announced(address, machine::host_name());
     let fleet = fleet::Fleet::new(&prepared, &request.workers)?;
@@ -139,18 +149,35 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     }
 }
 
-fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failure> {
+/// `None` if another driver has done the job meanwhile, for which a standby waits.
+fn prepare(
+    config: driver::Config,
+    show: Show,
+    reason: Reason,
+    is_interrupted: Arc<AtomicBool>,
+) -> Result<Option<driver::Prepared>, Failure> {
     let unprotected = config.listen.unprotected;
     let (files, listen) = (config.files.clone(), config.listen.address.clone());
-    let prepared = driver::prepare(config).map_err(|error| {
-        let advice = if let StartError::NotLoopback { .. } = error {
-            Some(invitation::to_certificates(&listen))
-        } else {
-            error.disk().map(|fault| disk_advice::advice(&files, fault))
-        };
-        let way_out = way_out::of_start(&error);
-        Failure::start(error).hint(way_out).advise(advice)
+    let prepared = match reason {
+        Reason::Check => {
+            let waiting = standby::waiting(reason, show.verbosity, is_interrupted);
+            driver::prepare(config, waiting).map(Some).map_err(StandbyError::Start)
+        }
+        Reason::StandBy => standby::prepare(config, show.verbosity, is_interrupted),
+    };
+    let prepared = prepared.map_err(|error| match error {
+        StandbyError::Failed { files } => Failure::done_elsewhere(&files),
+        StandbyError::Start(error) => {
+            let advice = if let StartError::NotLoopback { .. } = error {
+                Some(invitation::to_certificates(&listen))
+            } else {
+                error.disk().map(|fault| disk_advice::advice(&files, fault))
+            };
+            let way_out = way_out::of_start(&error);
+            Failure::not_started(error).hint(way_out).advise(advice)
+        }
     })?;
+    let Some(prepared) = prepared else { return Ok(None) };
     if let Some(repeated) = &prepared.notes().repeated {
         messages::warn(&Warning::RepeatedInput(repeated.clone()), show.verbosity);
     }
@@ -175,7 +202,7 @@ fn prepare(config: driver::Config, show: Show) -> Result<driver::Prepared, Failu
         // Printed with --quiet too: a script may start the driver, and its user must know.
         messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));
     }
-    Ok(prepared)
+    Ok(Some(prepared))
 }
 
 /// `worker` is the command that starts a worker for this driver.
@@ -217,7 +244,7 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
     machine::raise_open_files_limit();
     // The worker has a runtime of its own; this one only waits for signals.
     let signals = runtime(1)?;
-    let interrupted = signals.block_on(async { interrupted() })?;
+    let interrupted = signals.block_on(async { interrupted(&Arc::default()) })?;
     signals.spawn(async move {
         interrupted.await;
         request.shutdown.request();
@@ -251,7 +278,12 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Ready at the first SIGINT or SIGTERM. A second one ends the process at once.
-fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
+///
+/// `is_interrupted` is set then, for code that does not wait on a runtime.
+fn interrupted(
+    is_interrupted: &Arc<AtomicBool>,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let is_interrupted = Arc::clone(is_interrupted);
     let listen = |kind| {
         signal(kind).map_err(|error| {
             Failure::start(messages::SystemError::new("listen for signals", error))
@@ -274,6 +306,7 @@ fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
             match interrupt_job.take() {
                 Some(interrupt_job) => {
                     messages::say(format_args!("interrupted; interrupt again to exit immediately"));
+                    is_interrupted.store(true, Ordering::Relaxed);
                     let _ = interrupt_job.send(());
                 }
                 None => {

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use driver::{LeftOut, Repeated};
@@ -27,6 +27,9 @@ pub(crate) const FAILED: u8 = 1;
 
 /// The job could not start.
 pub(crate) const NOT_STARTED: u8 = 2;
+
+/// Another driver took over the job, or may have.
+pub(crate) const SUPERSEDED: u8 = 3;
 
 /// The user ended the job: 128 plus the number of SIGINT, as in shells.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -48,6 +51,20 @@ impl Failure {
         Self { error: error.into(), code: NOT_STARTED, hint: None, advice: None }
     }
 
+    /// The job could not start, or the user did not want to wait for that.
+    pub(crate) fn not_started(error: driver::StartError) -> Self {
+        let is_stopped = matches!(error, driver::StartError::Stopped);
+        let code = if is_stopped { INTERRUPTED } else { NOT_STARTED };
+        Self { error: error.into(), code, hint: None, advice: None }
+    }
+
+    /// The job for which a standby waited has failed.
+    pub(crate) fn done_elsewhere(files: &Path) -> Self {
+        let files = files.display();
+        let error = format!("the job in {files} has failed; details: mapmill why {files}");
+        Self { error: error.into(), code: FAILED, hint: None, advice: None }
+    }
+
     /// The same after the job ran: what it has committed is kept.
     pub(crate) fn of_job(self) -> Self {
         Self { code: FAILED, ..self }
@@ -57,9 +74,11 @@ impl Failure {
     pub(crate) fn job(error: driver::JobError) -> Self {
         let code = match error {
             driver::JobError::Cancelled => INTERRUPTED,
+            driver::JobError::Superseded(_) => SUPERSEDED,
             driver::JobError::Failed { .. }
             | driver::JobError::Journal(_)
             | driver::JobError::NoWorkers { .. }
+            | driver::JobError::Replaced { .. }
             | driver::JobError::Serve(_)
             | driver::JobError::System { .. } => FAILED,
         };

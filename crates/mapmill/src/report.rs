@@ -140,9 +140,11 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
     if show.json {
         let state = match error {
             JobError::Cancelled => "cancelled",
+            JobError::Superseded(_) => "superseded",
             JobError::Failed { .. }
             | JobError::Journal(_)
             | JobError::NoWorkers { .. }
+            | JobError::Replaced { .. }
             | JobError::Serve(_)
             | JobError::System { .. } => "failed",
         };

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use driver::{JobError, StartError};
+use driver::{ClaimLost, JobError, StartError};
 use journal::{CleanError, HistoryError, JournalError, VerifyError};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
@@ -25,7 +25,9 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
         StartError::FilesNotOurs(_) => OTHER_FILES_INSTEAD,
         StartError::Foreign { .. } => "move it away, or choose another folder with --files",
         StartError::Journal(error) => of_journal(error)?,
-        StartError::Locked(_) => "wait for the other job, or choose another folder with --files",
+        StartError::InUse { .. } | StartError::Locked(_) => {
+            "wait for the other job, or choose another folder with --files"
+        }
         StartError::NotLoopback { .. } => "use TLS (--tls), or accept the risk with --insecure",
         StartError::OtherJob { .. } => {
             "repeat the command of that job to resume it, choose another folder with --files, or \
@@ -36,9 +38,11 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
         }
         StartError::TaskTooLarge { .. } => "use more map tasks: -n",
         StartError::TooManyIntermediates { .. } => "use fewer of either: -n, -m",
-        StartError::Input(_) | StartError::Randomness(_) | StartError::TooManyTasks { .. } => {
-            return None;
-        }
+        StartError::Input(_)
+        | StartError::Randomness(_)
+        | StartError::Stopped
+        | StartError::Thread(_)
+        | StartError::TooManyTasks { .. } => return None,
     };
     Some(few.into())
 }
@@ -69,7 +73,16 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
             Some("run it again to resume (--worker-wait sets how long it waits)".into())
         }
         JobError::Cancelled => Some("run the same command again to resume".into()),
-        JobError::Journal(_) | JobError::Serve(_) | JobError::System { .. } => None,
+        JobError::Replaced { .. } => {
+            Some("run the same command again: the job makes the output anew".into())
+        }
+        JobError::Superseded(ClaimLost::NotRenewed { .. } | ClaimLost::Removed) => {
+            Some("if none has, run the same command again to resume".into())
+        }
+        JobError::Journal(_)
+        | JobError::Serve(_)
+        | JobError::Superseded(ClaimLost::TakenOver { .. })
+        | JobError::System { .. } => None,
     }
 }
 
@@ -190,6 +203,10 @@ pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
 
 pub(crate) fn of_clean(error: &CleanError) -> WayOut {
     match error {
+        CleanError::Claimed { .. } => Some(
+            "wait for the job to end; if its driver is dead, run the command of the job first"
+                .into(),
+        ),
         CleanError::Files { .. } => None,
         CleanError::InUse(_) => Some("wait for the job to end".into()),
         CleanError::Journal(error) => of_journal(error).map(Cow::from),

@@ -133,9 +133,9 @@ fn job_without_space_for_runs_is_resumed_when_there_is_space() {
 #[test]
 fn job_without_space_for_its_journal_is_resumed_when_there_is_space() {
     let job = many_records().workers(2);
-    let Some(twice) = run_twice(job, "28k") else { return };
+    let Some(twice) = run_twice(job, "32k") else { return };
 
-    assert_says(&twice, "journal.jsonl", "28.0 KiB");
+    assert_says(&twice, "journal.jsonl", "32.0 KiB");
     let records = records_in(&twice.ended.job.path("first"));
     let written_after = records.iter().any(|record| record["kind"] == "end");
     assert!(!written_after, "the end was written behind what could not be");
@@ -215,7 +215,7 @@ fn journal_that_cannot_be_created_leaves_nothing_behind() {
     run.wait_for("cannot begin the journal");
     run.wait_for("No space left on device (os error 28)");
     run.wait_for("free some space in ");
-    assert_eq!(entries(&job.result(".mapmill")), ["lock", "staging"]);
+    assert_eq!(entries(&job.result(".mapmill")), ["claims", "lock", "staging"]);
     job.run().check();
 }
 

@@ -37,7 +37,7 @@ fn default_job_over_the_sample_leaves_the_committed_tree() {
     for (name, found) in &found {
         assert!(*found == committed[name], "{} is not as committed", name.display());
     }
-    assert_eq!(entries(&job.result(".mapmill")), ["journal.jsonl", "lock", "staging"]);
+    assert_eq!(entries(&job.result(".mapmill")), ["claims", "journal.jsonl", "lock", "staging"]);
     assert_eq!(entries(&job.result(".mapmill/staging")), [""; 0]);
 }
 

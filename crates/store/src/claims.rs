@@ -1,4 +1,4 @@
-//! Who may drive the job of a store: an epoch is claimed by exclusive creation.
+//! The claims of drivers on a store: an epoch is claimed by exclusive creation.
 //!
 //! A driver claims an epoch before it reads the journal, and proves now and then that it is alive.
 //! A driver that holds a lower epoch than the highest stops: [`Claims::list`] says so on every
@@ -15,7 +15,7 @@
 //! `link` in 15 (SeaweedFS). What others have done is always read by listing a folder: a client of
 //! NFS caches that a name is absent, and asks its server when it opens a folder.
 //!
-//! Deliberately absent: clocks. Who waits for how long is up to the driver.
+//! Deliberately absent: clocks. How long to wait is up to the driver.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::anchor::Anchor;
 use crate::error::{Operation, StoreError};
 use crate::layout;
-use crate::local::list_folder;
+use crate::local::{list_folder, remove_in_use};
 use crate::lock::{FolderLock, LockError};
 
 /// The epochs of a store, each claimed by one driver at most.
@@ -38,8 +38,8 @@ pub trait Claims: Send + Sync {
     /// When the store cannot be looked at.
     fn list(&self) -> Result<Vec<u64>, StoreError>;
 
-    /// Claims `epoch` for `holder`, with [`Beat::FIRST`]; `false` if it is claimed already. A driver
-    /// that uses the store alone has to look whether it holds the highest epoch.
+    /// Claims `epoch` for `holder`, with [`Beat::FIRST`]; `false` if it is claimed already. The
+    /// caller then has to look whether it is the highest.
     ///
     /// # Errors
     ///
@@ -174,6 +174,20 @@ impl LocalClaims {
         Ok(())
     }
 
+    /// The driver that holds the highest epoch, or may hold it; it may not have said who it is.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be looked at.
+    pub fn holder(&self) -> Result<Option<Option<Holder>>, StoreError> {
+        let claim = match self.list()?.last() {
+            Some(&epoch) => self.look(epoch)?,
+            None => None,
+        };
+        let is_held = |claim: &Claim| matches!(claim.state, ClaimState::Held(_));
+        Ok(claim.filter(is_held).map(|claim| claim.holder))
+    }
+
     /// Holds the lock from now on, even if a driver that was superseded holds it still.
     fn lock_anew(&self) {
         if let Err(LockError::Held { .. }) = self.lock() {
@@ -260,7 +274,8 @@ impl LocalClaims {
 impl Claims for LocalClaims {
     fn list(&self) -> Result<Vec<u64>, StoreError> {
         let below = Path::new(layout::claims());
-        let names = list_folder(&self.folder, below).map_err(self.refused(Operation::List, below))?;
+        let names =
+            list_folder(&self.folder, below).map_err(self.refused(Operation::List, below))?;
         let mut epochs: Vec<u64> = names.iter().filter_map(layout::parse_claim).collect();
         epochs.sort_unstable();
         Ok(epochs)
@@ -307,7 +322,7 @@ impl Claims for LocalClaims {
 
     fn remove(&self, epoch: u64) -> Result<(), StoreError> {
         let folder = layout::claim(epoch);
-        let removed = self.folder.entry(&folder).and_then(|entry| entry.remove_tree(entry.name()));
+        let removed = self.folder.entry(&folder).and_then(|entry| remove_in_use(&entry));
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(self.refused(Operation::Remove, &folder)),

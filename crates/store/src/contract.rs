@@ -63,6 +63,24 @@ fn publishing_replaces_what_was_there(store: &dyn Store) {
     assert_eq!(store.intermediates().unwrap(), [(0, 0)]);
 }
 
+fn another_object_of_the_same_name_has_another_identity(store: &dyn Store) {
+    let name = layout::output(0);
+    assert_eq!(store.identify(&name).unwrap(), None);
+    put(store, "r0.a0", &name, b"word 1\n");
+    let first = store.identify(&name).unwrap();
+    assert!(first.is_some_and(|first| first.bytes == 7), "{first:?}");
+    assert_eq!(store.identify(&name).unwrap(), first);
+
+    // An inode may be used again as soon as its file is gone.
+    let opened = store.open(&name).unwrap();
+    put(store, "r0.a1", &name, b"word 2\n");
+    let second = store.identify(&name).unwrap();
+    assert_ne!(second, first);
+    drop(opened);
+    store.remove(&name).unwrap();
+    assert_eq!(store.identify(&name).unwrap(), None);
+}
+
 fn a_reader_keeps_the_bytes_it_opened(store: &dyn Store) {
     let name = layout::output(0);
     let old = put(store, "r0.a0", &name, b"old bytes\n");
@@ -480,6 +498,7 @@ clauses! {
     an_object_cut_short_or_grown_is_noticed_by_the_reader
     an_object_that_was_removed_is_missing
     an_object_that_was_unstaged_is_no_longer_staged
+    another_object_of_the_same_name_has_another_identity
     appending_continues_after_a_pause
     damage_to_any_byte_is_noticed_by_the_reader
     discarding_keeps_what_was_published

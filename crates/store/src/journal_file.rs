@@ -1,7 +1,7 @@
 //! The driver's own files, which are no objects: only the driver writes and renames them, in place.
 //!
-//! The path of such a file is the user's path of the store's folder, then two names of ours. For
-//! those two no link is followed, and only a file that was created for it is opened to be written:
+//! The path of such a file is the user's path of the store's folder, then names of ours. For
+//! those no link is followed, and only a file that was created for it is opened to be written:
 //! root may be working in a folder whose owner wants another file overwritten.
 
 use std::fs::File;
@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::anchor::Anchor;
+use crate::layout::Folder;
 
 /// All bytes of the file at `path`.
 ///
@@ -91,14 +92,15 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     }
 }
 
-/// The folder of the store, held open, and the two names below it.
+/// The folder of the store, held open, and the names below it.
 fn split(path: &Path) -> io::Result<(Anchor, PathBuf)> {
     let no_file = || io::Error::from(io::ErrorKind::InvalidInput);
-    let (file, folder) = path.file_name().zip(path.parent()).ok_or_else(no_file)?;
-    let (top, below) = match folder.parent().zip(folder.file_name()) {
-        Some((top, name)) => (top, Path::new(name).join(file)),
-        None => (folder, PathBuf::from(file)),
-    };
+    let hidden = |folder: &&Path| folder.ends_with(Folder::Hidden.as_str());
+    // Outside of `.mapmill`, the last two names.
+    let folder = path.ancestors().skip(1).find(hidden).or(path.parent()).ok_or_else(no_file)?;
+    let top = folder.parent().unwrap_or(folder);
+    let below = path.strip_prefix(top).map_err(|_| no_file())?.to_owned();
+    below.file_name().ok_or_else(no_file)?;
     let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
     Ok((Anchor::open(top)?, below))
 }

@@ -199,6 +199,11 @@ pub fn driver() -> Name {
     Name(format!("{HIDDEN}/driver.json"))
 }
 
+/// A journal that the driver that claimed `epoch` is about to begin.
+pub fn journal_draft(epoch: u64) -> Name {
+    Name(format!("{CLAIMS}/{epoch}/journal"))
+}
+
 /// The file whose lock means that a driver is using this folder.
 pub fn lock() -> Name {
     Name(format!("{HIDDEN}/lock"))

@@ -50,7 +50,7 @@ pub use local::Local;
 pub use lock::{FolderLock, LockError};
 pub use owner::{OwnerError, require_ownership};
 pub use roots::{Roots, below};
-pub use store::{Durability, Object, StagedObject, Store};
+pub use store::{Durability, Identity, Object, StagedObject, Store};
 pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::{LeftOut, Listing, ListingNotes, Repeated, list_inputs};

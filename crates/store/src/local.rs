@@ -27,7 +27,7 @@ use crate::claims::LocalClaims;
 use crate::digest::Digest;
 use crate::error::{BEHIND_A_LINK, Loss, NOT_A_FILE, NOT_A_FOLDER, Operation, StoreError};
 use crate::layout::{self, Folder, Name, Staging};
-use crate::store::{Durability, Object, StagedObject, Store};
+use crate::store::{Durability, Identity, Object, StagedObject, Store};
 use crate::verified::VerifiedReader;
 
 mod staged_file;
@@ -249,6 +249,13 @@ impl Store for Local {
         Ok(found)
     }
 
+    fn identify(&self, name: &Name) -> Result<Option<Identity>, StoreError> {
+        let below = Path::new(name.as_str());
+        let Some(entry) = self.entry_if_any(Operation::Open, below)? else { return Ok(None) };
+        let seen = self.look(&entry, below)?;
+        Ok(seen.map(|seen| Identity { bytes: bytes(&seen), number: seen.st_ino }))
+    }
+
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {
         let below = Path::new(name.as_str());
         let opened = match self.open_file(below)? {
@@ -458,7 +465,7 @@ fn where_possible(synced: io::Result<()>) -> io::Result<()> {
 ///
 /// It is renamed first: from then on its worker can neither create nor reopen anything in it. Only
 /// a call that was in progress at that moment can still add a file.
-fn remove_in_use(entry: &Entry<'_>) -> io::Result<()> {
+pub(crate) fn remove_in_use(entry: &Entry<'_>) -> io::Result<()> {
     if layout::is_hidden(entry.name()) {
         return remove_tree(entry, entry.name());
     }

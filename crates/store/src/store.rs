@@ -22,6 +22,10 @@ pub trait Store: Send + Sync {
     /// For removing those of an earlier job: what to read is in the journal, never in a listing.
     fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError>;
 
+    /// Which object has this final name now, if one has: of the same identity is only the same
+    /// object. Cheap, and no proof: the bytes are not read.
+    fn identify(&self, name: &Name) -> Result<Option<Identity>, StoreError>;
+
     /// Open a final object. The reader gets the bytes that it had when it was opened, whatever is
     /// published in its place meanwhile.
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError>;
@@ -71,6 +75,15 @@ pub trait Store: Send + Sync {
 
     /// Remove a final object that is no longer part of the job, if it is there.
     fn remove(&self, name: &Name) -> Result<(), StoreError>;
+}
+
+/// What tells a final object from another of the same name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Its length.
+    pub bytes: u64,
+    /// A number that the store gives it: an inode, a hash of an `ETag`.
+    pub number: u64,
 }
 
 /// An object being read, once, from its first byte to its last.

@@ -10,9 +10,13 @@ use std::sync::{Arc, Mutex};
 
 use journal::{BucketMade, Disk, DiskFile, FileLog, MapCommit, Opening, ThisMachine, Winner};
 use scheduler::TaskId;
-use store::{Durability, Local, Object, Operation, StagedObject, layout};
+use store::{
+    Beat, ClaimState, Durability, Identity, Local, Object, Operation, StagedObject, layout,
+};
 
 use super::*;
+use crate::claim;
+use crate::claim::memory::MemoryClaims;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -365,6 +369,84 @@ fn loop_is_told_when_the_committer_panics() {
     assert!(thread.join().is_err());
 }
 
+/// The folder belongs to the driver that has taken over.
+#[test]
+fn superseded_committer_publishes_records_and_removes_nothing() {
+    let mut bench = Bench::new();
+    let (first, second) = (bench.stage_map(0, "one\n"), bench.stage_output(1, "one 1\n"));
+    let (discarded, staged) = (first.staging.clone(), bench.staged());
+    let (sender, told) = std_mpsc::channel();
+    let committer = bench.committer(sender);
+    bench.claims.set(2, ClaimState::Held(Some(Beat::FIRST)));
+    let finish = Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() };
+    let (errands, receiver) = std_mpsc::channel();
+    for errand in
+        [Errand::Commit(first), Errand::Discard(discarded), Errand::Commit(second), finish]
+    {
+        errands.send(errand).unwrap();
+    }
+    drop(errands);
+    committer.run(receiver);
+
+    let told: Vec<_> = told.iter().map(|told| describe(&told)).collect();
+    assert_eq!(told, ["another driver took over (process 0 on h2)"]);
+    assert!(bench.recorded().is_empty());
+    assert!(!bench.exists(&layout::intermediate(0, 0)) && !bench.exists(&layout::output(1)));
+    assert_eq!(bench.staged(), staged);
+}
+
+/// It was frozen after it had published, and before the record.
+#[test]
+fn batch_is_not_recorded_by_a_driver_that_was_superseded_meanwhile() {
+    let mut bench = Bench::new();
+    let commit = Commit { is_awaited: false, ..bench.stage_map(0, "one\n") };
+    let (sender, told) = std_mpsc::channel();
+    let committer = Committer { group_commit_wait: SECOND / 10, ..bench.committer(sender) };
+    let (errands, receiver) = std_mpsc::channel();
+    errands.send(Errand::Commit(commit)).unwrap();
+    let thread = std::thread::spawn(move || committer.run(receiver));
+    let began = Instant::now();
+    while !bench.exists(&layout::intermediate(0, 0)) {
+        assert!(began.elapsed() < 60 * SECOND, "it is not published");
+        std::thread::yield_now();
+    }
+    bench.claims.set(2, ClaimState::Held(None));
+
+    let told = told.recv().map(|told| describe(&told));
+    assert_eq!(told.as_deref(), Ok("another driver took over (process 0 on h2)"));
+    assert!(bench.recorded().is_empty());
+    drop(errands);
+    thread.join().unwrap();
+}
+
+/// By an older driver of another job, frozen before its `rename`.
+#[test]
+fn output_that_was_replaced_after_its_commit_is_found_before_the_end_is_recorded() {
+    for (text, is_intact) in [("one 1\n", true), ("two 1\n", false), ("other 1\n", false)] {
+        let mut bench = Bench::new();
+        let commit = bench.stage_output(0, "one 1\n");
+        assert_eq!(commit.objects[0].0, layout::output(0));
+        let (sender, told) = std_mpsc::channel();
+        let committer = bench.committer(sender);
+        let (errands, receiver) = std_mpsc::channel();
+        errands.send(Errand::Commit(commit)).unwrap();
+        let thread = std::thread::spawn(move || committer.run(receiver));
+        assert_eq!(told.recv().map(|told| describe(&told)).as_deref(), Ok("r0.a0 published"));
+
+        let path = bench.local.path(&layout::output(0));
+        fs::write(path.with_extension("new"), text).unwrap();
+        fs::rename(path.with_extension("new"), &path).unwrap();
+        errands.send(Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() }).unwrap();
+
+        let told = told.recv().map(|told| describe(&told));
+        let expected = if is_intact { "finished" } else { "out/out-0 was replaced" };
+        assert_eq!(told.as_deref(), Ok(expected), "{text}");
+        assert_eq!(bench.exists(&layout::output(0)), is_intact, "{text}");
+        drop(errands);
+        thread.join().unwrap();
+    }
+}
+
 /// A committer over a real folder, whose store logs its calls and fails on demand.
 struct Bench {
     _folder: tempfile::TempDir,
@@ -376,6 +458,7 @@ struct Bench {
     discards_max: usize,
     drop_intermediates: bool,
     is_new_job: bool,
+    claims: Arc<MemoryClaims>,
 }
 
 impl Bench {
@@ -394,6 +477,7 @@ impl Bench {
             discards_max,
             drop_intermediates: false,
             is_new_job: true,
+            claims: Arc::default(),
         }
     }
 
@@ -423,6 +507,9 @@ impl Bench {
             drop_intermediates: self.drop_intermediates,
             notify: Arc::new(move |what| drop(told.send(what))),
             group_commit_wait: Duration::ZERO,
+            outputs: Outputs::default(),
+            is_superseded: false,
+            hold: Arc::new(claim::memory::hold(&self.claims)),
         }
     }
 
@@ -551,6 +638,7 @@ fn describe(told: &CommitterEvent) -> String {
         }
         CommitterEvent::Finished(Ok(())) => "finished".to_owned(),
         CommitterEvent::Finished(Err(error)) => with_causes(error),
+        CommitterEvent::Superseded(lost) => lost.to_string(),
         CommitterEvent::Published { attempt, result: Ok(()) } => format!("{attempt} published"),
         CommitterEvent::Published { attempt, result: Err(cause) } => {
             format!("{attempt} {}", with_causes(cause))
@@ -583,6 +671,10 @@ impl Faulty {
 }
 
 impl Store for Faulty {
+    fn identify(&self, name: &Name) -> Result<Option<Identity>, StoreError> {
+        self.local.identify(name)
+    }
+
     fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError> {
         self.local.intermediates()
     }

@@ -1,6 +1,6 @@
 //! The events of the loop, and the calls of workers.
 
-use journal::{Death, JournalError};
+use journal::Death;
 use rpc::message::{
     Attempt, Caller, Order, Outcome, Register, RegisterAnswer, Running, Status, TaskAnswer, Verdict,
 };
@@ -10,7 +10,8 @@ use store::Name;
 use tokio::sync::oneshot;
 
 use crate::cause::Cause;
-use crate::committer::CommitterEvent;
+use crate::claim::ClaimLost;
+use crate::committer::{CommitterEvent, EndError};
 use crate::ids;
 use crate::status::Removing;
 
@@ -25,7 +26,7 @@ pub(crate) enum Event {
         death: Death,
     },
     /// The committer has done its last errand.
-    Finished(Result<(), JournalError>),
+    Finished(Result<(), EndError>),
     /// The committer has looked which intermediates are lost beside the one that `attempt` named.
     FoundLost {
         attempt: AttemptId,
@@ -46,6 +47,8 @@ pub(crate) enum Event {
     Status {
         reply: Reply<Status>,
     },
+    /// Another driver may have taken over: this one ends.
+    Superseded(ClaimLost),
 }
 
 impl From<CommitterEvent> for Event {
@@ -56,6 +59,7 @@ impl From<CommitterEvent> for Event {
             CommitterEvent::FoundLost { attempt, names } => Self::FoundLost { attempt, names },
             CommitterEvent::Removing(removing) => Self::Removing(removing),
             CommitterEvent::Published { attempt, result } => Self::Published { attempt, result },
+            CommitterEvent::Superseded(lost) => Self::Superseded(lost),
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use journal::JournalError;
 use scheduler::{Outcome, Time};
 use store::Name;
 
-use crate::committer::Errand;
+use crate::claim::ClaimLost;
+use crate::committer::{EndError, Errand};
 
 /// # Invariants
 ///
 /// * The committer is asked to clean up once, when the scheduler has decided how the job ends.
-/// * The loop does not end before the committer has, nor before `stay_until`.
+/// * The loop does not end before the committer has, nor before `stay_until`, unless another driver
+///   may have taken over.
 pub(crate) struct Shutdown {
     /// Objects of an earlier job that this one does not replace. Removed after success alone.
     leftovers: Vec<Name>,
@@ -32,8 +33,16 @@ enum Stage {
     /// Workers that do not know of the end can be told until `until`.
     Lingering {
         until: Time,
-        result: Result<(), JournalError>,
+        result: Result<(), EndError>,
     },
+    /// Another driver may have taken over. Neither the folder nor the workers are told.
+    Superseded(ClaimLost),
+}
+
+/// Why a job that has ended is not recorded as ended.
+pub(crate) enum Unrecorded {
+    End(EndError),
+    Superseded(ClaimLost),
 }
 
 impl Shutdown {
@@ -84,6 +93,7 @@ impl Shutdown {
             }
             Stage::Lingering { .. } if now < self.stay_until => Some(self.stay_until),
             Stage::Lingering { until, .. } => Some(until),
+            Stage::Superseded(_) => None,
         }
     }
 
@@ -101,21 +111,33 @@ impl Shutdown {
     }
 
     /// The committer has done its last errand: only the workers have yet to be told.
-    pub(super) fn linger(&mut self, now: Time, result: Result<(), JournalError>) {
+    pub(super) fn linger(&mut self, now: Time, result: Result<(), EndError>) {
         self.stage = Stage::Lingering { until: now + LINGER_MAX, result };
+    }
+
+    /// Another driver may have taken over. A job that is recorded as ended has ended before.
+    pub(super) fn supersede(&mut self, lost: ClaimLost) {
+        if !matches!(self.stage, Stage::Lingering { .. }) {
+            self.stage = Stage::Superseded(lost);
+        }
     }
 
     /// Whether the folder is clean, and every live worker knows of the end or had time to be told.
     pub(super) fn is_over(&self, now: Time, all_know: impl FnOnce() -> bool) -> bool {
-        let Stage::Lingering { until, .. } = self.stage else { return false };
+        let until = match self.stage {
+            Stage::Running | Stage::CleaningUp => return false,
+            Stage::Lingering { until, .. } => until,
+            Stage::Superseded(_) => return true,
+        };
         now >= self.stay_until && (now >= until || all_know())
     }
 
     /// Whether the journal's last record is on disk.
-    pub(super) fn into_finished(self) -> Result<(), JournalError> {
+    pub(super) fn into_finished(self) -> Result<(), Unrecorded> {
         match self.stage {
-            Stage::Lingering { result, .. } => result,
+            Stage::Lingering { result, .. } => result.map_err(Unrecorded::End),
             Stage::CleaningUp | Stage::Running => Ok(()),
+            Stage::Superseded(lost) => Err(Unrecorded::Superseded(lost)),
         }
     }
 }

@@ -258,7 +258,7 @@ async fn word_lost_between_the_phases_fails_the_job() {
 async fn commit_that_cannot_be_recorded_or_made_durable_fails_the_job() {
     let path = PathBuf::from("journal");
     for cause in [
-        Cause::NotJournaled(JournalError::Closed { path }),
+        Cause::NotJournaled(journal::JournalError::Closed { path }),
         Cause::NotDurable(StoreError::Lost { name: store::layout::output(0), loss: Loss::Missing }),
     ] {
         let bench = Bench::new(1, 1);

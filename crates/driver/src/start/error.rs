@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use journal::{DiskFault, JournalError};
-use store::{InputError, LockError, OwnerError, StoreError};
+use store::{Holder, InputError, LockError, OwnerError, StoreError};
 
+use crate::claim::{ClaimLost, TakeError};
 use crate::recovery::Difference;
 
 /// Why a job cannot start.
@@ -58,6 +59,14 @@ pub enum StartError {
         /// The results folder.
         files: PathBuf,
     },
+    /// A driver on another machine, or on another mount of the results folder, uses it.
+    #[error("{} is in use by another driver{}", files.display(), parenthesized(.holder.as_ref()))]
+    InUse {
+        /// The results folder.
+        files: PathBuf,
+        /// Which one, if it has said so.
+        holder: Option<Holder>,
+    },
     /// The journal of an earlier job cannot be read, or a new one cannot be written.
     #[error("cannot begin the journal")]
     Journal(#[source] JournalError),
@@ -94,6 +103,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The user did not want to wait for another driver any longer.
+    #[error("interrupted")]
+    Stopped,
+    /// The operating system does not start another thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Too many map tasks, or too many reduce tasks.
     #[error("{given} {kind} tasks are too many; at most {max} are possible")]
     TooManyTasks {
@@ -160,6 +175,27 @@ fn owner_hint(error: &OwnerError) -> &'static str {
         OwnerError::WorldWritable { .. } => "close it with `chmod o-w`",
         OwnerError::Foreign { .. } | OwnerError::Unreadable(_) => "run the driver as that user",
     }
+}
+
+fn parenthesized(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
+}
+
+pub(crate) fn claim_error(error: TakeError, files: &Path) -> StartError {
+    let files = files.to_owned();
+    match error {
+        TakeError::InUse(holder) => StartError::InUse { files, holder },
+        TakeError::Stopped => StartError::Stopped,
+        TakeError::Store(source) => StartError::Files { path: files, source },
+    }
+}
+
+pub(super) fn lost_error(lost: ClaimLost, files: &Path) -> StartError {
+    let holder = match lost {
+        ClaimLost::TakenOver { by } => by,
+        ClaimLost::NotRenewed { .. } | ClaimLost::Removed => None,
+    };
+    StartError::InUse { files: files.to_owned(), holder }
 }
 
 pub(super) fn lock_error(error: LockError) -> StartError {

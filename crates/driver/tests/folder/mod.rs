@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use driver::{Config, Limits, Listen};
+use driver::{Config, Limits, Listen, Prepared, StartError};
 use journal::FileLog;
 use rpc::message::{WordRule, WordRules};
 
@@ -53,4 +54,9 @@ impl Folder {
     pub fn log(&self) -> FileLog {
         FileLog::in_folder(&self.files())
     }
+}
+
+/// Without a wait for another driver.
+pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+    driver::prepare(config, |_| ControlFlow::Break(()))
 }

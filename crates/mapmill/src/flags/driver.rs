@@ -31,6 +31,14 @@ pub(crate) struct DriverFlags {
     #[arg(value_parser = parse_address)]
     listen: String,
 
+    /// Wait while another driver is at work in DIR, then take over
+    ///
+    /// The driver takes over when the other one is killed, is interrupted, or gives no sign of life
+    /// for 10 s, and listens only then. Workers find it if ADDR is the same, or if their --driver
+    /// is a name that has both addresses. If the other driver ends the job, the standby ends too.
+    #[arg(long, help_heading = "Network")]
+    standby: bool,
+
     #[command(flatten)]
     security: SecurityFlags,
 
@@ -52,6 +60,8 @@ pub(crate) struct DriverRequest {
     pub(crate) config: driver::Config,
     /// The file of the driver's certificate.
     pub(crate) certificate: Option<PathBuf>,
+    /// Whether to wait for another driver.
+    pub(crate) standby: bool,
     pub(crate) show: Show,
 }
 
@@ -63,6 +73,6 @@ impl TryFrom<DriverFlags> for DriverRequest {
         let (credentials, certificate) = flags.security.for_listening(unprotected)?;
         let listen = driver::Listen { address, credentials, unprotected };
         let config = driver_config(flags.job, flags.scheduling, listen);
-        Ok(Self { config, certificate, show: flags.show.into() })
+        Ok(Self { config, certificate, standby: flags.standby, show: flags.show.into() })
     }
 }

@@ -69,8 +69,9 @@ fn job_that_is_not_done_is_not_cleaned() {
     refused(
         &scratch.run(&["clean"]),
         &format!(
-            "mapmill: cannot lock the results folder: files is in use by another driver (process \
-             {}); wait for the job to end\n",
+            "mapmill: cannot lock the results folder: {} is in use by another driver (process {}); \
+             wait for the job to end\n",
+            scratch.path("files").display(),
             driver.pid()
         ),
     );

@@ -329,7 +329,7 @@ fn check_contents(found: &BTreeMap<PathBuf, Vec<u8>>, expected: &Expected) {
 /// Our own bookkeeping is a journal and a lock, and nothing is left staged.
 #[track_caller]
 pub fn check_hidden(folder: &Path) {
-    assert_eq!(entries(folder), ["journal.jsonl", "lock", "staging"]);
+    assert_eq!(entries(folder), ["claims", "journal.jsonl", "lock", "staging"]);
     assert_eq!(entries(&folder.join("staging")), [""; 0], "left staged");
 }
 

@@ -2,6 +2,7 @@
 //! faults strike.
 
 mod check;
+mod claims;
 mod connections;
 #[path = "../../../store/src/contract.rs"]
 #[allow(clippy::unwrap_used, reason = "it is a file of tests, in its own crate")]

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::{
-    Digest, Digester, Durability, Folder, Loss, Name, Object, Operation, StagedObject, Staging,
-    Store, StoreError, VerifiedReader, layout,
+    Digest, Digester, Durability, Folder, Identity, Loss, Name, Object, Operation, StagedObject,
+    Staging, Store, StoreError, VerifiedReader, layout,
 };
 
 use crate::lockstep;
@@ -360,6 +360,14 @@ impl Store for StoreHandle {
         let mut found: Vec<_> = names.filter_map(layout::parse_intermediate).collect();
         found.sort_unstable();
         Ok(found)
+    }
+
+    fn identify(&self, name: &Name) -> Result<Option<Identity>, StoreError> {
+        let state = self.begin(Operation::Open)?;
+        Ok(state.objects.get(name).map(|published| {
+            let number = Arc::as_ptr(&published.inode).addr() as u64;
+            Identity { bytes: lock(&published.inode).bytes.len() as u64, number }
+        }))
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Object>, StoreError> {

@@ -13,6 +13,7 @@ use turmoil::net::TcpListener;
 use worker::Notice;
 
 use crate::check;
+use crate::claims::SimulatedClaims;
 use crate::connections::Connections;
 use crate::disk::{SimulatedDisk, Sync};
 use crate::faults::Faults;
@@ -39,6 +40,7 @@ pub struct World {
     pub plan: Plan,
     pub shared_store: SharedStore,
     pub disk: SimulatedDisk,
+    pub claims: SimulatedClaims,
     pub random: Random,
     inputs: tempfile::TempDir,
     progress: Mutex<Progress>,
@@ -112,6 +114,7 @@ impl World {
         Self {
             shared_store: SharedStore::new(random, plan.call_millis_max, setting.mistakes),
             disk: SimulatedDisk::new(random, setting.left_out.clone()),
+            claims: SimulatedClaims::default(),
             random: random.fork(),
             progress: Mutex::new(Progress {
                 shutdowns: vec![worker::Shutdown::default(); workers],
@@ -299,6 +302,7 @@ async fn driver_host(world: Arc<World>, connections: Connections) -> turmoil::Re
             driver::simulation::Surroundings {
                 store: world.shared_store.seen_by(User::Driver),
                 disk: Arc::new(world.disk.clone()),
+                claims: Arc::new(world.claims.clone()),
                 run_blocking: Arc::new(lockstep::run),
                 block_on: Arc::new(lockstep::block_on),
                 job_id: format!("{:016x}", world.random.next()),

@@ -1,3 +1,5 @@
+//! Claims in a folder, as several drivers see them.
+
 use std::fs;
 
 use super::*;
@@ -75,7 +77,7 @@ fn a_claim_is_held_while_its_lock_is_and_dead_once_the_lock_is_free() {
     assert_eq!(state(&others, 1), ClaimState::Dead);
 }
 
-/// As on another mount, where the lock is free, or after somebody has removed its file.
+/// As on another mount, where the lock is free, or after its file was removed.
 #[test]
 fn another_lock_file_proves_nothing() {
     let folder = Folder::new();
@@ -148,7 +150,7 @@ fn renewing_twice_is_renewing_once() {
 }
 
 #[test]
-fn a_claim_whose_holder_died_as_it_claimed_is_held_by_nobody_known() {
+fn a_claim_whose_holder_died_as_it_claimed_is_held_by_an_unknown_driver() {
     let folder = Folder::new();
     fs::create_dir(folder.path("claims/3")).unwrap();
     fs::write(folder.path("claims/x"), "").unwrap();

@@ -1,0 +1,322 @@
+//! One driver at a time for a results folder, on all machines that see it.
+//!
+//! A driver claims an epoch ([`take`]) before it reads the journal, and renews its claim every
+//! [`RENEW_EVERY`] ([`Claimed`]). Another driver claims the next epoch only when the claim was
+//! released, when its holder is proved dead, or when it was not renewed for [`DEAD_AFTER`]. The
+//! committer asks before each batch of commits whether its epoch is still the highest
+//! ([`Hold::check`]); if not, this driver ends, and what it has not recorded does not count.
+//!
+//! No clocks of two machines are compared: a driver that waits measures on its own monotonic clock
+//! for how long the claim made no progress.
+//!
+//! A driver that could not renew its claim for [`STALE_AFTER`] (it was stopped, its machine was
+//! frozen, its file system did not answer) may have been given up by another that is about to claim
+//! the next epoch. It commits nothing until it has renewed the claim, and [`SETTLE`] has passed
+//! since: a driver that has not claimed by then has seen the renewal. To end instead would be as
+//! safe, and would cost the user a job that nobody has taken over.
+//!
+//! A driver that is frozen between its check and a `rename` renames nothing of another job: what it
+//! renames was staged before the check, and its successor removes all that is staged after it has
+//! claimed, and before it reads the journal. The same holds for the journal itself, which each
+//! driver writes in its own claim first. `tests/claim_model.rs` checks every order of these steps.
+//! What remains: files of an earlier job, which it was about to remove because its own job does not
+//! replace them. That an output is missing, or is another one, is found before the last record
+//! (`committer/outputs.rs`).
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rpc::text::with_causes;
+use store::{Beat, Claims, Holder, StoreError};
+
+mod take;
+
+#[cfg(test)]
+pub(crate) mod memory;
+#[cfg(test)]
+mod tests;
+
+pub use take::Waiting;
+pub(crate) use take::{Patience, TakeError, Taken, take};
+
+/// A monotonic clock, for code that may block its thread.
+pub(crate) trait BlockingClock {
+    fn now(&self) -> Instant;
+
+    fn sleep(&self, duration: Duration);
+}
+
+/// The clock of this machine.
+pub(crate) struct MachineClock;
+
+impl BlockingClock for MachineClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+/// Renews a claim, or looks whether it is renewed, until it is lost.
+pub(crate) async fn keep<Renewing>(mut renew: impl FnMut() -> Renewing) -> ClaimLost
+where
+    Renewing: Future<Output = Result<(), ClaimLost>>,
+{
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        if let Err(lost) = renew().await {
+            return lost;
+        }
+    }
+}
+
+/// A claim that a thread renews until this value is dropped, which releases it.
+pub(crate) struct Claimed {
+    pub(crate) hold: Arc<Hold>,
+    /// Ends the thread when it is dropped.
+    stop: Option<SyncSender<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
+}
+
+impl Claimed {
+    pub(crate) fn new(hold: Hold) -> io::Result<Self> {
+        let hold = Arc::new(hold);
+        let (stop, stopped) = sync_channel(0);
+        let (running, ended) = sync_channel(0);
+        let renewed = Arc::clone(&hold);
+        std::thread::Builder::new().name("claim".to_owned()).spawn(move || {
+            let _running = running;
+            let is_stopped = || stopped.recv_timeout(RENEW_EVERY) != Err(RecvTimeoutError::Timeout);
+            while !is_stopped() && renewed.renew(&MachineClock).is_ok() {}
+        })?;
+        Ok(Self { hold, stop: Some(stop), ended })
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.stop = None;
+        // Unless the file system does not answer: then the claim is neither released nor renewed.
+        if self.ended.recv_timeout(SETTLE) == Err(RecvTimeoutError::Disconnected) {
+            self.hold.release();
+        }
+    }
+}
+
+/// A claim that this driver holds, or has held.
+pub(crate) struct Hold {
+    claims: Arc<dyn Claims>,
+    epoch: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    beat: Beat,
+    /// When the last renewal that succeeded began.
+    renewed: Instant,
+    /// Nothing is committed before.
+    settled: Instant,
+    lost: Option<ClaimLost>,
+}
+
+impl State {
+    fn new(now: Instant) -> Self {
+        Self { beat: Beat::FIRST, renewed: now, settled: now, lost: None }
+    }
+}
+
+/// Why this driver no longer drives the job.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ClaimLost {
+    /// The claim could not be renewed for too long.
+    #[error(
+        "this driver could not renew its claim for {} s ({refusal}), so another may have taken over",
+        STALE_AFTER.as_secs()
+    )]
+    NotRenewed {
+        /// Why the store refused.
+        refusal: String,
+    },
+    /// Something else than a driver has removed it.
+    #[error("the claim of this driver was removed from the results folder")]
+    Removed,
+    /// Another driver has claimed a later epoch.
+    #[error("another driver took over{}", named(.by.as_ref()))]
+    TakenOver {
+        /// Which one, if it has said so yet.
+        by: Option<Holder>,
+    },
+}
+
+fn named(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
+}
+
+/// What was found when the claims were looked at, if not that this driver holds the highest.
+#[derive(Debug)]
+pub(crate) enum LookError {
+    Lost(ClaimLost),
+    Store(StoreError),
+}
+
+impl Hold {
+    /// A claim of `epoch` that was made, or renewed, at `now`.
+    fn new(claims: Arc<dyn Claims>, epoch: u64, now: Instant) -> Self {
+        Self { claims, epoch, state: Mutex::new(State::new(now)) }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Removes the claims of earlier drivers, before the journal is read. One that was frozen
+    /// before it had begun its epoch then cannot do so any more: its journal is in its claim.
+    pub(crate) fn remove_earlier(&self) -> Result<(), StoreError> {
+        let mut earlier = self.claims.list()?.into_iter().filter(|&epoch| epoch < self.epoch);
+        earlier.try_for_each(|epoch| self.claims.remove(epoch))
+    }
+
+    /// Shows that this driver is alive, and looks whether another has claimed a later epoch.
+    ///
+    /// # Errors
+    ///
+    /// When the claim is lost.
+    pub(crate) fn renew(&self, clock: &dyn BlockingClock) -> Result<(), ClaimLost> {
+        let (began, beat, lost) = {
+            let state = self.state();
+            (clock.now(), state.beat, state.lost.clone())
+        };
+        if let Some(lost) = lost {
+            return Err(lost);
+        }
+        let renewed = self.claims.renew(self.epoch, beat);
+        if renewed.is_ok() {
+            self.state().beat = beat.next();
+        }
+        // The claim was removed, perhaps by a driver that has taken over: then the look says so.
+        let looked = self.look();
+        match renewed.map_err(LookError::Store).and(looked) {
+            Ok(()) => {
+                let mut state = self.state();
+                if is_stale(state.renewed, began) {
+                    state.settled = clock.now() + SETTLE;
+                }
+                state.renewed = began;
+                Ok(())
+            }
+            Err(error) => self.refuse(error, clock.now()),
+        }
+    }
+
+    /// Whether the claim is known to be lost.
+    pub(crate) fn is_lost(&self) -> Result<(), ClaimLost> {
+        self.state().lost.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether this driver may commit. Waits while that is not known.
+    ///
+    /// # Errors
+    ///
+    /// When the claim is lost.
+    pub(crate) fn check(&self, clock: &dyn BlockingClock) -> Result<(), ClaimLost> {
+        loop {
+            let is_valid = {
+                let (state, now) = (self.state(), clock.now());
+                if let Some(lost) = &state.lost {
+                    return Err(lost.clone());
+                }
+                now >= state.settled && !is_stale(state.renewed, now)
+            };
+            if is_valid {
+                match self.look() {
+                    // The look may have taken long.
+                    Ok(()) if !is_stale(self.state().renewed, clock.now()) => return Ok(()),
+                    Ok(()) => {}
+                    Err(error) => self.refuse(error, clock.now())?,
+                }
+            }
+            clock.sleep(CHECK_EVERY);
+        }
+    }
+
+    /// This driver ends: the next need not wait.
+    pub(crate) fn release(&self) {
+        let (beat, is_lost) = {
+            let state = self.state();
+            (state.beat, state.lost.is_some())
+        };
+        if !is_lost && let Err(error) = self.claims.release(self.epoch, beat) {
+            tracing::debug!(error = with_causes(&error), "the claim is not released");
+        }
+    }
+
+    /// Whether this epoch is the highest.
+    pub(crate) fn look(&self) -> Result<(), LookError> {
+        let epochs = self.claims.list().map_err(LookError::Store)?;
+        let lost = match epochs.last() {
+            Some(&last) if last > self.epoch => self.taken_over(last),
+            Some(&last) if last == self.epoch => return Ok(()),
+            Some(_) | None => ClaimLost::Removed,
+        };
+        Err(LookError::Lost(self.lose(lost)))
+    }
+
+    /// Keeps what is wrong with the store, and gives up if it was wrong for too long.
+    fn refuse(&self, error: LookError, now: Instant) -> Result<(), ClaimLost> {
+        let error = match error {
+            LookError::Lost(lost) => return Err(lost),
+            LookError::Store(error) => error,
+        };
+        let refusal = with_causes(&error);
+        tracing::debug!(error = refusal, "the claim is not renewed");
+        let renewed = self.state().renewed;
+        match is_stale(renewed, now) {
+            true => Err(self.lose(ClaimLost::NotRenewed { refusal })),
+            false => Ok(()),
+        }
+    }
+
+    fn taken_over(&self, by_epoch: u64) -> ClaimLost {
+        let claim = self.claims.look(by_epoch).ok().flatten();
+        ClaimLost::TakenOver { by: claim.and_then(|claim| claim.holder) }
+    }
+
+    /// The first reason is kept.
+    fn lose(&self, lost: ClaimLost) -> ClaimLost {
+        self.state().lost.get_or_insert(lost).clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether another driver may claim the next epoch soon, if the last renewal began at `renewed`.
+fn is_stale(renewed: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(renewed) >= STALE_AFTER
+}
+
+/// How often a driver renews its claim: five renewals may be late or lost before it is given up.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a claim is not renewed before another driver takes over.
+pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(10);
+
+/// When a driver that cannot renew its claim stops to commit. The difference is for clocks that run
+/// at other rates, and for a file system that shows the renewal late.
+const STALE_AFTER: Duration = Duration::from_secs(8);
+
+/// How long a driver that was stopped waits after it has renewed its claim. Another driver looks
+/// every [`LOOK_EVERY`]; the rest is for a file system that shows the renewal late.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How often a driver that waits looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often a committer that waits looks again.
+const CHECK_EVERY: Duration = Duration::from_millis(50);

@@ -1,0 +1,116 @@
+//! How a driver gets a claim.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{ClaimState, Claims, Holder, StoreError};
+
+use super::{BlockingClock, DEAD_AFTER, Hold, LOOK_EVERY};
+
+/// A driver that waits until it may claim the next epoch.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The driver that holds the claim, if it has said who it is.
+    pub holder: Option<Holder>,
+    /// For how long it has given no sign of life, as far as this driver has seen.
+    pub silent_for: Duration,
+    /// How long it may be silent.
+    pub silent_max: Duration,
+}
+
+/// What a driver does while another one is alive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Patience {
+    /// It does not start.
+    Refuse,
+    /// It waits until the other one has ended or is dead.
+    StandBy,
+}
+
+/// Why there is no claim.
+#[derive(Debug)]
+pub(crate) enum TakeError {
+    /// Another driver is alive.
+    InUse(Option<Holder>),
+    /// The user did not want to wait any longer.
+    Stopped,
+    Store(StoreError),
+}
+
+/// A claim that was taken.
+pub(crate) struct Taken {
+    pub(crate) hold: Hold,
+    /// Whether another driver held the claim first.
+    pub(crate) has_waited: bool,
+}
+
+/// Claims an epoch above `above` for `holder`, once no driver holds the highest. `waiting` is
+/// called again and again as long as one may.
+///
+/// # Errors
+///
+/// When another driver is alive and `patience` is to refuse; when `waiting` breaks off; when the
+/// store refuses.
+pub(crate) fn take(
+    claims: &Arc<dyn Claims>,
+    (holder, above): (&Holder, u64),
+    patience: Patience,
+    clock: &dyn BlockingClock,
+    waiting: &mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+) -> Result<Taken, TakeError> {
+    // The claim that was seen last, its state, and since when it is in that state.
+    let mut seen = None;
+    loop {
+        let last = claims.list().map_err(TakeError::Store)?.last().copied();
+        let claim = match last {
+            Some(epoch) => claims.look(epoch).map_err(TakeError::Store)?,
+            None => None,
+        };
+        let now = clock.now();
+        let state = claim.as_ref().map(|claim| claim.state);
+        let (since, has_moved) = match seen {
+            Some((epoch, before, since)) if epoch == last && before == state => (since, false),
+            Some((epoch, ..)) => (now, epoch == last),
+            None => (now, false),
+        };
+        let is_held = matches!(state, Some(ClaimState::Held(_)));
+        let holder_of_claim = claim.and_then(|claim| claim.holder);
+        if is_held && has_moved && patience == Patience::Refuse {
+            return Err(TakeError::InUse(holder_of_claim));
+        }
+        let silent_for = now.saturating_duration_since(since);
+        if !is_held || silent_for >= DEAD_AFTER {
+            let has_waited = seen.is_some();
+            if let Some(hold) = try_claim(claims, holder, last.unwrap_or(0).max(above) + 1, clock)?
+            {
+                return Ok(Taken { hold, has_waited });
+            }
+            // Another driver was faster: its claim is watched from its beginning.
+        }
+        seen = Some((last, state, since));
+        let told = Waiting { holder: holder_of_claim, silent_for, silent_max: DEAD_AFTER };
+        if is_held && waiting(&told).is_break() {
+            return Err(TakeError::Stopped);
+        }
+        clock.sleep(LOOK_EVERY);
+    }
+}
+
+fn try_claim(
+    claims: &Arc<dyn Claims>,
+    holder: &Holder,
+    epoch: u64,
+    clock: &dyn BlockingClock,
+) -> Result<Option<Hold>, TakeError> {
+    let now = clock.now();
+    if !claims.claim(epoch, holder).map_err(TakeError::Store)? {
+        return Ok(None);
+    }
+    // A driver that was slow to get here may have claimed an epoch that was removed meanwhile.
+    if claims.list().map_err(TakeError::Store)?.last() != Some(&epoch) {
+        claims.remove(epoch).map_err(TakeError::Store)?;
+        return Ok(None);
+    }
+    Ok(Some(Hold::new(Arc::clone(claims), epoch, now)))
+}

@@ -1,0 +1,88 @@
+//! Waiting for the claim of a results folder, which another driver holds.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use driver::{Holder, Outcome, Prepared, StartError, StoodBy, Waiting};
+
+use crate::messages;
+use crate::verbosity::Verbosity;
+
+/// Why a driver waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reason {
+    /// To see whether the other one is alive.
+    Check,
+    /// The user asked for it: `--standby`.
+    StandBy,
+}
+
+/// Says what the driver waits for, once for each holder, and breaks off when `is_interrupted`.
+pub(crate) fn waiting(
+    reason: Reason,
+    verbosity: Verbosity,
+    is_interrupted: Arc<AtomicBool>,
+) -> impl FnMut(&Waiting) -> ControlFlow<()> {
+    let mut told: Option<Option<Holder>> = None;
+    move |waiting| {
+        if told.as_ref() != Some(&waiting.holder) {
+            told = Some(waiting.holder.clone());
+            let holder = waiting.holder.as_ref().map(|holder| format!(" ({holder})"));
+            let holder = holder.unwrap_or_default();
+            let seconds = waiting.silent_max.as_secs();
+            if verbosity > Verbosity::Quiet {
+                match reason {
+                    Reason::Check => messages::say(format_args!(
+                        "another driver{holder} has not released the results folder; waiting up to \
+                         {seconds} s for a sign of life from it"
+                    )),
+                    Reason::StandBy => messages::say(format_args!(
+                        "standing by: another driver{holder} is at work; taking over when it ends, \
+                         or gives no sign of life for {seconds} s"
+                    )),
+                }
+            }
+        }
+        match is_interrupted.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// The job that a standby has to do, if any is left.
+///
+/// # Errors
+///
+/// When the job cannot start, or has failed.
+pub(crate) fn prepare(
+    config: driver::Config,
+    verbosity: Verbosity,
+    is_interrupted: Arc<AtomicBool>,
+) -> Result<Option<Prepared>, StandbyError> {
+    match driver::stand_by(config, waiting(Reason::StandBy, verbosity, is_interrupted)) {
+        Ok(StoodBy::TookOver(prepared)) => Ok(Some(*prepared)),
+        Ok(StoodBy::Over { outcome: Outcome::Failed, files }) => {
+            Err(StandbyError::Failed { files })
+        }
+        Ok(StoodBy::Over {
+            outcome: Outcome::Done | Outcome::Cancelled | Outcome::Unknown,
+            files,
+        }) => {
+            if verbosity > Verbosity::Quiet {
+                let files = files.display();
+                messages::say(format_args!("another driver has done the job in {files}"));
+            }
+            Ok(None)
+        }
+        Err(error) => Err(StandbyError::Start(error)),
+    }
+}
+
+/// Why a standby has no job to do, though none is done.
+pub(crate) enum StandbyError {
+    Failed { files: PathBuf },
+    Start(StartError),
+}
