@@ -201,7 +201,7 @@ impl BlockingClock for SimulatedClock {
     }
 
     fn sleep(&self, duration: Duration) {
-        self.block_on(tokio::time::sleep(duration));
+        self.block_on(async move { tokio::time::sleep(duration).await });
     }
 }
 
