@@ -1,8 +1,7 @@
 //! The program `mapmill`: flags in, messages and exit codes out.
 //!
 //! Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 3 another driver took over;
-//! 130 interrupted. A closed
-//! pipe on stdout is 0. Only this file ends the process.
+//! 130 interrupted. A closed pipe on stdout is 0. Only this file ends the process.
 
 mod certs;
 mod clean;
@@ -190,10 +189,11 @@ fn prepare(
     }
     if let Some((maps, reduces)) = prepared.resumes() {
         messages::say(format_args!(
-            "resuming the job in {}: {maps} of {} and {reduces} of {} are done (--fresh \
-             starts over)",
+            "resuming the job in {}: {} of {} and {} of {} are done (--fresh starts over)",
             prepared.files().display(),
+            numbers::grouped(maps.into()),
             numbers::plural(prepared.map_tasks(), "map task", "map tasks"),
+            numbers::grouped(reduces.into()),
             numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
         ));
     }
