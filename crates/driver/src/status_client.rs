@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc::message::Status;
-use rpc::{AddressError, CallError, Client, Credentials, Denial};
+use rpc::{AddressError, Addresses, CallError, Client, Credentials, Denial};
 
 /// The status of a job could not be retrieved.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +37,18 @@ pub enum StatusClientError {
     },
 }
 
-/// Asks the driver at `address` (`HOST:PORT`) once, and waits up to [`STATUS_TIMEOUT`]. Must be
-/// called within a Tokio runtime.
+/// Asks the driver at one of `addresses` once, and waits up to [`STATUS_TIMEOUT`]. Must be called
+/// within a Tokio runtime.
 ///
 /// # Errors
 ///
 /// When there is no answer.
 pub async fn fetch_status(
-    address: &str,
+    addresses: &Addresses,
     credentials: &Credentials,
 ) -> Result<Status, StatusClientError> {
-    let mut client = Client::new(address, credentials).map_err(StatusClientError::Address)?;
-    let driver = address.to_owned();
+    let mut client = Client::to_any(addresses, credentials).map_err(StatusClientError::Address)?;
+    let driver = addresses.to_string();
     let silent = |seen| StatusClientError::Silent { driver: driver.clone(), seen };
     let answer = tokio::time::timeout(STATUS_TIMEOUT, client.status()).await;
     answer

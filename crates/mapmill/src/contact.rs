@@ -3,15 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rpc::Token;
+use rpc::{Addresses, Token};
 
 use crate::machine;
 use crate::messages::{Failure, SystemError};
 
 /// How to call a driver.
 pub(crate) struct Found {
-    /// `HOST:PORT`.
-    pub(crate) driver: String,
+    pub(crate) driver: Addresses,
     pub(crate) token: Option<Token>,
 }
 
@@ -23,7 +22,7 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
     // What a driver that was killed has left. Whatever listens there now is not called: the token
     // may be one that the user keeps.
     if found.host == machine::host_name() && !journal::is_driven(files) {
-        return Err(not_running(files, &found.address));
+        return Err(not_running(files, &found.address.into()));
     }
     let token = found.token.map(|token| Token::parse(&token)).transpose();
     let token = token.map_err(|error| {
@@ -32,12 +31,12 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
             std::io::Error::other(error),
         ))
     })?;
-    Ok(Found { driver: found.address, token })
+    Ok(Found { driver: found.address.into(), token })
 }
 
 /// The failure where the driver of `files` is gone.
-pub(crate) fn not_running(files: &Path, driver: &str) -> Failure {
-    Failure::output(NotRunning { files: files.to_owned(), driver: Some(driver.to_owned()) })
+pub(crate) fn not_running(files: &Path, driver: &Addresses) -> Failure {
+    Failure::output(NotRunning { files: files.to_owned(), driver: Some(driver.clone()) })
 }
 
 /// No driver runs in the folder.
@@ -45,7 +44,7 @@ pub(crate) fn not_running(files: &Path, driver: &str) -> Failure {
 struct NotRunning {
     files: PathBuf,
     /// Where it was.
-    driver: Option<String>,
+    driver: Option<Addresses>,
 }
 
 impl fmt::Display for NotRunning {

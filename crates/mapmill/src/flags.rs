@@ -22,6 +22,7 @@ mod worker;
 use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
+use rpc::Addresses;
 
 pub(crate) use self::driver::{DriverFlags, DriverRequest};
 pub(crate) use self::worker::{WorkerFlags, WorkerRequest, instance};
@@ -93,9 +94,20 @@ struct VerbosityFlags {
 #[derive(Args, Debug)]
 struct CallFlags {
     /// Connect to the driver at ADDR (HOST:PORT)
+    ///
+    /// Repeat the flag where another driver may take over (`mapmill driver --standby`): the
+    /// addresses are tried in turn. So are all addresses of a name.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
-    driver: String,
+    driver: Vec<String>,
+}
+
+impl CallFlags {
+    fn addresses(self) -> Addresses {
+        let mut all = self.driver.into_iter();
+        let first = all.next().expect("there is a default");
+        Addresses::new(first, all)
+    }
 }
 
 #[derive(Args, Debug)]

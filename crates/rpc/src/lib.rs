@@ -11,6 +11,7 @@
 //!
 //! Deliberately absent: retries (the worker knows how long to wait), and any decision.
 
+mod addresses;
 mod auth;
 pub mod certs;
 mod credentials;
@@ -28,6 +29,7 @@ pub mod text;
 mod tls;
 mod wire;
 
+pub use addresses::Addresses;
 pub use auth::{Token, TokenError};
 pub use credentials::{Credentials, is_loopback};
 pub use denial::Denial;

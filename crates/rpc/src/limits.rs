@@ -36,7 +36,10 @@ pub const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 /// How long any other call may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long setting up a connection may take.
+/// How long resolving a host's name may take: the system asks its second server after 5 s.
+pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(6);
+
+/// How long setting up a connection may take, over all addresses of the driver.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How often either side pings on an idle connection (HTTP/2 keep-alive).

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rpc::{AddressError, Credentials, Denial};
+use rpc::{AddressError, Addresses, Credentials, Denial};
 use tokio::sync::watch;
 
 use crate::notice::Notify;
@@ -13,8 +13,8 @@ use crate::notice::Notify;
 /// What the user asked for.
 #[derive(Clone)]
 pub struct Config {
-    /// The driver's `HOST:PORT`.
-    pub driver: String,
+    /// Where the driver is, or the one that takes over from it.
+    pub driver: Addresses,
     /// Folders below which the worker reads and writes, see [`real_roots`].
     pub roots: Vec<PathBuf>,
     /// The name for messages.

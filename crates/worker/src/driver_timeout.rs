@@ -73,7 +73,7 @@ impl DriverTimeout {
     ///
     /// When another call cannot help, or the driver has been silent for too long.
     pub(crate) fn unanswered(&self, error: &CallError) -> Result<(), WorkerError> {
-        let driver = self.config.driver.clone();
+        let driver = self.config.driver.to_string();
         match error {
             CallError::Denied(denial) => {
                 return Err(WorkerError::Denied { driver, source: denial.clone() });
@@ -134,7 +134,7 @@ impl DriverTimeout {
         if self.with(|contact| contact.ever) {
             return std::future::pending().await;
         }
-        WorkerError::NoDriver { driver: self.config.driver.clone(), waited }
+        WorkerError::NoDriver { driver: self.config.driver.to_string(), waited }
     }
 
     fn with<T>(&self, update: impl FnOnce(&mut Contact) -> T) -> T {
@@ -273,7 +273,7 @@ mod tests {
     fn with_first(first: Option<Duration>) -> (DriverTimeout, std::sync::mpsc::Receiver<Notice>) {
         let (sender, notices) = std::sync::mpsc::channel();
         let config = Config {
-            driver: "host:1".to_owned(),
+            driver: "host:1".into(),
             roots: Vec::new(),
             name: "me".to_owned(),
             instance: None,

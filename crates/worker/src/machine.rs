@@ -50,7 +50,7 @@ impl Machine {
     /// The one that this process runs on.
     pub(crate) fn this(has_ended: HasEnded) -> Self {
         Self {
-            connect: Box::new(|config| Client::new(&config.driver, &config.credentials)),
+            connect: Box::new(|config| Client::to_any(&config.driver, &config.credentials)),
             has_ended: Some(has_ended),
             open_store: Arc::new(open_store),
             random: random(),

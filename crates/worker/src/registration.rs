@@ -83,7 +83,11 @@ pub(crate) async fn register(
             outside_roots(vec![registered.files])
         }
         RegisterAnswer::Registered(registered) => {
-            let (driver, worker) = (config.driver.clone(), registered.number);
+            let worker = registered.number;
+            let driver = match client.connected_to() {
+                Some(driver) => driver.to_string(),
+                None => config.driver.to_string(),
+            };
             (config.notify)(Notice::Registered { driver, worker });
             Ok(Some(Registration::new(registered)))
         }

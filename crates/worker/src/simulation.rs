@@ -55,7 +55,8 @@ where
     let text_threads = Arc::new(Mutex::new(JoinSet::new()));
     let machine = Machine {
         connect: Box::new(move |config| {
-            Client::connected_by(&config.driver, &config.credentials, connect.clone())
+            let driver = &config.driver.all()[0];
+            Client::connected_by(driver, &config.credentials, connect.clone())
         }),
         has_ended: None,
         run_blocking: Arc::clone(&run_blocking),

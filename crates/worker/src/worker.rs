@@ -100,7 +100,7 @@ async fn drive_job(worker: &mut Worker, text_thread: &mut TextThread) -> Result<
         let _ = tokio::time::timeout(DISCARD_MAX, text_thread.discard_staged()).await;
         match end? {
             RegistrationEnd::Forgotten => {
-                let driver = worker.config.driver.clone();
+                let driver = worker.config.driver.to_string();
                 (worker.config.notify)(Notice::Forgotten { driver });
             }
             RegistrationEnd::JobOver => {
@@ -160,7 +160,7 @@ impl Worker {
             (self.config.notify)(notice);
         }
         if !self.is_between_jobs {
-            let driver = self.config.driver.clone();
+            let driver = self.config.driver.to_string();
             (self.config.notify)(Notice::Staying { driver, silent });
         }
         self.is_between_jobs = true;

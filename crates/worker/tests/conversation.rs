@@ -646,7 +646,7 @@ impl Bench {
     fn start(&self, address: &str) -> JoinHandle<Result<(), WorkerError>> {
         let notify = self.notify.clone();
         let config = Config {
-            driver: address.to_owned(),
+            driver: address.into(),
             roots: self.roots(),
             name: "me".to_owned(),
             instance: None,

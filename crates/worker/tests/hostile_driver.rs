@@ -518,7 +518,7 @@ impl Bench {
         let serving = Arc::clone(&driver);
         runtime.spawn(rpc::serve(listener, serving, None.into(), std::future::pending()));
         let config = Config {
-            driver: address,
+            driver: address.into(),
             roots: self.roots.clone(),
             name: "me".to_owned(),
             instance: None,

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use rpc::{Credentials, Role, Tls, TlsFiles, Token};
+use rpc::{Addresses, Credentials, Role, Tls, TlsFiles, Token};
 
 use super::token_file;
 use crate::messages::Failure;
@@ -65,21 +65,21 @@ impl SecurityFlags {
         Ok((credentials, files.as_ref().map(certificate)))
     }
 
-    /// The credentials of a process that calls the driver at `address`. A token is not sent
+    /// The credentials of a process that calls the driver at `addresses`. A token is not sent
     /// unencrypted to another machine. A host name is resolved, and checked, when it is called.
     pub(super) fn for_calling(
         self,
-        address: &str,
+        addresses: &Addresses,
         role: Role,
         insecure: bool,
     ) -> Result<Credentials, Failure> {
-        self.for_calling_with(address, role, insecure, None)
+        self.for_calling_with(addresses, role, insecure, None)
     }
 
     /// The same, with the token `found` where the user gives no credentials.
     pub(super) fn for_calling_with(
         self,
-        address: &str,
+        addresses: &Addresses,
         role: Role,
         insecure: bool,
         found: Option<Token>,
@@ -88,11 +88,15 @@ impl SecurityFlags {
         if credentials.tls.is_none() {
             credentials.token = credentials.token.or(found);
         }
-        let is_elsewhere =
-            address.parse().is_ok_and(|address: SocketAddr| !rpc::is_loopback(address.ip()));
+        let is_elsewhere = |address: &&String| {
+            address.parse().is_ok_and(|address: SocketAddr| !rpc::is_loopback(address.ip()))
+        };
         let is_unencrypted = credentials.token.is_some() && credentials.tls.is_none();
-        if is_unencrypted && is_elsewhere && !insecure {
-            let driver = address.to_owned();
+        if is_unencrypted
+            && !insecure
+            && let Some(driver) = addresses.all().iter().find(is_elsewhere)
+        {
+            let driver = driver.clone();
             return Err(Failure::start(SecurityError::TokenInClear { driver }));
         }
         Ok(credentials)

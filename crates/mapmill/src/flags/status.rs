@@ -37,7 +37,7 @@ pub(crate) struct StatusFlags {
 
 /// The meaning of the flags of `mapmill status`.
 pub(crate) struct StatusRequest {
-    pub(crate) driver: String,
+    pub(crate) driver: rpc::Addresses,
     pub(crate) credentials: rpc::Credentials,
     /// The folder that named the driver.
     pub(crate) files: Option<PathBuf>,
@@ -51,7 +51,7 @@ impl TryFrom<StatusFlags> for StatusRequest {
         let found = flags.files.as_deref().map(contact::find).transpose()?;
         let (driver, token) = match found {
             Some(found) => (found.driver, found.token),
-            None => (flags.call.driver, None),
+            None => (flags.call.addresses(), None),
         };
         let CallSecurityFlags { shared, insecure } = flags.security;
         let role = rpc::Role::Viewer;

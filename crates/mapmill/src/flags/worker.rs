@@ -102,7 +102,7 @@ impl TryFrom<WorkerFlags> for WorkerRequest {
             Some(_) => Speaker::WorkerOfRun,
             None => Speaker::Worker,
         };
-        let CallFlags { driver } = flags.call;
+        let driver = flags.call.addresses();
         let CallSecurityFlags { shared, insecure } = flags.security;
         let role = rpc::Role::Worker;
         let credentials = shared.for_calling(&driver, role, insecure)?;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::scratch::Scratch;
+use super::scratch::{Ended, Scratch};
 
 #[test]
 fn address_in_use_is_refused_with_the_likely_cause() {
@@ -93,6 +93,48 @@ fn worker_waits_for_its_first_driver_as_long_as_it_is_told() {
 
     let quiet = scratch.run(&["worker", "--driver", address, "--wait", "2.5", "-q"]);
     assert_eq!((quiet.code, quiet.stderr), (1, format!("{}\n", expected.replace("3 s", "2.5 s"))));
+}
+
+/// The addresses are those of a driver and of its standby: one of them has a driver.
+#[test]
+fn worker_and_status_find_the_driver_at_one_of_several_addresses() {
+    let scratch = Scratch::new();
+    // No program listens at ports 1 and 2.
+    let nowhere = ["--driver", "127.0.0.1:1", "--driver", "127.0.0.1:2"];
+    let both = "127.0.0.1:1 or 127.0.0.1:2";
+    let lost = scratch.run(&[&["worker", "--wait", "3"], &nowhere[..]].concat());
+    assert!(lost.stderr.contains(&format!("waiting for a driver at {both} (")), "{}", lost.stderr);
+    let expected = format!("no driver has answered at {both} for 3 s; giving up");
+    assert!(lost.stderr.contains(&expected), "{}", lost.stderr);
+    let lost = scratch.run(&[&["status"], &nowhere[..]].concat());
+    let expected = format!("mapmill: no driver answers at {both} (");
+    assert!(lost.stderr.starts_with(&expected), "{}", lost.stderr);
+
+    let (driver, address) = scratch.start_driver(scratch.driver(&["in"]));
+    let all = [&nowhere[..], &["--driver", &address]].concat();
+    let shown = scratch.run(&[&["status"], &all[..]].concat()).silent();
+    assert!(shown.starts_with("running"), "{shown}");
+    let worker = scratch.run(&[&["worker"], &all[..]].concat());
+    assert_eq!(worker.code, 0, "{}", worker.stderr);
+    let expected = format!("registered with the driver at {address} as w0");
+    assert!(worker.stderr.contains(&expected), "{}", worker.stderr);
+    assert_eq!(Ended::of(driver).code, 0);
+}
+
+/// A token is as readable on the way to a standby.
+#[test]
+fn token_is_not_sent_unencrypted_to_the_second_address_either() {
+    let scratch = Scratch::new();
+    for command in ["worker", "status"] {
+        let addresses = ["--driver", "127.0.0.1:1", "--driver", "192.0.2.1:1"];
+        let mut refused = scratch.command(&[&[command], &addresses[..]].concat());
+        refused.env("MAPMILL_TOKEN", "0123456789abcdef".repeat(4));
+        scratch.refuses(
+            refused,
+            "the token would be sent to 192.0.2.1:1 unencrypted; use TLS (--tls), or accept the \
+             risk with --insecure",
+        );
+    }
 }
 
 /// It waits, for a driver may be started there later. The cases wait side by side.

@@ -1,5 +1,6 @@
 //! The worker's end: one call at a time, each with a deadline.
 
+mod dialer;
 mod network;
 
 use std::io;
@@ -18,11 +19,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response};
 
+use self::dialer::Place;
 use self::network::{Link, Network};
 use super::pb::driver_client::DriverClient;
 use super::{
     Malformed, order, pb, register_answer, report_answer, report_request, status, task_answer,
 };
+use crate::addresses::Addresses;
 use crate::credentials::Credentials;
 use crate::denial::Denial;
 use crate::limits;
@@ -151,10 +154,22 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self, AddressError> {
+        Self::to_any(&address.into(), credentials)
+    }
+
+    /// As [`new`](Self::new), of the driver at one of `addresses`. They are tried in turn, whenever
+    /// there is no connection.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be an address.
+    pub fn to_any(addresses: &Addresses, credentials: &Credentials) -> Result<Self, AddressError> {
         let link = Arc::new(Link::default());
-        let network = Network::new(credentials.clone(), Arc::clone(&link));
-        let endpoint = endpoint(address)?
-            .connect_timeout(limits::CONNECT_DEADLINE + limits::HANDSHAKE_DEADLINE);
+        let all = addresses.all().iter().map(|address| endpoint(address));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let places = all.iter().filter_map(|endpoint| Place::of(endpoint.uri().authority()?));
+        let network = Network::new(places.collect(), credentials.clone(), Arc::clone(&link));
+        let endpoint = all[0].clone().connect_timeout(CONNECTION_DEADLINE);
         Ok(Self::over(endpoint.connect_with_connector_lazy(network), credentials, link))
     }
 
@@ -210,6 +225,12 @@ impl Client {
             | CallError::OtherServer(_)
             | CallError::Protocol { .. }) => Err(error),
         }
+    }
+
+    /// The `HOST:PORT` of the last connection, as it was given; `None` before the first, and on a
+    /// simulated network.
+    pub fn connected_to(&self) -> Option<Arc<str>> {
+        self.link.connected_to()
     }
 
     /// What seems to answer in the driver's place, if something does: also while a call waits.
@@ -310,6 +331,11 @@ fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
         .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true))
 }
+
+/// How long a connection may take with all that comes before its first call.
+const CONNECTION_DEADLINE: Duration = limits::RESOLVE_DEADLINE
+    .saturating_add(limits::CONNECT_DEADLINE)
+    .saturating_add(limits::HANDSHAKE_DEADLINE);
 
 /// Makes a connection whenever there is none.
 struct Connector<Connect> {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rpc::{CallError, Client, Credentials, OtherServer, Role, limits};
+use rpc::{Addresses, CallError, Client, Credentials, OtherServer, Role, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -63,6 +63,42 @@ async fn driver_that_is_started_in_the_place_of_another_server_is_found() {
 
     in_time(client.status()).await.unwrap();
     assert_eq!(client.other_server(), None);
+}
+
+/// The kernel accepts connections for a driver that is frozen: a standby has another address.
+#[tokio::test]
+async fn driver_is_found_behind_an_address_that_accepts_and_sends_nothing() {
+    let ours = Authority::new("ours");
+    let with_tls =
+        (ours.credentials(Role::Viewer, "eve"), ours.credentials(Role::Driver, "standby"));
+    for (credentials, of_driver) in [with_tls, Default::default()] {
+        let frozen = serve(Vec::new()).await;
+        let driver = Server::start(of_driver).await;
+        // The certificate is for both hosts.
+        let standby = format!("localhost:{}", driver.address.port());
+        let addresses = Addresses::new(frozen.to_string(), [standby]);
+        let mut client = Client::to_any(&addresses, &credentials).unwrap();
+
+        let first = in_time(client.status()).await.unwrap_err();
+        assert!(first.is_transient(), "{first}");
+        let found = async { while client.status().await.is_err() {} };
+        in_time(found).await;
+
+        assert_eq!(client.other_server(), None);
+        driver.stop().await;
+    }
+}
+
+/// A standby does not listen before it takes over.
+#[tokio::test]
+async fn driver_is_found_behind_addresses_that_refuse_and_names_that_are_unknown() {
+    let driver = Server::start(Credentials::default()).await;
+    // No program listens at port 1.
+    let others = ["unknown.invalid:1".to_owned(), driver.address.to_string()];
+    let addresses = Addresses::new("127.0.0.1:1".to_owned(), others);
+    let mut client = Client::to_any(&addresses, &Credentials::default()).unwrap();
+
+    in_time(client.status()).await.unwrap();
 }
 
 fn with_and_without_tls() -> [Credentials; 2] {

@@ -153,7 +153,7 @@ impl World {
         self.progress().shutdowns[index] = shutdown.clone();
         let world = Arc::clone(self);
         worker::Config {
-            driver: format!("{DRIVER}:{PORT}"),
+            driver: format!("{DRIVER}:{PORT}").into(),
             roots: vec![inputs, PathBuf::from(FILES)],
             name: worker_name(index),
             instance: None,

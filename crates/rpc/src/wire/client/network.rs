@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +21,7 @@ use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
 
 use super::CallError;
+use super::dialer::{Dialed, Dialer, Last, Place};
 use crate::certs::role_of;
 use crate::credentials::{Credentials, is_loopback};
 use crate::denial::Denial;
@@ -39,12 +39,19 @@ pub(super) struct Link {
     /// What seems to be at the other end of the last connection instead of a driver.
     other: Mutex<Option<OtherServer>>,
     has_answered: AtomicBool,
+    last: Arc<Last>,
 }
 
 impl Link {
     /// The driver has answered a call.
     pub(super) fn set_answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
+        self.last.set_answered();
+    }
+
+    /// The `HOST:PORT` that was connected to last, if any was.
+    pub(super) fn connected_to(&self) -> Option<Arc<str>> {
+        self.last.named()
     }
 
     /// Whether the driver has answered a call.
@@ -113,35 +120,30 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Makes a connection whenever there is none.
 #[derive(Clone)]
 pub(super) struct Network {
-    http: HttpConnector,
+    dialer: Dialer,
     credentials: Credentials,
     link: Arc<Link>,
 }
 
 impl Network {
-    pub(super) fn new(credentials: Credentials, link: Arc<Link>) -> Self {
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(limits::CONNECT_DEADLINE));
-        Self { http, credentials, link }
+    pub(super) fn new(places: Vec<Place>, credentials: Credentials, link: Arc<Link>) -> Self {
+        let dialer = Dialer::new(places, Arc::clone(&link.last));
+        Self { dialer, credentials, link }
     }
 
-    async fn connect(mut self, uri: Uri) -> Result<Watched, BoxError> {
+    async fn connect(self) -> Result<Watched, BoxError> {
         self.link.set(None);
         self.link.set_other(None);
-        let stream = self.http.call(uri.clone()).await?.into_inner();
+        let Dialed { stream, host } = self.dialer.dial().await?;
         self.link.set_other(Some(OtherServer::Silent));
         let link = Arc::clone(&self.link);
         let Some(tls) = &self.credentials.tls else {
             self.check_token(&stream)?;
             return Ok(Watched { socket: Socket::Plain(stream), link, first: Some(First::Plain) });
         };
-        // IPv6 addresses are in brackets.
-        let host = uri.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
         let own = tls.current().await;
-        let socket = self.encrypt(tls, &own, stream, host).await?;
-        let first = First::Encrypted { tls: tls.clone(), own, host: host.to_owned() };
+        let socket = self.encrypt(tls, &own, stream, &host).await?;
+        let first = First::Encrypted { tls: tls.clone(), own, host };
         Ok(Watched { socket, link, first: Some(first) })
     }
 
@@ -203,13 +205,14 @@ impl Service<Uri> for Network {
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.http.poll_ready(context).map_err(Into::into)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
+    /// The address in `uri` is the first of those that the dialer knows.
+    fn call(&mut self, _uri: Uri) -> Self::Future {
         let network = self.clone();
-        Box::pin(async { Ok(TokioIo::new(network.connect(uri).await?)) })
+        Box::pin(async { Ok(TokioIo::new(network.connect().await?)) })
     }
 }
 
@@ -223,7 +226,7 @@ pub(super) struct Watched {
 /// What the first bytes from the driver can show.
 enum First {
     /// That it refuses our certificate.
-    Encrypted { tls: Tls, own: Arc<Loaded>, host: String },
+    Encrypted { tls: Tls, own: Arc<Loaded>, host: Arc<str> },
     /// That it uses TLS.
     Plain,
 }
