@@ -1,12 +1,16 @@
-# !/usr/bin/env bash Separate machines for a driver and three workers: network namespaces, joined by
-# a bridge. They share the files, as machines with NFS do. The commands are those of README.md,
+#!/usr/bin/env bash
+# Separate machines for a driver, its standby, and three workers: network namespaces, joined by a
+# bridge. They share the files, as machines with NFS do. The commands are those of README.md,
 # "Several machines".
 #
-#   .ci/network.sh PROGRAM INPUTS      as root; needs iproute2 and tshark
+#   .ci/network.sh PROGRAM INPUTS [TEST...]      as root; needs iproute2 and tshark
 #
 # Runs a job with certificates and compares its results with those on loopback; searches the
 # captured traffic for the text and the paths, and checks that the same search finds them where
 # nothing is encrypted; then checks that every caller without the right credentials is refused.
+#
+# With TEST, only these tests; a stage of its own is `standby_takes_over_whatever_stops_the_driver`,
+# which needs no tshark: drivers are killed and frozen, and standbys take over.
 set -euo pipefail
 
 TOP=$(realpath "$(dirname "$0")/..")
@@ -16,6 +20,15 @@ WORKERS=3
 JOB_SECONDS_MAX=60
 PORT=50051
 HOST=10.77.0.1
+STANDBY_HOST=10.77.0.5
+
+# Of the test of standbys. Its jobs must outlast all their takeovers: the workers read slowly.
+STANDBY_TASKS=30
+STANDBY_THROTTLE=25K
+# A killed driver is found dead at once, on the same machine; a frozen one after 10 s.
+KILLED_MS_MAX=2000
+FROZEN_MS_MAX=12000
+BACK_MS_MAX=30000
 
 # ---- The tests. Each begins in an empty folder, with the inputs in `inputs`. ----
 
@@ -129,6 +142,123 @@ unknown_callers_are_refused_with_their_reason() {
     grep --quiet panicked driver.log && fail "the driver panicked"
     end "$driver"
     cat driver.log stranger.log doubter.log
+}
+
+# Jobs side by side, with 20 takeovers in all: of each, the active driver is killed, or frozen, again
+# and again, and a new standby takes the place of the dead. The workers of two jobs know the drivers
+# by one name with both addresses, those of the others by two addresses.
+standby_takes_over_whatever_stops_the_driver() {
+    documented mapmill certs init --host $HOST --host $STANDBY_HOST --host drivers.example
+    printf '%s drivers.example\n' $HOST $STANDBY_HOST >>"$SCRATCH/hosts"
+    mapmill run inputs --quiet --files expected --map-tasks $STANDBY_TASKS
+    local jobs=() job failed=0
+    endure killed-1 KILL 7 60001 drivers.example >killed-1.log 2>&1 & jobs+=($!)
+    endure killed-2 KILL 7 60002 $HOST $STANDBY_HOST >killed-2.log 2>&1 & jobs+=($!)
+    endure frozen-1 STOP 3 60003 drivers.example >frozen-1.log 2>&1 & jobs+=($!)
+    endure frozen-2 STOP 3 60004 $STANDBY_HOST $HOST >frozen-2.log 2>&1 & jobs+=($!)
+    for job in "${jobs[@]}"; do
+        wait "$job" || ((++failed))
+    done
+    ((failed == 0)) || fail "$failed of ${#jobs[@]} jobs: $(tail -n 40 ./*.log)"
+    (($(cat ./*/takeovers | wc -l) == 20)) || fail "not 20 takeovers: $(cat ./*/takeovers)"
+    cat ./*/takeovers | awk '
+        { count[$1]++; if ($2 > took[$1]) took[$1] = $2; if ($3 > back[$1]) back[$1] = $3 }
+        END {
+            text = "standbys took over from %d drivers killed, within %.2f s, and from %d frozen, " \
+                "within %.2f s; the next commit came within %.2f s and %.2f s of that\n"
+            printf text, count["KILL"], took["KILL"] / 1000, count["STOP"], took["STOP"] / 1000, \
+                back["KILL"] / 1000, back["STOP"] / 1000
+        }'
+}
+
+# One job, in a folder of its own, whose workers call the drivers at HOST... Notes each takeover:
+# the signal, the milliseconds until the standby listens, and until something is committed then.
+endure() { # NAME SIGNAL TAKEOVERS PORT HOST...
+    local signal=$2 takeovers=$3 port=$4 most=$KILLED_MS_MAX
+    [[ $signal == KILL ]] || most=$FROZEN_MS_MAX
+    mkdir "$1"
+    cd "$1"
+    cp -r ../inputs .
+    local driver log active pid machine other workers=() starts=0 index began took code
+    drive driver
+    active=$driver active_log=$log machine=driver other=standby
+    until_said "$active_log" 'waiting for workers on'
+    local calls=()
+    for index in "${@:5}"; do
+        calls+=(--driver "$index:$port")
+    done
+    for index in 1 2; do
+        ip netns exec "$(named "w$index")" "$mapmill" worker "${calls[@]}" --tls ../certs/worker \
+            --throttle $STANDBY_THROTTLE >"w$index.log" 2>&1 &
+        workers+=($!)
+    done
+    for ((index = 1; index <= takeovers; index++)); do
+        drive $other --standby
+        until_said "$log" 'standing by: another driver'
+        until_more_commits 0
+        began=$(ms)
+        kill "-$signal" "$active"
+        until_within "$most" "$log" 'waiting for workers on'
+        took=$(($(ms) - began)) began=$(ms)
+        until_more_commits "$(commits)"
+        echo "$signal $took $(($(ms) - began))" >>takeovers
+        [[ $signal == KILL ]] || kill -CONT "$active"
+        code=0
+        wait "$active" || code=$?
+        if [[ $signal == STOP ]]; then
+            ((code == 3)) || fail "the frozen driver ended with $code: $(cat "$active_log")"
+            until_said "$active_log" 'another driver took over (process [0-9]* on '
+        fi
+        active=$driver active_log=$log
+        pid=$machine machine=$other other=$pid
+    done
+    drive $other --standby
+    until_said "$log" 'standing by: another driver'
+    all_well "$active" "$driver" "${workers[@]}"
+    until_said "$log" 'another driver has done the job in'
+    diff -r ../expected/out files/out
+    diff -r "$SCRATCH/expected/out" files/out
+    diff -r ../expected/intermediate files/intermediate
+    mapmill verify files
+}
+
+# Starts a driver of the job in this folder: `driver` is its process, `log` what it says.
+drive() { # MACHINE [--standby]
+    local address=$HOST
+    [[ $1 == driver ]] || address=$STANDBY_HOST
+    starts=$((starts + 1))
+    log=driver-$starts.log
+    ip netns exec "$(named "$1")" "$mapmill" driver inputs --listen "$address:$port" \
+        --tls ../certs/driver --map-tasks $STANDBY_TASKS "${@:2}" >"$log" 2>&1 &
+    driver=$!
+}
+
+# How many tasks the journal of the job in this folder has.
+commits() {
+    grep --count '"kind":"\(map\|reduce\)"' files/.mapmill/journal.jsonl || true
+}
+
+until_more_commits() { # COUNT
+    local began
+    began=$(ms)
+    until (($(commits) > $1)); do
+        (($(ms) - began < BACK_MS_MAX)) || fail "no commit within $BACK_MS_MAX ms: $(tail ./*.log)"
+        sleep 0.05
+    done
+}
+
+until_within() { # MILLISECONDS FILE PATTERN
+    local began
+    began=$(ms)
+    until grep --quiet -e "$3" "$2"; do
+        (($(ms) - began < $1)) || fail "nothing of \`$3\` within $1 ms in: $(cat "$2")"
+        sleep 0.02
+    done
+}
+
+ms() {
+    local now=${EPOCHREALTIME/[.,]/}
+    echo "${now%???}"
 }
 
 # ---- Shared functions. ----
@@ -250,7 +380,7 @@ build() {
     ip netns add "$(named net)"
     ip -n "$(named net)" link add bridge type bridge
     ip -n "$(named net)" link set bridge up
-    for machine in driver w1 w2 w3; do
+    for machine in driver w1 w2 w3 standby; do
         index=$((index + 1))
         ip netns add "$(named "$machine")"
         ip -n "$(named "$machine")" link add eth0 type veth peer name "$machine" netns "$(named net)"
@@ -266,7 +396,7 @@ build() {
 
 tear_down() {
     local machine pids
-    for machine in driver w1 w2 w3 net; do
+    for machine in driver w1 w2 w3 standby net; do
         pids=$(ip netns pids "$(named "$machine")" 2>/dev/null) || continue
         # shellcheck disable=SC2086
         [[ -z $pids ]] || kill -KILL $pids || true
@@ -287,11 +417,13 @@ build || fail "this machine does not allow network namespaces"
 cd "$SCRATCH"
 cp -r "$inputs" inputs
 mapmill run inputs --quiet --files expected
-for it in driver_without_them_is_not_started \
-    job_with_certificates_runs_and_shows_nothing_on_the_wire \
-    job_without_them_shows_paths_and_the_token \
-    token_is_not_shown_in_clear \
-    unknown_callers_are_refused_with_their_reason; do
+tests=("${@:3}")
+((${#tests[@]} > 0)) || tests=(driver_without_them_is_not_started
+    job_with_certificates_runs_and_shows_nothing_on_the_wire
+    job_without_them_shows_paths_and_the_token
+    token_is_not_shown_in_clear
+    unknown_callers_are_refused_with_their_reason)
+for it in "${tests[@]}"; do
     mkdir "$SCRATCH/$it"
     cd "$SCRATCH/$it"
     cp -r "$inputs" inputs
