@@ -448,7 +448,7 @@ impl Committer {
         if let Err(error) = removed.and_then(|()| self.store.settle(Folder::Intermediate)) {
             tracing::warn!(
                 error = with_causes(&error),
-                "intermediates cannot be removed; mapmill clean does it later"
+                "cannot remove all intermediates; the job is done without that"
             );
         }
     }

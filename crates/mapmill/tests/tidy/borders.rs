@@ -219,8 +219,9 @@ fn begins_in(text: &str, name: &str) -> bool {
     })
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "mapmill certs",
+    "mapmill clean",
     "mapmill completions",
     "mapmill driver",
     "mapmill man",
