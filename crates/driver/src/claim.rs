@@ -1,27 +1,27 @@
-//! One driver at a time for a results folder, on all machines that see it.
+//! One driver at a time for a results folder, on all machines that see it (leader election).
 //!
 //! A driver claims an epoch ([`take`]) before it reads the journal, and renews its claim every
 //! [`RENEW_EVERY`] ([`Claimed`]). Another driver claims the next epoch only when the claim was
 //! released, when its holder is proved dead, or when it was not renewed for [`DEAD_AFTER`]. The
-//! committer asks before each batch of commits whether its epoch is still the highest
+//! committer checks before each batch of commits that its epoch is still the highest
 //! ([`Hold::check`]); if not, this driver ends, and what it has not recorded does not count.
 //!
 //! No clocks of two machines are compared: a driver that waits measures on its own monotonic clock
 //! for how long the claim made no progress.
 //!
 //! A driver that could not renew its claim for [`STALE_AFTER`] (it was stopped, its machine was
-//! frozen, its file system did not answer) may have been given up by another that is about to claim
-//! the next epoch. It commits nothing until it has renewed the claim, and [`SETTLE`] has passed
-//! since: a driver that has not claimed by then has seen the renewal. To end instead would be as
-//! safe, and would cost the user a job that nobody has taken over.
+//! frozen, its file system did not answer) may count as dead for another driver that is about to
+//! claim the next epoch. It commits nothing until it has renewed the claim, and [`SETTLE`] has
+//! passed since: a driver that has not claimed by then has seen the renewal. Ending instead would
+//! be as safe, but would cost the user a job that no other driver has taken over.
 //!
-//! A driver that is frozen between its check and a `rename` renames nothing of another job: what it
-//! renames was staged before the check, and its successor removes all that is staged after it has
-//! claimed, and before it reads the journal. The same holds for the journal itself, which each
-//! driver writes in its own claim first. `tests/claim_model.rs` checks every order of these steps.
-//! What remains: files of an earlier job, which it was about to remove because its own job does not
-//! replace them. That an output is missing, or is another one, is found before the last record
-//! (`committer/outputs.rs`).
+//! A driver that is frozen between its check and a `rename` cannot change what its successor relies
+//! on (fencing): the files that it would rename were staged before the check, and the successor,
+//! once it has the claim, removes everything staged before it reads the journal. The same holds for
+//! the journal itself, which each driver writes in its own claim first. `tests/claim_model.rs`
+//! checks every order of these steps. One gap remains: a frozen driver may still remove outputs
+//! that its own job does not replace. An output that is missing or replaced is found before the
+//! last record (`committer/outputs.rs`).
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -61,7 +61,7 @@ impl BlockingClock for MachineClock {
     }
 }
 
-/// Renews a claim, or looks whether it is renewed, until it is lost.
+/// Calls `renew`, which renews a claim or checks it, every [`RENEW_EVERY`] until the claim is lost.
 pub(crate) async fn keep<Renewing>(mut renew: impl FnMut() -> Renewing) -> ClaimLost
 where
     Renewing: Future<Output = Result<(), ClaimLost>>,
@@ -119,7 +119,7 @@ struct State {
     beat: Beat,
     /// When the last renewal that succeeded began.
     renewed: Instant,
-    /// Nothing is committed before.
+    /// Nothing is committed before this time.
     settled: Instant,
     lost: Option<ClaimLost>,
 }
@@ -142,13 +142,13 @@ pub enum ClaimLost {
         /// Why the store refused.
         refusal: String,
     },
-    /// Something else than a driver has removed it.
-    #[error("the claim of this driver was removed from the results folder")]
+    /// The claim is gone, and there is no later one.
+    #[error("the claim of this driver was removed, so another may have taken over")]
     Removed,
     /// Another driver has claimed a later epoch.
     #[error("another driver took over{}", named(.by.as_ref()))]
     TakenOver {
-        /// Which one, if it has said so yet.
+        /// The other driver, if its claim names it yet.
         by: Option<Holder>,
     },
 }
@@ -157,7 +157,7 @@ fn named(holder: Option<&Holder>) -> String {
     holder.map_or_else(String::new, |holder| format!(" ({holder})"))
 }
 
-/// What was found when the claims were looked at, if not that this driver holds the highest.
+/// Why a listing of the claims does not show that this driver holds the highest.
 #[derive(Debug)]
 pub(crate) enum LookError {
     Lost(ClaimLost),
@@ -174,14 +174,15 @@ impl Hold {
         self.epoch
     }
 
-    /// Removes the claims of earlier drivers, before the journal is read. One that was frozen
-    /// before it had begun its epoch then cannot do so any more: its journal is in its claim.
+    /// Removes the claims of earlier drivers, before the journal is read. A driver that was frozen
+    /// before it began its epoch can then no longer begin it: its draft of the journal is in its
+    /// claim.
     pub(crate) fn remove_earlier(&self) -> Result<(), StoreError> {
         let mut earlier = self.claims.list()?.into_iter().filter(|&epoch| epoch < self.epoch);
         earlier.try_for_each(|epoch| self.claims.remove(epoch))
     }
 
-    /// Shows that this driver is alive, and looks whether another has claimed a later epoch.
+    /// Renews the claim, and checks whether another driver has claimed a later epoch.
     ///
     /// # Errors
     ///
@@ -198,7 +199,7 @@ impl Hold {
         if renewed.is_ok() {
             self.state().beat = beat.next();
         }
-        // The claim was removed, perhaps by a driver that has taken over: then the look says so.
+        // If a driver that has taken over removed the claim, `look` finds the later one.
         let looked = self.look();
         match renewed.map_err(LookError::Store).and(looked) {
             Ok(()) => {
@@ -218,7 +219,7 @@ impl Hold {
         self.state().lost.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether this driver may commit. Waits while that is not known.
+    /// Returns once this driver may commit. Waits while that is unknown.
     ///
     /// # Errors
     ///
@@ -234,7 +235,7 @@ impl Hold {
             };
             if is_valid {
                 match self.look() {
-                    // The look may have taken long.
+                    // Listing the claims may have taken long.
                     Ok(()) if !is_stale(self.state().renewed, clock.now()) => return Ok(()),
                     Ok(()) => {}
                     Err(error) => self.refuse(error, clock.now())?,
@@ -244,18 +245,18 @@ impl Hold {
         }
     }
 
-    /// This driver ends: the next need not wait.
+    /// This driver ends: the next one need not wait.
     pub(crate) fn release(&self) {
         let (beat, is_lost) = {
             let state = self.state();
             (state.beat, state.lost.is_some())
         };
         if !is_lost && let Err(error) = self.claims.release(self.epoch, beat) {
-            tracing::debug!(error = with_causes(&error), "the claim is not released");
+            tracing::debug!(error = with_causes(&error), "cannot release the claim");
         }
     }
 
-    /// Whether this epoch is the highest.
+    /// Checks that this epoch is the highest.
     pub(crate) fn look(&self) -> Result<(), LookError> {
         let epochs = self.claims.list().map_err(LookError::Store)?;
         let lost = match epochs.last() {
@@ -266,14 +267,14 @@ impl Hold {
         Err(LookError::Lost(self.lose(lost)))
     }
 
-    /// Keeps what is wrong with the store, and gives up if it was wrong for too long.
+    /// Tolerates an error of the store until the claim is stale: then the claim is lost.
     fn refuse(&self, error: LookError, now: Instant) -> Result<(), ClaimLost> {
         let error = match error {
             LookError::Lost(lost) => return Err(lost),
             LookError::Store(error) => error,
         };
         let refusal = with_causes(&error);
-        tracing::debug!(error = refusal, "the claim is not renewed");
+        tracing::debug!(error = refusal, "cannot renew the claim");
         let renewed = self.state().renewed;
         match is_stale(renewed, now) {
             true => Err(self.lose(ClaimLost::NotRenewed { refusal })),
@@ -286,7 +287,7 @@ impl Hold {
         ClaimLost::TakenOver { by: claim.and_then(|claim| claim.holder) }
     }
 
-    /// The first reason is kept.
+    /// Keeps the first reason.
     fn lose(&self, lost: ClaimLost) -> ClaimLost {
         self.state().lost.get_or_insert(lost).clone()
     }
@@ -301,22 +302,23 @@ fn is_stale(renewed: Instant, now: Instant) -> bool {
     now.saturating_duration_since(renewed) >= STALE_AFTER
 }
 
-/// How often a driver renews its claim: five renewals may be late or lost before it is given up.
+/// How often a driver renews its claim: five renewals may be late or lost before the driver counts
+/// as dead.
 pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a claim is not renewed before another driver takes over.
+/// How long a claim must go without a renewal before another driver takes over.
 pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(10);
 
-/// When a driver that cannot renew its claim stops to commit. The difference is for clocks that run
-/// at other rates, and for a file system that shows the renewal late.
+/// When a driver that cannot renew its claim stops committing. The difference from [`DEAD_AFTER`]
+/// allows for clocks that run at different rates, and for a file system that shows a renewal late.
 const STALE_AFTER: Duration = Duration::from_secs(8);
 
-/// How long a driver that was stopped waits after it has renewed its claim. Another driver looks
-/// every [`LOOK_EVERY`]; the rest is for a file system that shows the renewal late.
+/// How long a driver that was stopped waits to commit after it has renewed its claim. Another
+/// driver looks every [`LOOK_EVERY`]; the rest allows for a file system that shows a renewal late.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How often a driver that waits looks again.
+/// How often a waiting driver looks at the claims.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// How often a committer that waits looks again.
+/// How often a waiting committer checks the claim again.
 const CHECK_EVERY: Duration = Duration::from_millis(50);

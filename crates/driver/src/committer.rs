@@ -38,7 +38,7 @@ pub(crate) enum Errand {
     Commit(Commit),
     /// Remove what an attempt has staged.
     Discard(Staging),
-    /// A reduce attempt has found an intermediate to be lost: look which others are.
+    /// A reduce attempt has found that an intermediate is lost: find the others that are.
     FindLost {
         attempt: AttemptId,
         /// `M`.
@@ -61,10 +61,10 @@ pub(crate) enum Errand {
 pub(crate) enum CommitterEvent {
     /// An attempt's objects have their final names and are recorded, or not.
     Published { attempt: AttemptId, result: Result<(), Cause> },
-    /// These intermediates are lost, each of another map task. It is sent before the next commit is
-    /// published, so that none is recalled for what an earlier attempt has left.
+    /// These intermediates are lost, each of a different map task. Sent before the next commit is
+    /// published, so that no map task is recalled for files of an earlier attempt.
     FoundLost { attempt: AttemptId, names: Vec<(u32, Name)> },
-    /// The last errand has so much to remove.
+    /// The last errand is about to remove this.
     Removing(Removing),
     /// The last errand is done. An error: the end is not in the journal.
     Finished(Result<(), EndError>),
@@ -146,7 +146,7 @@ pub(crate) struct Committer {
     /// Staging of commits that were not awaited.
     pub(crate) discards: Discards,
     pub(crate) outputs: Outputs,
-    /// Another driver may have taken over: the folder is not touched any more.
+    /// Another driver may have taken over: the folder is no longer touched.
     pub(crate) is_superseded: bool,
 }
 
@@ -191,7 +191,7 @@ impl Committer {
         }
     }
 
-    /// Whether this driver still holds the highest epoch. If not, the loop is told, once.
+    /// Whether this driver still holds the highest epoch. If not, the loop is informed, once.
     fn may_commit(&mut self, clock: &impl Errands) -> bool {
         if !self.is_superseded
             && let Err(lost) = self.hold.check(clock)
@@ -233,7 +233,7 @@ impl Committer {
 
     fn take(&mut self, batch: &mut Batch, errand: Errand, clock: &impl Errands) {
         if self.is_superseded {
-            // What becomes of the folder is up to the driver that has taken over.
+            // The folder belongs to the driver that has taken over.
             return;
         }
         match errand {
@@ -253,8 +253,8 @@ impl Committer {
     /// Publishes at once what is recorded a little later: a record says that its objects have their
     /// names.
     fn take_commit(&mut self, batch: &mut Batch, commit: Commit, clock: &impl Errands) {
-        // For each commit: one that arrives in the middle of a batch may have been staged after
-        // another driver had swept what was staged, and may be of another job.
+        // Before each commit: one that arrives in the middle of a batch may have been staged after
+        // another driver had swept the staging, and could replace an output of that driver's job.
         if !self.may_commit(clock) {
             return;
         }
@@ -286,7 +286,7 @@ impl Committer {
         }
     }
 
-    /// Removes all intermediates. `begin` is told how many there are.
+    /// Removes all intermediates. `begin` gets their number first.
     fn remove_intermediates(&self, begin: impl FnOnce(u64)) -> Result<(), StoreError> {
         let all = self.store.intermediates()?;
         begin(all.len() as u64);
@@ -302,7 +302,7 @@ impl Committer {
             Ok(names) => (self.notify)(CommitterEvent::FoundLost { attempt, names }),
             // Each is found by the reduce attempt that reads it.
             Err(error) => {
-                tracing::debug!(error = with_causes(&error), "lost files are not counted")
+                tracing::debug!(error = with_causes(&error), "cannot list lost intermediates")
             }
         }
     }
@@ -437,8 +437,8 @@ impl Committer {
         (self.notify)(CommitterEvent::Finished(result));
     }
 
-    /// After the job is recorded as done, and its intermediates as removed: whatever stays is not
-    /// missed.
+    /// Called after the job is recorded as done, and its intermediates as removed: files that stay
+    /// do no harm.
     fn drop_intermediates(&self) {
         let begin = |intermediates| {
             let removing = Removing { intermediates, ..Removing::default() };
@@ -453,11 +453,11 @@ impl Committer {
         }
     }
 
-    /// The job that is resumed makes it again.
+    /// The resumed job produces it again.
     fn remove_replaced(&self, output: Name) -> EndError {
         let removed = self.store.remove(&output).and_then(|()| self.store.settle(Folder::Output));
         if let Err(error) = removed {
-            tracing::error!(error = with_causes(&error), "an output that was replaced is left");
+            tracing::error!(error = with_causes(&error), "cannot remove a replaced output");
         }
         EndError::Replaced(output)
     }

@@ -35,7 +35,7 @@ pub struct Prepared {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) credentials: Credentials,
-    /// How to call this driver, in its folder. Before the lock: it goes first.
+    /// How to call this driver, in its folder. Before the claim: it is dropped first.
     pub(crate) announcement: Option<Announcement>,
     /// Held until the job is over.
     pub(crate) claimed: Claimed,
@@ -260,7 +260,7 @@ impl BegunJob {
         // The receiver is gone if the server has failed.
         let _ = end.send(());
         let served = stop(server).await;
-        // A committer that no longer may commit has nothing to do; its disk may not answer.
+        // A committer that may no longer commit has nothing to do, and its disk may not answer.
         let is_superseded = matches!(ended.finished, Err(Unrecorded::Superseded(_)));
         if !is_superseded {
             committing.await;
@@ -329,8 +329,8 @@ pub enum JobError {
         /// How long the driver has waited.
         waited: Duration,
     },
-    /// An output that was committed is another file now.
-    #[error("{} was replaced after it was committed, and is removed", output.display())]
+    /// An output was replaced by another file after its commit.
+    #[error("{} was replaced after it was committed", output.display())]
     Replaced {
         /// The output.
         output: PathBuf,

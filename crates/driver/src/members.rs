@@ -126,5 +126,5 @@ impl Members {
     }
 }
 
-/// Folders that a refusal names beside the first. The `.proto` says so.
+/// Folders that a refusal names besides the first, at most. The `.proto` promises it.
 const MORE_FOLDERS_MAX: usize = 100;

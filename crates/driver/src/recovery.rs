@@ -1,7 +1,7 @@
 //! What earlier epochs of this job have left: read from its records, checked against the folder.
 //!
 //! A record says that its objects have their final names. It counts only if they do: where a name
-//! is missing, or an output has another length, its task is done again. What is in them is checked
+//! is missing, or an output has another length, its task is done again. Their contents are checked
 //! by the processes that read them.
 
 use journal::{Commits, MapCommit, Outcome, Plan, Record};
@@ -27,7 +27,7 @@ impl AskedJob<'_> {
     ///
     /// # Errors
     ///
-    /// When it is another job than this one: how it differs.
+    /// When it is a different job: how the two differ.
     pub(crate) fn find_unfinished<'records>(
         &self,
         records: &'records [Record],
@@ -40,8 +40,8 @@ impl AskedJob<'_> {
         if differences.is_empty() { Ok(Some(job)) } else { Err(differences) }
     }
 
-    /// How this job has ended, if it is the one that `records` describe. One that was interrupted
-    /// has not: it can be resumed.
+    /// How this job has ended, if it is the one that `records` describe. An interrupted job has not
+    /// ended: it can be resumed.
     pub(crate) fn recorded_end(&self, records: &[Record]) -> Option<Outcome> {
         let is_about_an_epoch = |record: &&Record| {
             matches!(record, Record::Begin { .. } | Record::End { .. } | Record::Resume { .. })
@@ -125,8 +125,8 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, 
         let missing: Vec<u32> = missing.map(|(map, _)| map).collect();
         if let Some(first) = missing.first() {
             tracing::warn!(
-                "committed map tasks run again because intermediates of them are missing: {} tasks, \
-                 the first is m{first}",
+                "committed map tasks run again because some of their intermediates are missing: \
+                 {} tasks, the first is m{first}",
                 missing.len()
             );
         }
@@ -144,9 +144,9 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, 
     Ok(commits)
 }
 
-/// The intermediates that a reduce task of `bucket` misses, or finds short, one for each map task.
-/// Of map task `i`, `expected[i]` has the length. A map task that lacks one of another of `buckets`
-/// is named too.
+/// The intermediates of `bucket` that are missing or short, at most one for each map task.
+/// `expected[i]` has the length of that of map task `i`. A map task is also named if its
+/// intermediate for another of the `buckets` is missing.
 pub(crate) fn find_lost(
     store: &dyn Store,
     (bucket, buckets): (u32, u32),

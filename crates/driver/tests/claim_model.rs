@@ -1,5 +1,5 @@
-//! The claim on a folder as a model, of which every run is checked: any driver may be frozen or
-//! killed at any step.
+//! A model of the claim on a folder, of which every run is checked (model checking): any driver may
+//! be frozen or killed at any step.
 //!
 //! The model is not the code: it is what drivers on several machines do to one folder that each has
 //! mounted, in steps between which anything else can happen. When the code changes its order,
@@ -8,7 +8,7 @@
 //! Modelled: drivers that watch the claims, make one, list again, fence and sweep what earlier
 //! epochs have left, begin their journal as a new file, check, publish, record, compare, record the
 //! end, and release. Drivers of one job, which write the same bytes, and of several. `mkdir`,
-//! `rename` and a listing are answered by the server; a mount may remember that a name is absent
+//! `rename` and a listing are answered by the server; a mount may cache that a name is absent
 //! (which matters where a rule is left out), and has locks of its own. Time passes in ticks of 2 s,
 //! in which a holder that runs renews its claim. A frozen driver wakes at any later time; its
 //! monotonic clock counts the pause, or does not. Wall clocks differ.
@@ -17,14 +17,13 @@
 //!
 //! * Whatever the clocks do, a driver that was superseded changes nothing that counts, because its
 //!   successor has removed what it would rename: the journal that it prepares in its claim, and
-//!   what it has staged. A driver exits with 0 only after a listing that followed on its last
-//!   record.
+//!   what it has staged. A driver exits with 0 only after a listing that follows its last record.
 //! * Where clocks count pauses, no claim is taken from a driver that renews it, and none is made
 //!   during a batch unless a driver was frozen in that batch, or the claimant before its `mkdir`.
 //!
 //! Not modelled: what a crash leaves of a batch of several files (`model.rs`); power failures; what
-//! a driver that is no standby does, which is to exit where the others wait; a renewal that fails
-//! with an error, whose driver ends as if it were killed; a mount whose listing is not fresh.
+//! a driver that is not a standby does: exit where the others wait; a renewal that fails with an
+//! error, whose driver ends as if it were killed; a mount whose listing is not fresh.
 //!
 //! Bounds: two or three drivers, two outputs, and the luck of each test.
 
@@ -84,8 +83,8 @@ fn driver_of_another_job_may_remove_an_output_that_it_does_not_have() {
     show_shortest(&others, properties::REMOVAL, "known");
 }
 
-/// Without any one of the rules a property does not hold, and the model finds it. Next to each
-/// rule stands the property that breaks, and the smallest bounds in which it does.
+/// If any one of the rules is left out, a property is violated, and the model finds it. Next to
+/// each rule are that property, and the smallest bounds in which it is violated.
 #[test]
 fn every_rule_breaks_a_property_when_it_is_left_out() {
     let freezes = |freezes| Luck { freezes, ..NONE };
@@ -119,7 +118,7 @@ fn every_rule_breaks_a_property_when_it_is_left_out() {
     }
 }
 
-/// Prints the shortest way to break `property`.
+/// Prints the shortest way to violate `property`.
 #[track_caller]
 fn show_shortest(protocol: &Protocol, property: &'static str, what: &str) {
     let trace = exploration::shortest(protocol, property);

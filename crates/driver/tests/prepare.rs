@@ -222,16 +222,16 @@ fn unfinished_job_that_differs_is_refused_with_the_difference_and_kept() {
         ("words: letters then, whitespace now", |_, config| {
             config.rules.rule = WordRule::Whitespace;
         }),
-        ("case: counts then, ignored now", |_, config| config.rules.ignore_case = true),
-        ("input changed since: <folder>/inputs/a", |folder, _| {
+        ("case: significant then, ignored now", |_, config| config.rules.ignore_case = true),
+        ("input changed: <folder>/inputs/a", |folder, _| {
             fs::write(folder.path().join("inputs/a"), "longer than before").unwrap();
         }),
-        ("input added since: <folder>/inputs/b", |folder, _| {
+        ("input added: <folder>/inputs/b", |folder, _| {
             fs::write(folder.path().join("inputs/b"), "").unwrap();
         }),
         (
-            "map tasks: 6 then, 7 now; input added since: <folder>/c; \
-             input removed since: <folder>/inputs/a",
+            "map tasks: 6 then, 7 now; input added: <folder>/c; \
+             input removed: <folder>/inputs/a",
             |folder, config| {
                 fs::write(folder.path().join("c"), "one two\n").unwrap();
                 config.inputs = vec![folder.path().join("c")];
@@ -250,8 +250,9 @@ fn unfinished_job_that_differs_is_refused_with_the_difference_and_kept() {
 
         let path = folder.path().to_str().unwrap();
         let difference = difference.replace("<folder>", path);
-        let expected =
-            format!("{path}/files holds an unfinished job that is not this one ({difference})");
+        let expected = format!(
+            "{path}/files holds an unfinished job that differs from this one ({difference})"
+        );
         assert_eq!(error, expected);
         assert_eq!((tree(folder.path()), journal(&folder)), before, "{error}");
 

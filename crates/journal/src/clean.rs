@@ -1,7 +1,7 @@
-//! Removes what a finished job does not need any more: its intermediates, and what was staged.
+//! Removes what a finished job no longer needs: its intermediates, and what was staged.
 //!
-//! Before the first intermediate is removed, the journal has a record of that. So a process that is
-//! killed in between leaves a finished job, and the next call removes the rest.
+//! The removal is on record in the journal before it begins. So a process that is killed meanwhile
+//! leaves a finished job, and the next call removes the rest.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ pub enum CleanError {
     Claimed {
         /// The folder.
         path: PathBuf,
-        /// Which one, if it has said so.
+        /// The driver, if its claim names it.
         holder: Option<Holder>,
     },
     /// The journal cannot be read or written.
@@ -68,7 +68,7 @@ pub enum CleanError {
         path: PathBuf,
     },
     /// Some files are removed, and others are not.
-    #[error("cannot remove all of {}", path.display())]
+    #[error("cannot remove all intermediates and staging in {}", path.display())]
     Partial {
         /// The folder.
         path: PathBuf,
@@ -81,7 +81,8 @@ pub enum CleanError {
 ///
 /// # Errors
 ///
-/// When there is no finished job or a driver runs it, and nothing is removed; when the disk fails.
+/// When there is no finished job, or a driver runs it: then nothing is removed. When the disk
+/// fails.
 pub fn clean(files: &Path) -> Result<Cleaned, CleanError> {
     let path = || files.to_owned();
     let mut log = FileLog::in_folder(files);

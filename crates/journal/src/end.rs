@@ -14,7 +14,7 @@ use crate::record::Record;
 /// it ended. `false` also where the journal cannot be read.
 ///
 /// The whole journal is read only if its last record is an end: this is called again and again
-/// while a driver is silent, and the journal of a large job has hundreds of megabytes.
+/// while a driver is silent, and the journal of a large job takes hundreds of megabytes.
 pub fn has_ended(files: &Path, session: &str) -> bool {
     ends_with_end(files).unwrap_or(false)
         && FileLog::in_folder(files).read().is_ok_and(|recorded| {

@@ -54,8 +54,9 @@ impl FileLog {
         Self { disk, path, draft, state: FileState::Unopened }
     }
 
-    /// Writes a new file in the claim of `epoch`. A driver that claims a later epoch removes that
-    /// claim first: then this one cannot put its file in place of the other's.
+    /// Writes a new file in the claim of `epoch` first. A driver that claims a later epoch removes
+    /// that claim before it reads the journal: then this one can no longer replace its file
+    /// (fencing).
     #[must_use]
     pub fn drafted_in(self, epoch: u64) -> Self {
         let hidden = self.path.parent().unwrap_or(Path::new(""));
@@ -64,12 +65,12 @@ impl FileLog {
         Self { draft, ..self }
     }
 
-    /// Writes durably that the intermediates of the finished job, which was `recorded`, are no part
-    /// of the results any more. No driver may be running it.
+    /// Records durably that the intermediates of the finished job that was `recorded` are no longer
+    /// part of the results. No driver may be running the job.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be read or written; it is as it was.
+    /// When the journal cannot be read or written: then it is unchanged.
     pub(crate) fn remove_intermediates(&mut self, recorded: &Recorded) -> Result<(), JournalError> {
         self.put_with(recorded, &Record::IntermediatesRemoved)
     }

@@ -95,9 +95,9 @@ pub enum Record {
         /// How the job ended.
         outcome: Outcome,
     },
-    /// The intermediates are no part of the results any more: they are removed, now or later.
-    /// Follows the end of a job that is done, once at most, so that a program that does not know
-    /// this record takes it for a torn line.
+    /// The intermediates are no longer part of the results: they are removed, now or later. Follows
+    /// the end of a job that is done, once at most, so that a program that does not know this
+    /// record takes it for a torn line.
     IntermediatesRemoved,
     /// A note: an attempt was assigned to a worker.
     Started {

@@ -1,4 +1,4 @@
-//! Finds the driver of a folder: by the file that it has written there.
+//! Finds the driver of a folder by the file that it has written there.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
     let found = journal::contact(files).map_err(Failure::start)?;
     let none = || Failure::output(NotRunning { files: files.to_owned(), driver: None });
     let found = found.ok_or_else(none)?;
-    // What a driver that was killed has left. Whatever listens there now is not called: the token
-    // may be one that the user keeps.
+    // A driver that was killed has left the file. A program that listens there now is not called:
+    // the token may be one that the user reuses.
     if found.host == machine::host_name() && !journal::is_driven(files) {
         return Err(not_running(files, &found.address.into()));
     }

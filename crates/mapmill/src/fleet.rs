@@ -80,7 +80,7 @@ impl Fleet {
             .start(instance)
             .map_err(|error| Failure::start(SystemError::new("start a worker process", error)))?;
         let started = Instant::now();
-        // Open until the worker has ended: to wait for a child closes what it still holds.
+        // Open until the worker has ended: `wait` closes a stdin that the child still has.
         let lifeline = child.stdin.take();
         self.workers.spawn(async move {
             let _lifeline = lifeline;
@@ -208,8 +208,8 @@ impl Recipe {
     }
 }
 
-/// Prints the lines of a worker until it ends. Its parent prints them, so that they do not tear the
-/// line with the progress.
+/// Prints the lines of a worker until it ends. Its parent prints them, so that they do not break
+/// the progress line.
 async fn relay(stderr: ChildStderr) {
     let mut lines = BufReader::new(stderr).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {

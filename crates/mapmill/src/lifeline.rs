@@ -1,4 +1,4 @@
-//! The end of a worker of `mapmill run` with its parent, however the parent ends.
+//! Ends a worker of `mapmill run` together with its parent, however the parent ends.
 //!
 //! The parent holds the other end of a pipe, and never writes: when it is gone, even by SIGKILL,
 //! the system closes the pipe, and a read returns. This works at every moment, also when the parent

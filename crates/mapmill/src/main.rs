@@ -148,7 +148,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     }
 }
 
-/// `None` if another driver has done the job meanwhile, for which a standby waits.
+/// `None` if another driver has finished the job while this one stood by.
 fn prepare(
     config: driver::Config,
     show: Show,
@@ -279,7 +279,7 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Ready at the first SIGINT or SIGTERM. A second one ends the process at once.
 ///
-/// `is_interrupted` is set then, for code that does not wait on a runtime.
+/// `is_interrupted` is set at the first, for code that does not wait on a runtime.
 fn interrupted(
     is_interrupted: &Arc<AtomicBool>,
 ) -> Result<impl Future<Output = ()> + use<>, Failure> {

@@ -51,7 +51,7 @@ impl Failure {
         Self { error: error.into(), code: NOT_STARTED, hint: None, advice: None }
     }
 
-    /// The job could not start, or the user did not want to wait for that.
+    /// The job could not start, or the user interrupted the wait for another driver.
     pub(crate) fn not_started(error: driver::StartError) -> Self {
         let is_stopped = matches!(error, driver::StartError::Stopped);
         let code = if is_stopped { INTERRUPTED } else { NOT_STARTED };
@@ -61,7 +61,7 @@ impl Failure {
     /// The job for which a standby waited has failed.
     pub(crate) fn done_elsewhere(files: &Path) -> Self {
         let files = files.display();
-        let error = format!("the job in {files} has failed; details: mapmill why {files}");
+        let error = format!("the job in {files} failed; see mapmill why {files}");
         Self { error: error.into(), code: FAILED, hint: None, advice: None }
     }
 
@@ -272,7 +272,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
             numbers::seconds(*left)
         )),
         Notice::Ended { map_tasks, reduce_tasks, bytes, lasted } => log(format_args!(
-            "did {} and {}, and read {} in {}",
+            "completed {} and {}, and read {} in {}",
             numbers::plural(*map_tasks, "map task", "map tasks"),
             numbers::plural(*reduce_tasks, "reduce task", "reduce tasks"),
             numbers::bytes(*bytes),
@@ -320,8 +320,8 @@ pub(crate) fn json(report: &impl serde::Serialize) -> Result<(), Failure> {
     data(format!("{}\n", escaped_json(&line)).as_bytes())
 }
 
-/// Characters that must not reach a terminal are written as JSON can write all: `\u202e`. They
-/// stand in strings alone; of the controls, the JSON has none but those above U+007E.
+/// Writes characters that must not reach a terminal as escapes of JSON: `\u202e`. They occur in
+/// strings only; `line` has no control characters below U+007F.
 fn escaped_json(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     for letter in line.chars() {
@@ -348,7 +348,7 @@ pub(crate) fn with_hint(text: String, hint: &WayOut) -> String {
 /// Prints why the program ends, and returns its exit code.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     let error = with_causes(&*failure.error);
-    // Whatever was opened is not the cause, so a way out that is about it would mislead.
+    // The file that was being opened is not the cause, so a way out that is about it would mislead.
     let (hint, advice) = match error.contains(TOO_MANY_OPEN_FILES) {
         true if failure.code == NOT_STARTED => (&None, Some(RAISE_OPEN_FILES)),
         true => (&failure.hint, Some(RAISE_OPEN_FILES)),
@@ -373,4 +373,4 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
 const TOO_MANY_OPEN_FILES: &str = "(os error 24)";
 
 const RAISE_OPEN_FILES: &str =
-    "too many files are open: raise the limit (ulimit -n), and run it again";
+    "too many files are open: raise the limit (ulimit -n), and run the command again";

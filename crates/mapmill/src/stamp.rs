@@ -1,8 +1,8 @@
 //! When a line was logged and by which process: `12.3 s driver: `.
 //!
 //! On a terminal the time is that since the start; elsewhere, where lines of several machines are
-//! compared and kept, it is the time in UTC. A worker of `mapmill run` prints no time: its parent
-//! does, which prints its lines.
+//! compared and kept, it is the time in UTC. A worker of `mapmill run` prints no time: its parent,
+//! which prints its lines, adds it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +58,7 @@ pub(crate) fn log() -> String {
     }
 }
 
-/// Before a message to a user: nothing on a terminal, where the user sees when it comes.
+/// Before a message to a user: nothing on a terminal, where the user sees when it appears.
 pub(crate) fn message() -> String {
     match STAMP.get() {
         Some((Clock::None | Clock::Utc, _)) => log(),

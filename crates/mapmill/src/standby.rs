@@ -19,7 +19,7 @@ pub(crate) enum Reason {
     StandBy,
 }
 
-/// Says what the driver waits for, once for each holder, and breaks off when `is_interrupted`.
+/// Reports what the driver waits for, once for each holder, and breaks off when `is_interrupted`.
 pub(crate) fn waiting(
     reason: Reason,
     verbosity: Verbosity,
@@ -36,11 +36,11 @@ pub(crate) fn waiting(
                 match reason {
                     Reason::Check => messages::say(format_args!(
                         "another driver{holder} has not released the results folder; waiting up to \
-                         {seconds} s for a sign of life from it"
+                         {seconds} s to see whether it is alive"
                     )),
                     Reason::StandBy => messages::say(format_args!(
-                        "standing by: another driver{holder} is at work; taking over when it ends, \
-                         or gives no sign of life for {seconds} s"
+                        "standing by: another driver{holder} is running; taking over if it stops \
+                         before the job is over, or gives no sign of life for {seconds} s"
                     )),
                 }
             }
@@ -73,7 +73,7 @@ pub(crate) fn prepare(
         }) => {
             if verbosity > Verbosity::Quiet {
                 let files = files.display();
-                messages::say(format_args!("another driver has done the job in {files}"));
+                messages::say(format_args!("another driver has finished the job in {files}"));
             }
             Ok(None)
         }
@@ -81,7 +81,7 @@ pub(crate) fn prepare(
     }
 }
 
-/// Why a standby has no job to do, though none is done.
+/// Why a standby does not run the job, although no driver has finished it.
 pub(crate) enum StandbyError {
     Failed { files: PathBuf },
     Start(StartError),

@@ -1,7 +1,7 @@
 //! The terminal, if there is one: its width, and one line at its end that changes in place.
 //!
-//! No library draws the line: it is one, it must fit the width as it is now, and what remains of it
-//! after the terminal became narrower must be cleared too.
+//! No library draws the line: it is a single one, it must fit the current width, and its remains
+//! must be cleared after the terminal became narrower.
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use unicode_width::UnicodeWidthStr;
 
-/// Where the width is unknown.
+/// The width that is assumed where it is unknown.
 pub(crate) const COLUMNS: usize = 80;
 
 /// Whether stderr is a terminal.

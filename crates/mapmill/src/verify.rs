@@ -30,7 +30,9 @@ pub(crate) fn print(flags: &VerifyFlags) -> Result<(), Failure> {
                     let files = plural(count, "intermediate file", "intermediate files");
                     format!("{files} and {outputs} are")
                 }
-                None => format!("intermediates were removed: not checked; {outputs} are"),
+                None => {
+                    format!("the intermediates were removed and are not checked; {outputs} are")
+                }
             };
             let line = format!(
                 "{}: {checked} as recorded ({}); {} emitted, and as many counted\n",

@@ -48,7 +48,7 @@ fn workers_that_the_system_kills_are_explained_and_end_a_job_with_commits_as_fai
     let job = job.flags(["--throttle", "2K"]);
     let mut run = job.start_run();
     run.wait_for(": published m");
-    // Those that are started in the place of others do not live to register.
+    // The workers that replace them are killed before they can register.
     while run.ended().is_none() {
         for worker in run.children() {
             // It may have ended already.

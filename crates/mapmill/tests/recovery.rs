@@ -175,7 +175,7 @@ fn interrupted_job_is_resumed_and_fresh_starts_over() {
 }
 
 #[test]
-fn slip_in_the_arguments_does_not_discard_an_unfinished_job() {
+fn mistake_in_the_arguments_does_not_discard_an_unfinished_job() {
     let mut cluster = cut_off_after(3);
     let before = cluster.job.commits();
     let files = results(&cluster.job.result(""));
@@ -183,8 +183,8 @@ fn slip_in_the_arguments_does_not_discard_an_unfinished_job() {
     cluster.start_driver_again(&["--ignore-case"]);
     assert_eq!(cluster.driver.code(), 2);
     cluster.driver.wait_for(
-        "holds an unfinished job that is not this one (case: counts then, ignored now); repeat \
-         the command of that job to resume it, choose another folder with --files, or discard that \
+        "holds an unfinished job that differs from this one (case: significant then, ignored now); \
+         repeat the command of that job to resume it, choose another folder with --files, or discard that \
          job with --fresh",
     );
     assert_eq!(cluster.job.commits(), before);

@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 /// The permissions of a secret that other users can use, or change; `None` if they are right.
 ///
-/// Its owner alone may have access. If root owns it, its group may read it: so administrators, and
-/// Kubernetes, hand secrets to a process that runs as another user. PostgreSQL has the same rule.
+/// Its owner alone may have access. If root owns it, its group may read it: administrators and
+/// Kubernetes provide secrets in this way to a process that runs as another user. PostgreSQL has
+/// the same rule.
 pub fn too_open(metadata: &Metadata) -> Option<u32> {
     let mode = metadata.permissions().mode() & 0o7777;
     is_too_open(mode, metadata.uid()).then_some(mode)

@@ -31,8 +31,8 @@ pub enum Action {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// Tell people that `worker` has failed or lost so many attempts that it gets no more tasks
-    /// while others are alive. Comes once for a worker.
+    /// Report to people that `worker` has failed or lost so many attempts that it gets no more
+    /// tasks while others are alive. Emitted once for each worker.
     SetAside {
         /// The worker.
         worker: WorkerId,

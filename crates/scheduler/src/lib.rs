@@ -63,11 +63,12 @@
 //! # Bad workers
 //!
 //! One bad worker must not end a healthy job. Each attempt that a worker fails or loses is a
-//! *strike*; after [`Limits::worker_failures_max`] strikes it is *set aside*: it gets no task while
-//! a worker in good standing is alive. While another worker could do the task, a worker is not
-//! given a task that it has failed or lost, and what it failed or lost counts once towards each
-//! bound. And it rests after each strike, for a time that doubles until it commits, while a healthy
-//! worker is alive. A worker that is alone is given everything at once, and may end the job.
+//! *strike*; after [`Limits::worker_failures_max`] strikes it is *set aside* (Spark says excluded,
+//! Hadoop blacklisted): it gets no task while a worker in good standing is alive. While another
+//! worker could do the task, a worker is not given a task that it has failed or lost, and what it
+//! failed or lost counts once towards each bound. And it *rests* after each strike (exponential
+//! backoff): for a time that doubles until it commits, while a healthy worker is alive. A worker
+//! that is alone gets every task at once, and may end the job.
 //!
 //! # Stragglers
 //!

@@ -2,9 +2,9 @@
 //!
 //! Each failed or lost attempt is a *strike* of its worker. A worker with too many is *set aside*:
 //! it gets tasks only while no worker in good standing could take them. And a worker rests after
-//! each strike, for a time that doubles until it commits, while a healthy worker could take the
-//! task. Neither makes a task wait for a worker that does not ask: a worker that has neither worked
-//! nor asked for work for a while is *absent*, and does not count.
+//! each strike (exponential backoff), for a time that doubles until it commits, while a healthy
+//! worker could take the task. Neither makes a task wait for a worker that does not ask: a worker
+//! that has neither worked nor asked for work for a while is *absent*, and does not count.
 //!
 //! # Invariants
 //!
@@ -463,11 +463,11 @@ impl Worker {
     }
 }
 
-/// How long a worker rests after a strike, at first: enough for a worker that fails at once not to
-/// be the first to ask for whatever it failed.
+/// How long a worker rests after its first strike: long enough that a worker that fails at once is
+/// not the first to ask for the task again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// And at most, when the pause has doubled. Chosen by eye: as long as a worker may be silent.
+/// How long it rests at most. Chosen by eye: as long as a worker may be silent.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Workers that fail or lose every attempt beside healthy ones: the job ends well without them.
+//! Workers that fail or lose every attempt beside healthy ones: the job succeeds without them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const HEALTHY: WorkerId = WorkerId(9);
 #[test]
 fn a_worker_that_is_silent_again_and_again_does_not_end_the_job_of_a_healthy_one() {
     let mut fleet = Fleet::new(20, 3);
-    // A second of each twelve it is heard from, and registers again as it is told.
+    // It is heard from for one second in twelve, and registers again when it is told to.
     fleet.add(WorkerId(1), Habit::Silent { sleeps: seconds(11), wakes: seconds(1) });
     fleet.add(HEALTHY, Habit::Works { takes: seconds(30) });
     fleet.run(seconds(3600));
@@ -168,7 +168,7 @@ fn ask(scheduler: &mut Scheduler, now: Time, worker: WorkerId) -> Option<Attempt
 enum Habit {
     /// Reports each as failed, a millisecond after it started.
     Fails,
-    /// So many; commits the others at once.
+    /// Fails its first `times`; commits the others at once.
     FailsFirst { times: u32 },
     /// Keeps its first without progress, is heard from, and never asks again.
     Hangs,

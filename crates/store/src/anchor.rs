@@ -110,8 +110,8 @@ impl Anchor {
         names(self.open_at(below.as_ref(), LISTED, Mode::empty())?)
     }
 
-    /// As [`list`](Self::list), each name with the kind of its file, of a link that it is one. Some
-    /// file systems do not say the kind: it is [`FileType::Unknown`] there.
+    /// As [`list`](Self::list), each name with its type; links are not followed. Some file systems
+    /// do not report types: there it is [`FileType::Unknown`].
     pub(crate) fn list_kinds(
         &self,
         below: impl AsRef<Path>,

@@ -1,7 +1,7 @@
 //! The claims of drivers on a store: an epoch is claimed by exclusive creation.
 //!
-//! A driver claims an epoch before it reads the journal, and proves now and then that it is alive.
-//! A driver that holds a lower epoch than the highest stops: [`Claims::list`] says so on every
+//! A driver claims an epoch before it reads the journal, and renews its claim while it is alive. A
+//! driver that holds a lower epoch than the highest stops: [`Claims::list`] says so on every
 //! machine, whereas a lock of the operating system is often local to one mount of a shared folder.
 //!
 //! ```text
@@ -46,7 +46,7 @@ pub trait Claims: Send + Sync {
     /// When the store refuses. The epoch may be claimed then.
     fn claim(&self, epoch: u64, holder: &Holder) -> Result<bool, StoreError>;
 
-    /// What a claim says of its holder; `None` if there is no such claim.
+    /// What a claim says about its holder; `None` if there is no such claim.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ pub trait Claims: Send + Sync {
     fn remove(&self, epoch: u64) -> Result<(), StoreError>;
 }
 
-/// The driver that holds a claim. For messages: what it says is not trusted.
+/// The driver that holds a claim. For messages only: it is not verified.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Holder {
     /// The name of its machine.
@@ -104,12 +104,12 @@ impl fmt::Display for Holder {
     }
 }
 
-/// How often a claim was renewed.
+/// The number of times that a claim was renewed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Beat(pub u64);
 
 impl Beat {
-    /// Of a claim that was not renewed yet.
+    /// That of a claim that was not renewed yet.
     pub const FIRST: Self = Self(0);
 
     /// After the next renewal.
@@ -119,12 +119,12 @@ impl Beat {
     }
 }
 
-/// What a claim says of its holder.
+/// What a claim says about its holder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// Unknown if it died, or was stopped, as it claimed.
+    /// `None` if the driver died, or was stopped, while it claimed.
     pub holder: Option<Holder>,
-    /// Its sign of life.
+    /// Whether the holder is alive.
     pub state: ClaimState,
 }
 
@@ -174,7 +174,8 @@ impl LocalClaims {
         Ok(())
     }
 
-    /// The driver that holds the highest epoch, or may hold it; it may not have said who it is.
+    /// The driver that holds the highest epoch, or may hold it: `Some(None)` if its claim does not
+    /// name it.
     ///
     /// # Errors
     ///
@@ -188,10 +189,10 @@ impl LocalClaims {
         Ok(claim.filter(is_held).map(|claim| claim.holder))
     }
 
-    /// Holds the lock from now on, even if a driver that was superseded holds it still.
+    /// Holds the lock from now on, even if a driver that was superseded still holds it.
     fn lock_anew(&self) {
         if let Err(LockError::Held { .. }) = self.lock() {
-            // It keeps the lock of a file that has no name any more.
+            // That driver keeps the lock of a file that no longer has a name.
             let _ = self.remove_file(layout::lock().as_str());
             let _ = self.lock();
         }
@@ -201,7 +202,7 @@ impl LocalClaims {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a holder that has written `signature` is dead for certain.
+    /// Whether the holder that has written `signature` is certainly dead.
     fn is_dead(&self, signature: &Signature) -> bool {
         if signature.boot.is_none() || signature.boot != boot() {
             return false;
@@ -209,7 +210,7 @@ impl LocalClaims {
         let had_lock = self.held().is_some();
         let is_dead = self.lock().is_ok() && self.lock_file() == signature.lock;
         if !had_lock && !is_dead {
-            // The file is locked by the drivers of our mount alone: let them have it.
+            // This lock proves nothing, and a driver of this mount may need it.
             *self.held() = None;
         }
         is_dead
@@ -249,7 +250,7 @@ impl LocalClaims {
         Signature::parse(&text)
     }
 
-    /// Gives the file of the beat another name.
+    /// Renames the file of the beat.
     fn turn(&self, epoch: u64, beat: Beat, to: &str) -> Result<(), StoreError> {
         let from = layout::claim(epoch).join(beat_file(beat));
         let refused = self.refused(Operation::Renew, &from);

@@ -49,7 +49,7 @@ pub enum InputError {
         /// What it is, with its article.
         kind: &'static str,
     },
-    /// It has bytes beyond its length, as files have whose content is made while they are read.
+    /// It has bytes beyond its length, like files whose content is generated while they are read.
     Oversized {
         /// The file.
         path: PathBuf,
@@ -118,7 +118,7 @@ impl fmt::Display for InputError {
             }
             Self::Oversized { path, bytes } => {
                 let path = path.display();
-                write!(f, "input {path} is larger than its size says ({bytes} bytes)")
+                write!(f, "input {path} is larger than its reported size ({bytes} bytes)")
             }
             Self::OutsideRoots { path } => {
                 write!(f, "input {} is outside of the roots", path.display())

@@ -22,8 +22,8 @@ pub trait Store: Send + Sync {
     /// For removing those of an earlier job: what to read is in the journal, never in a listing.
     fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError>;
 
-    /// Which object has this final name now, if one has: of the same identity is only the same
-    /// object. Cheap, and no proof: the bytes are not read.
+    /// The identity of the object that has this final name now, if any. Another object has another
+    /// identity. Cheap, and no proof: the bytes are not read.
     fn identify(&self, name: &Name) -> Result<Option<Identity>, StoreError>;
 
     /// Open a final object. The reader gets the bytes that it had when it was opened, whatever is

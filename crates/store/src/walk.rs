@@ -124,7 +124,7 @@ struct Walk<'found> {
     found: &'found mut Vec<(FileId, Input)>,
     /// Results of jobs that are not input.
     left_out: &'found mut Vec<PathBuf>,
-    /// Which those are.
+    /// Decides which those are.
     results: Results,
     /// The real path of the argument.
     argument: PathBuf,

@@ -42,7 +42,7 @@ impl Silence {
         Self { since, notify: since + NOTIFY_AFTER, notify_every: NOTIFY_EVERY }
     }
 
-    /// Before the driver of the next job: it may be started tomorrow.
+    /// Before the driver of the next job: it may be started a day later.
     fn between_jobs() -> Self {
         let since = Instant::now();
         Self { since, notify: since + NOTIFY_BETWEEN_JOBS, notify_every: NOTIFY_BETWEEN_JOBS }

@@ -29,7 +29,7 @@ pub enum Notice {
         map_tasks: u64,
         /// Reduce tasks, likewise.
         reduce_tasks: u64,
-        /// Read by all attempts, whatever became of them.
+        /// Read by all attempts, whatever their result.
         bytes: u64,
         /// Since the first registration.
         lasted: Duration,

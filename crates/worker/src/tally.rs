@@ -14,7 +14,7 @@ pub(crate) struct Tally {
     done: Counts,
     /// The task of the current attempt, if its success was reported.
     last: Counts,
-    /// Read by all attempts, whatever became of them.
+    /// Read by all attempts, whatever their result.
     bytes: u64,
 }
 

@@ -147,7 +147,7 @@ impl Worker {
         })
     }
 
-    /// Between two jobs the driver of the last one says so again, as long as it lingers.
+    /// Only once: between two jobs, a lingering driver of the last one answers so again.
     fn note_job_over(&self) {
         if !self.is_between_jobs {
             (self.config.notify)(Notice::JobOver);
@@ -165,11 +165,11 @@ impl Worker {
         }
         self.is_between_jobs = true;
         self.job_end = None;
-        // What is known of the last driver need not hold for the next.
+        // What is known about the last driver may not hold for the next.
         self.client = (self.machine.connect)(&self.config).map_err(WorkerError::Address)?;
         let shutdown = self.config.shutdown.clone();
-        // Both branches are cancel safe. Without the pause the driver that lingers would be called
-        // all the time.
+        // Both branches are cancel safe. Without the pause, calls to a lingering driver would be a
+        // busy loop.
         tokio::select! {
             biased;
             () = shutdown.requested() => return Err(WorkerError::Stopped { had_task: false }),

@@ -319,7 +319,7 @@ fn worker_of_a_silent_driver_ends_with_the_job_when_the_journal_has_its_end() {
     let worker = bench.start(&server.address);
     let registered = bench.notices.recv_timeout(DEADLINE).unwrap();
     assert!(matches!(registered, Notice::Registered { worker: 9, .. }), "{registered:?}");
-    // As long as the driver answers, its word counts.
+    // As long as the driver answers, the journal has no effect.
     thread::sleep(Duration::from_millis(300));
     assert!(!worker.is_finished());
     drop(server);

@@ -13,12 +13,12 @@ use super::Hold;
 #[derive(Default)]
 pub(crate) struct MemoryClaims {
     claims: Mutex<BTreeMap<u64, Claim>>,
-    /// Everything is refused.
+    /// While `true`, every call is refused.
     pub(crate) is_broken: Mutex<bool>,
 }
 
 impl MemoryClaims {
-    /// Whether the holder of a claim ends, dies or renews it.
+    /// Sets the state of a claim, as if its holder had renewed it, ended or died.
     pub(crate) fn set(&self, epoch: u64, state: ClaimState) {
         let holder = Some(Holder { host: format!("h{epoch}"), ..Holder::default() });
         self.claims.lock().unwrap().insert(epoch, Claim { holder, state });

@@ -1,4 +1,4 @@
-//! How a driver gets a claim.
+//! Takes a claim: waits while another driver holds one, then claims the next epoch.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use store::{ClaimState, Claims, Holder, StoreError};
 
 use super::{BlockingClock, DEAD_AFTER, Hold, LOOK_EVERY};
 
-/// A driver that waits until it may claim the next epoch.
+/// The wait for the claim of another driver, so far.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    /// The driver that holds the claim, if it has said who it is.
+    /// The driver that holds the claim, if the claim names it.
     pub holder: Option<Holder>,
     /// For how long it has given no sign of life, as far as this driver has seen.
     pub silent_for: Duration,
-    /// How long it may be silent.
+    /// After what silence it counts as dead.
     pub silent_max: Duration,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Patience {
 pub(crate) enum TakeError {
     /// Another driver is alive.
     InUse(Option<Holder>),
-    /// The user did not want to wait any longer.
+    /// The caller stopped waiting.
     Stopped,
     Store(StoreError),
 }
@@ -45,13 +45,13 @@ pub(crate) struct Taken {
     pub(crate) has_waited: bool,
 }
 
-/// Claims an epoch above `above` for `holder`, once no driver holds the highest. `waiting` is
-/// called again and again as long as one may.
+/// Claims an epoch above `above` for `holder`, once no driver holds the highest. Until then,
+/// `waiting` is called every [`LOOK_EVERY`].
 ///
 /// # Errors
 ///
-/// When another driver is alive and `patience` is to refuse; when `waiting` breaks off; when the
-/// store refuses.
+/// When another driver is alive and `patience` is to refuse; when `waiting` returns `Break`; when
+/// the store refuses.
 pub(crate) fn take(
     claims: &Arc<dyn Claims>,
     (holder, above): (&Holder, u64),
@@ -86,7 +86,7 @@ pub(crate) fn take(
             {
                 return Ok(Taken { hold, has_waited });
             }
-            // Another driver was faster: its claim is watched from its beginning.
+            // Another driver was faster: from now on, its claim is watched.
         }
         seen = Some((last, state, since));
         let told = Waiting { holder: holder_of_claim, silent_for, silent_max: DEAD_AFTER };

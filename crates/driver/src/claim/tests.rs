@@ -59,7 +59,7 @@ fn take_with(
     clock: &TestClock<'_>,
 ) -> Result<Taken, TakeError> {
     let claims: Arc<dyn Claims> = Arc::clone(claims) as Arc<dyn Claims>;
-    // To wait for longer is to wait for ever.
+    // A longer wait counts as forever.
     let mut waiting = |_: &Waiting| match clock.elapsed() < 300 * SECOND {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
@@ -99,7 +99,7 @@ fn claim_that_is_renewed_is_refused_as_soon_as_that_is_seen() {
 }
 
 #[test]
-fn claim_is_taken_when_it_was_not_renewed_for_ten_seconds_of_ones_own_clock() {
+fn claim_that_is_not_renewed_for_ten_seconds_by_the_waiting_drivers_clock_is_taken() {
     let claims = Arc::new(MemoryClaims::default());
     claims.set(3, held(5));
     let clock = TestClock::alone();
@@ -147,7 +147,7 @@ fn driver_that_was_slow_to_claim_gives_back_an_epoch_below_the_highest() {
 }
 
 #[test]
-fn wait_is_broken_off_on_request() {
+fn wait_ends_when_its_caller_breaks_it_off() {
     let claims = Arc::new(MemoryClaims::default());
     claims.set(3, held(0));
     let clock = TestClock::new(|elapsed| claims.set(3, held(elapsed.as_secs())));
@@ -271,7 +271,7 @@ fn epoch_is_above_that_of_the_journal_and_earlier_claims_are_removed() {
 }
 
 #[test]
-fn dropped_claim_is_released_and_renewed_no_more() {
+fn dropped_claim_is_released() {
     let claims = Arc::new(MemoryClaims::default());
     let claimed = Claimed::new(memory::hold(&claims)).unwrap();
     assert_eq!(claims.state(1), Some(held(0)));

@@ -1,12 +1,12 @@
 //! Removes the empty staging folders of attempts that are committed.
 //!
 //! A folder takes a disk as long to remove as a file to rename, and no answer depends on it. So a
-//! thread of its own removes them beside the commits. Left to the end of the job, 40,000 of them
-//! took twice as long as the job itself; left to the moments in which the committer has nothing to
-//! do, they are left to the end when it is busy. Workers cannot remove them: a worker that has its
-//! next task already does not learn when the files of the last one have moved.
+//! separate thread removes them in parallel with the commits. Removed at the end of the job, 40,000
+//! of them took twice as long as the job itself; removed only while the committer is idle, they
+//! pile up to the end when it is busy. Workers cannot remove them: a worker that has its next task
+//! already does not learn when the files of the last one have moved.
 //!
-//! The queue is bounded: when commits are faster than removals, the committer waits.
+//! The queue is bounded: when commits are faster than removals, the committer waits (backpressure).
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,13 +18,15 @@ use std::thread::JoinHandle;
 use rpc::text::with_causes;
 use store::{Staging, Store};
 
+/// The staging folders that are to be removed, and the thread that removes them.
+///
 /// # Invariants
 ///
 /// * At most `max` folders wait, and one more is being removed.
 pub(crate) struct Discards {
     store: Arc<dyn Store>,
     max: usize,
-    /// Those that this thread will remove: all of them, without a thread of their own.
+    /// Folders that the caller's thread removes: all of them, until there is a thread for it.
     waiting: VecDeque<Staging>,
     thread: Option<Thread>,
 }
@@ -52,7 +54,7 @@ impl Discards {
         Ok(())
     }
 
-    /// `staging` is to be removed. Waits if too many are.
+    /// Queues `staging` for removal. Waits while too many are queued.
     pub(super) fn add(&mut self, staging: Staging) {
         let Some(Thread { queue, left, .. }) = &self.thread else {
             self.waiting.push_back(staging);
@@ -66,13 +68,13 @@ impl Discards {
         let _ = queue.send(staging);
     }
 
-    /// Removes one, if any is left to this thread.
+    /// Removes one of the folders left to the caller's thread; `false` if there is none.
     pub(super) fn carry_out_one(&mut self) -> bool {
         let staging = self.waiting.pop_front();
         staging.inspect(|staging| discard(&*self.store, staging)).is_some()
     }
 
-    /// How many are not removed.
+    /// How many are not removed yet.
     pub(super) fn left(&self) -> u64 {
         let queued = self.thread.as_ref().map_or(0, |thread| thread.left.load(Ordering::Relaxed));
         queued + self.waiting.len() as u64

@@ -1,4 +1,4 @@
-//! Whether the outputs are still what was committed, when the job is about to be done.
+//! Checks, before a job is recorded as done, that its outputs are still those that were committed.
 //!
 //! A driver of another job that was frozen between its last check and a `rename` may have replaced
 //! one after it resumed (`claim.rs`). Most outputs are recognised by their length and inode; the
@@ -15,7 +15,7 @@ pub(crate) struct Outputs(BTreeMap<Name, Output>);
 
 struct Output {
     digest: Digest,
-    /// Of the object that was published, if the store has said so.
+    /// Of the object that was published, if the store knows it.
     identity: Option<Identity>,
 }
 
@@ -29,7 +29,8 @@ impl Outputs {
         Self(recovered.reduces.iter().map(output).collect())
     }
 
-    /// Takes what is there for what was committed: recovery has just looked at it.
+    /// Assumes that the objects that are there were committed: recovery has just checked their
+    /// lengths.
     pub(super) fn identify(&mut self, store: &dyn Store) {
         for (name, output) in &mut self.0 {
             output.identity = identity(store, name);

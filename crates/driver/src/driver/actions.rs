@@ -32,7 +32,8 @@ impl Driver {
                 Action::SetAside { worker, strikes } => {
                     let known_as = self.members.roster.describe(worker);
                     tracing::warn!(
-                        "set aside {known_as}: {strikes}; it gets no more tasks while others can"
+                        "set aside {known_as}: {strikes}; it gets no more tasks while other workers \
+                         are alive"
                     );
                 }
                 Action::Start { attempt, worker, .. } => self.start(&action, attempt, worker),

@@ -27,12 +27,13 @@ pub(crate) enum Event {
     },
     /// The committer has done its last errand.
     Finished(Result<(), EndError>),
-    /// The committer has looked which intermediates are lost beside the one that `attempt` named.
+    /// The committer has found the intermediates that are lost besides the one that `attempt`
+    /// named.
     FoundLost {
         attempt: AttemptId,
         names: Vec<(u32, Name)>,
     },
-    /// The committer removes this much before it has done its last errand.
+    /// What the committer removes in its last errand.
     Removing(Removing),
     /// An attempt's objects have their final names and are recorded, or not.
     Published {

@@ -137,7 +137,7 @@ fn starved(failure: &Failure) -> Ending {
 }
 
 impl super::Ended {
-    /// The workers that were set aside. A worker that was the only one never had to stand back.
+    /// The workers that were set aside. A worker that was the only one was never passed over.
     pub(crate) fn set_aside(&self) -> Vec<SetAside> {
         let others = self.roster.added() > 1;
         let workers = self.sched.set_aside().filter(|_| others);

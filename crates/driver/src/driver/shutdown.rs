@@ -35,7 +35,7 @@ enum Stage {
         until: Time,
         result: Result<(), EndError>,
     },
-    /// Another driver may have taken over. Neither the folder nor the workers are told.
+    /// Another driver may have taken over. The end is not recorded, and workers are not informed.
     Superseded(ClaimLost),
 }
 
@@ -115,7 +115,7 @@ impl Shutdown {
         self.stage = Stage::Lingering { until: now + LINGER_MAX, result };
     }
 
-    /// Another driver may have taken over. A job that is recorded as ended has ended before.
+    /// Another driver may have taken over. Has no effect once the end of the job is recorded.
     pub(super) fn supersede(&mut self, lost: ClaimLost) {
         if !matches!(self.stage, Stage::Lingering { .. }) {
             self.stage = Stage::Superseded(lost);

@@ -76,8 +76,8 @@ impl StatusView {
         self.snapshots.send_replace(self.snapshot(job));
     }
 
-    /// From the start of the first attempt until the folder is clean and the end is recorded: to
-    /// wait for the first worker is not the job's time.
+    /// From the start of the first attempt until the folder is clean and the end is recorded: the
+    /// wait for the first worker does not count.
     pub(super) fn elapsed(&self) -> Duration {
         let phases = [self.phases.map, self.phases.reduce];
         let first = phases.iter().filter_map(|times| times.began).min();

@@ -1,7 +1,7 @@
 //! How the unfinished job in a results folder differs from the one that the user asks for.
 //!
-//! Its committed tasks are work of hours, perhaps, and a slip in the arguments must not discard
-//! them. Both jobs are compared as the journal describes them.
+//! Its committed tasks may be hours of work, and a mistake in the arguments must not discard them.
+//! Both jobs are compared as the journal describes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use journal::{Record, WordRule};
 pub enum Difference {
     /// Inputs.
     Inputs {
-        /// What has become of them.
+        /// How they have changed.
         change: InputChange,
         /// The first of them, as the journal writes it.
         path: String,
@@ -33,7 +33,7 @@ pub enum Difference {
     },
 }
 
-/// What has become of an input since the unfinished job began.
+/// How an input has changed since the unfinished job began.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum InputChange {
     /// Its length or its time of modification differs.
@@ -53,7 +53,7 @@ impl fmt::Display for Difference {
                     InputChange::Added => "added",
                     InputChange::Removed => "removed",
                 };
-                write!(f, "input {change} since: {path}")?;
+                write!(f, "input {change}: {path}")?;
                 if *more > 0 {
                     write!(f, " and {more} more")?;
                 }
@@ -65,8 +65,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Between the records that describe two jobs. Nothing if they are equal but for the job's id, its
-/// epoch and when it began.
+/// Between the records that describe two jobs. Empty if only the job's id, its epoch and its start
+/// differ.
 pub(super) fn between(then: &[Record], now: &[Record]) -> Vec<Difference> {
     let settings = |records: &[Record]| records.iter().find_map(settings).unwrap_or_default();
     let mut differences = Vec::new();
@@ -83,7 +83,7 @@ pub(super) fn between(then: &[Record], now: &[Record]) -> Vec<Difference> {
     differences
 }
 
-/// What a job is, apart from its inputs, for people.
+/// The settings of a job, as messages show them.
 fn settings(begin: &Record) -> Option<[(&'static str, String); 5]> {
     let Record::Begin { build, map_tasks, reduce_tasks, words, ignore_case, .. } = begin else {
         return None;
@@ -93,7 +93,7 @@ fn settings(begin: &Record) -> Option<[(&'static str, String); 5]> {
         WordRule::Whitespace => "whitespace",
         WordRule::Unknown => "unknown",
     };
-    let case = if *ignore_case { "ignored" } else { "counts" };
+    let case = if *ignore_case { "ignored" } else { "significant" };
     Some([
         ("map tasks", map_tasks.to_string()),
         ("reduce tasks", reduce_tasks.to_string()),
@@ -185,10 +185,10 @@ mod tests {
     fn inputs_that_differ_are_named_and_the_others_counted() {
         let three = [("/a", 1), ("/b", 1), ("/c", 1)];
         check(&three, &three, &[]);
-        check(&three, &three[..1], &["input removed since: /b and 1 more"]);
-        check(&three[1..], &three, &["input added since: /a"]);
-        check(&three, &[("/a", 2), ("/b", 1), ("/c", 2)], &["input changed since: /a and 1 more"]);
-        let all = ["input changed since: /a", "input added since: /d", "input removed since: /b"];
+        check(&three, &three[..1], &["input removed: /b and 1 more"]);
+        check(&three[1..], &three, &["input added: /a"]);
+        check(&three, &[("/a", 2), ("/b", 1), ("/c", 2)], &["input changed: /a and 1 more"]);
+        let all = ["input changed: /a", "input added: /d", "input removed: /b"];
         check(&three, &[("/a", 2), ("/c", 1), ("/d", 1)], &all);
     }
 
@@ -199,7 +199,7 @@ mod tests {
             &[("/b", 1), ("/a", 1)],
             &["the inputs are in another order"],
         );
-        check(&[("/a", 1)], &[("/a", 1), ("/a", 1)], &["input added since: /a"]);
-        check(&[("/a", 1), ("/a", 1)], &[("/a", 1)], &["input removed since: /a"]);
+        check(&[("/a", 1)], &[("/a", 1), ("/a", 1)], &["input added: /a"]);
+        check(&[("/a", 1), ("/a", 1)], &[("/a", 1)], &["input removed: /a"]);
     }
 }

@@ -64,7 +64,7 @@ pub enum StartError {
     InUse {
         /// The results folder.
         files: PathBuf,
-        /// Which one, if it has said so.
+        /// The other driver, if its claim names it.
         holder: Option<Holder>,
     },
     /// The journal of an earlier job cannot be read, or a new one cannot be written.
@@ -84,8 +84,11 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
-    /// The results folder holds an unfinished job that is not this one.
-    #[error("{} holds an unfinished job that is not this one ({differences})", files.display())]
+    /// The results folder holds an unfinished job that differs from this one.
+    #[error(
+        "{} holds an unfinished job that differs from this one ({differences})",
+        files.display()
+    )]
     OtherJob {
         /// The results folder.
         files: PathBuf,
@@ -103,7 +106,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The user did not want to wait for another driver any longer.
+    /// The user interrupted the wait for another driver.
     #[error("interrupted")]
     Stopped,
     /// The operating system does not start another thread.

@@ -6,7 +6,7 @@ use super::world::{
 };
 
 impl Protocol {
-    /// The driver's next step. `is_cached`: its mount answers from what it remembers.
+    /// The driver's next step. `is_cached`: its mount answers from its cache.
     pub fn take(&self, world: &mut World, driver: usize, is_cached: bool) -> bool {
         match world.drivers[driver].step {
             Step::Watch => return self.look(world, driver),

@@ -35,8 +35,8 @@ pub struct Start {
 pub enum Fault {
     /// A driver checks the claims before every batch.
     Check,
-    /// A check follows on the report of what it lets through; without it, the driver publishes what
-    /// is reported after the check, in the same batch.
+    /// A check follows the report of what it lets through; without it, the driver publishes what is
+    /// reported after the check, in the same batch.
     CheckAfterReport,
     /// The driver compares the outputs before its end.
     Compare,
@@ -57,8 +57,8 @@ pub enum Fault {
     ListAgain,
     /// A lock that is free proves a death only on the machine of the holder.
     LockOfSameMachine,
-    /// A claim is made by `mkdir`; without it, by `O_CREAT | O_EXCL`, which a mount may decide by
-    /// what it remembers.
+    /// A claim is made by `mkdir`; without it, by `O_CREAT | O_EXCL`, which a mount may decide from
+    /// its cache.
     Mkdir,
     /// A watcher counts by its own monotonic clock; without it, it compares the time at which the
     /// names were renewed with its own wall clock.
@@ -79,8 +79,8 @@ pub enum Action {
         driver: usize,
         step: Step,
     },
-    /// The same, and its mount answers from what it remembers: the name is absent. Only where a
-    /// rule is left out.
+    /// The same, and its mount answers from its cache: the name is absent. Only where a rule is
+    /// left out.
     TakeFromCache {
         driver: usize,
         step: Step,

@@ -1,4 +1,5 @@
-//! The state: a folder with its claims, its journal and its outputs, and the drivers that want it.
+//! The state: a folder with its claims, its journal and its outputs, and the drivers that compete
+//! for it.
 
 /// Drivers in a world, at most.
 pub const DRIVERS_MAX: usize = 3;
@@ -139,7 +140,7 @@ pub struct Driver {
     pub was_frozen: bool,
     /// Its outputs that are staged, in bits.
     pub staged: u8,
-    /// How often an output was not staged any more.
+    /// How often an output was no longer staged.
     pub retries: u8,
 }
 
@@ -223,7 +224,7 @@ pub struct Harm {
     pub late_record: bool,
     /// An output was removed that a later epoch had published.
     pub late_removal: bool,
-    /// A job's end has followed on a comparison that should have failed.
+    /// A job's end has followed a comparison that should have failed.
     pub foreign_output: bool,
     /// A driver has ended with 0, and its end is not in the journal that counts.
     pub lost_end: bool,
@@ -329,8 +330,8 @@ impl World {
     }
 }
 
-/// Ticks of 2 s since its last renewal from which on a holder commits nothing.
+/// After so many ticks of 2 s since its last renewal, a holder commits nothing.
 pub const FENCE: u8 = 4;
 
-/// Ticks for which a successor must have seen no change.
+/// For so many ticks, a successor must have seen no change.
 pub const STILL: u8 = 5;

@@ -1,5 +1,5 @@
-//! How a model is checked: every world that it can reach, and the shortest way to one that breaks a
-//! claim.
+//! How a model is checked: every world that it can reach, and the shortest way to one that violates
+//! a property.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -35,13 +35,13 @@ where
             Expectation::Sometimes => assert!(found.is_some(), "never \"{name}\""),
         }
     }
-    // A checker that has given up says that it is done, too.
+    // A checker that has given up also reports that it is done.
     assert!(generated < WORLDS_MAX && elapsed < TIMEOUT, "it has become too large");
 }
 
-/// The shortest way to break `claim`, if there is one.
+/// The shortest way to violate `property`, if there is one.
 #[track_caller]
-pub fn shortest<M>(model: &M, claim: &'static str) -> Option<Vec<M::Action>>
+pub fn shortest<M>(model: &M, property: &'static str) -> Option<Vec<M::Action>>
 where
     M: Model + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Eq + Hash + Send + Sync,
@@ -53,10 +53,10 @@ where
         // The checker does not always return the shortest that it has found: ask for less until
         // there is none.
         let checker = model.clone().checker().target_max_depth(depth);
-        let checker = checker.finish_when(HasDiscoveries::AnyOf(BTreeSet::from([claim])));
+        let checker = checker.finish_when(HasDiscoveries::AnyOf(BTreeSet::from([property])));
         let checker = checker.timeout(TIMEOUT).target_state_count(WORLDS_MAX).spawn_bfs().join();
         assert!(checker.state_count() < WORLDS_MAX, "it has become too large");
-        let Some(path) = checker.discovery(claim) else { return shortest };
+        let Some(path) = checker.discovery(property) else { return shortest };
         let actions = path.into_actions();
         depth = actions.len() + 1;
         shortest = Some(actions);

@@ -55,7 +55,7 @@ pub(super) struct JobFlags {
     /// Remove the intermediate files when the job is done
     ///
     /// That frees about as much space as the input takes. If the driver is killed meanwhile, the
-    /// job is done all the same, and `mapmill clean` removes the rest.
+    /// job is still done, and `mapmill clean` removes the rest.
     #[arg(long, overrides_with = "keep_intermediates", help_heading = "Job")]
     drop_intermediates: bool,
 

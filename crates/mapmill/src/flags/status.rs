@@ -10,8 +10,8 @@ use crate::messages::Failure;
 
 /// Show the state of a running job
 ///
-/// FILES, the folder that the driver was given with --files, is enough to find a driver. It can
-/// also be called by its address.
+/// FILES, the folder that the driver was given with --files, is enough to find a driver. --driver
+/// calls it by its address instead.
 ///
 /// With TLS, this command needs a viewer's certificate: a worker's is refused.
 #[derive(Args, Debug)]
@@ -19,8 +19,8 @@ use crate::messages::Failure;
 pub(crate) struct StatusFlags {
     /// Folder with the results of the job, instead of --driver
     ///
-    /// A running driver, also that of `mapmill run`, writes its address and its token into this
-    /// folder, readable by its user only. A driver with TLS writes its address alone.
+    /// A running driver, including that of `mapmill run`, writes its address and its token into
+    /// this folder, readable by its user only. A driver with TLS writes only its address.
     #[arg(value_name = "FILES", value_hint = ValueHint::DirPath, conflicts_with = "driver")]
     files: Option<PathBuf>,
 

@@ -18,7 +18,7 @@ use crate::way_out;
 /// Run tasks for a driver until its job is over
 ///
 /// If the driver is not running yet, the worker waits for it (--wait limits how long). Workers can
-/// join and leave at any moment: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at
+/// join and leave at any time: a worker that is interrupted (Ctrl-C, SIGTERM) returns its task at
 /// once. With --stay the worker serves one job after the other.
 #[derive(Args, Debug)]
 #[command(after_long_help = example("mapmill worker --driver 10.77.0.1:50051 --tls certs/worker --root /data", WORKER_EXIT_CODES))]
@@ -28,7 +28,7 @@ pub(crate) struct WorkerFlags {
 
     /// Exit when the driver has not answered for SECS
     ///
-    /// Counts from the first answer of a driver. --wait limits how long the worker waits for that.
+    /// Applies once a driver has answered. --wait limits the wait for the first answer.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     #[arg(help_heading = "Network")]
     driver_timeout: Duration,
@@ -43,9 +43,9 @@ pub(crate) struct WorkerFlags {
 
     /// Wait for the next driver when the job is over
     ///
-    /// The next driver listens at the same address, and needs the same credentials and folders. A
-    /// job that failed does not end the worker, nor does a driver that is lost; --wait limits how
-    /// long the worker waits for the next one. Ctrl-C ends it, or SIGTERM.
+    /// The next driver must listen at the same address, accept the same credentials and use folders
+    /// that the worker may use. Neither a failed job nor a lost driver ends the worker; --wait
+    /// limits how long it waits for the next driver. Ctrl-C or SIGTERM ends it.
     #[arg(long, help_heading = "Network")]
     stay: bool,
 

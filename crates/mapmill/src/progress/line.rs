@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::numbers::{bar_of, bytes, coarse, grouped, plural, rate, whole_seconds};
 
-/// The parts of a line, the least important last. All but the first five leave a narrow terminal.
+/// The parts of a line, the least important last. A narrow terminal shows the first five alone.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Part {
     Percent,
@@ -35,7 +35,7 @@ pub(super) fn fitting(
         if line.width() <= columns {
             return line;
         }
-        // Before a number goes that a narrow line has too, all become shorter.
+        // All numbers are shortened before one of the first five is dropped.
         let line = self::line(name, phase, snapshot, &PARTS[..last], true);
         if line.width() <= columns && last <= SHORTENED {
             return line;

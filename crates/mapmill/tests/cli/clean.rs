@@ -47,8 +47,8 @@ fn check_readers(scratch: &Scratch) {
     assert_eq!(journal.matches(r#"{"kind":"intermediates_removed"}"#).count(), 1, "{journal}");
     assert_eq!(
         scratch.run(&["verify"]).silent(),
-        "files: intermediates were removed: not checked; 4 output files are as recorded (69 B); 10 \
-         words emitted, and as many counted\n"
+        "files: the intermediates were removed and are not checked; 4 output files are as recorded \
+         (69 B); 10 words emitted, and as many counted\n"
     );
     assert!(scratch.run(&["top"]).silent().contains("eight"));
     assert!(scratch.run(&["why"]).silent().contains("done"));

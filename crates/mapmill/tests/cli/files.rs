@@ -109,8 +109,8 @@ fn unfinished_job_is_discarded_only_with_fresh() {
     scratch.write("in/b.txt", "b\n");
     for verb in ["run", "driver"] {
         let ended = scratch.run(&[verb, "in", "-n", "6"]);
-        let expected = "mapmill: <scratch>/files holds an unfinished job that is not this one (map \
-                        tasks: 12 then, 6 now; input added since: <scratch>/in/b.txt); repeat the \
+        let expected = "mapmill: <scratch>/files holds an unfinished job that differs from this one \
+                        (map tasks: 12 then, 6 now; input added: <scratch>/in/b.txt); repeat the \
                         command of that job to resume it, choose another folder with --files, or \
                         discard that job with --fresh\n";
         assert_eq!((ended.code, &scratch.mask(&ended.stderr)[..]), (2, expected));
@@ -183,7 +183,8 @@ fn limit_of_open_files_that_is_too_low_is_named_as_the_way_out() {
 
         let stderr = failed.expect("one of the limits is too low");
         assert!(stderr.contains("Too many open files (os error 24)"), "{stderr}");
-        let last = "too many files are open: raise the limit (ulimit -n), and run it again\n";
+        let last =
+            "too many files are open: raise the limit (ulimit -n), and run the command again\n";
         assert!(stderr.ends_with(last), "{stderr}");
         assert!(!stderr.contains("choose another folder") && !stderr.contains("check the disk"));
     }

@@ -196,8 +196,8 @@ fn input_whose_size_is_0_but_has_bytes_is_named() {
     let scratch = Scratch::new();
     let sentence = |path| {
         format!(
-            "input {path} is larger than its size says (0 bytes); copy it to another file first, \
-             and name the copy"
+            "input {path} is larger than its reported size (0 bytes); copy it to another file \
+             first, and name the copy"
         )
     };
     scratch.refuses_job(&["in", "/proc/cpuinfo"], &sentence("/proc/cpuinfo"));

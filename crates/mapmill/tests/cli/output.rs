@@ -35,7 +35,7 @@ fn quiet_driver_and_worker_print_nothing_at_all() {
     assert_eq!(Ended::of(driver).silent(), "");
 }
 
-/// Only a worker with a task says that it gives one back.
+/// Only a worker with a task says that it returns one.
 #[test]
 fn worker_says_at_its_end_what_it_has_done() {
     let scratch = Scratch::new();
@@ -52,13 +52,13 @@ fn worker_says_at_its_end_what_it_has_done() {
     assert_eq!(idle.code, 130);
     let lines: Vec<_> = idle.stderr.lines().skip(2).collect();
     let [did, stopped] = lines[..] else { panic!("{}", idle.stderr) };
-    assert!(did.starts_with("mapmill: did 0 map tasks and 0 reduce tasks, and read 0 B in "));
+    assert!(did.starts_with("mapmill: completed 0 map tasks and 0 reduce tasks, and read 0 B in "));
     assert_eq!(stopped, "mapmill: stopped");
 
     let ended = Ended::of(busy);
     assert_eq!((driver.code(), ended.code), (0, 0), "{}", ended.stderr);
     let last = ended.stderr.lines().last().unwrap_or_default();
-    let expected = "mapmill: did 1 map task and 2 reduce tasks, and read 12 B in ";
+    let expected = "mapmill: completed 1 map task and 2 reduce tasks, and read 12 B in ";
     assert!(last.starts_with(expected), "{}", ended.stderr);
 }
 

@@ -129,7 +129,7 @@ impl Scratch {
         self.refuses(self.unprivileged(&[&driver, args].concat()), sentence);
     }
 
-    /// `run` with these arguments ends well, and its first line is this warning.
+    /// `run` with these arguments succeeds, and its first line is this warning.
     #[track_caller]
     pub fn warns(&self, args: &[&str], sentence: &str) {
         let ended = self.run(&[&["run"], args].concat());

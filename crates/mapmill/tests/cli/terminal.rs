@@ -110,7 +110,7 @@ fn tables_fit_the_width() {
     assert!(scratch.end(wide).silent().contains(&bar));
 }
 
-/// What `command` writes to a terminal of so many columns, until it ends well.
+/// What `command` writes to a terminal of so many columns, until it succeeds.
 #[track_caller]
 fn on_terminal(mut command: Command, columns: u16) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");

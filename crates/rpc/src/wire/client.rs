@@ -233,7 +233,7 @@ impl Client {
         self.link.connected_to()
     }
 
-    /// What seems to answer in the driver's place, if something does: also while a call waits.
+    /// The server that seems to answer in place of a driver, if any. Also known while a call waits.
     pub fn other_server(&self) -> Option<OtherServer> {
         self.link.other_server()
     }

@@ -89,7 +89,7 @@ fn another_lock_file_proves_nothing() {
     assert_eq!(state(&others, 1), ClaimState::Held(Some(Beat(0))));
     drop(claims);
     assert_eq!(state(&others, 1), ClaimState::Held(Some(Beat(0))), "the file is another one");
-    // It was looked at, and not kept from a driver of this mount.
+    // The look has released the lock: a driver of this mount gets it.
     folder.claims().lock().unwrap();
 }
 

@@ -1,8 +1,8 @@
 //! Results of jobs that a walk meets. They are not input.
 //!
 //! A job over `.` that was killed and is started again meets its own intermediates; a job over `.`
-//! with another results folder meets the results of the first one. To count them would be wrong
-//! without a sign of it.
+//! with another results folder meets the results of the first one. Counting them would give wrong
+//! results, silently.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::layout::{self, Folder};
 use crate::local::file_id;
 
-/// What results are to the walks of one job.
+/// Decides what is a result of a job, for the walks of one job.
 #[derive(Clone, Copy)]
 pub(super) struct Results {
     /// Device and inode of the job's own results folder, if it exists.
@@ -40,8 +40,8 @@ impl Results {
         RESULTS.iter().any(|folder| name == folder.as_str())
     }
 
-    /// Whether `target` is a results folder, or among results that `argument` is not among. Both
-    /// are real paths.
+    /// Whether `target` is a results folder, or is inside results that `argument` is not inside.
+    /// Both are real paths.
     pub(super) fn include(self, target: &Path, argument: &Path) -> bool {
         target.ancestors().any(|folder| {
             if self.is_own(folder) {
@@ -65,7 +65,7 @@ impl Results {
 fn has_journal(folder: &Path) -> bool {
     match fs::symlink_metadata(folder.join(layout::journal().as_str())) {
         Ok(_) => true,
-        // Another user's hidden folder may be closed to us.
+        // Another user's hidden folder may be inaccessible.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             fs::symlink_metadata(folder.join(Folder::Hidden.as_str())).is_ok()
         }

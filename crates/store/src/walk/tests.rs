@@ -238,14 +238,15 @@ fn empty_files_are_inputs() {
     tree.check(&["."], &["a", "b"]);
 }
 
-/// Files that are made while they are read have no length. They would count as nothing.
+/// Files that are generated while they are read have no length, and would count as empty.
 #[test]
 fn a_file_with_bytes_beyond_its_length_is_refused_by_name() {
     let tree = Tree::new(&["inputs/a"]);
     symlink("/proc/cpuinfo", tree.path("inputs/b")).unwrap();
     for path in [PathBuf::from("/proc/cpuinfo"), "/proc/self/cmdline".into()] {
         let refusal = list_inputs(std::slice::from_ref(&path), None).unwrap_err();
-        let expected = format!("input {} is larger than its size says (0 bytes)", path.display());
+        let expected =
+            format!("input {} is larger than its reported size (0 bytes)", path.display());
         assert_eq!(refusal.to_string(), expected);
     }
     match tree.list(&["inputs"]) {

@@ -82,7 +82,7 @@ impl Link {
         }
     }
 
-    /// What the first bytes of a server show, before they are read.
+    /// Inspects the first bytes from the server, and leaves them unread.
     fn inspect(&self, stream: &TcpStream, context: &mut Context<'_>) {
         let mut bytes = [0; 8];
         let mut bytes = ReadBuf::new(&mut bytes);
@@ -158,7 +158,7 @@ impl Network {
             .map_err(|_| self.link.fail(Denial::tls(format!("{host:?} names no host"))))?;
         let mut connecting = TlsConnector::from(Arc::clone(&own.client)).connect(name, stream);
         let handshake = poll_fn(|context| {
-            // TLS consumes what it cannot read.
+            // TLS consumes bytes that it cannot parse.
             if let Some(stream) = connecting.get_ref() {
                 self.link.inspect(stream, context);
             }
