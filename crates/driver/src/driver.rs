@@ -116,6 +116,7 @@ impl Driver {
             self.reports.enter_reduce(reduce, commit);
             self.sched.restore_reduce(reduce);
         }
+        self.view.note_resumed(&self.sched.snapshot(), self.reports.totals());
         self
     }
 

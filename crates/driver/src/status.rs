@@ -65,6 +65,24 @@ pub struct PhaseSnapshot {
     pub counts: PhaseStatus,
     /// From the first attempt of the phase to the last commit, or to now.
     pub elapsed: Duration,
+    /// What earlier epochs had committed when this driver began: not done in `elapsed`.
+    pub resumed: Resumed,
+}
+
+impl PhaseSnapshot {
+    /// Bytes read since this driver began: with `elapsed` they give its rate.
+    pub fn bytes_since_resume(&self) -> u64 {
+        self.counts.bytes_done.saturating_sub(self.resumed.bytes)
+    }
+}
+
+/// The part of a phase that earlier epochs have committed; nothing in a job that is not resumed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Resumed {
+    /// Tasks.
+    pub tasks: u32,
+    /// Bytes that these tasks have read.
+    pub bytes: u64,
 }
 
 /// A worker that failed or lost too many attempts to get more tasks while others were alive.

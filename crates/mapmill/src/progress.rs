@@ -55,6 +55,8 @@ struct Shown {
     map: bool,
     /// The line of the reduce phase.
     reduce: bool,
+    /// How many map tasks run again, after all were committed.
+    recalled: u32,
     /// What the driver removes at the end.
     removing: Removing,
     /// When the lack of workers was last reported, or first seen; `None` while there are workers.
@@ -98,6 +100,22 @@ impl Shown {
         }
     }
 
+    /// Reports that intermediates were lost, and that the map tasks which made them run again.
+    fn say_what_is_recalled(&mut self, map: &PhaseSnapshot) {
+        if !self.map || self.reduce {
+            return;
+        }
+        let recalled = map.counts.tasks - map.counts.committed;
+        if recalled > self.recalled {
+            let tasks = plural(map.counts.tasks, "task", "tasks");
+            messages::say(format_args!(
+                "map    {} of {tasks} run again: their intermediates were lost",
+                grouped(recalled.into())
+            ));
+        }
+        self.recalled = recalled;
+    }
+
     fn say_what_is_removed(&mut self, removing: Removing) {
         let Removing { staging_folders, intermediates } = removing;
         if self.removing == removing {
@@ -129,6 +147,7 @@ impl Shown {
                 format_args!("{}", line_of_ended("reduce", &snapshot.reduce, snapshot)),
             );
         }
+        self.say_what_is_recalled(&snapshot.map);
         self.say_what_is_removed(snapshot.removing);
         if snapshot.map.counts.tasks == 0 || self.reduce {
             return;
@@ -156,13 +175,17 @@ fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> Stri
         let tasks = plural(counts.tasks, "task", "tasks");
         return format!("{name:<6} {tasks}, already done");
     }
+    let resumed = match phase.resumed.tasks {
+        0 => String::new(),
+        tasks => format!(" ({} already done)", grouped(tasks.into())),
+    };
     format!(
-        "{name:<6} {}, {}, {} in {} ({}); {} lost",
+        "{name:<6} {}{resumed}, {}, {} in {} ({}); {} lost",
         plural(counts.tasks, "task", "tasks"),
         bytes(counts.bytes_done),
         plural(counts.words, "word", "words"),
         seconds(phase.elapsed),
-        rate(counts.bytes_done, phase.elapsed),
+        rate(phase.bytes_since_resume(), phase.elapsed),
         plural(snapshot.attempts_lost + snapshot.attempts_failed, "attempt", "attempts"),
     )
 }

@@ -60,6 +60,9 @@ struct PhaseTotals {
     bytes: u64,
     words: u64,
     seconds: f64,
+    /// Committed by earlier drivers, and not in `seconds`.
+    tasks_resumed: u32,
+    bytes_resumed: u64,
 }
 
 #[derive(Serialize)]
@@ -99,6 +102,8 @@ impl From<&PhaseSnapshot> for PhaseTotals {
             bytes: phase.counts.bytes_done,
             words: phase.counts.words,
             seconds: phase.elapsed.as_secs_f64(),
+            tasks_resumed: phase.resumed.tasks,
+            bytes_resumed: phase.resumed.bytes,
         }
     }
 }
@@ -206,9 +211,15 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
             plural(snapshot.backups.started, "backup", "backups")
         );
     }
+    let resumed = snapshot.map.resumed.tasks + snapshot.reduce.resumed.tasks;
+    if resumed > 0 {
+        attempts += &format!("; {} already done", plural(resumed, "task was", "tasks were"));
+    }
+    let read = input.saturating_sub(snapshot.map.resumed.bytes);
     let first = match summary.elapsed {
         Duration::ZERO => "already done; nothing was left to do".to_owned(),
-        elapsed => format!("done in {} ({})", seconds(elapsed), rate(input, elapsed)),
+        elapsed if read == 0 => format!("done in {}", seconds(elapsed)),
+        elapsed => format!("done in {} ({})", seconds(elapsed), rate(read, elapsed)),
     };
     let mut lines = String::new();
     let mut line = |name: &str, text: String| lines.push_str(&format!("  {name:<9} {text}\n"));

@@ -47,6 +47,8 @@ fn killed_driver_resumes_where_it_was_and_its_workers_register_again() {
     cluster.driver.wait_for(&said);
     cluster.workers[worker].wait_for("considers this worker lost, or was restarted");
 
+    cluster.driver.wait_for(&format!("map    12 tasks ({} already done), ", before.len()));
+    cluster.driver.wait_for(&format!(" lost; {} tasks were already done", before.len()));
     let after = finish_and_count(cluster, &before);
     assert_eq!(after.len(), 16);
 }

@@ -174,6 +174,7 @@ fn why_shows_recalls_and_their_bound_survives_a_restart() {
     // Too slow to get done with the map task again.
     let finder = cluster.worker(&["--throttle", "5K"]);
     poll(|| (recalls(&cluster.job) == 1).then_some(()), || "the note of a recall".to_owned());
+    cluster.driver.wait_for("map    1 of 2 tasks run again: their intermediates were lost");
     cluster.kill_driver();
     cluster.workers[finder].kill();
     let report = why(&cluster.job, "m1");

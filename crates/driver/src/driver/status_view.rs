@@ -6,8 +6,8 @@ use rpc::message::{JobState, PhaseStatus, Session, Status};
 use scheduler::{Outcome, Phase, PhaseCounts, Scheduler, Time};
 use tokio::sync::watch;
 
-use crate::reports::Reports;
-use crate::status::{Backups, PhaseSnapshot, Removing, Snapshot};
+use crate::reports::{Reports, Totals};
+use crate::status::{Backups, PhaseSnapshot, Removing, Resumed, Snapshot};
 
 /// Keeps the times that a snapshot needs, and sends snapshots to observers.
 pub(super) struct StatusView {
@@ -28,23 +28,32 @@ pub(super) struct Observed<'job> {
     pub(super) violations: u64,
 }
 
-/// When each phase began to run, and when its last task was committed.
+/// When each phase began to run, when its last task was committed, and what was committed before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Phases {
-    map: PhaseTimes,
-    reduce: PhaseTimes,
+    map: PhaseView,
+    reduce: PhaseView,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct PhaseTimes {
+struct PhaseView {
     began: Option<Time>,
     ended: Option<Time>,
+    resumed: Resumed,
 }
 
 impl StatusView {
     pub(super) fn new(snapshots: watch::Sender<Snapshot>) -> Self {
         let (phases, removing) = (Phases::default(), Removing::default());
         Self { phases, removing, finished: None, snapshots }
+    }
+
+    /// The job is resumed with these tasks committed.
+    pub(super) fn note_resumed(&mut self, counts: &scheduler::Snapshot, totals: Totals) {
+        let Totals { input_bytes, intermediate_bytes_read, .. } = totals;
+        self.phases.map.resumed = Resumed { tasks: counts.map.committed, bytes: input_bytes };
+        self.phases.reduce.resumed =
+            Resumed { tasks: counts.reduce.committed, bytes: intermediate_bytes_read };
     }
 
     /// An attempt of `phase` starts.
@@ -93,7 +102,8 @@ impl StatusView {
         let counts = sched.snapshot();
         let totals = reports.totals();
         let (map, reduce) = (reports.live.sum(Phase::Map), reports.live.sum(Phase::Reduce));
-        let maps_done = counts.map.committed == counts.map.tasks;
+        // A map task that is recalled makes the same bytes again.
+        let is_known = self.phases.map.ended.is_some();
         let map = PhaseStatus {
             bytes_total: input_bytes,
             // A task reads a little behind the end of its share.
@@ -102,14 +112,14 @@ impl StatusView {
             ..tasks(counts.map)
         };
         let reduce = PhaseStatus {
-            bytes_total: if maps_done { totals.intermediate_bytes } else { 0 },
+            bytes_total: if is_known { totals.intermediate_bytes } else { 0 },
             bytes_done: totals.intermediate_bytes_read.saturating_add(reduce.bytes),
             words: totals.words_counted.saturating_add(reduce.words),
             ..tasks(counts.reduce)
         };
         Snapshot {
-            map: PhaseSnapshot { counts: map, elapsed: self.phases.map.elapsed(now) },
-            reduce: PhaseSnapshot { counts: reduce, elapsed: self.phases.reduce.elapsed(now) },
+            map: self.phases.map.snapshot(now, map),
+            reduce: self.phases.reduce.snapshot(now, reduce),
             workers: counts.workers.alive,
             attempts_started: counts.attempts.started,
             attempts_failed: counts.attempts.failed,
@@ -146,7 +156,7 @@ impl StatusView {
 }
 
 impl Phases {
-    fn of(&mut self, phase: Phase) -> &mut PhaseTimes {
+    fn of(&mut self, phase: Phase) -> &mut PhaseView {
         match phase {
             Phase::Map => &mut self.map,
             Phase::Reduce => &mut self.reduce,
@@ -154,7 +164,11 @@ impl Phases {
     }
 }
 
-impl PhaseTimes {
+impl PhaseView {
+    fn snapshot(&self, now: Time, counts: PhaseStatus) -> PhaseSnapshot {
+        PhaseSnapshot { counts, elapsed: self.elapsed(now), resumed: self.resumed }
+    }
+
     fn elapsed(&self, now: Time) -> Duration {
         self.began
             .map_or(Duration::ZERO, |began| self.ended.unwrap_or(now).0.saturating_sub(began.0))

@@ -388,14 +388,20 @@ async fn lost_intermediate_is_made_again_before_its_reduce_task_runs() {
     bench.map_and_commit(&caller, 3).await;
     bench.map_and_commit(&caller, 4).await;
     let reduce = bench.task(&caller).await;
+    let read = bench.status().await.reduce.bytes_total;
+    assert!(read > 0);
     let lost = Outcome::Failed(Failure::IntermediateMissing { map: 1 });
     let verdict = bench.report(&caller, reduce.attempt, lost).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     assert_eq!(bench.discard().await, reduce.staging);
 
-    let again = bench.map_and_commit(&caller, 4).await;
-
+    let again = bench.task(&caller).await;
     assert_eq!(again.attempt, map(1, 1));
+    // What the reduce phase reads is known: the map task makes the same again.
+    let status = bench.status().await;
+    assert_eq!((status.map.committed, status.reduce.bytes_total), (1, read));
+    bench.map_and_commit(&caller, 4).await;
+
     assert_eq!(bench.status().await.map.words, 7);
     let reduce = bench.task(&caller).await;
     assert_eq!(reduce.attempt.number, 1);

@@ -58,7 +58,7 @@ pub(super) fn whole(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> S
         plural(counts.tasks, "task", "tasks"),
         bytes(counts.bytes_done),
         bytes(counts.bytes_total),
-        rate(counts.bytes_done, phase.elapsed),
+        rate(phase.bytes_since_resume(), phase.elapsed),
         left.unwrap_or_default(),
         plural(snapshot.workers, "worker", "workers"),
         plural(lost(snapshot), "attempt", "attempts"),
@@ -95,7 +95,7 @@ fn text(
         Part::Tasks => format!("{}/{}", counts.committed, counts.tasks),
         Part::Bytes => bytes(counts.bytes_done),
         Part::Words => format!("{} words", grouped(counts.words)),
-        Part::Rate => rate(counts.bytes_done, phase.elapsed),
+        Part::Rate => rate(phase.bytes_since_resume(), phase.elapsed),
         Part::Left if is_short => format!("{} left", coarse(time_left(phase)?)),
         Part::Left => format!("{} left", whole_seconds(time_left(phase)?)),
         Part::Workers => plural(snapshot.workers, "worker", "workers"),
@@ -112,19 +112,20 @@ fn share(phase: &PhaseSnapshot) -> f64 {
     (counts.bytes_done as f64 / counts.bytes_total.max(1) as f64).min(1.0)
 }
 
-/// 100 only when all is done.
+/// 100 only when all tasks are committed: bytes that were read may have to be read again.
 pub(super) fn percent(phase: &PhaseSnapshot) -> u64 {
-    (share(phase) * 100.0) as u64
+    let percent = (share(phase) * 100.0) as u64;
+    if phase.counts.committed < phase.counts.tasks { percent.min(99) } else { percent }
 }
 
-/// The time left at the average rate of the phase; `None` while the rate is unreliable.
+/// The time left at this driver's average rate; `None` while the rate is unreliable.
 fn time_left(phase: &PhaseSnapshot) -> Option<Duration> {
-    let counts = phase.counts;
-    if counts.bytes_done == 0 || phase.elapsed < Duration::from_secs(1) {
+    let (counts, read) = (phase.counts, phase.bytes_since_resume());
+    if read == 0 || phase.elapsed < Duration::from_secs(1) {
         return None;
     }
     let left = counts.bytes_total.saturating_sub(counts.bytes_done) as f64;
-    let pace = phase.elapsed.as_secs_f64() / counts.bytes_done as f64;
+    let pace = phase.elapsed.as_secs_f64() / read as f64;
     Duration::try_from_secs_f64(left * pace).ok()
 }
 
@@ -164,6 +165,7 @@ const BAR: usize = 10;
 
 #[cfg(test)]
 mod tests {
+    use driver::Resumed;
     use rpc::message::PhaseStatus;
 
     use super::*;
@@ -177,7 +179,7 @@ mod tests {
             bytes_done,
             words: 9_876_543_210,
         };
-        PhaseSnapshot { counts, elapsed: Duration::from_secs(seconds) }
+        PhaseSnapshot { counts, elapsed: Duration::from_secs(seconds), resumed: Resumed::default() }
     }
 
     fn snapshot(attempts_lost: u64) -> Snapshot {
@@ -238,5 +240,26 @@ mod tests {
         let expected = "map    45 %: 1034 of 1,234 tasks, 450.0 MiB of 1000.0 MiB (6.3 MiB/s), \
                         1 min 27 s left; 128 workers, 1 attempt lost";
         assert_eq!(line, expected);
+    }
+
+    /// What an earlier driver has read was not read in this one's time.
+    #[test]
+    fn rate_and_time_left_of_a_resumed_job_are_those_of_this_driver() {
+        let mut phase = phase(600 << 20, 1000 << 20, 10);
+        phase.resumed = Resumed { tasks: 600, bytes: 500 << 20 };
+        let line = whole("map", &phase, &snapshot(0));
+        assert!(line.contains("(10.0 MiB/s), 40 s left"), "{line}");
+
+        phase.resumed.bytes = phase.counts.bytes_done;
+        let line = whole("map", &phase, &snapshot(0));
+        assert!(line.contains("(0 B/s); "), "{line}");
+    }
+
+    #[test]
+    fn only_a_phase_whose_tasks_are_all_committed_is_at_100_percent() {
+        let mut phase = phase(1000, 1000, 10);
+        assert_eq!(percent(&phase), 99);
+        phase.counts.committed = phase.counts.tasks;
+        assert_eq!(percent(&phase), 100);
     }
 }
