@@ -73,7 +73,7 @@ pub(crate) fn prepare(
         }) => {
             if verbosity > Verbosity::Quiet {
                 let files = files.display();
-                messages::say(format_args!("another driver has finished the job in {files}"));
+                messages::say(format_args!("another driver has done the job in {files}"));
             }
             Ok(None)
         }
