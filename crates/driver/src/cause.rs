@@ -1,6 +1,6 @@
 //! Why an attempt did not commit, where the scheduler knows no more than that it failed.
 
-use journal::{DiskFault, Ending, FailureKind, JournalError};
+use journal::{DiskFault, Ending, FailureKind, JournalError, Users};
 use rpc::message::Failure;
 use rpc::text::with_causes;
 use store::{Loss, StoreError};
@@ -122,7 +122,8 @@ impl From<&Cause> for Ending {
 fn failed(failure: &Failure) -> Ending {
     let (name, path) = failure.about();
     let path = path.map(journal::escape);
-    Ending::Failed { failure: FailureKind::from(name), path, sentence: failure.to_string() }
+    let users = failure.users().map(|users| Users { worker: users.worker, owner: users.owner });
+    Ending::Failed { failure: FailureKind::from(name), path, users, sentence: failure.to_string() }
 }
 
 #[cfg(test)]
@@ -138,6 +139,7 @@ mod tests {
         let expected = Ending::Failed {
             failure: FailureKind::DiskFull,
             path: Some("/data\\\\a".to_owned()),
+            users: None,
             sentence: "no space for /data\\a: No space left on device (os error 28)".to_owned(),
         };
         assert_eq!(Ending::from(&cause), expected);

@@ -172,6 +172,11 @@ impl Reports {
         self.conclusions.insert(attempt, (ending, bytes));
     }
 
+    /// How each attempt ended that did not commit.
+    pub(crate) fn conclusions(&self) -> impl Iterator<Item = (AttemptId, &Ending)> {
+        self.conclusions.iter().map(|(&attempt, (ending, _))| (attempt, ending))
+    }
+
     pub(crate) fn conclusion(&self, attempt: AttemptId) -> Option<&(Ending, Option<u64>)> {
         self.conclusions.get(&attempt)
     }

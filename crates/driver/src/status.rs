@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use journal::SetAside;
 use rpc::message::PhaseStatus;
 
 /// A running job at one moment.
@@ -85,17 +86,6 @@ pub struct Resumed {
     pub bytes: u64,
 }
 
-/// A worker that failed or lost too many attempts to get more tasks while others were alive.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SetAside {
-    /// For people: `w3 (host:pid)`.
-    pub worker: String,
-    /// Attempts that failed, were stuck, or could not be published.
-    pub failed: u32,
-    /// Attempts lost with it.
-    pub lost: u32,
-}
-
 /// What a finished job did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Summary {
@@ -111,7 +101,7 @@ pub struct Summary {
     pub output_bytes: u64,
     /// Workers that registered at any time.
     pub workers: usize,
-    /// Those of them that got no more tasks while others were alive.
+    /// Those of them that got no more tasks while others could do them.
     pub set_aside: Vec<SetAside>,
     /// From the start of the first attempt until the folder is clean and the end is recorded.
     pub elapsed: Duration,

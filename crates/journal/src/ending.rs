@@ -42,6 +42,9 @@ pub enum Ending {
         /// The file that it is about, if it is about one; escaped as inputs are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
+        /// If it was not permitted: between which users.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        users: Option<Users>,
         /// For people.
         sentence: String,
     },
@@ -85,6 +88,16 @@ pub enum Ending {
     /// The worker's report does not fit the task.
     #[serde(alias = "unfit")]
     Violation,
+}
+
+/// The user that was not permitted to do something, and the owner of what it was tried on, as the
+/// worker's machine numbers them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Users {
+    /// The worker process ran as this one.
+    pub worker: u32,
+    /// The file, or the nearest folder above it that the worker could see, belonged to this one.
+    pub owner: u32,
 }
 
 /// How a process died.
@@ -193,6 +206,25 @@ impl Ending {
         }
     }
 
+    /// What was not permitted to a worker, and between which users.
+    pub fn not_permitted(&self) -> Option<(&FailureKind, Users)> {
+        match self {
+            Self::Failed { failure, users, .. } => Some((failure, (*users)?)),
+            Self::Abandoned
+            | Self::Superseded { .. }
+            | Self::Conservation { .. }
+            | Self::Died(_)
+            | Self::Left
+            | Self::Lost { .. }
+            | Self::NotCommitted { .. }
+            | Self::Rejected { .. }
+            | Self::Starved { .. }
+            | Self::Stuck { .. }
+            | Self::Undelivered
+            | Self::Violation => None,
+        }
+    }
+
     /// In a word or two.
     pub fn cause(&self) -> String {
         let cause = match self {
@@ -200,7 +232,8 @@ impl Ending {
             Self::Superseded { .. } => "superseded",
             Self::Conservation { .. } => "words lost",
             Self::Died(_) => "worker died",
-            Self::Failed { failure, .. } => return failure.text(),
+            Self::Failed { users: Some(_), .. } => "not permitted",
+            Self::Failed { failure, users: None, .. } => return failure.text(),
             Self::Left => "handed back",
             Self::Lost { .. } => "worker lost",
             Self::NotCommitted { .. } => "not committed",
@@ -295,7 +328,12 @@ mod tests {
         ] {
             assert_eq!(FailureKind::from(name), kind);
             assert_eq!(kind.text(), text);
-            let ending = Ending::Failed { failure: kind, path: None, sentence: "no".to_owned() };
+            let ending = Ending::Failed {
+                failure: kind,
+                path: None,
+                users: None,
+                sentence: "no".to_owned(),
+            };
             let json = format!(r#"{{"outcome":"failed","failure":"{name}","sentence":"no"}}"#);
             assert_eq!(serde_json::to_string(&ending).unwrap(), json);
             assert_eq!(serde_json::from_str::<Ending>(&json).unwrap(), ending);

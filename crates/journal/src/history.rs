@@ -16,7 +16,7 @@ use crate::ending::Ending;
 use crate::file_log::FileLog;
 use crate::log::{JournalError, Log};
 use crate::plan::Plan;
-use crate::record::{Outcome, Phase, Record, Span, TaskId, unescape};
+use crate::record::{Outcome, Phase, Record, Span, Strikes, TaskId, unescape};
 
 /// What happened to a job.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct History {
     pub state: State,
     /// One for each driver that ran it, in order. At least one.
     pub epochs: Vec<Epoch>,
+    /// The workers that were set aside, in the order in which they were.
+    pub set_aside: Vec<SetAside>,
     plan: Plan,
     reduce_tasks: u32,
     attempts: BTreeMap<TaskId, Vec<AttemptHistory>>,
@@ -47,6 +49,19 @@ pub struct Epoch {
     pub lasted: Duration,
     /// How it ended, if the driver could record that.
     pub ended: Option<State>,
+}
+
+/// A worker that failed or lost too many attempts to get more tasks while others could do them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetAside {
+    /// In which of the job's epochs, counted from 1.
+    pub epoch: usize,
+    /// The worker: `w3 (host:pid)`.
+    pub worker: String,
+    /// All that it failed and lost in that epoch.
+    pub strikes: Strikes,
+    /// How the last of those attempts ended.
+    pub last: Ending,
 }
 
 /// The state of a job, or of one epoch of it.
@@ -286,6 +301,7 @@ impl History {
             build: build.clone(),
             state: State::Running,
             epochs: Vec::new(),
+            set_aside: Vec::new(),
             plan: Plan::new(inputs, map_tasks),
             reduce_tasks: *reduce_tasks,
             attempts: BTreeMap::new(),
@@ -337,8 +353,11 @@ impl History {
                 let id = TaskId { phase: *phase, index: *task };
                 self.attempt(id, *attempt, worker).started = Some(started);
             }
-            Record::Ended { phase, task, attempt, worker, span, bytes, ending } => {
+            Record::Ended { phase, task, attempt, worker, span, bytes, ending, set_aside } => {
                 let id = TaskId { phase: *phase, index: *task };
+                if let Some(strikes) = set_aside {
+                    self.set_aside(worker, *strikes, ending);
+                }
                 let attempt = self.attempt(id, *attempt, worker);
                 attempt.set_span(*span);
                 attempt.bytes = *bytes;
@@ -356,6 +375,13 @@ impl History {
                 }
             }
         }
+    }
+
+    fn set_aside(&mut self, worker: &str, strikes: Strikes, last: &Ending) {
+        let epoch = self.epochs.len();
+        self.set_aside.retain(|one| (one.epoch, one.worker.as_str()) != (epoch, worker));
+        let (worker, last) = (worker.to_owned(), last.clone());
+        self.set_aside.push(SetAside { epoch, worker, strikes, last });
     }
 
     fn commit(&mut self, task: TaskId, number: u32, worker: &str, span: Option<Span>, bytes: u64) {

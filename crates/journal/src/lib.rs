@@ -45,14 +45,14 @@ pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use end::has_ended;
-pub use ending::{Death, Ending, FailureKind};
+pub use ending::{Death, Ending, FailureKind, Users};
 pub use expansion::Expansion;
 pub use file_log::FileLog;
-pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, State, history};
+pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, SetAside, State, history};
 pub use lines::{encode, parse};
 pub use log::{JournalError, Log, Opening, Recorded};
 pub use plan::{Plan, PlannedSplit};
-pub use record::{BucketMade, Outcome, Phase, Record, Span, TaskId, WordRule, escape};
+pub use record::{BucketMade, Outcome, Phase, Record, Span, Strikes, TaskId, WordRule, escape};
 pub use validate::validate;
 pub use verify::{Finding, Verified, VerifyError, verify};
 

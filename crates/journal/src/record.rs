@@ -129,6 +129,9 @@ pub enum Record {
         bytes: Option<u64>,
         /// Why.
         ending: Ending,
+        /// If the worker gets no more tasks while others can: all that it has failed and lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set_aside: Option<Strikes>,
     },
     /// A note: an intermediate of a committed map task is lost. The task is not committed any more.
     Recalled {
@@ -262,6 +265,22 @@ pub struct Span {
     pub started_ms: u64,
     /// Milliseconds until it was over.
     pub ended_ms: u64,
+}
+
+/// The attempts of one epoch that count against a worker.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Strikes {
+    /// Those that failed, were stuck, or could not be published.
+    pub failed: u32,
+    /// Those that were lost with it.
+    pub lost: u32,
+}
+
+impl fmt::Display for Strikes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failed, lost } = self;
+        write!(f, "{failed} failed, {lost} lost")
+    }
 }
 
 impl Record {

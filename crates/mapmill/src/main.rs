@@ -225,7 +225,8 @@ async fn execute(
         Ok(summary) => report::print(&summary, show),
         Err(error) => {
             report::print_failure(&error, show);
-            let advice = error.disk().map(|fault| disk_advice::advice(&files, fault));
+            let of_disk = error.disk().map(|fault| disk_advice::advice(&files, fault));
+            let advice = of_disk.or_else(|| way_out::of_failed_attempts(&error));
             let way_out = way_out::of_job(&error);
             Err(Failure::job(error).hint(way_out).advise(advice))
         }

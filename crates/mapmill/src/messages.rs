@@ -20,7 +20,7 @@ use crate::numbers::plural;
 use crate::stamp;
 use crate::terminal::{self, write_stderr};
 use crate::verbosity::Verbosity;
-use crate::way_out::WayOut;
+use crate::way_out::{self, WayOut};
 
 /// The job ran and failed.
 pub(crate) const FAILED: u8 = 1;
@@ -279,7 +279,10 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
             numbers::seconds(*lasted)
         )),
         Notice::Executing { attempt } => log(format_args!("{attempt}")),
-        Notice::Failed { attempt, cause } => log(format_args!("{attempt} failed: {cause}")),
+        Notice::Failed { attempt, cause } => {
+            let cause = with_hint(cause.to_string(), &way_out::of_failure(cause));
+            log(format_args!("{attempt} failed: {cause}"));
+        }
         Notice::Forgotten { driver } => log(format_args!(
             "the driver at {driver} considers this worker lost, or was restarted; registering again"
         )),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver::{JobError, PhaseSnapshot, SetAside, Summary};
+use driver::{JobError, PhaseSnapshot, Summary};
+use journal::{SetAside, Strikes};
 use rpc::text::escaped;
 use serde::Serialize;
 
@@ -36,7 +37,7 @@ struct JobReport<'summary> {
 #[derive(Serialize)]
 struct WorkerTotals {
     workers: usize,
-    /// Those that got no more tasks while others were alive, and why.
+    /// Those that got no more tasks while others could do them.
     set_aside: Vec<WorkerSetAside>,
 }
 
@@ -45,6 +46,8 @@ struct WorkerSetAside {
     worker: String,
     failed: u32,
     lost: u32,
+    /// How the last attempt ended that it failed or lost.
+    last: String,
 }
 
 #[derive(Serialize)]
@@ -90,8 +93,9 @@ struct FailureReport {
 }
 
 impl From<&SetAside> for WorkerSetAside {
-    fn from(SetAside { worker, failed, lost }: &SetAside) -> Self {
-        Self { worker: worker.clone(), failed: *failed, lost: *lost }
+    fn from(SetAside { worker, strikes, last, .. }: &SetAside) -> Self {
+        let Strikes { failed, lost } = *strikes;
+        Self { worker: worker.clone(), failed, lost, last: last.to_string() }
     }
 }
 
@@ -240,9 +244,10 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
     }
     line("attempts", attempts);
     line("workers", plural(summary.workers as u64, "worker", "workers"));
-    for SetAside { worker, failed, lost } in &summary.set_aside {
-        let strikes = format!("{failed} failed, {lost} lost");
+    for SetAside { worker, strikes, last, .. } in &summary.set_aside {
         line("set aside", format!("{}: {strikes}; no more tasks", escaped(worker)));
+        let last = messages::with_hint(last.to_string(), &way_out::of_ending(last));
+        line("", escaped(&last).to_string());
     }
     if let (Some(first), Some(last)) = (summary.outputs.first(), summary.outputs.last()) {
         let results = match summary.outputs.len() {

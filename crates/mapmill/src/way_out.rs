@@ -6,10 +6,13 @@ use std::borrow::Cow;
 use std::io;
 
 use driver::{ClaimLost, JobError, StartError};
-use journal::{CleanError, HistoryError, JournalError, VerifyError};
+use journal::{
+    CleanError, Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError,
+};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};
+use rustix::process::Signal;
 use worker::{RootError, WorkerError};
 
 /// A few words; `None` if the error needs none.
@@ -85,6 +88,82 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
         | JobError::System { .. } => None,
     }
 }
+
+/// What to do about the machines, below the causes of a job that failed. It takes its own line.
+pub(crate) fn of_failed_attempts(error: &JobError) -> Option<String> {
+    let attempts = match error {
+        JobError::Failed { attempts, .. } => attempts,
+        JobError::Cancelled
+        | JobError::Journal(_)
+        | JobError::NoWorkers { .. }
+        | JobError::Replaced { .. }
+        | JobError::Serve(_)
+        | JobError::Superseded(_)
+        | JobError::System { .. } => return None,
+    };
+    let mut endings = attempts.iter().rev().filter_map(|attempt| match &attempt.fate {
+        Fate::Ended(ending) => Some(ending),
+        Fate::Committed | Fate::CutOff | Fate::Gone | Fate::Recalled { .. } | Fate::Running => None,
+    });
+    endings.find_map(|ending| match ending {
+        Ending::Died(death) => of_death(*death).map(|way_out| format!("{death}: {way_out}")),
+        Ending::Abandoned
+        | Ending::Conservation { .. }
+        | Ending::Failed { .. }
+        | Ending::Left
+        | Ending::Lost { .. }
+        | Ending::NotCommitted { .. }
+        | Ending::Rejected { .. }
+        | Ending::Starved { .. }
+        | Ending::Stuck { .. }
+        | Ending::Superseded { .. }
+        | Ending::Undelivered
+        | Ending::Violation => of_ending(ending).map(Cow::into_owned),
+    })
+}
+
+/// What an attempt that did not commit leaves to do for the user.
+pub(crate) fn of_ending(ending: &Ending) -> WayOut {
+    if let Ending::Died(death) = ending {
+        return of_death(*death).map(Cow::from);
+    }
+    let (failure, Users { worker, owner }) = ending.not_permitted()?;
+    Some(of_users(*failure == FailureKind::InputUnreadable, worker, owner))
+}
+
+/// As [`of_ending`], on the side of the worker.
+pub(crate) fn of_failure(failure: &rpc::message::Failure) -> WayOut {
+    let rpc::message::Users { worker, owner } = failure.users()?;
+    let is_input = matches!(failure, rpc::message::Failure::InputUnreadable { .. });
+    Some(of_users(is_input, worker, owner))
+}
+
+/// Only the system, or the user, sends SIGKILL to a worker while the job runs.
+pub(crate) fn of_death(death: Death) -> Option<&'static str> {
+    let is_killed = death == Death::Signalled { signal: Signal::KILL.as_raw() };
+    is_killed.then_some("probably out of memory (see --memory)")
+}
+
+/// A worker that runs as the user `worker` may not read an input, or work in the results folder, of
+/// the user `owner`. What a driver makes for its workers is open to its own user alone.
+fn of_users(is_input: bool, worker: u32, owner: u32) -> Cow<'static, str> {
+    match (is_input, worker) {
+        _ if worker == owner => "check the permissions of the folders above it".into(),
+        (true, _) => {
+            format!("let uid {worker} read the input, or run the worker as uid {owner}").into()
+        }
+        (false, ROOT) => format!(
+            "root has no rights there, as on NFS with root_squash: run all workers as uid {owner}"
+        )
+        .into(),
+        (false, _) => format!(
+            "run all workers as uid {owner}, or the driver as uid {worker} with another --files"
+        )
+        .into(),
+    }
+}
+
+const ROOT: u32 = 0;
 
 /// `None` also for a denial, whose way out takes a line of its own.
 pub(crate) fn of_worker(error: &WorkerError) -> WayOut {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use journal::{AttemptHistory, Ending, Fate, History, Phase, State, TaskId};
+use journal::{AttemptHistory, Ending, Fate, History, Phase, SetAside, State, TaskId};
 use rpc::text::escaped;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::flags::{DEFAULT_FILES, WhyFlags};
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, seconds, utc};
 use crate::terminal::wrapped;
-use crate::way_out;
+use crate::way_out::{self, WayOut};
 
 /// `mapmill why`
 pub(crate) fn print(flags: &WhyFlags) -> Result<(), Failure> {
@@ -123,6 +123,7 @@ struct Overview {
     epochs: Vec<EpochReport>,
     map: PhaseHistory,
     reduce: PhaseHistory,
+    set_aside: Vec<SetAsideReport>,
 }
 
 #[derive(Serialize)]
@@ -144,6 +145,20 @@ struct PhaseHistory {
     slowest: Vec<Slow>,
     /// Tasks with more than one attempt, and how many they had.
     attempted_again: Vec<(String, usize)>,
+}
+
+/// A worker that got no more tasks while others could do them.
+#[derive(Serialize)]
+struct SetAsideReport {
+    #[serde(rename = "life")]
+    epoch: usize,
+    worker: String,
+    failed: u32,
+    lost: u32,
+    /// How the last attempt ended that it failed or lost.
+    last: String,
+    #[serde(skip)]
+    way_out: WayOut,
 }
 
 #[derive(Serialize)]
@@ -174,6 +189,7 @@ impl Overview {
             epochs: epochs.collect(),
             map: PhaseHistory::of(Phase::Map, history),
             reduce: PhaseHistory::of(Phase::Reduce, history),
+            set_aside: history.set_aside.iter().map(SetAsideReport::from).collect(),
         }
     }
 
@@ -199,9 +215,39 @@ impl Overview {
         for (name, phase) in [("map", &self.map), ("reduce", &self.reduce)] {
             text.push_str(&phase.text(name));
         }
+        if !self.set_aside.is_empty() {
+            text.push_str("\nworkers set aside: no more tasks while others could do them\n");
+        }
+        for worker in &self.set_aside {
+            text.push_str(&worker.text(self.epochs.len()));
+        }
         let files = escaped(&self.files);
         text.push_str(&format!("\nfor the attempts at a task: mapmill why {files} TASK\n"));
         text
+    }
+}
+
+impl From<&SetAside> for SetAsideReport {
+    fn from(SetAside { epoch, worker, strikes, last }: &SetAside) -> Self {
+        Self {
+            epoch: *epoch,
+            worker: worker.clone(),
+            failed: strikes.failed,
+            lost: strikes.lost,
+            last: last.to_string(),
+            way_out: way_out::of_ending(last),
+        }
+    }
+}
+
+impl SetAsideReport {
+    /// Two lines: its strikes, and how the last of them ended.
+    fn text(&self, epochs: usize) -> String {
+        let Self { epoch, failed, lost, .. } = self;
+        let driver = if epochs == 1 { String::new() } else { format!(" (driver {epoch})") };
+        let last = messages::with_hint(self.last.clone(), &self.way_out);
+        let (worker, last) = (escaped(&self.worker), escaped(&last));
+        format!("  {worker}{driver}: {failed} failed, {lost} lost\n    {last}\n")
     }
 }
 
@@ -407,7 +453,9 @@ impl AttemptReport {
         let facts =
             if facts.is_empty() { String::new() } else { format!(": {}", facts.join(", ")) };
         let (attempt, worker) = (&self.attempt, escaped(&self.worker));
-        format!("  {attempt} on {worker}{facts}\n    {}\n", escaped(&self.sentence))
+        let hint = self.ending.as_ref().and_then(way_out::of_ending);
+        let sentence = messages::with_hint(self.sentence.clone(), &hint);
+        format!("  {attempt} on {worker}{facts}\n    {}\n", escaped(&sentence))
     }
 }
 

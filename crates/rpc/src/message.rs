@@ -295,7 +295,7 @@ pub enum Failure {
         path: PathBuf,
     },
     /// An input cannot be read.
-    #[error("cannot {operation} input {}: {detail}", shown(path))]
+    #[error("cannot {operation} input {}: {detail}{}", shown(path), of_input(*users))]
     InputUnreadable {
         /// The input.
         path: PathBuf,
@@ -305,6 +305,8 @@ pub enum Failure {
         os_error: i32,
         /// The operating system's message.
         detail: String,
+        /// If it was not permitted: between which users.
+        users: Option<Users>,
     },
     /// An intermediate is not what its map task reported.
     #[error(
@@ -326,7 +328,7 @@ pub enum Failure {
         map: u32,
     },
     /// Another operation on a file failed.
-    #[error("cannot {operation} {}: {detail}", shown(path))]
+    #[error("cannot {operation} {}: {detail}{}", shown(path), of_results(*users))]
     Io {
         /// The file.
         path: PathBuf,
@@ -336,6 +338,8 @@ pub enum Failure {
         os_error: i32,
         /// The operating system's message.
         detail: String,
+        /// If it was not permitted: between which users.
+        users: Option<Users>,
     },
     /// A path of the task is outside the worker's roots.
     #[error("{} is outside the worker's roots", shown(folder))]
@@ -381,7 +385,36 @@ pub enum Failure {
     },
 }
 
+/// The user that was not permitted to do something, and the owner of what it was tried on, as the
+/// worker's machine numbers them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Users {
+    /// The worker process runs as this one.
+    pub worker: u32,
+    /// The file, or the nearest folder above it that the worker can see, belongs to this one.
+    pub owner: u32,
+}
+
 impl Failure {
+    /// If it was not permitted: between which users, where the worker knows them.
+    pub fn users(&self) -> Option<Users> {
+        match self {
+            Self::InputUnreadable { users, .. } | Self::Io { users, .. } => *users,
+            Self::DiskFull { .. }
+            | Self::ForeignStaging { .. }
+            | Self::InputChanged { .. }
+            | Self::InputMissing { .. }
+            | Self::IntermediateCorrupt { .. }
+            | Self::IntermediateMissing { .. }
+            | Self::OutsideRoots { .. }
+            | Self::Panicked { .. }
+            | Self::StagingDamaged { .. }
+            | Self::StagingExists
+            | Self::Tampered { .. }
+            | Self::TooManyLongWords { .. } => None,
+        }
+    }
+
     /// The name of its field in the `.proto`, which the journal keeps, and the file or folder that
     /// it is about.
     pub fn about(&self) -> (&'static str, Option<&Path>) {
@@ -411,6 +444,18 @@ impl Failure {
             None
         }
     }
+}
+
+fn of_input(users: Option<Users>) -> String {
+    users.map_or_else(String::new, |Users { worker, owner }| {
+        format!("; the worker runs as uid {worker}, the input belongs to uid {owner}")
+    })
+}
+
+fn of_results(users: Option<Users>) -> String {
+    users.map_or_else(String::new, |Users { worker, owner }| {
+        format!("; the worker runs as uid {worker}, the results belong to uid {owner}")
+    })
 }
 
 fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::message::{
     Attempt, Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Phase, PhaseStatus,
-    Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer,
+    Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Users,
     Verdict, WordRule, WordRules, Work,
 };
 use crate::text::escaped;
@@ -428,7 +428,19 @@ fn outcome(outcome: Option<pb::report_request::Outcome>) -> Result<Outcome, Malf
 }
 
 fn io(path: &Path, operation: String, os_error: i32, detail: String) -> pb::Io {
-    pb::Io { path: bytes(path), operation, os_error, detail }
+    pb::Io { path: bytes(path), operation, os_error, detail, users: None }
+}
+
+impl From<Users> for pb::Users {
+    fn from(Users { worker, owner }: Users) -> Self {
+        Self { worker, owner }
+    }
+}
+
+impl From<pb::Users> for Users {
+    fn from(pb::Users { worker, owner }: pb::Users) -> Self {
+        Self { worker, owner }
+    }
 }
 
 impl From<Failure> for pb::Failure {
@@ -447,8 +459,9 @@ impl From<Failure> for pb::Failure {
             Failure::InputMissing { path } => {
                 Cause::InputMissing(pb::InputMissing { path: bytes(&path) })
             }
-            Failure::InputUnreadable { path, operation, os_error, detail } => {
-                Cause::InputUnreadable(io(&path, operation, os_error, detail))
+            Failure::InputUnreadable { path, operation, os_error, detail, users } => {
+                let io = io(&path, operation, os_error, detail);
+                Cause::InputUnreadable(pb::Io { users: users.map(pb::Users::from), ..io })
             }
             Failure::IntermediateCorrupt { map, expected, found } => {
                 Cause::IntermediateCorrupt(pb::IntermediateCorrupt {
@@ -460,8 +473,9 @@ impl From<Failure> for pb::Failure {
             Failure::IntermediateMissing { map } => {
                 Cause::IntermediateMissing(pb::IntermediateMissing { map })
             }
-            Failure::Io { path, operation, os_error, detail } => {
-                Cause::Io(io(&path, operation, os_error, detail))
+            Failure::Io { path, operation, os_error, detail, users } => {
+                let io = io(&path, operation, os_error, detail);
+                Cause::Io(pb::Io { users: users.map(pb::Users::from), ..io })
             }
             Failure::OutsideRoots { folder } => {
                 Cause::OutsideRoots(pb::OutsideRoots { folder: bytes(&folder) })
@@ -504,6 +518,7 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
             operation: text(&io.operation),
             os_error: io.os_error,
             detail: text(&io.detail),
+            users: io.users.map(Users::from),
         },
         Cause::IntermediateCorrupt(corrupt) => Failure::IntermediateCorrupt {
             map: corrupt.map,
@@ -516,6 +531,7 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
             operation: text(&io.operation),
             os_error: io.os_error,
             detail: text(&io.detail),
+            users: io.users.map(Users::from),
         },
         Cause::OutsideRoots(outside) => {
             Failure::OutsideRoots { folder: short_path(outside.folder)? }

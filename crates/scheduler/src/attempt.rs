@@ -65,7 +65,8 @@ pub enum End {
 
 impl AttemptRecord {
     /// Whether it ended in a way that counts against its worker.
-    pub(crate) fn is_strike(&self) -> bool {
+    #[must_use]
+    pub fn is_strike(&self) -> bool {
         match self.ended {
             Some((_, End::Failed | End::Lost | End::Rejected | End::Stuck | End::Violation)) => {
                 true

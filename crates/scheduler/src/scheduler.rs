@@ -401,6 +401,12 @@ impl Scheduler {
         self.workers.set_aside()
     }
 
+    /// What `worker` has failed and lost, dead or alive, if it is set aside.
+    #[must_use]
+    pub fn strikes_if_set_aside(&self, worker: WorkerId) -> Option<Strikes> {
+        self.workers.strikes_if_set_aside(worker)
+    }
+
     /// The job in numbers.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -294,6 +294,11 @@ impl Workers {
         set_aside.map(|(&worker, record)| (worker, record.strikes))
     }
 
+    pub(crate) fn strikes_if_set_aside(&self, worker: WorkerId) -> Option<Strikes> {
+        let record = self.records.get(&worker).filter(|record| self.is_set_aside(record));
+        record.map(|record| record.strikes)
+    }
+
     /// Registered and not forgotten.
     pub(crate) fn knows(&self, worker: WorkerId) -> bool {
         self.alive.contains_key(&worker)

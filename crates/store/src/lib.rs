@@ -48,7 +48,7 @@ pub use input_error::InputError;
 pub use layout::{BadName, Folder, Name, Staging};
 pub use local::Local;
 pub use lock::{FolderLock, LockError};
-pub use owner::{OwnerError, require_ownership};
+pub use owner::{OwnerError, Users, require_ownership};
 pub use roots::{Roots, below};
 pub use store::{Durability, Identity, Object, StagedObject, Store};
 pub use survey::{Survey, survey};

@@ -98,6 +98,32 @@ pub fn require_ownership(root: &Path) -> Result<(), OwnerError> {
     Ok(())
 }
 
+/// The user that this process runs as, and the owner of a file or folder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Users {
+    /// The effective user id of this process.
+    pub ours: u32,
+    /// The user id of the owner.
+    pub owner: u32,
+}
+
+impl Users {
+    /// For a message about `path`, which is absolute and may not be accessed. If it cannot be seen
+    /// either, the owner is that of the nearest folder above it that can. Links are not followed.
+    pub fn of(path: &Path) -> Option<Self> {
+        let top = Anchor::open(Path::new("/")).ok()?;
+        let owner = path.ancestors().find_map(|path| {
+            let below = path.strip_prefix("/").ok()?;
+            let seen = match below.file_name() {
+                Some(_) => top.entry(below).and_then(|entry| entry.look()).ok()?,
+                None => top.stat().ok(),
+            };
+            Some(seen?.st_uid)
+        })?;
+        Some(Self { ours: rustix::process::geteuid().as_raw(), owner })
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
     Foreign { owner: u32 },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::OtherServer;
-use rpc::message::Attempt;
+use rpc::message::{Attempt, Failure};
 
 /// An event that the user should see.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,7 +44,7 @@ pub enum Notice {
         /// Which.
         attempt: Attempt,
         /// Why.
-        cause: String,
+        cause: Failure,
     },
     /// The driver considered this worker dead, or was started again. The attempt that the worker
     /// was executing no longer counts.

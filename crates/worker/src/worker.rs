@@ -326,7 +326,7 @@ impl Worker {
             Ok(outcome) => Some(outcome),
             Err(Interrupted::Abandoned) => None,
             Err(Interrupted::Failed(failure)) => {
-                (self.config.notify)(Notice::Failed { attempt, cause: failure.to_string() });
+                (self.config.notify)(Notice::Failed { attempt, cause: failure.clone() });
                 Some(Outcome::Failed(failure))
             }
         }

@@ -6,15 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use journal::{AttemptHistory, Ending, Fate, Record, Span};
+use journal::{AttemptHistory, Ending, Fate, Record, SetAside, Span, Strikes};
 use rpc::message::Failure;
-use scheduler::{AttemptId, AttemptRecord, End, Scheduler, Strikes, TaskId, Time, WorkerId};
+use scheduler::{AttemptId, AttemptRecord, End, Scheduler, TaskId, Time, WorkerId};
 
 use crate::cause::Cause;
 use crate::ids;
 use crate::reports::Reports;
 use crate::roster::Roster;
-use crate::status::SetAside;
 
 /// Which attempts have a note of their start.
 #[derive(Default)]
@@ -76,6 +75,7 @@ impl Notes {
             span: span(&record, ended),
             bytes,
             ending: ending.clone(),
+            set_aside: set_aside(record.worker, sched, roster),
         };
         reports.conclude(attempt, ending, bytes);
         let is_handed_back = matches!(end, End::Left | End::Undelivered);
@@ -95,6 +95,13 @@ pub(super) fn span(record: &AttemptRecord, end: Time) -> Span {
 
 pub(super) fn record_of(sched: &Scheduler, attempt: AttemptId) -> AttemptRecord {
     sched.attempts(attempt.task)[attempt.number as usize]
+}
+
+/// What `worker` has failed and lost, if it gets no more tasks while others can do them. A worker
+/// that is the only one never has to stand back.
+fn set_aside(worker: WorkerId, sched: &Scheduler, roster: &Roster) -> Option<Strikes> {
+    let strikes = sched.strikes_if_set_aside(worker).filter(|_| roster.added() > 1)?;
+    Some(Strikes { failed: strikes.failed, lost: strikes.lost })
 }
 
 fn ending(
@@ -137,15 +144,24 @@ fn starved(failure: &Failure) -> Ending {
 }
 
 impl super::Ended {
-    /// The workers that were set aside. A worker that was the only one was never passed over.
+    /// The workers that were set aside, in the order of their numbers.
     pub(crate) fn set_aside(&self) -> Vec<SetAside> {
-        let others = self.roster.added() > 1;
-        let workers = self.sched.set_aside().filter(|_| others);
-        let name = |(worker, Strikes { failed, lost })| {
-            let worker = self.roster.describe(worker);
-            SetAside { worker, failed, lost }
-        };
-        workers.map(name).collect()
+        let named = self.sched.set_aside().filter_map(|(worker, _)| {
+            let strikes = set_aside(worker, &self.sched, &self.roster)?;
+            let last = self.last_strike(worker)?;
+            Some(SetAside { epoch: 1, worker: self.roster.describe(worker), strikes, last })
+        });
+        named.collect()
+    }
+
+    /// How the attempt ended that `worker` failed or lost last.
+    fn last_strike(&self, worker: WorkerId) -> Option<Ending> {
+        let strikes = self.reports.conclusions().filter_map(|(attempt, ending)| {
+            let record = record_of(&self.sched, attempt);
+            let (ended, _) = record.ended.filter(|_| record.is_strike())?;
+            (record.worker == worker).then_some((ended, ending))
+        });
+        strikes.max_by_key(|&(ended, _)| ended).map(|(_, ending)| ending.clone())
     }
 
     /// Every attempt at `task` in this epoch, in order.

@@ -35,7 +35,7 @@ fn started(phase: Phase, task: u32, attempt: u32, at_ms: u64) -> Record {
 fn ended(phase: Phase, task: u32, attempt: u32, ending: Ending) -> Record {
     let span = Span { started_ms: 1000, ended_ms: 3000 };
     let worker = "w0 (host:1)".to_owned();
-    Record::Ended { phase, task, attempt, worker, span, bytes: Some(2), ending }
+    Record::Ended { phase, task, attempt, worker, span, bytes: Some(2), ending, set_aside: None }
 }
 
 fn map(task: u32, attempt: u32) -> Record {
@@ -72,7 +72,7 @@ fn fates(history: &History, task: TaskId) -> Vec<String> {
 #[test]
 fn attempts_are_told_in_order_with_what_became_of_them() {
     let failure = FailureKind::DiskFull;
-    let failed = Ending::Failed { failure, path: None, sentence: FULL.to_owned() };
+    let failed = Ending::Failed { failure, path: None, users: None, sentence: FULL.to_owned() };
     let history = tell(
         [
             started(Phase::Map, 1, 0, 1000),

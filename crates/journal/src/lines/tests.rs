@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::DiskFault;
-use crate::ending::{Death, Ending, FailureKind};
-use crate::record::{BucketMade, Outcome, Phase, Span, WordRule, escape, unescape};
+use crate::ending::{Death, Ending, FailureKind, Users};
+use crate::record::{BucketMade, Outcome, Phase, Span, Strikes, WordRule, escape, unescape};
 use crate::samples::{begin, map};
 
 proptest! {
@@ -110,15 +110,16 @@ fn any_note() -> impl Strategy<Value = Record> {
         (attempt.clone(), any::<u64>()).prop_map(|((phase, (task, attempt), worker), at_ms)| {
             Record::Started { phase, task, attempt, worker, at_ms }
         }),
-        (attempt, span(), bytes, any_ending()).prop_map(
-            |((phase, (task, attempt), worker), span, bytes, ending)| Record::Ended {
+        (attempt, span(), bytes, any_ending(), any_strikes()).prop_map(
+            |((phase, (task, attempt), worker), span, bytes, ending, set_aside)| Record::Ended {
                 phase,
                 task,
                 attempt,
                 worker,
                 span,
                 bytes,
-                ending
+                ending,
+                set_aside
             }
         ),
         (any::<(u32, u32, u32)>(), any::<String>()).prop_map(
@@ -130,6 +131,16 @@ fn any_note() -> impl Strategy<Value = Record> {
             }
         ),
     ]
+}
+
+fn any_strikes() -> impl Strategy<Value = Option<Strikes>> {
+    any::<Option<(u32, u32)>>()
+        .prop_map(|strikes| strikes.map(|(failed, lost)| Strikes { failed, lost }))
+}
+
+fn any_users() -> impl Strategy<Value = Option<Users>> {
+    any::<Option<(u32, u32)>>()
+        .prop_map(|users| users.map(|(worker, owner)| Users { worker, owner }))
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> {
@@ -161,8 +172,9 @@ fn any_ending() -> impl Strategy<Value = Ending> {
         any::<bool>().prop_map(|by_backup| Ending::Superseded { by_backup }),
         any::<i32>().prop_map(|exit_code| Ending::Died(Death::Exited { exit_code })),
         any::<i32>().prop_map(|signal| Ending::Died(Death::Signalled { signal })),
-        (failure, any::<Option<String>>(), text())
-            .prop_map(|(failure, path, sentence)| { Ending::Failed { failure, path, sentence } }),
+        (failure, any::<Option<String>>(), any_users(), text()).prop_map(
+            |(failure, path, users, sentence)| Ending::Failed { failure, path, users, sentence }
+        ),
         any::<u64>().prop_map(|silent_ms| Ending::Lost { silent_ms }),
         any::<u64>().prop_map(|still_ms| Ending::Stuck { still_ms }),
         (disk.clone(), text()).prop_map(|(disk, sentence)| Ending::NotCommitted { disk, sentence }),

@@ -102,10 +102,11 @@ pub(super) struct SchedulingFlags {
     #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Scheduling")]
     worker_wait: Option<Duration>,
 
-    /// Fail the job when a task has failed COUNT times
+    /// Fail the job when a task failed on COUNT workers
     ///
-    /// An attempt whose worker dies does not count as failed. The job also fails when a task has
-    /// lost 16 attempts to dead workers.
+    /// What one worker fails counts once while another could do the task. When all workers have
+    /// failed it, each attempt counts. An attempt whose worker dies does not count as failed: the
+    /// job also fails when a task was lost with 16 workers.
     #[arg(long, value_name = "COUNT", default_value = "4", help_heading = "Scheduling")]
     #[arg(value_parser = |text: &str| parse_count(text, 1000))]
     attempts: NonZeroU32,

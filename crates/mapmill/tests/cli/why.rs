@@ -5,7 +5,7 @@ use std::io::Write;
 
 use journal::{
     BucketMade, Death, Ending, FailureKind, FileLog, Log, Opening, Outcome, Phase, Record, Span,
-    WordRule,
+    Strikes, Users, WordRule,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ fn eventful() -> Scratch {
     let failed = Ending::Failed {
         failure: FailureKind::DiskFull,
         path: Some("/data/files/x".to_owned()),
+        users: None,
         sentence: "no space for /data/files/x: No space left on device".to_owned(),
     };
     let sentence = "intermediate of map task 0 is missing".to_owned();
@@ -99,7 +100,7 @@ driver 1, 2026-11-21 23:24:35 UTC
     cut off: its driver ended before it did
 driver 2, 2026-11-21 23:24:45 UTC
   m0.a0 on w0 (host:7): started at 0.01 s, took 0.69 s
-    the worker process died: killed by signal 9 (SIGKILL)
+    the worker process died: killed by signal 9 (SIGKILL); probably out of memory (see --memory)
   m0.a1 on w2 (host:9): started at 0.70 s, took 0.20 s, read 97.7 KiB
     committed, and recalled when r0.a0 found: intermediate of map task 0 is missing
 driver 3, 2026-11-21 23:26:40 UTC
@@ -205,6 +206,55 @@ fn unknown_task_or_attempt_is_refused_with_the_way_out() {
     scratch.refuses(scratch.command(&["why"]), sentence);
 }
 
+#[test]
+fn workers_that_were_set_aside_are_named_with_the_reason_and_the_way_out() {
+    let sentence = "cannot open files: Permission denied (os error 13); \
+                    the worker runs as uid 65534, the results belong to uid 0";
+    let denied = Ending::Failed {
+        failure: FailureKind::Io,
+        path: None,
+        users: Some(Users { worker: 65_534, owner: 0 }),
+        sentence: sentence.to_owned(),
+    };
+    let lost = Ending::Lost { silent_ms: 11_000 };
+    let end = |attempt, worker: &str, ending, set_aside| Record::Ended {
+        phase: Phase::Map,
+        task: 0,
+        attempt,
+        worker: worker.to_owned(),
+        span: span((0, 10)),
+        bytes: None,
+        ending,
+        set_aside,
+    };
+    let scratch = scratch_with(&[
+        end(0, "w1 (host:8)", denied.clone(), None),
+        end(1, "w1 (host:8)", denied.clone(), Some(Strikes { failed: 3, lost: 0 })),
+        // It was given a last task when it was alone.
+        end(2, "w1 (host:8)", denied, Some(Strikes { failed: 4, lost: 0 })),
+        end(3, "w2 (host:9)", lost, Some(Strikes { failed: 1, lost: 2 })),
+    ]);
+
+    let overview = scratch.run(&["why"]).silent();
+    let expected = "
+workers set aside: no more tasks while others could do them
+  w1 (host:8): 4 failed, 0 lost
+    cannot open files: Permission denied (os error 13); the worker runs as uid 65534, the results \
+                    belong to uid 0; run all workers as uid 0, or the driver as uid 65534 with another --files
+  w2 (host:9): 1 failed, 2 lost
+    lost: the worker was silent for 11.0 s
+";
+    assert!(overview.contains(expected), "{overview}");
+    assert!(overview.contains("    3 not permitted: m0.a0, m0.a1, m0.a2\n"), "{overview}");
+    let report = parse(&scratch.run(&["why", "--json"]).silent());
+    let first = json!({
+        "life": 1, "worker": "w1 (host:8)", "failed": 4, "lost": 0, "last": sentence,
+    });
+    assert_eq!(report["set_aside"][0], first);
+    let attempt = scratch.run(&["why", "m0.a1"]).silent();
+    assert!(attempt.contains("uid 0; run all workers as uid 0, or"), "{attempt}");
+}
+
 /// A reader may see any part of the line that a driver is writing.
 #[test]
 fn line_that_is_being_written_is_left_out() {
@@ -270,7 +320,7 @@ fn ended(
     ending: Ending,
 ) -> Record {
     let (worker, span) = (worker.to_owned(), span(times));
-    Record::Ended { phase, task, attempt, worker, span, bytes, ending }
+    Record::Ended { phase, task, attempt, worker, span, bytes, ending, set_aside: None }
 }
 
 fn map(task: u32, attempt: u32, worker: &str, times: (u64, u64)) -> Record {

@@ -260,8 +260,10 @@ fn shown(failure: pb::Failure) -> pb::Failure {
     use pb::failure::Cause;
     let io = |io: pb::Io| pb::Io { operation: text(&io.operation), detail: text(&io.detail), ..io };
     let cause = failure.cause.map(|cause| match cause {
-        // A full disk has no other variant.
-        Cause::DiskFull(full) => Cause::DiskFull(pb::Io { operation: "write".into(), ..io(full) }),
+        // A full disk has no other variant, and is full for all users.
+        Cause::DiskFull(full) => {
+            Cause::DiskFull(pb::Io { operation: "write".into(), users: None, ..io(full) })
+        }
         Cause::InputUnreadable(unreadable) => Cause::InputUnreadable(io(unreadable)),
         Cause::Io(other) => Cause::Io(io(other)),
         Cause::Panicked(pb::Panicked { message }) => {

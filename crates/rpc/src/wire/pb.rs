@@ -318,6 +318,15 @@ pub struct Io {
     pub os_error: i32,
     #[prost(string, tag = "4")]
     pub detail: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub users: ::core::option::Option<Users>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Users {
+    #[prost(uint32, tag = "1")]
+    pub worker: u32,
+    #[prost(uint32, tag = "2")]
+    pub owner: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForeignStaging {

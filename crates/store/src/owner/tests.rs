@@ -113,3 +113,28 @@ fn stat(owner: u32, mode: u32) -> Stat {
     (stat.st_uid, stat.st_mode) = (owner, mode);
     stat
 }
+
+/// Nor is it looked up behind a link, which could name any user.
+#[test]
+fn owner_is_that_of_the_nearest_folder_that_can_be_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().canonicalize().unwrap();
+    fs::write(top.join("file"), "").unwrap();
+    symlink("/", top.join("link")).unwrap();
+    let ours = rustix::process::geteuid().as_raw();
+    let theirs = if ours == ROOT { ANOTHER } else { ours };
+    // Only root can change the owner.
+    if ours == ROOT {
+        chown(top.join("file"), Some(ANOTHER), None).unwrap();
+    }
+
+    for (below, owner) in
+        [("file", theirs), ("missing", ours), ("missing/out/out-0", ours), ("link/missing", ours)]
+    {
+        assert_eq!(Users::of(&top.join(below)), Some(Users { ours, owner }), "{below}");
+    }
+    let root = fs::metadata("/").unwrap();
+    let owner = std::os::unix::fs::MetadataExt::uid(&root);
+    assert_eq!(Users::of(Path::new("/missing/out")), Some(Users { ours, owner }));
+    assert_eq!(Users::of(Path::new("out")), None);
+}

@@ -224,11 +224,12 @@ fn input_outside_the_roots_is_not_read_whatever_leads_there() {
     for path in [secret, dot_dot, "input".into()] {
         assert_eq!(refuse(path.clone()), Failure::OutsideRoots { folder: path });
     }
-    for path in [link, folder.join("secret")] {
+    for path in [&link, &folder.join("secret")] {
         let (operation, detail) = ("open".to_owned(), BEHIND_A_LINK.to_owned());
+        let (named, users) = (path.clone(), None);
         let unreadable =
-            Failure::InputUnreadable { path: path.clone(), operation, os_error: 0, detail };
-        assert_eq!(refuse(path), unreadable);
+            Failure::InputUnreadable { path: named, operation, os_error: 0, detail, users };
+        assert_eq!(refuse(path.clone()), unreadable);
     }
 }
 
