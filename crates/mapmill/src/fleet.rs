@@ -7,7 +7,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use journal::Death;
-use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
@@ -16,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::flags::{self, LocalWorkers};
 use crate::messages::{self, Failure, SystemError, Warning};
 use crate::verbosity::Verbosity;
+use crate::way_out;
 
 /// Worker processes. They are killed when this is dropped.
 pub(crate) struct Fleet {
@@ -29,6 +29,8 @@ pub(crate) struct Fleet {
     started: u64,
     /// How many workers in a row ended shortly after their start.
     early_deaths: u32,
+    /// Whether the user was told what to do about workers that die so.
+    advised: bool,
 }
 
 /// How to start a worker.
@@ -69,7 +71,7 @@ impl Fleet {
         };
         let count = workers.count.get();
         let (witness, workers) = (prepared.witness(), JoinSet::new());
-        Ok(Self { recipe, count, witness, workers, started: 0, early_deaths: 0 })
+        Ok(Self { recipe, count, witness, workers, started: 0, early_deaths: 0, advised: false })
     }
 
     fn add(&mut self) -> Result<(), Failure> {
@@ -133,7 +135,7 @@ impl Fleet {
     }
 
     async fn replace(&mut self, exit: &Exit) -> Result<(), Failure> {
-        let how = match &exit.status {
+        let (how, way_out) = match &exit.status {
             // The worker exited because the job is over.
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => {
@@ -142,28 +144,22 @@ impl Fleet {
                     None => Death::Exited { exit_code: status.code().unwrap_or_default() },
                 };
                 self.witness.died(flags::instance(exit.instance), death).await;
-                explain(death)
+                (death.to_string(), way_out::of_death(death))
             }
-            Err(error) => error.to_string(),
+            Err(error) => (error.to_string(), None),
         };
+        let advised = way_out.map_or_else(|| how.clone(), |way_out| format!("{how}, {way_out}"));
         self.early_deaths = if exit.lived < EARLY { self.early_deaths + 1 } else { 0 };
         if self.early_deaths >= EARLY_DEATHS_MAX {
-            let error = io::Error::other(how);
+            let error = io::Error::other(advised);
             let operation = "keep worker processes alive; the last ones exited within a second";
             return Err(Failure::start(SystemError::new(operation, error)));
         }
+        // Once: a job may lose thousands of workers.
+        let how = if self.advised { how } else { advised };
+        self.advised |= way_out.is_some();
         messages::warn(&Warning::WorkerDied { pid: exit.pid, how }, self.recipe.verbosity);
         self.add()
-    }
-}
-
-/// Only the system, or the user, sends SIGKILL to a worker while the job runs.
-fn explain(death: Death) -> String {
-    match death {
-        Death::Signalled { signal } if signal == Signal::KILL.as_raw() => {
-            format!("{death}, probably out of memory (see --memory)")
-        }
-        Death::Exited { .. } | Death::Signalled { .. } => death.to_string(),
     }
 }
 

@@ -65,6 +65,29 @@ fn workers_that_the_system_kills_are_explained_and_end_a_job_with_commits_as_fai
     assert_eq!(run.code(), 1);
 }
 
+/// Each lives for less than a second, but not as many in a row as end the fleet.
+#[test]
+fn task_that_the_system_kills_sixteen_workers_for_ends_the_job_and_advises_once() {
+    let job = TestJob::new().input("over the network ".repeat(800)).map_tasks(1).workers(1);
+    let job = job.flags(["--throttle", "500"]);
+    let mut run = job.start_run();
+    for attempt in 0..16 {
+        run.wait_for(&format!(": start m0.a{attempt} on w{attempt}"));
+        for worker in run.children() {
+            kill_process(worker, Signal::KILL).expect("it does not end by itself");
+        }
+    }
+    run.wait();
+
+    let log = run.log();
+    let (killed, why) = ("killed by signal 9 (SIGKILL)", "probably out of memory (see --memory)");
+    assert_eq!(log.matches(&format!(" ended: {killed}, {why}; starting another\n")).count(), 1);
+    assert_eq!(log.matches(&format!("{killed}; starting another\n")).count(), 15);
+    assert!(log.contains("m0 lost too many workers\n  m0.a0 on w0 ("), "{log}");
+    assert!(log.ends_with(&format!("mapmill: {killed}: {why}\n")), "{log}");
+    assert_eq!(run.code(), 1);
+}
+
 /// The processes that work in `folder`, by their command lines.
 fn processes_in(folder: &Path) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("the system lists its processes").flatten();
