@@ -55,6 +55,11 @@ impl fmt::Display for NotRunning {
                 f,
                 "no driver answers at {driver}; the job is not running; see mapmill why {files}"
             ),
+            None if !self.files.is_dir() => write!(
+                f,
+                "there is no folder {files}; name the folder given to --files, or an address with \
+                 --driver"
+            ),
             None => write!(f, "no driver runs in {files}; see mapmill why {files}"),
         }
     }

@@ -82,6 +82,12 @@ fn silent_driver_is_distinguished_from_a_refusal() {
 fn driver_is_found_by_its_folder_while_it_runs() {
     let scratch = Scratch::new();
     let contact = scratch.path("files/.mapmill/driver.json");
+    let refused = scratch.run(&["status", "127.0.0.1:50051"]);
+    let sentence = "there is no folder 127.0.0.1:50051; name the folder given to --files, or an \
+                    address with --driver";
+    assert_eq!(refused.stderr, format!("mapmill: {sentence}\n"));
+    assert_eq!(refused.code, 1);
+    scratch.create("files");
     let refused = scratch.run(&["status", "files"]);
     assert_eq!(refused.stderr, "mapmill: no driver runs in files; see mapmill why files\n");
     assert_eq!(refused.code, 1);
