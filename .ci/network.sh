@@ -144,9 +144,33 @@ unknown_callers_are_refused_with_their_reason() {
     cat driver.log stranger.log doubter.log
 }
 
-# Jobs side by side, with 20 takeovers in all: of each, the active driver is killed, or frozen, again
-# and again, and a new standby takes the place of the dead. The workers of two jobs know the drivers
-# by one name with both addresses, those of the others by two addresses.
+# IPv4 and IPv6, loopback and the network: the host `everywhere.example` has all of them.
+driver_listens_at_every_address_of_a_name() {
+    local address addresses=("$HOST:$PORT" "127.0.0.1:$PORT" "[::1]:$PORT")
+    printf '%s everywhere.example\n' $HOST 127.0.0.1 ::1 >>"$SCRATCH/hosts"
+    mapmill certs init --host $HOST --host 127.0.0.1 --host ::1
+    on driver mapmill driver inputs --listen everywhere.example:$PORT --tls certs/driver \
+        2>driver.log &
+    local driver=$!
+    until_open
+    for address in "${addresses[@]}"; do
+        on driver mapmill status --driver "$address" --tls certs/viewer | grep --quiet ^running
+        grep --quiet --fixed-strings -e "$address" driver.log ||
+            fail "no $address in: $(cat driver.log)"
+    done
+    end "$driver"
+    # Of a name with an address of another machine none is bound.
+    echo "$STANDBY_HOST everywhere.example" >>"$SCRATCH/hosts"
+    refused elsewhere 2 on driver mapmill driver inputs --listen everywhere.example:$PORT \
+        --tls certs/driver
+    said elsewhere "cannot listen on $STANDBY_HOST:$PORT, one of the addresses of"
+    said elsewhere 'this machine does not have that address'
+    cat elsewhere.log
+}
+
+# Jobs side by side, with 20 takeovers in all: of each, the active driver is killed, or frozen,
+# again and again, and a new standby takes the place of the dead. The workers of two jobs know the
+# drivers by one name with both addresses, those of the others by two addresses.
 standby_takes_over_whatever_stops_the_driver() {
     documented mapmill certs init --host $HOST --host $STANDBY_HOST --host drivers.example
     printf '%s drivers.example\n' $HOST $STANDBY_HOST >>"$SCRATCH/hosts"
@@ -422,7 +446,8 @@ tests=("${@:3}")
     job_with_certificates_runs_and_shows_nothing_on_the_wire
     job_without_them_shows_paths_and_the_token
     token_is_not_shown_in_clear
-    unknown_callers_are_refused_with_their_reason)
+    unknown_callers_are_refused_with_their_reason
+    driver_listens_at_every_address_of_a_name)
 for it in "${tests[@]}"; do
     mkdir "$SCRATCH/$it"
     cd "$SCRATCH/$it"

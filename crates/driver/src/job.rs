@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::driver::{Driver, Ended, Event, Shutdown, Unrecorded};
 use crate::ids;
 use crate::service::Service;
 use crate::spec::JobSpec;
+use crate::start::Bound;
 use crate::status::{Snapshot, Summary};
 
 /// A job that listens for workers and has not begun.
 pub struct Prepared {
-    pub(crate) listener: TcpListener,
-    pub(crate) address: SocketAddr,
+    pub(crate) bound: Bound,
     pub(crate) credentials: Credentials,
     /// How to call this driver, in its folder. Before the claim: it is dropped first.
     pub(crate) announcement: Option<Announcement>,
@@ -82,9 +82,19 @@ impl Witness {
 pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Prepared {
-    /// Where the driver listens.
+    /// Where the driver listens: the first address of the host.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses()[0]
+    }
+
+    /// Where the driver listens: all addresses of the host, at one port.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.bound.addresses
+    }
+
+    /// The same for a message: `127.0.0.1:50051 and [::1]:50051`.
+    pub fn listens_on(&self) -> String {
+        self.bound.to_string()
     }
 
     /// The number of map tasks, `N`.
@@ -177,10 +187,12 @@ impl Prepared {
         snapshots: watch::Sender<Snapshot>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Summary, JobError> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)
+        let listeners = self.bound.listeners.into_iter().map(tokio::net::TcpListener::from_std);
+        let listeners: Vec<_> = listeners
+            .collect::<Result<_, _>>()
             .map_err(system("listen on the address that was bound"))?;
         let credentials = self.credentials;
-        let serve = |service, ended| rpc::serve(listener, service, credentials, ended);
+        let serve = |service, ended| rpc::serve(listeners, service, credentials, ended);
         let hold = Arc::clone(&self.begun.hold);
         // Its thread renews it.
         let keeping = claim::keep(move || std::future::ready(hold.is_lost()));

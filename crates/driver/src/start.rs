@@ -4,8 +4,6 @@
 //! Nothing on disk is changed before all checks have passed.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use journal::{Commits, FileLog, JournalError, Log, Opening, Outcome, Plan, Record, Recorded};
+use rpc::Credentials;
 use rpc::message::{Session, WordRules};
-use rpc::{Credentials, is_loopback};
 use scheduler::Limits;
 use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, StoreError};
 use tokio::sync::mpsc;
@@ -26,12 +24,15 @@ use crate::plan;
 use crate::recovery::{self, AskedJob};
 use crate::spec::JobSpec;
 
+mod bind;
 mod check;
 mod error;
 
 pub use error::{Differences, StartError};
 pub(crate) use error::{claim_error, unusable_input};
 
+pub(crate) use bind::Bound;
+use bind::bind;
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
 use error::{lock_error, lost_error};
 
@@ -63,7 +64,7 @@ pub struct Config {
 /// Where to listen, and which callers are accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Listen {
-    /// `HOST:PORT`; port 0 for any that is free.
+    /// `HOST:PORT`; port 0 for any that is free. All addresses of the host are bound.
     pub address: String,
     /// What every call must present: a certificate, a token, or nothing.
     pub credentials: Credentials,
@@ -89,7 +90,7 @@ pub fn prepare(
     let bound = bind(&config.listen)?;
     let (store, claims) = claimable(&checked.files)?;
     claims.lock().map_err(lock_error)?;
-    let holder = Holder::this_process(Some(bound.1.to_string()));
+    let holder = Holder::this_process(Some(bound.to_string()));
     let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting };
     let opened = taking.open(claims, &store, &config, &checked.files)?;
     faults::reach("driver::locked", "");
@@ -203,9 +204,6 @@ fn asked<'plan>(config: &Config, plan: &'plan Plan) -> AskedJob<'plan> {
     AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules }
 }
 
-/// Where a driver listens.
-type Bound = (TcpListener, SocketAddr);
-
 /// What was checked without a change on disk.
 struct Checked {
     plan: Plan,
@@ -240,7 +238,7 @@ fn claimable(files: &Path) -> Result<(Local, LocalClaims), StartError> {
 fn begin_here(
     config: Config,
     Checked { plan, notes, files }: Checked,
-    (listener, address): Bound,
+    bound: Bound,
     store: Local,
     Opened { claimed, log, recorded, .. }: Opened,
 ) -> Result<Prepared, StartError> {
@@ -255,8 +253,7 @@ fn begin_here(
     let spec = spec(&config, plan, files, session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     Ok(Prepared {
-        listener,
-        address,
+        bound,
         credentials: config.listen.credentials,
         announcement: None,
         notes,
@@ -363,24 +360,6 @@ fn random_id() -> Result<String, StartError> {
 /// For people to read; no lease depends on it.
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn bind(listen: &Listen) -> Result<Bound, StartError> {
-    let unresolved = |source| StartError::Resolve { address: listen.address.clone(), source };
-    let mut addresses = listen.address.to_socket_addrs().map_err(unresolved)?;
-    let address = addresses
-        .next()
-        .ok_or_else(|| unresolved(io::Error::new(io::ErrorKind::NotFound, "no address")))?;
-    // TLS alone is enough: it requires a certificate or the token of every caller.
-    let is_protected = listen.credentials.tls.is_some() || listen.unprotected;
-    if !is_loopback(address.ip()) && !is_protected {
-        return Err(StartError::NotLoopback { address });
-    }
-    let cannot_bind = |source| StartError::Bind { address, source };
-    let listener = TcpListener::bind(address).map_err(cannot_bind)?;
-    listener.set_nonblocking(true).map_err(cannot_bind)?;
-    let address = listener.local_addr().map_err(cannot_bind)?;
-    Ok((listener, address))
 }
 
 /// The folders that hold the inputs and the results, as the user named them, with links resolved.

@@ -86,7 +86,8 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
         let command = invitation::worker(&listen, address, request.certificate.as_deref());
         if request.show.verbosity > Verbosity::Quiet {
             messages::say(format_args!(
-                "waiting for workers on {address}; start one with: {command}"
+                "waiting for workers on {}; start one with: {command}",
+                prepared.listens_on()
             ));
         }
         let snapshots = watch::channel(driver::Snapshot::default());
@@ -118,7 +119,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
         messages::say(format_args!(
             "{} on this machine, driver on {}",
             numbers::plural(request.workers.count.get(), "worker", "workers"),
-            prepared.address()
+            prepared.listens_on()
         ));
     }
     let (stop, stopped) = oneshot::channel();
@@ -197,8 +198,8 @@ fn prepare(
             numbers::plural(prepared.reduce_tasks(), "reduce task", "reduce tasks"),
         ));
     }
-    if unprotected && !rpc::is_loopback(prepared.address().ip()) {
-        let address = prepared.address();
+    let exposed = prepared.addresses().iter().find(|address| !rpc::is_loopback(address.ip()));
+    if let Some(&address) = exposed.filter(|_| unprotected) {
         // Printed with --quiet too: a script may start the driver, and its user must know.
         messages::warn(&Warning::Insecure { address }, show.verbosity.max(Verbosity::Normal));
     }

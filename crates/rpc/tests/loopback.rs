@@ -382,7 +382,7 @@ impl Server {
     fn start_on(listener: TcpListener, driver: Fake, token: Option<Token>) -> Self {
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, Arc::new(driver), token.into(), async {
+        let served = tokio::spawn(serve(vec![listener], Arc::new(driver), token.into(), async {
             ended.await.expect("the test holds the other end");
         }));
         Self { address, end, served }

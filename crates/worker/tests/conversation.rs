@@ -595,7 +595,12 @@ impl Server {
         let files = bench.path("files");
         let driver =
             Scripted { script: Mutex::new(script), received: Arc::clone(&received), files };
-        runtime.spawn(rpc::serve(listener, Arc::new(driver), token.into(), std::future::pending()));
+        runtime.spawn(rpc::serve(
+            vec![listener],
+            Arc::new(driver),
+            token.into(),
+            std::future::pending(),
+        ));
         Self { address, received, runtime: Some(runtime) }
     }
 

@@ -516,7 +516,7 @@ impl Bench {
         let reports = Mutex::default();
         let driver = Arc::new(Hostile { registered, tasks: Mutex::new(tasks), reports });
         let serving = Arc::clone(&driver);
-        runtime.spawn(rpc::serve(listener, serving, None.into(), std::future::pending()));
+        runtime.spawn(rpc::serve(vec![listener], serving, None.into(), std::future::pending()));
         let config = Config {
             driver: address.into(),
             roots: self.roots.clone(),

@@ -16,10 +16,12 @@ use crate::recovery::Difference;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is in use, or belongs to another machine.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}{}", of_name(.name.as_deref()))]
     Bind {
         /// The address.
         address: SocketAddr,
+        /// As the user wrote it, if it stands for several addresses.
+        name: Option<String>,
         /// Why.
         source: io::Error,
     },
@@ -178,6 +180,10 @@ fn owner_hint(error: &OwnerError) -> &'static str {
         OwnerError::WorldWritable { .. } => "close it with `chmod o-w`",
         OwnerError::Foreign { .. } | OwnerError::Unreadable(_) => "run the driver as that user",
     }
+}
+
+fn of_name(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!(", one of the addresses of `{name}`"))
 }
 
 fn parenthesized(holder: Option<&Holder>) -> String {

@@ -25,8 +25,8 @@ pub(crate) struct DriverFlags {
 
     /// Listen for workers at ADDR (HOST:PORT)
     ///
-    /// Port 0 chooses a free port. An address that other machines can reach requires --tls or
-    /// --insecure.
+    /// Port 0 chooses a free port. The driver listens at all addresses of HOST, which must be of
+    /// this machine. An address that other machines can reach requires --tls or --insecure.
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, help_heading = "Network")]
     #[arg(value_parser = parse_address)]
     listen: String,
@@ -34,8 +34,9 @@ pub(crate) struct DriverFlags {
     /// Wait while another driver is at work in DIR, then take over
     ///
     /// The driver takes over when the other one is killed, is interrupted, or gives no sign of life
-    /// for 10 s, and listens only then. Workers find it if ADDR is the same, or if their --driver
-    /// is a name that has both addresses. If the other driver ends the job, the standby ends too.
+    /// for 10 s, and listens only then. Workers find it if ADDR is the same, if their --driver is a
+    /// name that has both addresses, or if they have --driver twice. If the other driver ends the
+    /// job, the standby ends too.
     #[arg(long, help_heading = "Network")]
     standby: bool,
 

@@ -1,7 +1,7 @@
 //! Addresses and roots that are refused.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,33 @@ fn address_that_this_machine_does_not_have_is_refused() {
     let sentence = "cannot listen on 192.0.2.1:50051<cause>; this machine does not have that \
                     address: choose one of its own with --listen";
     scratch.refuses(scratch.command(&args), sentence);
+}
+
+/// A resolver may give a worker either address of `localhost`.
+#[test]
+#[expect(clippy::print_stderr, reason = "what is not tested here should be said")]
+fn driver_listens_at_every_address_of_a_name() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(&["driver", "in", "--listen", "localhost:0"]);
+    command.args(["--worker-wait", "60"]);
+    let (mut driver, called) = scratch.start_driver(command);
+    let port = called.strip_prefix("localhost:").expect("the host is the one that was typed");
+    let line = driver.wait_for("waiting for workers on ");
+    let found: Vec<SocketAddr> = called.to_socket_addrs().expect("it is in /etc/hosts").collect();
+
+    let addresses = [format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+    for address in addresses {
+        let parsed: SocketAddr = address.parse().expect("an address with a port");
+        if !found.contains(&parsed) {
+            eprintln!("{address} is skipped: `localhost` is not that address here");
+        } else if TcpListener::bind((parsed.ip(), 0)).is_err() {
+            eprintln!("{address} is skipped: this machine does not have it");
+        } else {
+            let shown = scratch.run(&["status", "--driver", &address]).silent();
+            assert!(shown.starts_with("running"), "{shown}");
+            assert!(line.contains(&address), "{line}");
+        }
+    }
 }
 
 #[test]

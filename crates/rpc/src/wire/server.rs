@@ -112,7 +112,7 @@ pub enum ServeError {
     Transport(#[source] tonic::transport::Error),
 }
 
-/// Answers calls on `listener` until `ended` is ready, then finishes the calls in flight.
+/// Answers calls on all `listeners` until `ended` is ready, then finishes the calls in flight.
 ///
 /// [`guard`] decides which callers with the right `credentials` may call which method. With TLS
 /// every connection is encrypted; new files are loaded without a restart. Beside
@@ -123,7 +123,7 @@ pub enum ServeError {
 ///
 /// When the transport fails. Broken connections and malformed calls are not errors of the server.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     driver: Arc<impl Driver>,
     credentials: Credentials,
     ended: impl Future<Output = ()>,
@@ -140,7 +140,7 @@ pub async fn serve(
     let answering =
         server().serve_with_incoming_shutdown(guard, ReceiverStream::new(incoming), ended);
     // Ends with the server, which drops the receiver of connections.
-    let accepting = incoming::accept(listener, acceptor, ready);
+    let accepting = incoming::accept(listeners, acceptor, ready);
     let (answered, ()) = tokio::join!(answering, accepting);
     answered.map_err(ServeError::Transport)
 }

@@ -343,7 +343,7 @@ async fn malformed_and_oversized_requests_are_refused_with_a_code() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(server::serve(
-        listener,
+        vec![listener],
         Arc::new(Never),
         Credentials::default(),
         std::future::pending(),

@@ -36,7 +36,7 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let served = tokio::spawn(async move {
             let ended = async { ended.await.expect("a server is not dropped while it ends") };
-            serve(listener, Arc::new(driver), credentials, ended).await.expect("it can end");
+            serve(vec![listener], Arc::new(driver), credentials, ended).await.expect("it can end");
         });
         Self { address, callers, end: Some(end), served }
     }

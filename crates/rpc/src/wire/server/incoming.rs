@@ -4,9 +4,12 @@
 //! number of connections, and does not report why a handshake failed.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,10 +52,11 @@ struct Place {
 
 /// Accepts connections until the server stops.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     acceptor: Acceptor,
     ready: mpsc::Sender<io::Result<Accepted>>,
 ) {
+    let listeners = Listeners::new(listeners);
     let acceptor = Arc::new(acceptor);
     let mut quota = Quota {
         all: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
@@ -64,7 +68,7 @@ pub(super) async fn accept(
         let (stream, address) = tokio::select! {
             () = ready.closed() => return,
             Some(_) = handshakes.join_next() => continue,
-            accepted = next(|| listener.accept()) => accepted,
+            accepted = next(|| listeners.accept()) => accepted,
         };
         let Some(place) = quota.take(address, &acceptor.refusals) else {
             continue;
@@ -76,6 +80,35 @@ pub(super) async fn accept(
                 let _ = ready.send(Ok(accepted)).await;
             }
         });
+    }
+}
+
+/// The addresses of one driver.
+struct Listeners {
+    all: Vec<TcpListener>,
+    /// Which one is asked first; a number that grows.
+    turn: AtomicUsize,
+}
+
+impl Listeners {
+    fn new(all: Vec<TcpListener>) -> Self {
+        Self { all, turn: AtomicUsize::new(0) }
+    }
+
+    /// The next connection to any of them. One that always has connections does not keep the others
+    /// waiting: after each connection the next listener is asked first. Cancel safe.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| {
+            let turn = self.turn.load(Ordering::Relaxed);
+            for index in turn..turn.wrapping_add(self.all.len()) {
+                if let Poll::Ready(it) = self.all[index % self.all.len()].poll_accept(context) {
+                    self.turn.store(index + 1, Ordering::Relaxed);
+                    return Poll::Ready(it);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -195,6 +228,26 @@ async fn linger(mut stream: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn listener_with_many_connections_does_not_keep_the_others_waiting() {
+        let all = [TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.2:0").await];
+        let all: Vec<_> = all.map(Result::unwrap).into();
+        let [busy, other] = [0, 1].map(|index| all[index].local_addr().unwrap());
+        let connect = |to| TcpStream::connect(to);
+        let mut waiting = Vec::new();
+        for to in [busy, busy, busy, other] {
+            waiting.push(connect(to).await.unwrap());
+        }
+
+        let listeners = Listeners::new(all);
+        let mut accepted = Vec::new();
+        for _ in 0..waiting.len() {
+            accepted.push(listeners.accept().await.unwrap().0.local_addr().unwrap());
+        }
+
+        assert_eq!(accepted, [busy, other, busy, busy]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn failing_to_accept_does_not_spin() {
