@@ -11,6 +11,7 @@
 mod admission;
 mod cause;
 mod claim;
+mod clean;
 mod committer;
 mod driver;
 #[cfg(any(fuzzing, test))]
@@ -32,6 +33,7 @@ mod status;
 mod status_client;
 
 pub use claim::{ClaimLost, Waiting};
+pub use clean::{CleanError, Cleaned, clean};
 pub use job::{JobError, Prepared, Witness};
 pub use journal::Outcome;
 pub use plan::default_map_tasks;

@@ -20,7 +20,6 @@
 //! Deliberately absent: decisions. The scheduler and the wire have types of their own for tasks,
 //! attempts and failures; the driver converts them.
 
-mod clean;
 mod commits;
 mod contact;
 mod disk;
@@ -40,7 +39,6 @@ mod samples;
 mod validate;
 mod verify;
 
-pub use clean::{CleanError, Cleaned, clean};
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
@@ -54,7 +52,7 @@ pub use log::{JournalError, Log, Opening, Recorded};
 pub use plan::{Plan, PlannedSplit};
 pub use record::{BucketMade, Outcome, Phase, Record, Span, Strikes, TaskId, WordRule, escape};
 pub use validate::validate;
-pub use verify::{Finding, Verified, VerifyError, verify};
+pub use verify::{Finding, Verified, VerifyError, is_done, verify};
 
 /// The folder with the outputs of the job in `files`.
 pub fn outputs(files: &std::path::Path) -> std::path::PathBuf {

@@ -120,7 +120,7 @@ pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyErro
 }
 
 /// Whether the records end with a job that is done.
-pub(crate) fn is_done(records: &[Record]) -> bool {
+pub fn is_done(records: &[Record]) -> bool {
     let end = match records {
         [rest @ .., Record::IntermediatesRemoved] => rest.last(),
         records => records.last(),

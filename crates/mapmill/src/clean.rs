@@ -1,6 +1,6 @@
 //! `mapmill clean`: removes the intermediates of a finished job.
 
-use journal::{CleanError, Cleaned};
+use driver::{CleanError, Cleaned};
 use rpc::text::escaped;
 
 use crate::flags::CleanFlags;
@@ -10,7 +10,7 @@ use crate::way_out;
 
 /// `mapmill clean`
 pub(crate) fn print(flags: &CleanFlags) -> Result<(), Failure> {
-    let cleaned = journal::clean(&flags.files).map_err(|error| {
+    let cleaned = driver::clean(&flags.files).map_err(|error| {
         let way_out = way_out::of_clean(&error);
         let failure = match error {
             CleanError::Partial { .. } => Failure::output(error),

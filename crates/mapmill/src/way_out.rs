@@ -5,10 +5,8 @@
 use std::borrow::Cow;
 use std::io;
 
-use driver::{ClaimLost, JobError, StartError};
-use journal::{
-    CleanError, Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError,
-};
+use driver::{ClaimLost, CleanError, JobError, StartError};
+use journal::{Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};

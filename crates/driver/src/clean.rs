@@ -5,13 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use journal::{Commits, FileLog, JournalError, Log, Record, is_done};
 use store::{Folder, Holder, Local, LockError, Store, StoreError, layout};
-
-use crate::commits::Commits;
-use crate::file_log::FileLog;
-use crate::log::{JournalError, Log};
-use crate::record::Record;
-use crate::verify::is_done;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
