@@ -28,7 +28,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rpc::text::with_causes;
+use rpc::text::{escaped, with_causes};
 use store::{Beat, Claims, Holder, StoreError};
 
 mod take;
@@ -153,8 +153,9 @@ pub enum ClaimLost {
     },
 }
 
-fn named(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
+pub(crate) fn named(holder: Option<&Holder>) -> String {
+    // Any process that can write in the folder can have written it.
+    holder.map_or_else(String::new, |holder| format!(" ({})", escaped(&holder.to_string())))
 }
 
 /// Why a listing of the claims does not show that this driver holds the highest.

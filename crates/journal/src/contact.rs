@@ -1,14 +1,16 @@
 //! Where the driver of a folder can be called, beside its journal: `.mapmill/driver.json`.
 //!
 //! The file is for the user of the driver alone: it may hold the token. It is there while the
-//! driver runs. A driver that was killed leaves it behind, which its lock tells.
+//! driver runs. A driver that was killed leaves it behind, which its lock and its claim tell.
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use store::{FolderLock, OwnerError, journal_file, layout, require_ownership};
+use store::{OwnerError, Sign, journal_file, layout, require_ownership};
 
 /// How to call a driver.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -84,10 +86,43 @@ pub fn contact(files: &Path) -> Result<Option<Contact>, ContactError> {
     parsed.map(Some).map_err(|source| ContactError::Read { path, source })
 }
 
-/// Whether a driver runs in `files`, if it can be told: on another machine it may not be.
+/// Whether a driver runs in `files`, on this machine or on another; `false` if that cannot be
+/// determined. A driver of another machine that has given no sign of life in the last 10 s is
+/// watched for 3 s, in which it would give one.
 pub fn is_driven(files: &Path) -> bool {
-    FolderLock::is_held(files)
+    let look = || Sign::look(files).ok().flatten();
+    let first = match look() {
+        None => return false,
+        Some(Sign::Locked) => return true,
+        Some(claimed) => claimed,
+    };
+    if let Sign::Claimed { renewed, .. } = first
+        // The clock of the file system's server may differ from ours.
+        && renewed.elapsed().is_ok_and(|age| age < DEAD_AFTER)
+    {
+        return true;
+    }
+    let looks = (0..LOOKS).map(|_| {
+        thread::sleep(LOOK_EVERY);
+        look()
+    });
+    is_alive(first, looks)
 }
+
+/// Whether the driver whose claim was seen as `first` gives a sign of life in what is seen later.
+fn is_alive(first: Sign, later: impl IntoIterator<Item = Option<Sign>>) -> bool {
+    // `None`: it has ended.
+    let changed = later.into_iter().find(|look| *look != Some(first));
+    changed.flatten().is_some()
+}
+
+/// How long a driver's claim is not renewed before another driver may take over.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// For 3 s: a driver renews its claim every 2 s, and a file system may show it late.
+const LOOKS: u32 = 30;
 
 /// It is not known how to call a driver.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +148,7 @@ fn path(files: &Path) -> PathBuf {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -137,6 +173,47 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(announcement);
         assert_eq!(contact(files).unwrap(), None);
+    }
+
+    /// The folder of a job whose driver, on another machine, gave its last sign of life at `beat`.
+    fn driven_elsewhere(beat: SystemTime) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        store::Local::create(folder.path()).unwrap();
+        let claim = folder.path().join(".mapmill/claims/4");
+        fs::create_dir_all(&claim).unwrap();
+        fs::write(claim.join("holder"), "host b\nprocess 7\nboot another\n").unwrap();
+        fs::write(claim.join("beat-8"), "").unwrap();
+        fs::File::open(&claim).unwrap().set_modified(beat).unwrap();
+        (folder, claim)
+    }
+
+    #[test]
+    fn folder_is_driven_from_another_machine_as_long_as_the_claim_is_renewed() {
+        let (folder, claim) = driven_elsewhere(SystemTime::now());
+        assert!(is_driven(folder.path()), "its claim was renewed just now");
+        fs::rename(claim.join("beat-8"), claim.join("released")).unwrap();
+        assert!(!is_driven(folder.path()), "its claim is released");
+    }
+
+    #[test]
+    fn driver_of_another_machine_is_dead_when_its_claim_is_not_renewed() {
+        let (folder, _) = driven_elsewhere(SystemTime::now() - Duration::from_secs(3600));
+        assert!(!is_driven(folder.path()));
+    }
+
+    /// The clock of the file system's server may be wrong: no time is compared.
+    #[test]
+    fn driver_of_another_machine_is_alive_when_its_claim_is_renewed() {
+        let claimed = |epoch, beat| {
+            let renewed = SystemTime::UNIX_EPOCH;
+            Sign::Claimed { epoch, beat: Some(store::Beat(beat)), renewed }
+        };
+        let first = claimed(4, 8);
+        assert!(is_alive(first, [Some(first), Some(claimed(4, 9)), None]));
+        assert!(is_alive(first, [Some(claimed(5, 0))]), "another has taken over");
+        assert!(is_alive(first, [Some(first), Some(Sign::Locked)]));
+        assert!(!is_alive(first, [Some(first), None]), "it has released its claim");
+        assert!(!is_alive(first, [Some(first); 30]));
     }
 
     #[test]

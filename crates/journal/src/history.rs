@@ -9,8 +9,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use store::{FolderLock, Input, Modified};
+use store::{Input, Modified};
 
+use crate::contact::is_driven;
 use crate::disk::DiskFault;
 use crate::ending::Ending;
 use crate::file_log::FileLog;
@@ -205,7 +206,7 @@ pub enum HistoryError {
 pub fn history(files: &Path) -> Result<History, HistoryError> {
     let log = FileLog::in_folder(files);
     // Checked first: a job that ends in between has recorded its end.
-    let is_driven = FolderLock::is_held(files);
+    let is_driven = is_driven(files);
     // A driver may truncate what did not fit between two of our reads: then read once more.
     let recorded = log.read().or_else(|_| log.read()).or_else(|_| log.read());
     let records = recorded.map_err(HistoryError::Journal)?.records;

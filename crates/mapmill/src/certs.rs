@@ -16,7 +16,6 @@ use rpc::certs::{
 
 use crate::flags::{CertsCommand, CertsFlags, DAYS_MAX, DEFAULT_ADDRESS};
 use crate::flags::{InitFlags, IssueFlags, TokenFlags};
-use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{unix_seconds, utc};
 use folders::{Access, Content, Folder};
@@ -146,7 +145,7 @@ fn or_this_machine(hosts: &[Host]) -> Vec<Host> {
         .map(|host| host.parse().expect("these are hosts"))
         .to_vec();
     // The machine's name may not be a valid host name; then other machines cannot resolve it.
-    let name = machine::host_name().parse().ok();
+    let name = driver::host_name().parse().ok();
     hosts.extend(name.filter(|name| *name != hosts[0]));
     hosts
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use rpc::{Addresses, Token};
 
-use crate::machine;
 use crate::messages::{Failure, SystemError};
 
 /// How to call a driver.
@@ -21,7 +20,7 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
     let found = found.ok_or_else(none)?;
     // A driver that was killed has left the file. A program that listens there now is not called:
     // the token may be one that the user reuses.
-    if found.host == machine::host_name() && !journal::is_driven(files) {
+    if found.host == driver::host_name() && !journal::is_driven(files) {
         return Err(not_running(files, &found.address.into()));
     }
     let token = found.token.map(|token| Token::parse(&token)).transpose();

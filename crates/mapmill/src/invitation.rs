@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::machine;
-
 /// The command that starts a worker for the driver at `address`, which the user typed as `listen`.
 /// `certificate` is the path of the driver's certificate, if it has one.
 pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
@@ -43,7 +41,7 @@ pub(crate) fn to_certificates(listen: &str) -> String {
 fn host(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some((host, _)) if !is_everywhere(listen) => host.to_owned(),
-        Some(_) | None => machine::host_name(),
+        Some(_) | None => driver::host_name(),
     }
 }
 
@@ -65,7 +63,7 @@ mod tests {
         check("127.0.0.1:0", "127.0.0.1:4711", "127.0.0.1:4711");
         check("node7:0", "10.0.0.7:4711", "node7:4711");
         check("[::1]:0", "[::1]:4711", "[::1]:4711");
-        let here = format!("{}:4711", machine::host_name());
+        let here = format!("{}:4711", driver::host_name());
         check("0.0.0.0:0", "0.0.0.0:4711", &here);
         check("[::]:0", "[::]:4711", &here);
     }

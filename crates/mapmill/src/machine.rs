@@ -1,9 +1,4 @@
-//! The machine: its name, and its limits for this process.
-
-/// The name of this machine.
-pub(crate) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
+//! The limits of the machine for this process.
 
 /// Adds to the umask: other users cannot write a file that this process creates.
 pub(crate) fn refuse_writes_by_others() {

@@ -82,7 +82,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
         let prepared = prepared.expecting_workers();
         let address = prepared.address();
         let called = invitation::called(&listen, address);
-        let prepared = prepared.announced(called, machine::host_name());
+        let prepared = prepared.announced(called, driver::host_name());
         let command = invitation::worker(&listen, address, request.certificate.as_deref());
         if request.show.verbosity > Verbosity::Quiet {
             messages::say(format_args!(
@@ -113,7 +113,7 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     let prepared = prepare(request.config, request.show, Reason::Check, is_interrupted)?;
     let prepared = prepared.expect("the job of this command is not done by another");
     let address = prepared.address().to_string();
-    let prepared = prepared.announced(address, machine::host_name());
+    let prepared = prepared.announced(address, driver::host_name());
     let fleet = fleet::Fleet::new(&prepared, &request.workers)?;
     if request.show.verbosity > Verbosity::Quiet {
         messages::say(format_args!(

@@ -29,8 +29,7 @@ pub(crate) fn waiting(
     move |waiting| {
         if told.as_ref() != Some(&waiting.holder) {
             told = Some(waiting.holder.clone());
-            let holder = waiting.holder.as_ref().map(|holder| format!(" ({holder})"));
-            let holder = holder.unwrap_or_default();
+            let holder = waiting.named_holder();
             let seconds = waiting.silent_max.as_secs();
             if verbosity > Verbosity::Quiet {
                 match reason {

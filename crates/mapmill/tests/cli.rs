@@ -2,6 +2,7 @@
 
 mod cli {
     mod certs;
+    mod claims;
     mod clean;
     mod files;
     mod flags;

@@ -29,6 +29,10 @@ use crate::layout;
 use crate::local::{list_folder, remove_in_use};
 use crate::lock::{FolderLock, LockError};
 
+mod sign;
+
+pub use sign::Sign;
+
 /// The epochs of a store, each claimed by one driver at most.
 pub trait Claims: Send + Sync {
     /// The claimed epochs, ascending.
@@ -89,9 +93,13 @@ pub struct Holder {
 impl Holder {
     /// This process, which listens at `address`.
     pub fn this_process(address: Option<String>) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { host, process: std::process::id(), address }
+        Self { host: host_name(), process: std::process::id(), address }
     }
+}
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 impl fmt::Display for Holder {

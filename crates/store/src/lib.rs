@@ -40,7 +40,7 @@ pub mod fuzz;
 #[cfg(test)]
 mod watchdog;
 
-pub use claims::{Beat, Claim, ClaimState, Claims, Holder, LocalClaims};
+pub use claims::{Beat, Claim, ClaimState, Claims, Holder, LocalClaims, Sign, host_name};
 pub use digest::{Digest, Digester};
 pub use error::{Loss, Operation, StoreError, is_full};
 pub use input::{Input, InputFile, Modified};

@@ -55,11 +55,21 @@ impl FolderLock {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
+    /// Device and inode of the file that is the lock of the store at `root`, if there is one.
+    pub(crate) fn file_at(root: &Path) -> Option<(u64, u64)> {
+        let lock = Anchor::open(root).and_then(|top| top.open_file(layout::lock().as_str()));
+        identity(&lock.ok()?)
+    }
+
     /// Device and inode of the file that is locked: they identify it among all mounts of this
     /// machine. `None` if the system does not say.
     pub(crate) fn file(&self) -> Option<(u64, u64)> {
-        self.file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+        identity(&self.file)
     }
+}
+
+fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Drop for FolderLock {

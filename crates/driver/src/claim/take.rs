@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use store::{ClaimState, Claims, Holder, StoreError};
 
-use super::{BlockingClock, DEAD_AFTER, Hold, LOOK_EVERY};
+use super::{BlockingClock, DEAD_AFTER, Hold, LOOK_EVERY, named};
 
 /// The wait for the claim of another driver, so far.
 #[derive(Clone, Debug)]
@@ -17,6 +17,14 @@ pub struct Waiting {
     pub silent_for: Duration,
     /// After what silence it counts as dead.
     pub silent_max: Duration,
+}
+
+impl Waiting {
+    /// The holder for a message, in parentheses and after a space; empty if it is not known. What
+    /// it says of itself is escaped.
+    pub fn named_holder(&self) -> String {
+        named(self.holder.as_ref())
+    }
 }
 
 /// What a driver does while another one is alive.

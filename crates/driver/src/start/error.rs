@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use journal::{DiskFault, JournalError};
 use store::{Holder, InputError, LockError, OwnerError, StoreError};
 
-use crate::claim::{ClaimLost, TakeError};
+use crate::claim::{ClaimLost, TakeError, named};
 use crate::recovery::Difference;
 
 /// Why a job cannot start.
@@ -62,7 +62,7 @@ pub enum StartError {
         files: PathBuf,
     },
     /// A driver on another machine, or on another mount of the results folder, uses it.
-    #[error("{} is in use by another driver{}", files.display(), parenthesized(.holder.as_ref()))]
+    #[error("{} is in use by another driver{}", files.display(), named(.holder.as_ref()))]
     InUse {
         /// The results folder.
         files: PathBuf,
@@ -184,10 +184,6 @@ fn owner_hint(error: &OwnerError) -> &'static str {
 
 fn of_name(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(", one of the addresses of `{name}`"))
-}
-
-fn parenthesized(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
 }
 
 pub(crate) fn claim_error(error: TakeError, files: &Path) -> StartError {

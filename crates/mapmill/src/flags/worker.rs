@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 
 use super::{CallFlags, CallSecurityFlags, VerbosityFlags, example};
-use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{self, parse_bytes, parse_seconds};
 use crate::stamp::Speaker;
@@ -140,7 +139,7 @@ fn certified_name(credentials: &rpc::Credentials, pid: u32) -> String {
 
 /// The name of a worker process on this machine: `host:pid`.
 fn worker_name(pid: u32) -> String {
-    format!("{}:{pid}", machine::host_name())
+    format!("{}:{pid}", driver::host_name())
 }
 
 /// The id with which worker process `number` of a parent process registers.

@@ -1,6 +1,7 @@
 //! Claims in a folder, as several drivers see them.
 
 use std::fs;
+use std::time::Duration;
 
 use super::*;
 use crate::Local;
@@ -170,4 +171,39 @@ fn holders_read_what_they_write_and_ignore_what_later_versions_add() {
         assert_eq!(Signature::parse(text), None, "{text:?}");
     }
     assert_eq!(holder().to_string(), "process 7 on a, listening on [::1]:50051");
+}
+
+#[test]
+fn a_driver_is_seen_by_its_lock_and_no_longer_when_it_is_dead() {
+    let folder = Folder::new();
+    assert_eq!(Sign::look(folder.folder.path()).unwrap(), None);
+    let claims = folder.claims();
+    claims.claim(1, &holder()).unwrap();
+    assert_eq!(Sign::look(folder.folder.path()).unwrap(), Some(Sign::Locked));
+
+    // Its lock is released, and the claim is not.
+    drop(claims);
+    assert_eq!(Sign::look(folder.folder.path()).unwrap(), None);
+}
+
+#[test]
+fn a_driver_of_another_machine_is_seen_by_its_claim_until_that_is_released() {
+    let folder = Folder::new();
+    let claims = folder.claims();
+    claims.claim(3, &holder()).unwrap();
+    fs::write(folder.path("claims/3/holder"), "host b\nprocess 7\nboot another\n").unwrap();
+    claims.renew(3, Beat::FIRST).unwrap();
+    let other = folder.claims();
+    drop(claims);
+
+    let seen = Sign::look(folder.folder.path()).unwrap();
+    let Some(Sign::Claimed { epoch: 3, beat: Some(Beat(1)), renewed }) = seen else {
+        panic!("{seen:?}")
+    };
+    assert!(renewed.elapsed().is_ok_and(|age| age < Duration::from_secs(60)), "{renewed:?}");
+    // It has not taken the lock.
+    assert!(!FolderLock::is_held(folder.folder.path()));
+
+    other.release(3, Beat(1)).unwrap();
+    assert_eq!(Sign::look(folder.folder.path()).unwrap(), None);
 }
