@@ -16,7 +16,7 @@ use journal::{
 use rpc::text::escaped;
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
-use store::{ListingNotes, Store, layout};
+use store::{ListingNotes, Store, duration, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
@@ -336,7 +336,7 @@ pub enum JobError {
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
     /// No worker connected, or all have disconnected.
-    #[error("no worker was connected for {} s", waited.as_secs())]
+    #[error("no worker was connected for {}", duration::whole(*waited))]
     NoWorkers {
         /// How long the driver has waited.
         waited: Duration,
@@ -394,13 +394,13 @@ impl fmt::Display for FailureText<'_> {
         for one in *attempts {
             let AttemptHistory { number, worker, fate, .. } = one;
             let attempt = AttemptId { task: *task, number: *number };
-            let started = one.started.unwrap_or_default().as_secs_f64();
+            let started = duration::measured(one.started.unwrap_or_default());
             let (worker, fate) = (escaped(worker), fate.to_string());
             let fate = escaped(&fate);
             write!(
                 f,
                 "
-  {attempt} on {worker}, started at {started:.1} s: {fate}"
+  {attempt} on {worker}, started at {started}: {fate}"
             )?;
         }
         Ok(())

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
+use store::duration;
+
 use crate::disk::DiskFault;
 
 /// Why an attempt that is over did not commit.
@@ -249,7 +251,7 @@ impl Ending {
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
+        let seconds = |ms: &u64| duration::measured(Duration::from_millis(*ms));
         match self {
             Self::Abandoned => f.write_str("no longer needed: the job ended first"),
             Self::Superseded { by_backup: true } => f.write_str("superseded by its backup"),
@@ -267,13 +269,13 @@ impl fmt::Display for Ending {
             | Self::Rejected { sentence, .. } => f.write_str(sentence),
             Self::Left => f.write_str("handed back: the worker was told to stop"),
             Self::Lost { silent_ms } => {
-                write!(f, "lost: the worker was silent for {:.1} s", seconds(*silent_ms))
+                write!(f, "lost: the worker was silent for {}", seconds(silent_ms))
             }
             Self::Starved { map, sentence } => write!(f, "{sentence}; m{map} runs again first"),
             Self::Stuck { still_ms } => write!(
                 f,
-                "stuck: heartbeats arrived, but the attempt made no progress for {:.1} s",
-                seconds(*still_ms)
+                "stuck: heartbeats arrived, but the attempt made no progress for {}",
+                seconds(still_ms)
             ),
             Self::Undelivered => f.write_str(
                 "not delivered: the worker disconnected before the attempt could be assigned",

@@ -40,6 +40,8 @@ mod validate;
 mod verify;
 
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
+pub use store::duration;
+
 pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use end::has_ended;

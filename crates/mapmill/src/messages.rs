@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use driver::{LeftOut, Repeated};
+use journal::duration;
 use rpc::text::{escaped, is_unsafe, with_causes};
 use worker::Notice;
 
@@ -297,8 +298,8 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
             log(format_args!("waiting for the next driver at {driver}"));
         }
         Notice::Staying { driver, silent: Some(silent) } => log(format_args!(
-            "the driver at {driver} has not answered for {} s; waiting for the next one",
-            silent.as_secs()
+            "the driver at {driver} has not answered for {}; waiting for the next one",
+            duration::whole(*silent)
         )),
         Notice::Waiting { driver, error } => log(format_args!(
             "waiting for a driver at {driver} ({error}); start one with: mapmill driver"

@@ -3,6 +3,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) use journal::duration::measured as seconds;
+
 /// A whole number from 1 to `max`.
 pub(crate) fn parse_count(text: &str, max: u32) -> Result<NonZeroU32, String> {
     let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= max);
@@ -75,29 +77,6 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn rate(number: u64, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-9);
     format!("{}/s", bytes((number as f64 / seconds) as u64))
-}
-
-/// `0.12 s`, `12.3 s`, `1 min 11 s`, `2 h 5 min`, `3 d 4 h`
-pub(crate) fn seconds(duration: Duration) -> String {
-    let two = |big: u64, unit: &str, small: u64, smaller: &str| match small {
-        0 => format!("{big} {unit}"),
-        small => format!("{big} {unit} {small} {smaller}"),
-    };
-    let seconds = duration.as_secs_f64();
-    // Rounded before the unit is chosen: there is no `60.0 s`, and no `60 min`.
-    let (whole, minutes) = (seconds.round() as u64, (seconds / 60.0).round() as u64);
-    if seconds < 9.995 {
-        format!("{seconds:.2} s")
-    } else if seconds < 59.95 {
-        format!("{seconds:.1} s")
-    } else if whole < 3600 {
-        two(whole / 60, "min", whole % 60, "s")
-    } else if minutes < 24 * 60 {
-        two(minutes / 60, "h", minutes % 60, "min")
-    } else {
-        let hours = (seconds / 3600.0).round() as u64;
-        two(hours / 24, "d", hours % 24, "h")
-    }
 }
 
 /// As [`seconds`], for an estimate: `5 s`, `1 min 11 s`
@@ -229,26 +208,5 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "16.0 EiB");
         assert_eq!(plural(1_u64, "worker", "workers"), "1 worker");
         assert_eq!(plural(0_u64, "worker", "workers"), "0 workers");
-    }
-
-    #[test]
-    fn durations_have_at_most_two_units() {
-        for (millis, text) in [
-            (0, "0.00 s"),
-            (123, "0.12 s"),
-            (9_994, "9.99 s"),
-            (9_996, "10.0 s"),
-            (12_345, "12.3 s"),
-            (59_949, "59.9 s"),
-            (59_951, "1 min"),
-            (71_200, "1 min 11 s"),
-            (3_599_499, "59 min 59 s"),
-            (3_599_501, "1 h"),
-            (7_500_000, "2 h 5 min"),
-            (86_399_000, "1 d"),
-            (273_600_000, "3 d 4 h"),
-        ] {
-            assert_eq!(seconds(Duration::from_millis(millis)), text, "{millis} ms");
-        }
     }
 }

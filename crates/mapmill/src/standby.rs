@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use driver::{Holder, Outcome, Prepared, StartError, StoodBy, Waiting};
+use journal::duration;
 
 use crate::messages;
 use crate::verbosity::Verbosity;
@@ -30,16 +31,16 @@ pub(crate) fn waiting(
         if told.as_ref() != Some(&waiting.holder) {
             told = Some(waiting.holder.clone());
             let holder = waiting.named_holder();
-            let seconds = waiting.silent_max.as_secs();
+            let time = duration::exact(waiting.silent_max);
             if verbosity > Verbosity::Quiet {
                 match reason {
                     Reason::Check => messages::say(format_args!(
                         "another driver{holder} has not released the results folder; waiting up to \
-                         {seconds} s to see whether it is alive"
+                         {time} to see whether it is alive"
                     )),
                     Reason::StandBy => messages::say(format_args!(
                         "standing by: another driver{holder} is running; taking over if it stops \
-                         before the job is over, or gives no sign of life for {seconds} s"
+                         before the job is over, or gives no sign of life for {time}"
                     )),
                 }
             }

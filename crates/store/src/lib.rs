@@ -20,6 +20,7 @@ pub mod layout;
 mod anchor;
 mod claims;
 mod digest;
+pub mod duration;
 mod error;
 mod input;
 mod input_error;

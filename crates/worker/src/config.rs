@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rpc::{AddressError, Addresses, Credentials, Denial};
+use store::duration;
 use tokio::sync::watch;
 
 use crate::notice::Notify;
@@ -80,7 +81,7 @@ pub enum WorkerError {
         source: Denial,
     },
     /// The driver stopped answering.
-    #[error("the driver at {driver} has not answered for {} s; giving up", silent.as_secs())]
+    #[error("the driver at {driver} has not answered for {}; giving up", duration::whole(*silent))]
     DriverLost {
         /// Its address.
         driver: String,
@@ -88,7 +89,7 @@ pub enum WorkerError {
         silent: Duration,
     },
     /// No driver answered in the time that the user allowed for it.
-    #[error("no driver has answered at {driver} for {} s; giving up", waited.as_secs_f64())]
+    #[error("no driver has answered at {driver} for {}; giving up", duration::exact(*waited))]
     NoDriver {
         /// The address.
         driver: String,

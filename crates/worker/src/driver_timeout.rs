@@ -179,7 +179,7 @@ mod tests {
         let overdue = timeout.first_answer_overdue().await;
 
         assert_eq!(began.elapsed(), 60 * SECOND);
-        let expected = "no driver has answered at host:1 for 60 s; giving up";
+        let expected = "no driver has answered at host:1 for 1 min; giving up";
         assert_eq!(overdue.to_string(), expected);
     }
 

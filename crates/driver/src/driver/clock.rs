@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use scheduler::Time;
+use store::duration;
 use tokio::time::Instant;
 
 /// # Invariants
@@ -47,7 +48,7 @@ impl Clock {
         if meant.is_some() {
             let pause = self.woke.elapsed().saturating_sub(2 * self.sleep_max);
             if pause >= Duration::from_secs(1) {
-                tracing::warn!("this process was paused for {:.1} s", pause.as_secs_f64());
+                tracing::warn!("this process was paused for {}", duration::measured(pause));
             }
             self.paused += pause;
         }

@@ -184,7 +184,7 @@ fn journal_of_version_0_1_0_has_its_history() {
     let ended: Vec<_> = history.epochs.iter().map(|epoch| (epoch.number, epoch.ended)).collect();
     assert_eq!(ended, [(1, None), (2, Some(State::Done))]);
     let expected = [
-        "1.0: stuck: heartbeats arrived, but the attempt made no progress for 2.0 s",
+        "1.0: stuck: heartbeats arrived, but the attempt made no progress for 2.00 s",
         "1.1: no room for /data/files/a: No space left on device (os error 28)",
         "1.2: the worker process died: killed by signal 9 (SIGKILL)",
         "1.3: not committed: cannot append to files/.mapmill/journal.jsonl: No space left on \
