@@ -219,7 +219,7 @@ impl Backups {
     }
 
     fn may_start(&self, tasks: &Tasks, workers: &Workers) -> bool {
-        self.enabled && workers.idle_in_good_standing().next().is_some() && tasks.next().is_none()
+        self.enabled && workers.has_idle_in_good_standing() && tasks.next().is_none()
     }
 
     /// Until when nothing is looked at, because so much runs and was looked at a moment ago.

@@ -517,8 +517,11 @@ impl Scheduler {
     ///
     /// A task is skipped only if every idle worker has failed it.
     fn next_start(&self) -> Option<(TaskId, WorkerId)> {
-        let first = self.workers.eligible().next()?;
+        let first = self.workers.first_eligible()?;
         self.tasks.startable().find_map(|task| {
+            if task.attempts().is_empty() {
+                return Some((task.id(), first));
+            }
             let failed_by = task.failed_by();
             let mut eligible = self.workers.eligible();
             let worker = if failed_by.is_empty() {
@@ -596,9 +599,9 @@ impl Scheduler {
                 self.tasks.change(attempt.task, |task| task.commit(now, attempt));
             }
         }
-        self.workers.note_commit(self.tasks.worker(attempt));
-        self.attempt_counts.backups_won +=
-            u64::from(self.tasks.record(attempt).role == Role::Backup);
+        let winner = self.tasks.record(attempt);
+        self.workers.note_commit(winner.worker);
+        self.attempt_counts.backups_won += u64::from(winner.role == Role::Backup);
         // The phase may be another one now.
         self.backups.reconsider();
         self.finish_if_done();

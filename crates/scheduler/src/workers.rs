@@ -44,8 +44,15 @@ pub(crate) struct Workers {
     deadlines: Deadlines,
 }
 
-/// A place in the queue: whether the worker is set aside, whether it rests, its ticket, its name.
-type Place = (bool, bool, u64, WorkerId);
+/// A place in the queue: a rank, and the worker that has it. The rank is the worker's ticket, with
+/// a bit for each reason to stand behind others: one number costs less to compare than three.
+type Place = (u64, WorkerId);
+
+/// The bit of a worker that is set aside.
+const ASIDE: u64 = 1 << 63;
+
+/// The bit of a worker that rests.
+const RESTS: u64 = 1 << 62;
 
 #[derive(Clone, Copy, Debug)]
 struct Worker {
@@ -79,6 +86,9 @@ struct Record {
     in_a_row: u32,
     rests_until: Option<Time>,
 }
+
+/// Whether a worker is set aside, and whether it is healthy; `None` if it is absent.
+type Standing = Option<(bool, bool)>;
 
 /// How many workers are present, and how many of them are healthy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -135,7 +145,7 @@ impl Workers {
         };
         self.alive.insert(worker, added);
         self.set_aside_alive += u32::from(added.set_aside);
-        self.present.add(added);
+        self.present.add(added.standing());
         self.deadlines.insert(added.deadline(), worker);
     }
 
@@ -143,9 +153,9 @@ impl Workers {
     pub(crate) fn forget(&mut self, worker: WorkerId) -> Option<AttemptId> {
         let gone = self.alive.remove(&worker)?;
         self.set_aside_alive -= u32::from(gone.set_aside);
-        self.present.remove(gone);
-        if let Some(place) = gone.place(worker) {
-            self.queue.remove(&place);
+        self.present.remove(gone.standing());
+        if let Some(rank) = gone.rank() {
+            self.queue.remove(&(rank, worker));
         }
         self.deadlines.remove(gone.deadline(), worker);
         gone.attempt()
@@ -191,19 +201,39 @@ impl Workers {
     /// standing is present, those that are set aside get nothing, even if all others are busy; and
     /// while a healthy one is, those that rest get nothing.
     pub(crate) fn eligible(&self) -> impl Iterator<Item = WorkerId> {
+        let end = self.end_of_eligible();
+        self.queue.iter().take_while(move |&&(rank, _)| rank < end).map(|&(_, worker)| worker)
+    }
+
+    /// The first of them.
+    pub(crate) fn first_eligible(&self) -> Option<WorkerId> {
+        // Asked after every event, and mostly there is none.
+        let &(rank, worker) = self.queue.first()?;
+        (rank < self.end_of_eligible()).then_some(worker)
+    }
+
+    /// The rank from which on idle workers get nothing.
+    fn end_of_eligible(&self) -> u64 {
         let (set_aside, count) = self.present.candidates();
-        self.queue
-            .iter()
-            .take_while(move |&&(aside, rests, _, _)| {
-                aside == set_aside && !(rests && count.healthy > 0)
-            })
-            .map(|&(_, _, _, worker)| worker)
+        // Without candidates in good standing, all in the queue are set aside.
+        match (set_aside, count.healthy > 0) {
+            (false, true) => RESTS,
+            (false, false) => ASIDE,
+            (true, true) => ASIDE | RESTS,
+            (true, false) => u64::MAX,
+        }
     }
 
     /// The idle workers that may run a backup, in the order they asked.
     pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = WorkerId> {
-        let (set_aside, _) = self.present.candidates();
-        self.eligible().filter(move |_| !set_aside)
+        let end = self.end_of_eligible().min(ASIDE);
+        self.queue.iter().take_while(move |&&(rank, _)| rank < end).map(|&(_, worker)| worker)
+    }
+
+    /// Whether there is one.
+    pub(crate) fn has_idle_in_good_standing(&self) -> bool {
+        let end = self.end_of_eligible().min(ASIDE);
+        self.queue.first().is_some_and(|&(rank, _)| rank < end)
     }
 
     /// Whether a worker that gets tasks, now or when it is idle, is none of `others`.
@@ -218,7 +248,7 @@ impl Workers {
 
     /// Remove all idle workers from the queue, and return them in its order.
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
-        let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, _, _, worker)| worker).collect();
+        let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, worker)| worker).collect();
         for &worker in &idle {
             self.change(worker, |record| record.activity = Activity::Absent);
         }
@@ -361,8 +391,8 @@ impl Workers {
             assert_eq!(record.set_aside, self.is_set_aside(&before), "{worker}");
             assert_eq!(record.healthy, before.in_a_row == 0, "{worker}");
             set_aside_alive += u32::from(record.set_aside);
-            present.add(*record);
-            queue.extend(record.place(*worker));
+            present.add(record.standing());
+            queue.extend(record.rank().map(|rank| (rank, *worker)));
         }
         assert_eq!(self.queue, queue, "the wrong workers are in the queue");
         assert_eq!(self.present, present, "those that are present are counted wrongly");
@@ -378,22 +408,24 @@ impl Workers {
         transition: impl FnOnce(&mut Worker) -> R,
     ) -> Option<R> {
         let record = self.alive.get_mut(&worker)?;
-        let before = *record;
+        let before = (record.rank(), record.standing(), record.deadline());
         let result = transition(record);
-        let after = *record;
-        if before.place(worker) != after.place(worker) {
-            if let Some(place) = before.place(worker) {
-                self.queue.remove(&place);
+        let after = (record.rank(), record.standing(), record.deadline());
+        if before.0 != after.0 {
+            if let Some(rank) = before.0 {
+                self.queue.remove(&(rank, worker));
             }
-            self.queue.extend(after.place(worker));
+            if let Some(rank) = after.0 {
+                self.queue.insert((rank, worker));
+            }
         }
-        if before.standing() != after.standing() {
-            self.present.remove(before);
-            self.present.add(after);
+        if before.1 != after.1 {
+            self.present.remove(before.1);
+            self.present.add(after.1);
         }
-        if before.deadline() != after.deadline() {
-            self.deadlines.remove(before.deadline(), worker);
-            self.deadlines.insert(after.deadline(), worker);
+        if before.2 != after.2 {
+            self.deadlines.remove(before.2, worker);
+            self.deadlines.insert(after.2, worker);
         }
         Some(result)
     }
@@ -404,23 +436,24 @@ impl Workers {
 }
 
 impl Present {
-    fn add(&mut self, worker: Worker) {
-        if let Some(count) = self.of(worker) {
+    fn add(&mut self, standing: Standing) {
+        if let Some((set_aside, healthy)) = standing {
+            let count = self.of(set_aside);
             count.all += 1;
-            count.healthy += usize::from(worker.healthy);
+            count.healthy += usize::from(healthy);
         }
     }
 
-    fn remove(&mut self, worker: Worker) {
-        if let Some(count) = self.of(worker) {
+    fn remove(&mut self, standing: Standing) {
+        if let Some((set_aside, healthy)) = standing {
+            let count = self.of(set_aside);
             count.all -= 1;
-            count.healthy -= usize::from(worker.healthy);
+            count.healthy -= usize::from(healthy);
         }
     }
 
-    fn of(&mut self, worker: Worker) -> Option<&mut Count> {
-        let (set_aside, _) = worker.standing()?;
-        Some(if set_aside { &mut self.set_aside } else { &mut self.good })
+    fn of(&mut self, set_aside: bool) -> &mut Count {
+        if set_aside { &mut self.set_aside } else { &mut self.good }
     }
 
     /// The workers that get tasks: whether they are those set aside, and how many there are.
@@ -441,16 +474,17 @@ impl Worker {
         self.activity != Activity::Absent
     }
 
-    /// Whether it is set aside and healthy; `None` if it is absent.
-    fn standing(&self) -> Option<(bool, bool)> {
+    fn standing(&self) -> Standing {
         self.is_present().then_some((self.set_aside, self.healthy))
     }
 
-    /// Its place in the queue, if it is idle.
-    fn place(&self, worker: WorkerId) -> Option<Place> {
+    /// Its rank in the queue, if it is idle.
+    fn rank(&self) -> Option<u64> {
         match self.activity {
             Activity::Idle { ticket } => {
-                Some((self.set_aside, self.rests_until.is_some(), ticket, worker))
+                let aside = if self.set_aside { ASIDE } else { 0 };
+                let rests = if self.rests_until.is_some() { RESTS } else { 0 };
+                Some(ticket | aside | rests)
             }
             Activity::Absent | Activity::Away { .. } | Activity::Busy { .. } => None,
         }
