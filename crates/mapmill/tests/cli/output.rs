@@ -105,9 +105,15 @@ fn json_is_one_line_with_the_right_numbers() {
         "state": "done",
         "seconds": null,
         "input": { "files": 2, "bytes": 18, "invalid_bytes": 2 },
-        "map": { "tasks": 3, "bytes": 18, "words": 7, "seconds": null },
+        "map": {
+            "tasks": 3, "tasks_resumed": 0, "bytes": 18, "bytes_resumed": 0, "words": 7,
+            "seconds": null,
+        },
         // A letter and a line feed for each word.
-        "reduce": { "tasks": 2, "bytes": 14, "words": 7, "seconds": null },
+        "reduce": {
+            "tasks": 2, "tasks_resumed": 0, "bytes": 14, "bytes_resumed": 0, "words": 7,
+            "seconds": null,
+        },
         "distinct_words": 3,
         "output_bytes": 12,
         "workers": null,
