@@ -22,6 +22,10 @@
 //! checks every order of these steps. One gap remains: a frozen driver may still remove outputs
 //! that its own job does not replace. An output that is missing or replaced is found before the
 //! last record (`committer/outputs.rs`).
+//!
+//! SeaweedFS finds an open file by its path: what a superseded driver appends to its journal lands
+//! in the journal of its successor. So the driver checks before notes too. One gap remains there: a
+//! driver that is frozen between its check and the write.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -246,15 +250,33 @@ impl Hold {
         }
     }
 
+    /// `lost`, with the driver that has taken over. It may have claimed the folder without having
+    /// said yet which one it is: waits for that, up to [`NAMED_WITHIN`].
+    pub(crate) fn named(&self, mut lost: ClaimLost, clock: &dyn BlockingClock) -> ClaimLost {
+        let ends = clock.now() + NAMED_WITHIN;
+        while lost == (ClaimLost::TakenOver { by: None }) && clock.now() < ends {
+            clock.sleep(CHECK_EVERY);
+            if let Ok(Some(last)) = self.claims.list().map(|epochs| epochs.last().copied()) {
+                lost = self.taken_over(last);
+            }
+        }
+        lost
+    }
+
     /// This driver ends: the next one need not wait.
     pub(crate) fn release(&self) {
         let (beat, is_lost) = {
             let state = self.state();
             (state.beat, state.lost.is_some())
         };
-        if !is_lost && let Err(error) = self.claims.release(self.epoch, beat) {
+        if is_lost {
+            return;
+        }
+        faults::reach("driver::release", "");
+        if let Err(error) = self.claims.release(self.epoch, beat) {
             tracing::debug!(error = with_causes(&error), "cannot release the claim");
         }
+        faults::reach("driver::released", "");
     }
 
     /// Checks that this epoch is the highest.
@@ -320,6 +342,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// How often a waiting driver looks at the claims.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a driver that was superseded waits for the name of its successor. On SeaweedFS another
+/// mount shows the file with it up to a second after the folder of the claim.
+const NAMED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often a waiting committer checks the claim again.
 const CHECK_EVERY: Duration = Duration::from_millis(50);

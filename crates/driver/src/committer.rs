@@ -332,6 +332,14 @@ impl Committer {
         // says no more than that must not take the space of the records.
         let committed: BTreeSet<AttemptId> = commits.iter().map(|commit| commit.attempt).collect();
         notes.retain(|note| start_of(note).is_none_or(|attempt| !committed.contains(&attempt)));
+        if commits.is_empty() && notes.is_empty() {
+            return;
+        }
+        // For notes as well: on a file system that finds an open file by its path (SeaweedFS), what
+        // a superseded driver appends lands in the journal of its successor, and damages it.
+        if !self.may_commit(clock) {
+            return;
+        }
         self.note(&notes);
         if commits.is_empty() {
             return;

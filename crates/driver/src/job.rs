@@ -20,7 +20,7 @@ use store::{ListingNotes, Store, duration, layout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::IdSource;
-use crate::claim::{self, ClaimLost, Claimed, Hold};
+use crate::claim::{self, ClaimLost, Claimed, Hold, MachineClock};
 use crate::committer::{
     Committer, DISCARDS_MAX, Discards, EndError, Errand, GROUP_COMMIT_WAIT, Notify, Outputs,
 };
@@ -197,6 +197,12 @@ impl Prepared {
         // Its thread renews it.
         let keeping = claim::keep(move || std::future::ready(hold.is_lost()));
         let result = self.begun.run(serve, on_a_thread, keeping, snapshots, interrupted).await;
+        let result = match result {
+            Err(JobError::Superseded(lost)) => {
+                Err(JobError::Superseded(self.claimed.hold.named(lost, &MachineClock)))
+            }
+            result => result,
+        };
         drop(self.announcement);
         drop(self.claimed);
         result

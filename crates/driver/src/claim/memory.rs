@@ -24,6 +24,12 @@ impl MemoryClaims {
         self.claims.lock().unwrap().insert(epoch, Claim { holder, state });
     }
 
+    /// A driver has claimed an epoch, and has not said yet which one it is.
+    pub(crate) fn set_unnamed(&self, epoch: u64) {
+        let claim = Claim { holder: None, state: ClaimState::Held(None) };
+        self.claims.lock().unwrap().insert(epoch, claim);
+    }
+
     pub(crate) fn state(&self, epoch: u64) -> Option<ClaimState> {
         self.claims.lock().unwrap().get(&epoch).map(|claim| claim.state)
     }

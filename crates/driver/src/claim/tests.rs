@@ -227,6 +227,27 @@ fn driver_that_was_stopped_and_superseded_ends() {
 }
 
 #[test]
+fn driver_that_was_superseded_waits_for_the_name_of_its_successor() {
+    let unnamed = ClaimLost::TakenOver { by: None };
+    for (names_itself, text) in [(true, " (process 0 on h2)"), (false, "")] {
+        let claims = Arc::<MemoryClaims>::default();
+        let clock = TestClock::new(|elapsed| {
+            if names_itself && elapsed >= SECOND {
+                claims.set(2, held(0));
+            }
+        });
+        let hold = hold(&claims, &clock);
+        claims.set_unnamed(2);
+
+        let lost = hold.check(&clock).unwrap_err();
+        assert_eq!(lost, unnamed);
+        let named = hold.named(lost, &clock);
+        assert_eq!(named.to_string(), format!("another driver took over{text}"));
+        assert!(clock.elapsed() <= NAMED_WITHIN + CHECK_EVERY);
+    }
+}
+
+#[test]
 fn claim_that_cannot_be_renewed_is_lost_after_eight_seconds() {
     let (claims, clock) = (Arc::new(MemoryClaims::default()), TestClock::alone());
     let hold = hold(&claims, &clock);

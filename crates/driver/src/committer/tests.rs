@@ -419,6 +419,28 @@ fn batch_is_not_recorded_by_a_driver_that_was_superseded_meanwhile() {
     thread.join().unwrap();
 }
 
+/// Its open journal may have become that of its successor.
+#[test]
+fn note_is_not_written_by_a_driver_that_was_superseded_meanwhile() {
+    let mut bench = Bench::new();
+    let commit = bench.stage_map(0, "one\n");
+    let (sender, told) = std_mpsc::channel();
+    let committer = bench.committer(sender);
+    let (errands, receiver) = std_mpsc::channel();
+    let thread = std::thread::spawn(move || committer.run(receiver));
+    errands.send(Errand::Commit(commit)).unwrap();
+    assert_eq!(told.recv().map(|told| describe(&told)).as_deref(), Ok("m0.a0 published"));
+    bench.claims.set(2, ClaimState::Held(None));
+    let recalled = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
+    errands.send(Errand::Note(recalled)).unwrap();
+    drop(errands);
+    thread.join().unwrap();
+
+    let told: Vec<_> = told.iter().map(|told| describe(&told)).collect();
+    assert_eq!(told, ["another driver took over (process 0 on h2)"]);
+    assert_eq!(bench.recorded(), ["m0.a0"]);
+}
+
 /// By an older driver of another job, frozen before its `rename`.
 #[test]
 fn output_that_was_replaced_after_its_commit_is_found_before_the_end_is_recorded() {
