@@ -40,7 +40,8 @@ const COMMIT: [(&str, &[&str], &[u32]); 13] = [
 const ANSWER: [(&str, &[&str], &[u32]); 1] = [("driver::answer", &["map", "reduce"], &[1, 2, 3])];
 
 /// Before any task is assigned, whether the job is new or resumed.
-const START: [(&str, &[&str], &[u32]); 7] = [
+const START: [(&str, &[&str], &[u32]); 8] = [
+    ("driver::claimed", &[""], &[1]),
     ("driver::locked", &[""], &[1]),
     ("driver::swept", &[""], &[1]),
     ("driver::begin", &[""], &[1]),
@@ -51,13 +52,15 @@ const START: [(&str, &[&str], &[u32]); 7] = [
 ];
 
 /// When all tasks are committed.
-const END: [(&str, &[&str], &[u32]); 6] = [
+const END: [(&str, &[&str], &[u32]); 8] = [
     ("driver::finish", &["done"], &[1]),
     ("driver::tidied", &["done"], &[1]),
     ("driver::append", &["end"], &[1]),
     ("driver::torn", &["end"], &[1]),
     ("driver::appended", &["end"], &[1]),
     ("driver::recorded", &["end"], &[1]),
+    ("driver::release", &[""], &[1]),
+    ("driver::released", &[""], &[1]),
 ];
 
 /// Steps of a worker, up to its report; the second bucket of three is between the files.

@@ -115,6 +115,7 @@ fn try_claim(
     if !claims.claim(epoch, holder).map_err(TakeError::Store)? {
         return Ok(None);
     }
+    faults::reach("driver::claimed", "");
     // A driver that was slow to get here may have claimed an epoch that was removed meanwhile.
     if claims.list().map_err(TakeError::Store)?.last() != Some(&epoch) {
         claims.remove(epoch).map_err(TakeError::Store)?;

@@ -294,7 +294,7 @@ pub const FAIL_POINTS: &str = "FAILPOINTS";
 
 /// An unused address. Below the ports that the system gives to programs that ask for any, so that
 /// it stays free until it is used.
-fn free_address() -> String {
+pub fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = (std::process::id() % 100) as u16 * 100;
     loop {
