@@ -29,8 +29,9 @@ mod way_out;
 mod why;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use clap::Parser;
 use driver::StartError;
@@ -244,9 +245,9 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
         })?;
     }
     machine::raise_open_files_limit();
-    // The worker has a runtime of its own; this one only waits for signals.
+    let interrupted = interrupted(&Arc::default())?;
+    // The worker has a runtime of its own; this one only waits for the interrupt.
     let signals = runtime(1)?;
-    let interrupted = signals.block_on(async { interrupted(&Arc::default()) })?;
     signals.spawn(async move {
         interrupted.await;
         request.shutdown.request();
@@ -282,14 +283,19 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
 /// Ready at the first SIGINT or SIGTERM. A second one ends the process at once.
 ///
 /// `is_interrupted` is set at the first, for code that does not wait on a runtime.
+///
+/// Signals have a thread of their own, until the process ends. All others may be blocked: in the
+/// wait for another driver's claim, or in a write to a pipe whose reader does not read.
 fn interrupted(
     is_interrupted: &Arc<AtomicBool>,
 ) -> Result<impl Future<Output = ()> + use<>, Failure> {
     let is_interrupted = Arc::clone(is_interrupted);
+    let refused = |error| Failure::start(messages::SystemError::new("listen for signals", error));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(refused)?;
     let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::start(messages::SystemError::new("listen for signals", error))
-        })
+        let _entered = runtime.enter();
+        signal(kind).map_err(refused)
     };
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
@@ -297,7 +303,7 @@ fn interrupted(
     // `ulimit -f` is then an error, which has a message.
     drop(listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let (interrupt_job, job_interrupted) = oneshot::channel();
-    tokio::spawn(async move {
+    let signalled = async move {
         let mut interrupt_job = Some(interrupt_job);
         loop {
             // Cancel safe: a signal that arrives meanwhile is seen in the next turn.
@@ -307,7 +313,7 @@ fn interrupted(
             }
             match interrupt_job.take() {
                 Some(interrupt_job) => {
-                    messages::say(format_args!("interrupted; interrupt again to exit immediately"));
+                    say_interrupted();
                     is_interrupted.store(true, Ordering::Relaxed);
                     let _ = interrupt_job.send(());
                 }
@@ -317,8 +323,24 @@ fn interrupted(
                 }
             }
         }
-    });
+    };
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || runtime.block_on(signalled)).map_err(refused)?;
     Ok(until(job_interrupted))
+}
+
+/// Returns when the line is printed, or soon after if stderr does not take it.
+fn say_interrupted() {
+    /// A terminal takes a line in microseconds. The next signal waits as long.
+    const PRINTING_MAX: Duration = Duration::from_millis(100);
+    let (printed, is_printed) = mpsc::sync_channel(1);
+    let print = move || {
+        messages::say(format_args!("interrupted; interrupt again to exit immediately"));
+        let _ = printed.send(());
+    };
+    if std::thread::Builder::new().spawn(print).is_ok() {
+        let _ = is_printed.recv_timeout(PRINTING_MAX);
+    }
 }
 
 /// Ready when something is sent; never if the sender is dropped.

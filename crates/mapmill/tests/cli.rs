@@ -13,6 +13,7 @@ mod cli {
     mod output;
     mod scratch;
     mod security;
+    mod signals;
     mod status;
     mod terminal;
     mod tls;
