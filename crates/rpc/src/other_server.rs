@@ -5,6 +5,8 @@ use std::fmt;
 /// As far as it is known. A driver may be started there later, so waiting can help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OtherServer {
+    /// It closes connections and sends nothing.
+    Closing,
     /// It answers in HTTP/1, as web servers do.
     Http1,
     /// It speaks HTTP/2, and knows no call of Mapmill.
@@ -19,6 +21,10 @@ impl OtherServer {
     /// A sentence about the server at `place`, which is `at HOST:PORT` or `there`.
     pub fn describe(self, place: &str) -> String {
         match self {
+            Self::Closing => format!(
+                "something other than a Mapmill driver, or a driver that is ending, listens \
+                 {place}: it closes connections and does not answer"
+            ),
             Self::Http1 => {
                 format!("something other than a Mapmill driver answers {place}: it speaks HTTP/1")
             }

@@ -37,6 +37,36 @@ async fn server_that_sends_nothing_is_told_from_a_driver() {
 }
 
 #[tokio::test]
+async fn server_that_closes_connections_is_told_from_a_driver() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Without a reset, which a network may cause too.
+            tokio::spawn(async move {
+                let _ = stream.shutdown().await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+        }
+    });
+
+    for credentials in with_and_without_tls() {
+        assert_eq!(other(address, &credentials).await, OtherServer::Closing);
+    }
+}
+
+/// As `openssl s_server`, with a certificate of the same authority.
+#[tokio::test]
+async fn server_that_sends_nothing_after_the_handshake_of_tls_is_told_from_a_driver() {
+    let ours = Authority::new("ours");
+    let address = crate::raw::serve(&ours.folder(Role::Driver, "other")).await;
+
+    let credentials = ours.credentials(Role::Viewer, "eve");
+    assert_eq!(other(address, &credentials).await, OtherServer::Silent);
+}
+
+#[tokio::test]
 async fn server_of_other_http_2_is_told_from_a_driver() {
     let address = serve(not_found()).await;
 

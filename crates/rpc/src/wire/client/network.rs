@@ -62,7 +62,8 @@ impl Link {
     /// A driver that has answered may be silent later: its network fails, or it is paused.
     pub(super) fn other_server(&self) -> Option<OtherServer> {
         let other = *self.other.lock().unwrap_or_else(PoisonError::into_inner);
-        other.filter(|other| *other != OtherServer::Silent || !self.has_answered())
+        let sends_nothing = [OtherServer::Closing, OtherServer::Silent];
+        other.filter(|other| !sends_nothing.contains(other) || !self.has_answered())
     }
 
     fn set_other(&self, other: Option<OtherServer>) {
@@ -89,7 +90,11 @@ impl Link {
         if let Poll::Ready(Ok(_)) = stream.poll_peek(context, &mut bytes)
             && self.is_silent()
         {
-            self.set_other(OtherServer::of_first_bytes(bytes.filled()));
+            let other = match bytes.filled() {
+                [] => Some(OtherServer::Closing),
+                bytes => OtherServer::of_first_bytes(bytes),
+            };
+            self.set_other(other);
         }
     }
 
@@ -143,6 +148,8 @@ impl Network {
         };
         let own = tls.current().await;
         let socket = self.encrypt(tls, &own, stream, &host).await?;
+        // What it has sent was the handshake alone.
+        self.link.set_other(Some(OtherServer::Silent));
         let first = First::Encrypted { tls: tls.clone(), own, host };
         Ok(Watched { socket, link, first: Some(first) })
     }
@@ -256,7 +263,11 @@ impl AsyncRead for Watched {
             && self.first.is_some()
             && self.link.is_silent()
         {
-            let other = OtherServer::of_first_bytes(&buffer.filled()[before..]);
+            let bytes = &buffer.filled()[before..];
+            let other = match bytes {
+                [] => Some(OtherServer::Closing),
+                bytes => OtherServer::of_first_bytes(bytes),
+            };
             self.link.set_other(other);
         }
         if let Poll::Ready(read) = &read
