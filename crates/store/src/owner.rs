@@ -75,9 +75,9 @@ pub fn require_ownership(root: &Path) -> Result<(), OwnerError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         top => top.map_err(|source| refused(root, source))?,
     };
-    for below in
-        ["", Folder::Hidden.as_str(), Folder::Intermediate.as_str(), Folder::Output.as_str()]
-    {
+    let visible =
+        ["", Folder::Hidden.as_str(), Folder::Intermediate.as_str(), Folder::Output.as_str()];
+    for below in visible.into_iter().chain([layout::claims(), layout::staging_root()]) {
         let path = if below.is_empty() { root.to_owned() } else { root.join(below) };
         let folder = match top.folder(below) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -90,12 +90,26 @@ pub fn require_ownership(root: &Path) -> Result<(), OwnerError> {
         let stat = folder.stat().map_err(|source| refused(&path, source))?;
         let us = rustix::process::geteuid().as_raw();
         match fault(us, &stat, || probe(&folder)) {
+            // A driver of root has made it, for itself alone.
+            None if stat.st_uid != us && is_private(below) && is_closed(&folder) => {
+                return Err(OwnerError::Foreign { path, owner: stat.st_uid });
+            }
             None => {}
             Some(Fault::Foreign { owner }) => return Err(OwnerError::Foreign { path, owner }),
             Some(Fault::WorldWritable) => return Err(OwnerError::WorldWritable { path }),
         }
     }
     Ok(())
+}
+
+/// Whether the folder is for drivers alone.
+fn is_private(below: &str) -> bool {
+    below.starts_with(Folder::Hidden.as_str())
+}
+
+/// Whether we may not look at the names in `folder`.
+fn is_closed(folder: &Anchor) -> bool {
+    folder.list("").is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The user that this process runs as, and the owner of a file or folder.

@@ -46,10 +46,26 @@ fn files_folder_of_another_user_is_refused() {
     scratch.run(&["run", "-q", "in"]).silent();
     // An unprivileged tester is the user who owns the folder.
     fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o000)).unwrap();
-    let sentence =
-        "cannot use <scratch>/files for the results<cause>; choose another folder with --files";
-    scratch.refuses_unprivileged(&["in"], sentence);
+    let sentence = match scratch.is_root() {
+        true => of_root(".mapmill"),
+        false => {
+            "cannot use <scratch>/files for the results<cause>; choose another folder with --files"
+                .to_owned()
+        }
+    };
+    scratch.refuses_unprivileged(&["in"], &sentence);
     fs::set_permissions(scratch.path("files/.mapmill"), Permissions::from_mode(0o755)).unwrap();
+    // Only root can make a folder of another user.
+    if scratch.is_root() {
+        scratch.refuses_unprivileged(&["in"], &of_root(".mapmill/claims"));
+    }
+}
+
+fn of_root(folder: &str) -> String {
+    format!(
+        "<scratch>/files/{folder} belongs to another user (uid 0); run the driver as that user; \
+         alternatively, choose another folder with --files"
+    )
 }
 
 #[test]
