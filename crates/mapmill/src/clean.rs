@@ -1,25 +1,37 @@
 //! `mapmill clean`: removes the intermediates of a finished job.
 
-use driver::{CleanError, Cleaned};
+use std::sync::Arc;
+
+use driver::{CleanError, Cleaned, Waiting};
 use rpc::text::escaped;
 
 use crate::flags::CleanFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
+use crate::standby::{self, Reason};
+use crate::verbosity::Verbosity;
 use crate::way_out;
 
 /// `mapmill clean`
 pub(crate) fn print(flags: &CleanFlags) -> Result<(), Failure> {
-    let cleaned = driver::clean(&flags.files).map_err(|error| {
+    let mut waiting = standby::waiting(Reason::Check, Verbosity::Normal, Arc::default());
+    let waiting = |waited: &Waiting| {
+        // No signal is caught: an interrupt ends the process.
+        let _ = waiting(waited);
+    };
+    let cleaned = driver::clean(&flags.files, waiting).map_err(|error| {
         let way_out = way_out::of_clean(&error);
         let failure = match error {
             CleanError::Partial { .. } => Failure::output(error),
+            CleanError::Superseded { .. } => Failure::superseded(error),
             CleanError::Claimed { .. }
             | CleanError::Files { .. }
             | CleanError::InUse(_)
             | CleanError::Journal(_)
+            | CleanError::Lock { .. }
             | CleanError::NoJob { .. }
-            | CleanError::NotDone { .. } => Failure::start(error),
+            | CleanError::NotDone { .. }
+            | CleanError::Thread(_) => Failure::start(error),
         };
         failure.hint(way_out)
     })?;

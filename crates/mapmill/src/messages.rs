@@ -29,7 +29,7 @@ pub(crate) const FAILED: u8 = 1;
 /// The job could not start.
 pub(crate) const NOT_STARTED: u8 = 2;
 
-/// Another driver took over the job, or may have.
+/// Another driver took over the job, or the results folder, or may have.
 pub(crate) const SUPERSEDED: u8 = 3;
 
 /// The user ended the job: 128 plus the number of SIGINT, as in shells.
@@ -92,6 +92,11 @@ impl Failure {
     }
 
     /// Adds a short way out.
+    /// Another driver took over the results folder, or may have.
+    pub(crate) fn superseded(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: error.into(), code: SUPERSEDED, hint: None, advice: None }
+    }
+
     pub(crate) fn hint(self, hint: WayOut) -> Self {
         Self { hint, ..self }
     }

@@ -280,18 +280,17 @@ pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
 
 pub(crate) fn of_clean(error: &CleanError) -> WayOut {
     match error {
-        CleanError::Claimed { .. } => Some(
-            "wait for the job to end; if its driver is dead, run the command of the job first"
-                .into(),
-        ),
-        CleanError::Files { .. } => None,
-        CleanError::InUse(_) => Some("wait for the job to end".into()),
+        CleanError::Claimed { .. } | CleanError::InUse(_) => Some("wait for the job to end".into()),
+        CleanError::Files { .. } | CleanError::Lock { .. } | CleanError::Thread(_) => None,
         CleanError::Journal(error) => of_journal(error).map(Cow::from),
         CleanError::NoJob { .. } => Some(NAME_FILES.into()),
         CleanError::NotDone { .. } => Some("run it again with the same arguments".into()),
         CleanError::Partial { .. } => Some("run the same command again".into()),
     }
 }
+        CleanError::Superseded { .. } => {
+            Some("run the same command again when no job runs there".into())
+        }
 
 fn of_journal(error: &JournalError) -> Option<&'static str> {
     match error {

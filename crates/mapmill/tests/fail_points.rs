@@ -14,8 +14,8 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use util::cluster::Cluster;
-use util::job::{Ended, TestJob};
+use util::cluster::{Cluster, FAIL_POINTS};
+use util::job::{Ended, TestJob, entries};
 
 /// Steps of a commit, the phases that have them, and which of the times at which they are reached
 /// are tried: those of the first commit and of a later one.
@@ -61,6 +61,18 @@ const END: [(&str, &[&str], &[u32]); 8] = [
     ("driver::recorded", &["end"], &[1]),
     ("driver::release", &[""], &[1]),
     ("driver::released", &[""], &[1]),
+];
+
+/// Steps of `mapmill clean`: the first of nine intermediates, and the last.
+const CLEAN: [(&str, &[&str], &[u32]); 8] = [
+    ("clean::claimed", &[""], &[1]),
+    ("driver::begin", &[""], &[1]),
+    ("driver::begin-torn", &[""], &[1]),
+    ("driver::begin-written", &[""], &[1]),
+    ("driver::begin-renamed", &[""], &[1]),
+    ("driver::begun", &[""], &[1]),
+    ("clean::removed", &[""], &[1, 9]),
+    ("clean::swept", &[""], &[1]),
 ];
 
 /// Steps of a worker, up to its report; the second bucket of three is between the files.
@@ -142,6 +154,33 @@ fn driver_killed_while_it_drops_intermediates_leaves_a_job_that_is_done() {
         };
         assert!(cleaned.status.success() && said.contains(&left), "{death}: {cleaned:?}");
         cluster.end();
+    });
+}
+
+#[test]
+fn clean_killed_at_any_step_leaves_a_finished_job_to_clean_again_or_to_replace() {
+    at_once(deaths(&CLEAN), |death| {
+        let job = small().workers(1);
+        let output = |verb: &str, points: &str| {
+            let mut command = job.command(verb);
+            command.env(FAIL_POINTS, points).output().expect("the program starts")
+        };
+        let ended = job.job_command("run", &[]).output().expect("the program starts");
+        assert!(ended.status.success(), "{ended:?}");
+
+        let killed = output("clean", &death);
+        assert_eq!(killed.status.signal(), Some(Signal::KILL.as_raw()), "{death}: {killed:?}");
+        verify(&job, &death);
+        let cleaned = output("clean", "");
+        assert!(cleaned.status.success(), "{death}: {cleaned:?}");
+        assert_eq!(entries(&job.result("intermediate")), [""; 0], "{death}");
+        verify(&job, &death);
+
+        let job = job.run().check().job;
+        let mut command = job.command("clean");
+        let killed = command.env(FAIL_POINTS, &death).output().expect("the program starts");
+        assert_eq!(killed.status.signal(), Some(Signal::KILL.as_raw()), "{death}: {killed:?}");
+        verify(&job.run().check().job, &death);
     });
 }
 

@@ -22,4 +22,4 @@ pub(crate) struct CleanFlags {
 /// The end of the long help of `clean`.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, even if there was nothing to remove; 1 not all could be removed; 2 the job in \
-FILES is not done, or there is none.";
+FILES is not done, or there is none, or a driver runs it; 3 a driver has taken over FILES.";
