@@ -196,6 +196,7 @@ impl Prepared {
         let hold = Arc::clone(&self.begun.hold);
         // Its thread renews it.
         let keeping = claim::keep(move || std::future::ready(hold.is_lost()));
+        let files = self.begun.spec.files.clone();
         let result = self.begun.run(serve, on_a_thread, keeping, snapshots, interrupted).await;
         let result = match result {
             Err(JobError::Superseded(lost)) => {
@@ -205,7 +206,7 @@ impl Prepared {
         };
         drop(self.announcement);
         drop(self.claimed);
-        result
+        result.map_err(|error| if_moved(error, files))
     }
 }
 
@@ -292,6 +293,29 @@ impl BegunJob {
     }
 }
 
+/// What ended a job whose results folder is gone: that, whichever operation found it first.
+fn if_moved(error: JobError, files: PathBuf) -> JobError {
+    match error {
+        JobError::Failed { .. }
+        | JobError::Journal(_)
+        | JobError::Replaced { .. }
+        | JobError::Superseded(_)
+            if files.try_exists().is_ok_and(|exists| !exists) =>
+        {
+            JobError::FilesMoved { files }
+        }
+        JobError::Cancelled
+        | JobError::Failed { .. }
+        | JobError::FilesMoved { .. }
+        | JobError::Journal(_)
+        | JobError::NoWorkers { .. }
+        | JobError::Replaced { .. }
+        | JobError::Serve(_)
+        | JobError::Superseded(_)
+        | JobError::System { .. } => error,
+    }
+}
+
 fn notify_loop(events: mpsc::Sender<Event>) -> Notify {
     Arc::new(move |told| {
         // The receiver is gone if the loop has ended.
@@ -326,6 +350,12 @@ pub enum JobError {
     /// The user interrupted it.
     #[error("interrupted")]
     Cancelled,
+    /// The results folder is no longer where it was when the job began.
+    #[error("the results folder {} was moved or removed while the job ran", files.display())]
+    FilesMoved {
+        /// Where it was.
+        files: PathBuf,
+    },
     /// A task cannot be completed.
     #[error("{}", FailureText(.failure, .work, .attempts))]
     Failed {
@@ -379,6 +409,7 @@ impl JobError {
             }
             Self::Journal(error) => error.disk(),
             Self::Cancelled
+            | Self::FilesMoved { .. }
             | Self::NoWorkers { .. }
             | Self::Replaced { .. }
             | Self::Serve(_)

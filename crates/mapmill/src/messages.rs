@@ -77,6 +77,7 @@ impl Failure {
             driver::JobError::Cancelled => INTERRUPTED,
             driver::JobError::Superseded(_) => SUPERSEDED,
             driver::JobError::Failed { .. }
+            | driver::JobError::FilesMoved { .. }
             | driver::JobError::Journal(_)
             | driver::JobError::NoWorkers { .. }
             | driver::JobError::Replaced { .. }
@@ -91,12 +92,12 @@ impl Failure {
         Self { error: error.into(), code: FAILED, hint: None, advice: None }
     }
 
-    /// Adds a short way out.
     /// Another driver took over the results folder, or may have.
     pub(crate) fn superseded(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error: error.into(), code: SUPERSEDED, hint: None, advice: None }
     }
 
+    /// Adds a short way out.
     pub(crate) fn hint(self, hint: WayOut) -> Self {
         Self { hint, ..self }
     }

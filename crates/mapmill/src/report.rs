@@ -1,7 +1,6 @@
 //! The report at the end of a job: its most important numbers, for people or for programs.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use driver::{JobError, PhaseSnapshot, Summary};
@@ -112,26 +111,11 @@ impl From<&PhaseSnapshot> for PhaseTotals {
     }
 }
 
-/// All tasks are committed, in a folder that is no longer where the user has named it: processes
-/// hold it open, and do not notice.
-#[derive(Debug)]
-struct FilesMoved {
-    files: PathBuf,
-}
-
-impl fmt::Display for FilesMoved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = self.files.display();
-        write!(f, "the results folder {files} was moved or removed while the job ran")
-    }
-}
-
-impl std::error::Error for FilesMoved {}
-
 /// Prints the report of a job that is done.
 pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
+    // Processes hold a folder open that was moved, and do not notice.
     if summary.outputs.first().is_some_and(|output| !output.exists()) {
-        return Err(Failure::output(FilesMoved { files: summary.files.clone() }));
+        return Err(Failure::output(JobError::FilesMoved { files: summary.files.clone() }));
     }
     if !show.json && show.verbosity == Verbosity::Quiet {
         return Ok(());
@@ -151,6 +135,7 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
             JobError::Cancelled => "cancelled",
             JobError::Superseded(_) => "superseded",
             JobError::Failed { .. }
+            | JobError::FilesMoved { .. }
             | JobError::Journal(_)
             | JobError::NoWorkers { .. }
             | JobError::Replaced { .. }

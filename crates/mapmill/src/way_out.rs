@@ -80,7 +80,8 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
         JobError::Superseded(ClaimLost::NotRenewed { .. } | ClaimLost::Removed) => {
             Some("if none has, run the same command again to resume".into())
         }
-        JobError::Journal(_)
+        JobError::FilesMoved { .. }
+        | JobError::Journal(_)
         | JobError::Serve(_)
         | JobError::Superseded(ClaimLost::TakenOver { .. })
         | JobError::System { .. } => None,
@@ -92,6 +93,7 @@ pub(crate) fn of_failed_attempts(error: &JobError) -> Option<String> {
     let attempts = match error {
         JobError::Failed { attempts, .. } => attempts,
         JobError::Cancelled
+        | JobError::FilesMoved { .. }
         | JobError::Journal(_)
         | JobError::NoWorkers { .. }
         | JobError::Replaced { .. }
@@ -286,11 +288,11 @@ pub(crate) fn of_clean(error: &CleanError) -> WayOut {
         CleanError::NoJob { .. } => Some(NAME_FILES.into()),
         CleanError::NotDone { .. } => Some("run it again with the same arguments".into()),
         CleanError::Partial { .. } => Some("run the same command again".into()),
-    }
-}
         CleanError::Superseded { .. } => {
             Some("run the same command again when no job runs there".into())
         }
+    }
+}
 
 fn of_journal(error: &JournalError) -> Option<&'static str> {
     match error {

@@ -12,6 +12,7 @@ use std::process::Command;
 use util::cluster::FAIL_POINTS;
 use util::job::{Ended, TestJob, entries};
 use util::journal::{commits_in, records_in};
+use util::process::Process;
 
 /// The results folder is a disk of size `$0`. The command is run there, and again when the disk is
 /// larger. What the first run leaves is copied to `first`; the results of the second stay in
@@ -42,13 +43,7 @@ struct Twice {
 #[track_caller]
 fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     fs::create_dir(job.path("files")).expect("our own folder can be written");
-    let mut probe = Command::new("unshare");
-    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(job.path("files"));
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
-        {
-            eprintln!("skipped: this system does not let us mount a small disk");
-        }
+    if !can_mount(&job) {
         return None;
     }
     let run = job.job_command("run", &[]);
@@ -69,6 +64,19 @@ fn run_twice(job: TestJob, size: &str) -> Option<Twice> {
     let verified = ended.job.command("verify").output().expect("the program starts");
     assert!(verified.status.success(), "{verified:?}");
     Some(Twice { log, before, ended })
+}
+
+fn can_mount(job: &TestJob) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(job.path("files"));
+    let can_mount = probe.output().is_ok_and(|output| output.status.success());
+    if !can_mount {
+        #[expect(clippy::print_stderr, reason = "a test that does nothing should say so")]
+        {
+            eprintln!("skipped: this system does not let us mount a small disk");
+        }
+    }
+    can_mount
 }
 
 /// The tasks that were committed `before` did not run again.
@@ -140,6 +148,68 @@ fn job_without_space_for_its_journal_is_resumed_when_there_is_space() {
     let written_after = records.iter().any(|record| record["kind"] == "end");
     assert!(!written_after, "the end was written behind what could not be");
     assert!(twice.before.len() > 10, "{:?}", twice.before);
+}
+
+/// The system has one error for both: `No space left on device`.
+#[test]
+fn disk_without_inodes_is_told_from_one_without_space() {
+    let script = r#"mount -t tmpfs -o size=16m,nr_inodes=12 tmpfs files || exit 99; "$@""#;
+    let job = TestJob::new().sample().workers(1);
+    let Some(mut run) = on_small_disk(&job, script, &["run", "inputs"]) else { return };
+
+    assert_ne!(run.code(), 0);
+    run.wait_for("No space left on device (os error 28)");
+    let advice = run.wait_for("remove some files in ");
+    assert!(advice.contains(" of 12 inodes free now, and "), "{advice}");
+}
+
+#[test]
+fn disk_that_is_full_before_the_lock_is_written_has_its_advice() {
+    let script = r#"
+mount -t tmpfs -o size=4k tmpfs files && mkdir files/.mapmill || exit 99
+echo x >files/.mapmill/filler
+"$@""#;
+    let job = TestJob::new().input("a b");
+    let Some(mut run) = on_small_disk(&job, script, &["run"]) else { return };
+
+    assert_eq!(run.code(), 2);
+    run.wait_for("/.mapmill/lock: No space left on device (os error 28)");
+    run.wait_for("free some space in ");
+}
+
+#[test]
+fn clean_on_a_read_only_disk_names_the_cause() {
+    let script = r#"
+mount -t tmpfs tmpfs files || exit 99
+"$1" run inputs -q && mount -o remount,ro files || exit 98
+"$@""#;
+    let job = TestJob::new().input("a b");
+    let Some(mut clean) = on_small_disk(&job, script, &["clean"]) else { return };
+
+    assert_eq!(clean.code(), 2);
+    let log = clean.log();
+    assert!(
+        log.ends_with(
+            "/.mapmill/lock: Read-only file system (os error 30)
+"
+        ),
+        "{log}"
+    );
+}
+
+/// Runs a `script` with the arguments `mapmill` and `args`, in which `files` can be mounted. `None`
+/// if a small disk cannot be mounted here.
+#[track_caller]
+fn on_small_disk(job: &TestJob, script: &str, args: &[&str]) -> Option<Process> {
+    fs::create_dir(job.path("files")).expect("our own folder can be written");
+    if !can_mount(job) {
+        return None;
+    }
+    let program = job.command("").get_program().to_owned();
+    let mut command = Command::new("unshare");
+    command.current_dir(job.path("")).args(["-rm", "sh", "-c", script, "sh"]);
+    command.arg(program).args(args);
+    Some(job.start("small-disk", command))
 }
 
 /// A limit on the size of files is met by the journal, which is the largest.

@@ -373,6 +373,23 @@ fn results_folder_that_is_moved_while_the_job_runs_is_an_error_that_says_so() {
     }
 }
 
+/// The claim is gone with the folder, and that is not another driver's doing.
+#[test]
+fn results_folder_that_is_removed_while_the_job_runs_is_an_error_that_says_so() {
+    let job = TestJob::new().input("a b a ".repeat(5000)).workers(1).map_tasks(1);
+    let mut run = job.start("run", job.job_command("run", &["--throttle", "3K"]));
+    let files = job.path("files");
+    let hold = || job.path("files/.mapmill/staging").read_dir().ok()?.next().map(drop);
+    poll(hold, || "a staged attempt".to_owned());
+    // The worker may create a file meanwhile.
+    poll(|| fs::remove_dir_all(&files).ok(), || "the removal of the results".to_owned());
+
+    assert_eq!(run.code(), 1);
+    let files = files.display();
+    let end = format!("{files} was moved or removed while the job ran\n");
+    assert!(run.log().ends_with(&end), "{}", run.log());
+}
+
 #[test]
 fn run_replaces_a_worker_process_that_is_killed() {
     let job = TestJob::new().sample().workers(2).flags(["--throttle", "400K"]);

@@ -153,6 +153,8 @@ impl StartError {
     pub fn disk(&self) -> Option<DiskFault> {
         if let Self::Files { source: StoreError::Full { .. }, .. } = self {
             Some(DiskFault::Full)
+        } else if let Self::Lock(LockError::Io { source, .. }) = self {
+            store::is_full(source).then_some(DiskFault::Full)
         } else if let Self::Journal(error) = self {
             error.disk()
         } else {
