@@ -180,7 +180,7 @@ impl Committer {
     pub(crate) fn run(mut self, mut errands: impl Errands) {
         let _alarm = Alarm(Arc::clone(&self.notify));
         if self.may_commit(&errands) {
-            self.remove_old_intermediates();
+            self.remove_old_intermediates(&errands);
             self.outputs.identify(&*self.store);
         }
         while let Some(errand) = self.next_errand(&mut errands, None) {
@@ -277,9 +277,9 @@ impl Committer {
     /// Removes the intermediates of an earlier job, which no journal names any more. To rename
     /// files over them would be correct too, but slow: ext4 writes out at once what is renamed over
     /// another file (`auto_da_alloc`), and then the next sync of the journal waits for it.
-    fn remove_old_intermediates(&self) {
+    fn remove_old_intermediates(&mut self, clock: &impl Errands) {
         if self.is_new_job
-            && let Err(error) = self.remove_intermediates(|_| {})
+            && let Err(error) = self.remove_intermediates(|_| {}, clock)
         {
             // What stays is replaced, or removed at the end.
             tracing::warn!(error = with_causes(&error), "old intermediates cannot be removed");
@@ -287,11 +287,35 @@ impl Committer {
     }
 
     /// Removes all intermediates. `begin` gets their number first.
-    fn remove_intermediates(&self, begin: impl FnOnce(u64)) -> Result<(), StoreError> {
+    fn remove_intermediates(
+        &mut self,
+        begin: impl FnOnce(u64),
+        clock: &impl Errands,
+    ) -> Result<(), StoreError> {
         let all = self.store.intermediates()?;
         begin(all.len() as u64);
-        for (map, bucket) in all {
-            self.store.remove(&layout::intermediate(map, bucket))?;
+        self.remove_all(
+            all.into_iter().map(|(map, bucket)| layout::intermediate(map, bucket)),
+            clock,
+        )
+    }
+
+    /// Removes objects as long as this driver may commit. If it was frozen since it last looked,
+    /// those with these names may be of the driver that has taken over.
+    fn remove_all(
+        &mut self,
+        names: impl Iterator<Item = Name>,
+        clock: &impl Errands,
+    ) -> Result<(), StoreError> {
+        let mut valid_until = None;
+        for name in names {
+            if valid_until.is_none_or(|until| clock.now() >= until) {
+                if !self.may_commit(clock) {
+                    return Ok(());
+                }
+                valid_until = Some(clock.now() + LOOK_AGAIN);
+            }
+            self.store.remove(&name)?;
             faults::reach("driver::removed", "");
         }
         Ok(())
@@ -412,7 +436,7 @@ impl Committer {
             (self.notify)(CommitterEvent::Removing(removing));
         }
         self.discards.finish();
-        if let Err(error) = self.clean_up(leftovers) {
+        if let Err(error) = self.clean_up(leftovers, clock) {
             tracing::warn!(
                 error = with_causes(&error),
                 "the folder holds files that do not belong there"
@@ -436,7 +460,7 @@ impl Committer {
             return;
         }
         match &result {
-            Ok(()) if drops => self.drop_intermediates(),
+            Ok(()) if drops => self.drop_intermediates(clock),
             Ok(()) | Err(EndError::Replaced(_)) => {}
             Err(EndError::Journal(error)) => {
                 tracing::error!(error = with_causes(error), "the end of the job is not recorded");
@@ -447,12 +471,13 @@ impl Committer {
 
     /// Called after the job is recorded as done, and its intermediates as removed: files that stay
     /// do no harm.
-    fn drop_intermediates(&self) {
+    fn drop_intermediates(&mut self, clock: &impl Errands) {
+        let notify = Arc::clone(&self.notify);
         let begin = |intermediates| {
             let removing = Removing { intermediates, ..Removing::default() };
-            (self.notify)(CommitterEvent::Removing(removing));
+            notify(CommitterEvent::Removing(removing));
         };
-        let removed = self.remove_intermediates(begin);
+        let removed = self.remove_intermediates(begin, clock);
         if let Err(error) = removed.and_then(|()| self.store.settle(Folder::Intermediate)) {
             tracing::warn!(
                 error = with_causes(&error),
@@ -471,9 +496,10 @@ impl Committer {
     }
 
     /// Before the job is recorded as done: after a crash in between, the next driver does it again.
-    fn clean_up(&self, leftovers: &[Name]) -> Result<(), StoreError> {
-        for name in leftovers {
-            self.store.remove(name)?;
+    fn clean_up(&mut self, leftovers: &[Name], clock: &impl Errands) -> Result<(), StoreError> {
+        self.remove_all(leftovers.iter().cloned(), clock)?;
+        if self.is_superseded {
+            return Ok(());
         }
         if !leftovers.is_empty() {
             self.store.settle(Folder::Intermediate)?;
@@ -504,6 +530,10 @@ impl Drop for Alarm {
         }
     }
 }
+
+/// How long a driver removes objects before it looks again whether it may. Less than another waits
+/// before it takes over.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Bounds how many commits wait for one sync.
 const BATCH_MAX: usize = 256;

@@ -395,6 +395,23 @@ fn superseded_committer_publishes_records_and_removes_nothing() {
     assert_eq!(bench.staged(), staged);
 }
 
+/// It was frozen as it listed those of an earlier job: what it finds is its successor's.
+#[test]
+fn intermediates_are_not_removed_by_a_driver_that_was_superseded_as_it_listed_them() {
+    for drop_intermediates in [false, true] {
+        let mut bench = Bench::new();
+        bench.faults.insert("takeover at list");
+        bench.drop_intermediates = drop_intermediates;
+        bench.is_new_job = !drop_intermediates;
+        let name = layout::intermediate(0, 0);
+        fs::write(bench.local.path(&name), "of the successor").unwrap();
+
+        bench.run([Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() }]);
+
+        assert!(bench.exists(&name), "drop_intermediates: {drop_intermediates}");
+    }
+}
+
 /// It was frozen after it had published, and before the record.
 #[test]
 fn batch_is_not_recorded_by_a_driver_that_was_superseded_meanwhile() {
@@ -517,6 +534,7 @@ impl Bench {
             local: self.local.clone(),
             faults: self.faults.clone(),
             log: Arc::clone(&self.log),
+            claims: Arc::clone(&self.claims),
         };
         let journal = self.journal.take();
         let journal = journal.unwrap_or_else(|| begun(FileLog::in_folder(self._folder.path())));
@@ -673,6 +691,7 @@ struct Faulty {
     /// Calls that fail.
     faults: BTreeSet<&'static str>,
     log: Arc<Mutex<Vec<String>>>,
+    claims: Arc<MemoryClaims>,
 }
 
 impl Faulty {
@@ -698,6 +717,9 @@ impl Store for Faulty {
     }
 
     fn intermediates(&self) -> Result<Vec<(u32, u32)>, StoreError> {
+        if self.faults.contains("takeover at list") {
+            self.claims.set(2, ClaimState::Held(Some(Beat::FIRST)));
+        }
         self.local.intermediates()
     }
 
