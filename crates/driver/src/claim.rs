@@ -19,14 +19,16 @@
 //! on (fencing): the files that it would rename were staged before the check, and the successor,
 //! once it has the claim, removes everything staged before it reads the journal. The same holds for
 //! the journal itself, which each driver writes in its own claim first. `tests/claim_model.rs`
-//! checks every order of these steps. One gap remains: a frozen driver may still remove outputs
-//! that its own job does not replace. An output that is missing or replaced is found before the
-//! last record (`committer/outputs.rs`).
+//! checks every order of these steps. What it removes may be its successor's, so it looks again at
+//! intervals while it removes (`committer.rs`). One gap remains: one file, if it is frozen in the
+//! very call that removes it. An output that is missing or replaced is found before the last record
+//! (`committer/outputs.rs`).
 //!
 //! SeaweedFS finds an open file by its path: what a superseded driver appends to its journal lands
 //! in the journal of its successor. So the driver checks before notes too. One gap remains there: a
 //! driver that is frozen between its check and the write.
 
+use std::borrow::Borrow;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,6 +101,12 @@ impl Claimed {
             while !is_stopped() && renewed.renew(&MachineClock).is_ok() {}
         })?;
         Ok(Self { hold, stop: Some(stop), ended })
+    }
+}
+
+impl Borrow<Hold> for Claimed {
+    fn borrow(&self) -> &Hold {
+        &self.hold
     }
 }
 

@@ -1,30 +1,32 @@
 //! A whole driver without a machine: a simulation puts its own in place of disk, network,
 //! threads, clock and randomness.
 //!
-//! Everything else is what runs in a real process: the loop, the scheduler, the journal, recovery,
-//! the committer, the calls. Left out are the checks of [`prepare`](crate::prepare) that look at a
-//! real folder, and the lock of the operating system.
+//! Everything else is what runs in a real process: the claim, the loop, the scheduler, the journal,
+//! recovery, the committer, the calls. Left out are the checks of [`prepare`](crate::prepare) that
+//! look at a real folder, and the lock of the operating system.
 
+use std::borrow::Borrow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::mpsc::{self as std_mpsc, Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use journal::{Disk, DiskFile};
-use journal::{FileLog, Plan};
+use journal::{FileLog, Outcome};
 use store::{Claims, Holder, Store};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::admission::IdSource;
-use crate::claim::{self, BlockingClock, Hold, Patience};
+use crate::claim::{self, BlockingClock, Hold, Patience, RENEW_EVERY};
 use crate::committer::{Committer, Errand, Errands};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
 use crate::plan::plan;
-use crate::start::{self, Begin, Beginning, Config, StartError};
+use crate::start::{self, Begin, Beginning, Config, StartError, Taking, Unclaimed};
 use crate::status::{Snapshot, Summary};
 
 /// Work that may wait for a disk.
@@ -51,116 +53,205 @@ pub struct Surroundings {
     pub run_blocking: RunBlocking,
     /// How such a thread waits.
     pub block_on: BlockOn,
+    /// What this driver writes into its claim.
+    pub holder: Holder,
+    /// Whether it waits while another driver is alive, as [`stand_by`](crate::stand_by) does.
+    pub stands_by: bool,
     /// Of a job that begins, instead of randomness.
     pub job_id: String,
 }
 
-/// Why one epoch of a driver failed.
-#[derive(Debug, thiserror::Error)]
-pub enum EpochError {
-    /// While the job ran.
-    #[error(transparent)]
-    Job(#[from] JobError),
-    /// Before it ran.
-    #[error(transparent)]
-    Start(#[from] StartError),
+/// How the start of a driver has ended.
+pub enum Started {
+    /// With an epoch.
+    Begun(Box<Epoch>),
+    /// It stood by, and the journal says how the job has ended meanwhile.
+    Over(Outcome),
 }
 
-/// Runs a driver from its start to its end, with workers that connect through `connections`.
+/// An epoch that has begun, of a driver that does not listen yet.
+pub struct Epoch {
+    begun: BegunJob,
+    renewals: Renewals,
+    run_blocking: RunBlocking,
+    clock: SimulatedClock,
+}
+
+/// Claims the results folder of `config`, and begins an epoch.
 ///
 /// # Errors
 ///
-/// When the job cannot begin, or fails.
-pub async fn run<IO>(
-    config: Config,
-    surroundings: Surroundings,
-    connections: mpsc::Receiver<IO>,
-    snapshots: watch::Sender<Snapshot>,
-) -> Result<Summary, EpochError>
-where
-    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let Surroundings { store, disk, claims, run_blocking, block_on, job_id } = surroundings;
+/// When the job cannot begin.
+pub async fn start(config: Config, surroundings: Surroundings) -> Result<Started, StartError> {
+    let Surroundings { store, disk, claims, run_blocking, block_on, holder, stands_by, job_id } =
+        surroundings;
     let listing = store::list_inputs(&config.inputs, None).map_err(start::unusable_input)?;
     let plan = plan(listing.inputs, config.map_tasks);
-    let clock = SimulatedClock { block_on: Arc::clone(&block_on) };
+    let clock = SimulatedClock { block_on };
+    let renewals = Renewals::begin(&run_blocking, &clock);
     let begin = {
-        let (store, config, plan) = (Arc::clone(&store), config.clone(), plan.clone());
-        let (log, clock) = (FileLog::on(disk, &config.files), clock.clone());
-        move || begin(&config, &plan, log, &*store, &claims, &clock, job_id)
+        let (store, config, plan, clock) =
+            (Arc::clone(&store), config.clone(), plan.clone(), clock.clone());
+        let renewed = Arc::clone(&renewals.renewed);
+        move || {
+            let (files, store) = (&*config.files, &*store);
+            let log = FileLog::on(disk, files);
+            let folder = Unclaimed { files, claims, store, log, clock: &clock };
+            let mut patient = |_: &_| ControlFlow::Continue(());
+            let patience = if stands_by { Patience::StandBy } else { Patience::Refuse };
+            let taking = Taking { holder, patience, waiting: &mut patient };
+            let opened = taking.open(folder, &config, |hold| Ok(Kept::new(hold, &renewed)))?;
+            if stands_by && let Some(outcome) = opened.ended_meanwhile(&config, &plan) {
+                return Ok(Err(outcome));
+            }
+            let hold = opened.claimed.borrow();
+            let begin = Begin { config: &config, plan: &plan, files, hold };
+            let begun = begin.begin(Box::new(opened.log), opened.recorded, store, || Ok(job_id))?;
+            Ok(Ok((begun, opened.claimed.into_hold())))
+        }
     };
-    let (Beginning { session, journal, recovered }, hold) =
-        run_to_end(&run_blocking, begin).await?;
-    let hold = Arc::new(hold);
-    let keeping = {
-        let (hold, run_blocking, clock) = (Arc::clone(&hold), Arc::clone(&run_blocking), clock);
-        claim::keep(move || {
-            let (hold, run_blocking, clock) =
-                (Arc::clone(&hold), Arc::clone(&run_blocking), clock.clone());
-            async move { run_to_end(&run_blocking, move || hold.renew(&clock)).await }
-        })
+    let began: Result<_, StartError> = run_to_end(&run_blocking, begin).await;
+    let (Beginning { session, journal, recovered }, hold) = match began? {
+        Ok(begun) => begun,
+        Err(outcome) => return Ok(Started::Over(outcome)),
     };
-    let ids = ids(&session.0);
-    let shutdown = Shutdown::new(Vec::new(), config.worker_wait, Duration::ZERO);
-    let spec = start::spec(&config, plan, config.files.clone(), session);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let begun = BegunJob {
-        spec,
-        shutdown,
-        ids,
-        limits: config.limits,
+        ids: ids(&session.0),
+        shutdown: Shutdown::new(Vec::new(), config.worker_wait, Duration::ZERO),
+        spec: start::spec(&config, plan, config.files.clone(), session),
+        limits: config.limits.clone(),
         store,
         journal,
         drop_intermediates: config.drop_intermediates,
-        hold: Arc::clone(&hold),
+        hold,
         recovered,
         events,
         inbox,
     };
-    let serve = |service, ended: Closing| async {
-        let last_answers = async {
-            ended.await;
-            tokio::time::sleep(FAREWELL).await;
-        };
-        // Cancel safe: calls that are still open are no longer answered.
-        tokio::select! {
-            biased;
-            () = last_answers => Ok(()),
-            served = rpc::serve_on(connections, service, rpc::Credentials::default()) => served,
-        }
-    };
-    let commit = |committer: Committer, errands| {
-        let clock = SimulatedClock { block_on };
-        let errands = PolledErrands { errands: Arc::new(Mutex::new(errands)), clock };
-        let committing = tokio::spawn(run_blocking(Box::new(move || committer.run(errands))));
-        Ok(async { committing.await.expect("the committer does not panic") })
-    };
-    let ended = begun.run(serve, commit, keeping, snapshots, std::future::pending()).await;
-    // Not when it is dropped: a crashed driver releases nothing.
-    run_to_end(&run_blocking, move || hold.release()).await;
-    Ok(ended?)
+    Ok(Started::Begun(Box::new(Epoch { begun, renewals, run_blocking, clock })))
 }
 
-/// Claims the next epoch, and begins it.
-fn begin(
-    config: &Config,
-    plan: &Plan,
-    log: FileLog,
-    store: &dyn Store,
-    claims: &Arc<dyn Claims>,
-    clock: &SimulatedClock,
-    job_id: String,
-) -> Result<(Beginning, Hold), StartError> {
-    let in_files = |source| StartError::Files { path: config.files.clone(), source };
-    let mut patient = |_: &_| ControlFlow::Continue(());
-    let taking = (&Holder::default(), 0);
-    let taken = claim::take(claims, taking, Patience::StandBy, clock, &mut patient);
-    let hold = taken.map_err(|error| start::claim_error(error, &config.files))?.hold;
-    start::fence(&hold, store).map_err(in_files)?;
-    let recorded = start::read(&log, config)?;
-    let begin = Begin { config, plan, files: &config.files, hold: &hold };
-    let begun = begin.begin(Box::new(log), recorded, store, || Ok(job_id))?;
-    Ok((begun, hold))
+impl Epoch {
+    /// Higher than that of every driver before.
+    pub fn number(&self) -> u64 {
+        self.begun.hold.epoch()
+    }
+
+    /// Runs the job to its end, with workers that connect through `connections`.
+    ///
+    /// # Errors
+    ///
+    /// When the job fails, or another driver has taken over.
+    pub async fn run<IO>(
+        self,
+        connections: mpsc::Receiver<IO>,
+        snapshots: watch::Sender<Snapshot>,
+    ) -> Result<Summary, JobError>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { begun, renewals, run_blocking, clock } = self;
+        let hold = Arc::clone(&begun.hold);
+        let keeping = {
+            let hold = Arc::clone(&hold);
+            claim::keep(move || std::future::ready(hold.is_lost()))
+        };
+        let serve = |service, ended: Closing| async {
+            let last_answers = async {
+                ended.await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            // Cancel safe: calls that are still open are no longer answered.
+            tokio::select! {
+                biased;
+                () = last_answers => Ok(()),
+                served = rpc::serve_on(connections, service, rpc::Credentials::default()) => served,
+            }
+        };
+        let commit = |committer: Committer, errands| {
+            let errands = PolledErrands { errands: Arc::new(Mutex::new(errands)), clock };
+            let committing = tokio::spawn(run_blocking(Box::new(move || committer.run(errands))));
+            Ok(async { committing.await.expect("the committer does not panic") })
+        };
+        let ended = begun.run(serve, commit, keeping, snapshots, std::future::pending()).await;
+        renewals.end().await;
+        // Not when it is dropped: a crashed driver releases nothing.
+        run_to_end(&run_blocking, move || hold.release()).await;
+        ended
+    }
+}
+
+/// Renews a claim, in place of the thread of a real driver.
+struct Renewals {
+    renewed: Renewed,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// The claim that is renewed, if the driver holds one.
+type Renewed = Arc<Mutex<Option<Arc<Hold>>>>;
+
+impl Renewals {
+    fn begin(run_blocking: &RunBlocking, clock: &SimulatedClock) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let renewed = Renewed::default();
+        let (run_blocking, clock) = (Arc::clone(run_blocking), clock.clone());
+        let current = Arc::clone(&renewed);
+        let task = tokio::spawn(async move {
+            while tokio::time::timeout(RENEW_EVERY, &mut stopped).await.is_err() {
+                let hold = lock(&current).clone();
+                if let Some(hold) = hold {
+                    let clock = clock.clone();
+                    // What is lost is kept in `hold`.
+                    let _ = run_to_end(&run_blocking, move || hold.renew(&clock)).await;
+                }
+            }
+        });
+        Self { renewed, stop, task }
+    }
+
+    /// Ready when no renewal is in progress.
+    async fn end(self) {
+        drop(self.stop);
+        self.task.await.expect("renewals do not panic");
+    }
+}
+
+/// A claim that is renewed, and released when this value is dropped.
+struct Kept {
+    hold: Option<Arc<Hold>>,
+    renewed: Renewed,
+}
+
+impl Kept {
+    fn new(hold: Hold, renewed: &Renewed) -> Self {
+        let hold = Some(Arc::new(hold));
+        lock(renewed).clone_from(&hold);
+        Self { hold, renewed: Arc::clone(renewed) }
+    }
+
+    /// The claim, which is still renewed, but no longer released.
+    fn into_hold(mut self) -> Arc<Hold> {
+        self.hold.take().expect("it is taken here alone")
+    }
+}
+
+impl Borrow<Hold> for Kept {
+    fn borrow(&self) -> &Hold {
+        self.hold.as_ref().expect("it is taken with this value alone")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(hold) = self.hold.take() else { return };
+        *lock(&self.renewed) = None;
+        // A thread of a crashed driver unwinds, and releases nothing.
+        if !std::thread::panicking() {
+            hold.release();
+        }
+    }
 }
 
 /// Numbers that are the same for the same session.
@@ -237,7 +328,11 @@ impl Errands for PolledErrands {
 }
 
 fn try_next(errands: &Mutex<Receiver<Errand>>) -> Result<Errand, TryRecvError> {
-    errands.lock().unwrap_or_else(PoisonError::into_inner).try_recv()
+    lock(errands).try_recv()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn run_to_end<T: Send + 'static>(

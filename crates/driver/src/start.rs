@@ -3,7 +3,9 @@
 //! [`prepare`] checks the inputs, the numbers, the results folder and the address, in this order.
 //! Nothing on disk is changed before all checks have passed.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
+use std::io;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,9 @@ use scheduler::Limits;
 use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, StoreError};
 use tokio::sync::mpsc;
 
-use crate::claim::{self, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting};
+use crate::claim::{
+    self, BlockingClock, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting,
+};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan;
@@ -28,13 +32,13 @@ mod bind;
 mod check;
 mod error;
 
+pub(crate) use error::unusable_input;
 pub use error::{Differences, StartError};
-pub(crate) use error::{claim_error, unusable_input};
 
 pub(crate) use bind::Bound;
 use bind::bind;
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
-use error::{lock_error, lost_error};
+use error::{claim_error, lock_error, lost_error};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -92,7 +96,8 @@ pub fn prepare(
     claims.lock().map_err(lock_error)?;
     let holder = Holder::this_process(Some(bound.to_string()));
     let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting };
-    let opened = taking.open(claims, &store, &config, &checked.files)?;
+    let folder = Unclaimed::here(&checked.files, claims, &store);
+    let opened = taking.open(folder, &config, Claimed::new)?;
     faults::reach("driver::locked", "");
     begin_here(config, checked, bound, store, opened)
 }
@@ -125,11 +130,9 @@ pub fn stand_by(
     let (store, claims) = claimable(&files)?;
     let holder = Holder::this_process(Some(config.listen.address.clone()));
     let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting };
-    let opened = taking.open(claims, &store, &config, &files)?;
+    let opened = taking.open(Unclaimed::here(&files, claims, &store), &config, Claimed::new)?;
     let checked = Checked::of(&config)?;
-    if opened.has_waited
-        && let Some(outcome) = asked(&config, &checked.plan).recorded_end(&opened.recorded.records)
-    {
+    if let Some(outcome) = opened.ended_meanwhile(&config, &checked.plan) {
         return Ok(StoodBy::Over { outcome, files });
     }
     let bound = bind(&config.listen)?;
@@ -138,42 +141,68 @@ pub fn stand_by(
 }
 
 /// How a driver gets the claim of its results folder.
-struct Taking<'a> {
-    holder: Holder,
-    patience: Patience,
-    waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+pub(crate) struct Taking<'a> {
+    pub(crate) holder: Holder,
+    pub(crate) patience: Patience,
+    pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+}
+
+/// A results folder that is to be claimed.
+pub(crate) struct Unclaimed<'a> {
+    pub(crate) files: &'a Path,
+    pub(crate) claims: Arc<dyn Claims>,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) log: FileLog,
+    /// Of the machine that the driver runs on.
+    pub(crate) clock: &'a dyn BlockingClock,
 }
 
 /// A claimed results folder, and what its journal has recorded.
-struct Opened {
-    claimed: Claimed,
+pub(crate) struct Opened<Kept> {
+    pub(crate) claimed: Kept,
     has_waited: bool,
-    log: FileLog,
-    recorded: Recorded,
+    pub(crate) log: FileLog,
+    pub(crate) recorded: Recorded,
+}
+
+impl<'a> Unclaimed<'a> {
+    /// On this machine.
+    fn here(files: &'a Path, claims: LocalClaims, store: &'a Local) -> Self {
+        let (claims, log) = (Arc::new(claims), FileLog::in_folder(files));
+        Self { files, claims, store, log, clock: &MachineClock }
+    }
+}
+
+impl<Kept> Opened<Kept> {
+    /// How the job that is asked for has ended, if another driver has run it to its end meanwhile.
+    pub(crate) fn ended_meanwhile(&self, config: &Config, plan: &Plan) -> Option<Outcome> {
+        let recorded_end = || asked(config, plan).recorded_end(&self.recorded.records);
+        self.has_waited.then(recorded_end).flatten()
+    }
 }
 
 impl Taking<'_> {
     /// In this order: when the journal is read, no earlier driver can change it, nor give a final
-    /// name to what it has staged.
-    fn open(
+    /// name to what it has staged. `keep` renews a claim, and releases it when it is dropped.
+    pub(crate) fn open<Kept: Borrow<Hold>>(
         self,
-        claims: LocalClaims,
-        store: &Local,
+        folder: Unclaimed<'_>,
         config: &Config,
-        files: &Path,
-    ) -> Result<Opened, StartError> {
+        keep: impl Fn(Hold) -> io::Result<Kept>,
+    ) -> Result<Opened<Kept>, StartError> {
+        let Unclaimed { files, claims, store, mut log, clock } = folder;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
-        let claims: Arc<dyn Claims> = Arc::new(claims);
         let Self { holder, patience, waiting } = self;
         let mut above = 0;
         loop {
-            let taken = claim::take(&claims, (&holder, above), patience, &MachineClock, waiting);
+            let taken = claim::take(&claims, (&holder, above), patience, clock, waiting);
             let Taken { hold, has_waited } = taken.map_err(|error| claim_error(error, files))?;
-            let claimed = Claimed::new(hold).map_err(StartError::Thread)?;
-            fence(&claimed.hold, store).map_err(in_files)?;
-            let log = FileLog::in_folder(files).drafted_in(claimed.hold.epoch());
+            let claimed = keep(hold).map_err(StartError::Thread)?;
+            let epoch = claimed.borrow().epoch();
+            fence(claimed.borrow(), store).map_err(in_files)?;
+            log = log.drafted_in(epoch);
             let recorded = read(&log, config)?;
-            if claimed.hold.epoch() > recorded.last_epoch() {
+            if epoch > recorded.last_epoch() {
                 return Ok(Opened { claimed, has_waited, log, recorded });
             }
             // The claims were removed, or the journal is of a version that had none.
@@ -184,7 +213,7 @@ impl Taking<'_> {
 
 /// Takes from earlier drivers, which may be frozen, what they could still change: the journal in
 /// their claim, and what was staged for them.
-pub(crate) fn fence(hold: &Hold, store: &dyn Store) -> Result<(), StoreError> {
+fn fence(hold: &Hold, store: &dyn Store) -> Result<(), StoreError> {
     hold.remove_earlier()?;
     store.sweep()?;
     faults::reach("driver::swept", "");
@@ -192,7 +221,7 @@ pub(crate) fn fence(hold: &Hold, store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// What the journal has recorded. One that is damaged counts as empty if the job starts over.
-pub(crate) fn read(log: &dyn Log, config: &Config) -> Result<Recorded, StartError> {
+fn read(log: &dyn Log, config: &Config) -> Result<Recorded, StartError> {
     match log.read_valid() {
         // The random id of the new job is enough to keep its attempts apart from earlier ones.
         Err(JournalError::Damaged { .. }) if config.fresh => Ok(Recorded::default()),
@@ -240,7 +269,7 @@ fn begin_here(
     Checked { plan, notes, files }: Checked,
     bound: Bound,
     store: Local,
-    Opened { claimed, log, recorded, .. }: Opened,
+    Opened { claimed, log, recorded, .. }: Opened<Claimed>,
 ) -> Result<Prepared, StartError> {
     // Again: before the folder was claimed, another driver may have finished a job in it.
     let survey = inspect_files(&files, plan.inputs())?;

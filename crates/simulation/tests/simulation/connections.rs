@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use turmoil::net::TcpStream;
 
+use crate::freezer::Freezer;
+
 /// How a host crashes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Crash {
@@ -28,21 +30,30 @@ pub enum Crash {
 pub struct Connections {
     crash: watch::Sender<Option<Crash>>,
     made: Arc<Mutex<Vec<Weak<Inner>>>>,
+    machine: Freezer,
 }
 
 type Inner = Mutex<Option<TcpStream>>;
 
 /// One connection. Shared with [`Connections`], which can cut it.
 #[derive(Debug)]
-pub struct Connection(Arc<Inner>);
+pub struct Connection {
+    inner: Arc<Inner>,
+    machine: Freezer,
+}
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { crash: watch::Sender::new(None), made: Arc::default() }
+        Self::of(Freezer::default())
     }
 }
 
 impl Connections {
+    /// Of a host on a machine that can be frozen.
+    pub fn of(machine: Freezer) -> Self {
+        Self { crash: watch::Sender::new(None), made: Arc::default(), machine }
+    }
+
     /// The host will crash before its next step is over.
     pub fn request(&self, crash: Crash) {
         self.crash.send_replace(Some(crash));
@@ -83,7 +94,7 @@ impl Connections {
         let mut made = lock(&self.made);
         made.retain(|connection| connection.strong_count() > 0);
         made.push(Arc::downgrade(&inner));
-        Connection(inner)
+        Connection { inner, machine: self.machine.clone() }
     }
 
     pub async fn connect(&self, address: String) -> io::Result<Connection> {
@@ -97,10 +108,14 @@ impl Connections {
 impl Connection {
     fn with<T>(
         &self,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        match lock(&self.0).as_mut() {
-            Some(stream) => poll(Pin::new(stream)),
+        if self.machine.poll_thawed(context).is_pending() {
+            return Poll::Pending;
+        }
+        match lock(&self.inner).as_mut() {
+            Some(stream) => poll(Pin::new(stream), context),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
@@ -112,7 +127,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_read(context, buffer))
+        self.with(context, |stream, context| stream.poll_read(context, buffer))
     }
 }
 
@@ -122,15 +137,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write(context, bytes))
+        self.with(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_flush(context))
+        self.with(context, TcpStream::poll_flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_shutdown(context))
+        self.with(context, TcpStream::poll_shutdown)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The driver's disk: what was not synced is lost when the power fails.
+//! The disk of the journal: what was not synced is lost when the power of its writer fails.
 //!
 //! At least as strict as a real one: bytes and names are lost independently of each other, wholly
 //! or in part, nothing becomes durable by itself, and what a sync has failed to write no later sync
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use driver::simulation::{Disk, DiskFile};
 use store::layout;
 
+use crate::claims::{Act, DriverProcess};
 use crate::lockstep;
 use crate::random::Random;
 use crate::world::FILES;
@@ -27,9 +28,13 @@ pub enum Sync {
     Append,
 }
 
-/// Shared by all processes of the driver, one after the other.
+/// Shared by all drivers.
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
+
+/// The disk as one driver sees it.
+#[derive(Clone, Debug)]
+pub struct DriverDisk(pub SimulatedDisk, pub Arc<DriverProcess>);
 
 #[derive(Debug)]
 struct State {
@@ -37,6 +42,8 @@ struct State {
     names: BTreeMap<PathBuf, Inode>,
     durable_names: BTreeMap<PathBuf, Inode>,
     files: Vec<Content>,
+    /// Claims, each of which is a folder.
+    claims: BTreeSet<PathBuf>,
     /// How many of the next writes and syncs fail.
     failures: u32,
     /// How many have failed.
@@ -53,6 +60,8 @@ struct Content {
     durable: Vec<u8>,
     /// From here on a sync has failed: the bytes can be read, and no later sync writes them.
     forgotten_from: Option<usize>,
+    /// Which machine writes it.
+    machine: usize,
 }
 
 impl SimulatedDisk {
@@ -62,6 +71,7 @@ impl SimulatedDisk {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             files: Vec::new(),
+            claims: BTreeSet::new(),
             failures: 0,
             failed: 0,
             left_out,
@@ -83,24 +93,42 @@ impl SimulatedDisk {
         self.state().findings.clone()
     }
 
-    /// Loses what was not synced, all of it or a part.
-    pub fn power_failure(&self) {
+    /// A driver has claimed `epoch`.
+    pub fn create_claim(&self, epoch: u64) {
+        self.state().claims.insert(claim(epoch));
+    }
+
+    /// The claim of `epoch` is removed, with what is in it.
+    pub fn remove_claim(&self, epoch: u64) {
+        let (mut state, claim) = (self.state(), claim(epoch));
+        state.names.retain(|path, _| !path.starts_with(&claim));
+        state.claims.remove(&claim);
+    }
+
+    /// Loses what the driver on `machine` did not sync, all of it or a part.
+    pub fn power_failure(&self, machine: usize) {
         let mut state = self.state();
         let state = &mut *state;
         let paths: BTreeSet<_> =
             state.names.keys().chain(state.durable_names.keys()).cloned().collect();
         for path in paths {
-            let (now, durable) = (state.names.get(&path), state.durable_names.get(&path).copied());
-            if now.copied() != durable && state.random.percent(75) {
+            let (now, durable) = (state.names.get(&path), state.durable_names.get(&path));
+            let (now, durable) = (now.copied(), durable.copied());
+            let is_lost = |inode: Inode| state.files[inode].machine == machine;
+            if now != durable && now.or(durable).is_some_and(is_lost) && state.random.percent(75) {
                 match durable {
                     Some(inode) => state.names.insert(path, inode),
                     None => state.names.remove(&path),
                 };
             }
         }
-        state.durable_names = state.names.clone();
+        let State { names, durable_names, files, .. } = &mut *state;
+        let is_lost = |inode: &Inode| files[*inode].machine == machine;
+        durable_names.retain(|_, inode| !is_lost(inode));
+        let durable = names.iter().filter(|(_, inode)| is_lost(inode));
+        durable_names.extend(durable.map(|(path, inode)| (path.clone(), *inode)));
         for content in &mut state.files {
-            if content.now == content.durable {
+            if content.now == content.durable || content.machine != machine {
                 continue;
             }
             // Nothing is ever overwritten: of what was appended any part may have reached the disk,
@@ -145,39 +173,46 @@ impl State {
     }
 }
 
-impl Disk for SimulatedDisk {
+impl Disk for DriverDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.pause();
-        let state = self.state();
+        self.0.pause();
+        let state = self.0.state();
         let inode = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(state.files[*inode].now.clone())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.pause();
-        let mut state = self.state();
+        let Self(disk, process) = self;
+        disk.pause();
+        let mut state = disk.state();
+        if !path.parent().is_some_and(|folder| state.claims.contains(folder)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let inode = state.files.len();
-        state.files.push(Content::default());
+        state.files.push(Content { machine: process.machine(), ..Content::default() });
         state.names.insert(path.to_owned(), inode);
-        Ok(Box::new(OpenFile { disk: self.clone(), inode, sync: Sync::File }))
+        let (disk, process) = (disk.clone(), Arc::clone(process));
+        Ok(Box::new(OpenFile { disk, process, inode, sync: Sync::File }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.pause();
-        let mut state = self.state();
+        self.0.pause();
+        let mut state = self.0.state();
         let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), inode);
+        self.1.act(|_| Act::Start);
+        self.1.begin();
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.pause();
-        self.state().names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.0.pause();
+        self.0.state().names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.pause();
-        let mut state = self.state();
+        self.0.pause();
+        let mut state = self.0.state();
         state.fails()?;
         if !state.left_out.contains(&Sync::Folder) {
             let inside = |path: &Path| path.parent() == Some(folder);
@@ -193,6 +228,7 @@ impl Disk for SimulatedDisk {
 #[derive(Debug)]
 struct OpenFile {
     disk: SimulatedDisk,
+    process: Arc<DriverProcess>,
     inode: Inode,
     /// Which sync comes next.
     sync: Sync,
@@ -226,6 +262,9 @@ impl DiskFile for OpenFile {
         let mut state = self.disk.state();
         let failed = state.fails();
         let sync = std::mem::replace(&mut self.sync, Sync::Append);
+        if sync == Sync::Append {
+            self.process.act(Act::Record);
+        }
         let is_left_out = state.left_out.contains(&sync);
         let content = &mut state.files[self.inode];
         if failed.is_err() {
@@ -239,6 +278,11 @@ impl DiskFile for OpenFile {
         }
         failed
     }
+}
+
+fn claim(epoch: u64) -> PathBuf {
+    let draft = Path::new(FILES).join(layout::journal_draft(epoch).as_str());
+    draft.parent().expect("it is in the claim").to_owned()
 }
 
 const EIO: i32 = 5;

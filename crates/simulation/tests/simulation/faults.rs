@@ -9,7 +9,7 @@ use crate::plan::{HEALED_AFTER, Planned};
 use crate::report::{Fault, Strikes};
 use crate::shared_store::Conditions;
 use crate::trace;
-use crate::world::{DRIVER, World, worker_name};
+use crate::world::{World, driver_name, worker_name};
 
 /// Faults that are planned, and faults that are active.
 pub struct Faults {
@@ -71,10 +71,11 @@ impl Faults {
                 self.begin(planned, sim, world, strikes);
             }
         }
-        let is_publishing = world.shared_store.is_publishing();
-        let is_due = |(until, _): &mut (Duration, Planned)| is_publishing || *until <= now;
+        let publishing = world.shared_store.publishing();
+        let is_due = |(until, _): &mut (Duration, Planned)| publishing.is_some() || *until <= now;
         for (_, planned) in self.aimed.extract_if(.., is_due).collect::<Vec<_>>() {
-            self.begin(Planned { at: now, ..planned }, sim, world, strikes);
+            let machine = publishing.unwrap_or(planned.machine);
+            self.begin(Planned { at: now, machine, ..planned }, sim, world, strikes);
         }
         self.pending.retain(|&(fault, is_staged)| {
             !(if is_staged {
@@ -91,13 +92,16 @@ impl Faults {
         if sim.elapsed().subsec_millis() > 0 {
             return;
         }
-        for index in 0..world.plan.workers {
-            let latency = world.random.millis(5, 50);
-            let is_slow = |(_, planned): &(_, Planned)| {
-                planned.fault == Fault::Latency && planned.worker == index
-            };
-            if !self.active.iter().any(is_slow) {
-                sim.set_link_latency(DRIVER, worker_name(index), latency);
+        for machine in 0..world.plan.drivers.len() {
+            for index in 0..world.plan.workers {
+                let latency = world.random.millis(5, 50);
+                let is_slow = |(_, planned): &(_, Planned)| {
+                    planned.fault == Fault::Latency
+                        && (planned.worker, planned.machine) == (index, machine)
+                };
+                if !self.active.iter().any(is_slow) {
+                    sim.set_link_latency(driver_name(machine), worker_name(index), latency);
+                }
             }
         }
     }
@@ -105,6 +109,7 @@ impl Faults {
     /// Each host and link has one fault at a time, so that the end of one does not end another.
     fn is_busy(&self, planned: Planned) -> bool {
         self.active.iter().any(|(_, other)| match (place(planned.fault), place(other.fault)) {
+            (Place::Driver, Place::Driver) => other.machine == planned.machine,
             (Place::Driver | Place::Power, Place::Driver | Place::Power) => true,
             (Place::Link, Place::Link) | (Place::Worker, Place::Worker) => {
                 other.worker == planned.worker
@@ -119,9 +124,9 @@ impl Faults {
         if world.progress().done || self.is_busy(planned) {
             return;
         }
-        let worker = worker_name(planned.worker);
+        let (driver, worker) = (driver_name(planned.machine), worker_name(planned.worker));
         let random = &world.random;
-        trace::tell(&format!("{:?} of {worker} for {:?}", planned.fault, planned.lasts));
+        trace::tell(&format!("{:?} of {driver}, {worker} for {:?}", planned.fault, planned.lasts));
         match planned.fault {
             Fault::CutFile | Fault::FlippedByte | Fault::LostFile => {
                 let is_staged = planned.fault == Fault::FlippedByte && random.percent(50);
@@ -150,11 +155,12 @@ impl Faults {
                 request_crash(planned, world);
                 self.crashing.push(planned);
             }
-            Fault::HeldPackets => sim.hold(DRIVER, worker),
-            Fault::Latency => sim.set_link_latency(DRIVER, worker, random.millis(100, 1_500)),
-            Fault::OneWayPartition if random.percent(50) => sim.partition_oneway(DRIVER, worker),
-            Fault::OneWayPartition => sim.partition_oneway(worker, DRIVER),
-            Fault::Partition => sim.partition(DRIVER, worker),
+            Fault::FrozenDriver => world.machines[planned.machine].freeze(),
+            Fault::HeldPackets => sim.hold(driver, worker),
+            Fault::Latency => sim.set_link_latency(driver, worker, random.millis(100, 1_500)),
+            Fault::OneWayPartition if random.percent(50) => sim.partition_oneway(driver, worker),
+            Fault::OneWayPartition => sim.partition_oneway(worker, driver),
+            Fault::Partition => sim.partition(driver, worker),
         }
         strikes.count(planned.fault);
         self.active.push((planned.at + planned.lasts, planned));
@@ -167,8 +173,11 @@ fn request_crash(planned: Planned, world: &World) {
     let is_closing = !is_power && world.random.percent(70);
     let crash = if is_closing { Crash::Closing } else { Crash::Silent };
     let progress = world.progress();
-    if planned.fault != Fault::CrashedWorker {
-        progress.driver_connections.request(crash);
+    for (machine, connections) in progress.driver_connections.iter().enumerate() {
+        let is_it = planned.fault != Fault::CrashedWorker && machine == planned.machine;
+        if is_it || planned.fault == Fault::PowerFailure {
+            connections.request(crash);
+        }
     }
     for (index, connections) in progress.worker_connections.iter().enumerate() {
         let is_it = planned.fault == Fault::CrashedWorker && index == planned.worker;
@@ -184,21 +193,28 @@ fn crash(planned: Planned, sim: &mut Sim<'_>, world: &World) {
         sim.crash(worker_name(planned.worker));
         return;
     }
-    sim.crash(DRIVER);
-    if planned.fault == Fault::PowerFailure {
+    let all = 0..world.plan.drivers.len();
+    let is_everywhere = planned.fault == Fault::PowerFailure;
+    for machine in all.filter(|&machine| is_everywhere || machine == planned.machine) {
+        sim.crash(driver_name(machine));
+        world.claims.end(machine);
+        if matches!(planned.fault, Fault::CutPower | Fault::PowerFailure) {
+            world.claims.restart(machine);
+            world.disk.power_failure(machine);
+        }
+    }
+    if is_everywhere {
         for index in 0..world.plan.workers {
             sim.crash(worker_name(index));
         }
         world.shared_store.power_failure();
-    }
-    if matches!(planned.fault, Fault::CutPower | Fault::PowerFailure) {
-        world.disk.power_failure();
+        world.claims.power_failure();
     }
 }
 
 fn end(planned: Planned, sim: &mut Sim<'_>, world: &World) {
-    let worker = worker_name(planned.worker);
-    trace::tell(&format!("{:?} of {worker} is over", planned.fault));
+    let (driver, worker) = (driver_name(planned.machine), worker_name(planned.worker));
+    trace::tell(&format!("{:?} of {driver}, {worker} is over", planned.fault));
     match planned.fault {
         Fault::CutFile
         | Fault::FailingJournal
@@ -210,21 +226,25 @@ fn end(planned: Planned, sim: &mut Sim<'_>, world: &World) {
         }
         Fault::CrashedWorker => sim.bounce(worker),
         Fault::CrashedDriver => {
-            if world.random.percent(30) {
+            // Unless another driver may run, which has seen the output or taken the job for done.
+            if world.random.percent(30) && world.plan.drivers.len() == 1 {
                 world.shared_store.lose_output();
             }
-            sim.bounce(DRIVER);
+            sim.bounce(driver);
         }
-        Fault::CutPower => sim.bounce(DRIVER),
+        Fault::CutPower => sim.bounce(driver),
+        Fault::FrozenDriver => world.machines[planned.machine].thaw(),
         Fault::PowerFailure => {
-            sim.bounce(DRIVER);
+            for machine in 0..world.plan.drivers.len() {
+                sim.bounce(driver_name(machine));
+            }
             for index in 0..world.plan.workers {
                 sim.bounce(worker_name(index));
             }
         }
-        Fault::HeldPackets => sim.release(DRIVER, worker),
-        Fault::Latency => sim.set_link_latency(DRIVER, worker, Duration::from_millis(20)),
-        Fault::OneWayPartition | Fault::Partition => sim.repair(DRIVER, worker),
+        Fault::HeldPackets => sim.release(driver, worker),
+        Fault::Latency => sim.set_link_latency(driver, worker, Duration::from_millis(20)),
+        Fault::OneWayPartition | Fault::Partition => sim.repair(driver, worker),
     }
 }
 
@@ -241,7 +261,7 @@ enum Place {
 
 fn place(fault: Fault) -> Place {
     match fault {
-        Fault::CrashedDriver | Fault::CutPower => Place::Driver,
+        Fault::CrashedDriver | Fault::CutPower | Fault::FrozenDriver => Place::Driver,
         Fault::CutFile
         | Fault::FailingJournal
         | Fault::FlippedByte
@@ -260,7 +280,7 @@ fn place(fault: Fault) -> Place {
 const AIM_MAX: Duration = Duration::from_secs(5);
 
 /// All of them.
-pub const EVERY_FAULT: [Fault; 16] = [
+pub const EVERY_FAULT: [Fault; 17] = [
     Fault::CrashedWorker,
     Fault::CrashedDriver,
     Fault::CutFile,
@@ -268,6 +288,7 @@ pub const EVERY_FAULT: [Fault; 16] = [
     Fault::FailingJournal,
     Fault::FailingStore,
     Fault::FlippedByte,
+    Fault::FrozenDriver,
     Fault::FullStore,
     Fault::HeldPackets,
     Fault::Latency,

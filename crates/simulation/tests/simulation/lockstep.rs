@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::freezer::Freezer;
 use crate::panics;
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -54,10 +55,17 @@ pub fn block_on(wait: Wait) {
 /// Runs `work` on a thread that takes turns with the caller. Dropping the future ends the thread at
 /// its next pause.
 pub fn run(work: Box<dyn FnOnce() + Send>) -> Wait {
+    run_on(Freezer::default(), work)
+}
+
+/// The same on a machine that can be frozen.
+pub fn run_on(machine: Freezer, work: Box<dyn FnOnce() + Send>) -> Wait {
     Box::pin(async move {
+        machine.thawed().await;
         let mut worker = Worker::start(work);
         while let Ok(wait) = worker.waits.recv() {
             wait.await;
+            machine.thawed().await;
             worker.resume();
         }
         worker.end();

@@ -8,8 +8,10 @@ mod connections;
 #[allow(clippy::unwrap_used, reason = "it is a file of tests, in its own crate")]
 mod contract;
 mod disk;
+mod drivers;
 mod faults;
 mod fleet;
+mod freezer;
 mod lockstep;
 mod oracle;
 mod panics;
@@ -28,7 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use disk::Sync;
 use faults::EVERY_FAULT;
 use random::Random;
-use report::{Fault, Report, Total};
+use report::{DriverCounts, Fault, Report, Total};
 use shared_store::{Mistakes, SharedStore, User};
 // What the contract finds at the top of its own crate.
 use store::{Digest, Durability, Local, Loss, Object, Store, StoreError, VerifiedReader, layout};
@@ -56,7 +58,11 @@ fn no_fault_costs_a_word_or_the_end_of_the_job() {
             assert!(total.strikes.0.contains_key(&fault), "{fault:?} never struck");
         }
         assert!(total.stale_reports > 0, "no report ever came too late");
-        assert!(total.driver_starts > total.jobs, "no driver ever resumed a job");
+        let DriverCounts { starts, takeovers, superseded, not_needed } = total.drivers;
+        assert!(starts > total.jobs, "no driver ever resumed a job");
+        assert!(takeovers > 0, "no driver ever took over from one on another machine");
+        assert!(superseded > 0, "no driver was ever superseded");
+        assert!(not_needed > 0, "no driver ever stood by to the end of the job");
         assert!(total.runs_read > 1000, "no worker had too little memory for its words");
         assert!(total.struck >= STRUCK_MIN, "most jobs were over before much went wrong: {total}");
     }

@@ -19,6 +19,8 @@ pub struct Plan {
     pub rules: WordRules,
     pub limits: Limits,
     pub workers: usize,
+    /// When the driver of each machine is started.
+    pub drivers: Vec<Duration>,
     /// Of each worker: the default, or so little that every few words make a run, and that a long
     /// word is kept by itself.
     pub memory_bytes: u64,
@@ -36,6 +38,8 @@ pub struct Planned {
     pub fault: Fault,
     /// Which worker, if it concerns one.
     pub worker: usize,
+    /// Which machine of a driver, if it concerns one.
+    pub machine: usize,
 }
 
 /// After so long all faults are healed, and the job has to end.
@@ -43,9 +47,18 @@ pub const HEALED_AFTER: Duration = Duration::from_secs(45);
 
 impl Plan {
     pub fn new(random: &Random, faults: &[Fault]) -> Self {
+        let aside = random.aside();
+        let has_standby = faults.contains(&Fault::FrozenDriver) && aside.percent(STANDBY_PERCENT);
         let workers = random.between(1, 5);
         let texts = (0..random.between(1, 3)).map(|_| text(random)).collect();
-        let mut events = events(random, faults, workers);
+        let of_one: Vec<Fault> =
+            faults.iter().copied().filter(|fault| *fault != Fault::FrozenDriver).collect();
+        let mut events = events(random, &of_one, workers);
+        let mut drivers = vec![Duration::ZERO];
+        if has_standby {
+            drivers.push(aside.millis(0, *aside.pick(&[0, 1_000, 20_000])));
+            add_takeovers(&aside, &mut events);
+        }
         for event in &mut events {
             event.lasts = event.lasts.min(HEALED_AFTER - event.at);
         }
@@ -60,6 +73,7 @@ impl Plan {
             },
             limits: limits(random),
             workers,
+            drivers,
             memory_bytes: memory_bytes(random),
             call_millis_max: *random.pick(&[20, 100, 400, 1_500]),
             events,
@@ -80,6 +94,7 @@ fn events(random: &Random, faults: &[Fault], workers: usize) -> Vec<Planned> {
         lasts: random.millis(50, *random.pick(&[500, 5_000, 15_000, 30_000])),
         fault,
         worker: random.below(workers),
+        machine: 0,
     };
     let mut events = Vec::new();
     let mut kinds: Vec<Fault> = BTreeSet::from_iter(faults.iter().copied()).into_iter().collect();
@@ -94,6 +109,30 @@ fn events(random: &Random, faults: &[Fault], workers: usize) -> Vec<Planned> {
     }
     events
 }
+
+/// Spreads the faults over the machines of two drivers, of which one stands by, and adds faults by
+/// which it takes over, or nearly so.
+fn add_takeovers(random: &Random, events: &mut Vec<Planned>) {
+    for event in &mut *events {
+        event.machine = random.below(2);
+    }
+    for _ in 0..random.between(1, 3) {
+        let fault = *random.pick(&[Fault::FrozenDriver, Fault::FrozenDriver, Fault::CrashedDriver]);
+        // A claim is stale after 8 s, and is taken over after 10 s.
+        let (least, most) =
+            *random.pick(&[(500, 8_000), (7_000, 13_000), (12_000, 30_000), (12_000, 30_000)]);
+        events.push(Planned {
+            at: random.millis(0, *random.pick(&[EARLY_MILLIS, EARLY_MILLIS, 15_000])),
+            lasts: random.millis(least, most),
+            fault,
+            worker: 0,
+            machine: random.below(2),
+        });
+    }
+}
+
+/// How many percent of the jobs have a second driver.
+const STANDBY_PERCENT: usize = 25;
 
 /// Each job has faults of so many kinds at least, if there are so many.
 pub const KINDS_MIN: usize = 6;

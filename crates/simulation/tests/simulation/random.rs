@@ -18,6 +18,11 @@ impl Random {
         Self::new(self.next())
     }
 
+    /// A new sequence, which does not shift this one even by being made.
+    pub fn aside(&self) -> Self {
+        Self::new(!*self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// SplitMix64.
     pub fn next(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,6 +23,8 @@ pub enum Fault {
     FailingStore,
     /// A bit of a published file changes.
     FlippedByte,
+    /// The machine of a driver stops for a while: its clock advances, and nothing on it runs.
+    FrozenDriver,
     /// A call of the store ends with ENOSPC.
     FullStore,
     /// Packets of a link wait.
@@ -75,6 +77,19 @@ impl fmt::Display for Strikes {
     }
 }
 
+/// What drivers did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DriverCounts {
+    /// How often one was started.
+    pub starts: u64,
+    /// How often one began an epoch after one of another machine.
+    pub takeovers: u64,
+    /// How often a driver noticed that another had taken over, or may have.
+    pub superseded: u64,
+    /// How often a driver that stood by found the job done.
+    pub not_needed: u64,
+}
+
 /// One simulated job.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -82,8 +97,7 @@ pub struct Report {
     /// A hash of everything that driver, workers and network did, in order.
     pub trace: u64,
     pub virtual_time: Duration,
-    /// How often a driver was started.
-    pub driver_starts: u64,
+    pub drivers: DriverCounts,
     pub attempts: u64,
     pub stale_reports: u64,
     pub strikes: Strikes,
@@ -119,7 +133,7 @@ pub struct Total {
     /// Jobs that were struck by as many kinds of faults as each has in its plan.
     pub struck: u64,
     pub virtual_time: Duration,
-    pub driver_starts: u64,
+    pub drivers: DriverCounts,
     pub attempts: u64,
     pub stale_reports: u64,
     /// How often an attempt read a run.
@@ -135,7 +149,10 @@ impl Total {
             total.jobs += 1;
             total.struck += u64::from(report.strikes.0.len() >= KINDS_MIN);
             total.virtual_time += report.virtual_time;
-            total.driver_starts += report.driver_starts;
+            total.drivers.starts += report.drivers.starts;
+            total.drivers.takeovers += report.drivers.takeovers;
+            total.drivers.superseded += report.drivers.superseded;
+            total.drivers.not_needed += report.drivers.not_needed;
             total.attempts += report.attempts;
             total.stale_reports += report.stale_reports;
             total.runs_read += report.runs_read;
@@ -148,12 +165,13 @@ impl Total {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs_f64() / 3600.0;
-        let Self { trace, jobs, struck, driver_starts, attempts, stale_reports, strikes, .. } =
-            self;
+        let Self { trace, jobs, struck, attempts, stale_reports, strikes, .. } = self;
         let runs = self.runs_read;
+        let DriverCounts { starts, takeovers, superseded, not_needed } = self.drivers;
         write!(
             f,
-            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {driver_starts} starts of drivers, {attempts} attempts, \
+            "{jobs} jobs, {struck} of them struck by {KINDS_MIN} kinds of faults or more, {hours:.1} virtual hours, {starts} starts of drivers, \
+             {takeovers} takeovers, {superseded} drivers superseded, {not_needed} not needed, {attempts} attempts, \
              {stale_reports} stale reports refused, {runs} runs read, trace {trace:016x}; faults that struck: {strikes}"
         )
     }

@@ -14,6 +14,7 @@ use store::{
     Staging, Store, StoreError, VerifiedReader, layout,
 };
 
+use crate::claims::{Act, DriverProcess};
 use crate::lockstep;
 use crate::random::Random;
 use crate::report::{Fault, Strikes};
@@ -77,8 +78,8 @@ struct Observed {
     discarded: BTreeSet<Staging>,
     /// Objects that were damaged and not published again since.
     damaged: BTreeSet<Name>,
-    /// The driver is about to publish something.
-    publishing: bool,
+    /// The machine whose driver is about to publish something.
+    publishing: Option<usize>,
     /// The driver failed to sweep when it last tried.
     unswept: bool,
     /// Attempts that their workers failed to discard.
@@ -132,7 +133,13 @@ impl SharedStore {
 
     /// The folder as `user` sees it.
     pub fn seen_by(&self, user: User) -> Arc<dyn Store> {
-        Arc::new(StoreHandle { shared: self.clone(), user })
+        Arc::new(StoreHandle { shared: self.clone(), user, process: None })
+    }
+
+    /// The folder as the driver `process` sees it.
+    pub fn seen_by_driver(&self, process: &Arc<DriverProcess>) -> Arc<dyn Store> {
+        let process = Some(Arc::clone(process));
+        Arc::new(StoreHandle { shared: self.clone(), user: User::Driver, process })
     }
 
     pub fn set_conditions(&self, conditions: Conditions) {
@@ -193,8 +200,8 @@ impl SharedStore {
         true
     }
 
-    /// Whether the driver is about to publish something.
-    pub fn is_publishing(&self) -> bool {
+    /// The machine whose driver is about to publish something.
+    pub fn publishing(&self) -> Option<usize> {
         self.state().observed.publishing
     }
 
@@ -291,12 +298,35 @@ impl Published {
 struct StoreHandle {
     shared: SharedStore,
     user: User,
+    /// Which driver it is, in a simulation of whole jobs.
+    process: Option<Arc<DriverProcess>>,
 }
 
 impl StoreHandle {
     /// Before any call: time passes, and the host may crash meanwhile; then the call may fail.
     fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
-        self.shared.begin(operation)
+        let is_publishing = operation == Operation::Publish;
+        let machine = || self.process.as_ref().map_or(0, |process| process.machine());
+        if is_publishing {
+            self.shared.state().observed.publishing = Some(machine());
+        }
+        let begun = self.shared.begin(operation);
+        match begun {
+            Ok(mut state) => {
+                state.observed.publishing.take_if(|_| is_publishing);
+                Ok(state)
+            }
+            Err(error) => {
+                self.shared.state().observed.publishing.take_if(|_| is_publishing);
+                Err(error)
+            }
+        }
+    }
+
+    fn act(&self, act: fn(u64) -> Act) {
+        if let Some(process) = &self.process {
+            process.act(act);
+        }
     }
 
     fn verify(&self, object: Box<dyn Object>, expected: Digest) -> Result<(), StoreError> {
@@ -308,14 +338,27 @@ impl StoreHandle {
 impl SharedStore {
     fn begin(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
         let pause = {
-            let mut state = self.state();
-            state.observed.publishing |= operation == Operation::Publish;
+            let state = self.state();
             state.injector.random.millis(0, state.injector.call_millis_max)
                 + state.injector.conditions.slow
         };
         lockstep::pause(pause);
+        self.answer(operation)
+    }
+
+    /// A call that reads or writes a name alone.
+    pub fn call_briefly(&self, operation: Operation) -> Result<(), StoreError> {
+        let pause = {
+            let state = self.state();
+            let most = state.injector.call_millis_max.min(NAME_MILLIS_MAX);
+            state.injector.random.millis(0, most) + state.injector.conditions.slow / 4
+        };
+        lockstep::pause(pause);
+        self.answer(operation).map(drop)
+    }
+
+    fn answer(&self, operation: Operation) -> Result<MutexGuard<'_, State>, StoreError> {
         let mut state = self.state();
-        state.observed.publishing &= operation != Operation::Publish;
         let conditions = state.injector.conditions;
         if !conditions.slow.is_zero() {
             state.injector.strikes.count(Fault::SlowStore);
@@ -457,6 +500,9 @@ impl Store for StoreHandle {
 
     fn publish(&self, staging: &Staging, name: &Name, expected: Digest) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Publish)?;
+        if let Some(process) = &self.process {
+            process.publish(staging.name().as_str());
+        }
         if self.user != User::Driver {
             state.observed.findings.push(format!("a worker published {name}"));
         }
@@ -515,12 +561,14 @@ impl Store for StoreHandle {
         self.shared.state().observed.unswept = true;
         let mut state = self.begin(Operation::Discard)?;
         state.observed.unswept = false;
+        self.act(Act::Sweep);
         let swept = std::mem::take(&mut state.staged);
         Ok(swept.len() as u64)
     }
 
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
         let mut state = self.begin(Operation::Remove)?;
+        self.act(|_| Act::Remove);
         state.objects.remove(name);
         Ok(())
     }
@@ -607,6 +655,9 @@ impl StagedObject for StagedBytes {
         Ok(digest)
     }
 }
+
+/// How long a call takes at most that reads or writes a name alone.
+const NAME_MILLIS_MAX: usize = 20;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;

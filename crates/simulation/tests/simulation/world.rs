@@ -1,22 +1,24 @@
-//! One simulated job: a driver, workers, a network, a folder, and a seed that decides what happens.
+//! One simulated job: drivers, workers, a network, a folder, and a seed that decides what happens.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use driver::Snapshot;
-use tokio::sync::{mpsc, watch};
-use turmoil::net::TcpListener;
 use worker::Notice;
 
 use crate::check;
 use crate::claims::SimulatedClaims;
-use crate::connections::Connections;
+use crate::connections::{Connection, Connections};
 use crate::disk::{SimulatedDisk, Sync};
+use crate::drivers::{self, BegunEpoch, Drivers};
 use crate::faults::Faults;
+use crate::freezer::Freezer;
 use crate::plan::{HEALED_AFTER, Plan};
 use crate::random::Random;
 use crate::report::{Fault, Report, Strikes};
@@ -41,6 +43,8 @@ pub struct World {
     pub shared_store: SharedStore,
     pub disk: SimulatedDisk,
     pub claims: SimulatedClaims,
+    /// Of the drivers.
+    pub machines: Vec<Freezer>,
     pub random: Random,
     inputs: tempfile::TempDir,
     progress: Mutex<Progress>,
@@ -49,18 +53,16 @@ pub struct World {
 /// How far the job is.
 #[derive(Default)]
 pub struct Progress {
-    pub driver_starts: u64,
-    /// Whether a driver has completed the job.
+    /// Whether the job is done.
     pub done: bool,
-    /// Of each start of the driver.
-    pub snapshots: Vec<watch::Receiver<Snapshot>>,
     /// Stops a worker: one for each.
     pub shutdowns: Vec<worker::Shutdown>,
-    /// The connections of the driver's host and of each worker's.
-    pub driver_connections: Connections,
+    /// The connections of each driver's host and of each worker's.
+    pub driver_connections: Vec<Connections>,
     pub worker_connections: Vec<Connections>,
     /// Which workers have nothing left to do.
-    pub resting: Vec<bool>,
+    resting: Vec<bool>,
+    pub drivers: Drivers,
     commits: Commits,
     findings: Vec<String>,
 }
@@ -71,21 +73,21 @@ struct Commits {
     tasks: u32,
     /// All tasks are.
     is_complete: bool,
-    /// How many starts of the driver were checked.
-    starts_checked: usize,
+    /// How many epochs were checked.
+    epochs_checked: usize,
 }
 
 impl Progress {
-    /// A driver begins with all that the one before it had committed, unless a fault has removed
-    /// it.
-    fn check_commits(&mut self, can_be_lost: bool) {
-        let Some(snapshot) = self.snapshots.last() else { return };
+    /// A driver begins with all that the one before it had committed when its epoch was claimed,
+    /// unless a fault has removed it. `claimed` is the highest epoch.
+    fn check_commits(&mut self, can_be_lost: bool, claimed: u64) {
+        let Some(BegunEpoch { number, snapshot, .. }) = self.drivers.epochs.last() else { return };
         let (map, reduce) = (snapshot.borrow().map.counts, snapshot.borrow().reduce.counts);
         let committed = map.committed + reduce.committed;
         if map.tasks == 0 {
             // The driver has not begun.
-        } else if self.commits.starts_checked < self.snapshots.len() {
-            self.commits.starts_checked = self.snapshots.len();
+        } else if self.commits.epochs_checked < self.drivers.epochs.len() {
+            self.commits.epochs_checked = self.drivers.epochs.len();
             // A job that is done is not resumed: it begins anew.
             let before = self.commits.tasks;
             if committed < before && !self.commits.is_complete && !can_be_lost {
@@ -93,7 +95,7 @@ impl Progress {
                     .push(format!("{before} tasks were committed, and {committed} are left"));
             }
             self.commits.tasks = committed;
-        } else {
+        } else if *number == claimed {
             self.commits.tasks = committed;
             self.commits.is_complete = committed == map.tasks + reduce.tasks;
         }
@@ -110,13 +112,16 @@ impl World {
             // The journal keeps it: the same seed has the same journal.
             file.set_modified(EPOCH).expect("the time of an own file can be set");
         }
-        let workers = plan.workers;
+        let (workers, drivers) = (plan.workers, plan.drivers.len());
         Self {
             shared_store: SharedStore::new(random, plan.call_millis_max, setting.mistakes),
             disk: SimulatedDisk::new(random, setting.left_out.clone()),
-            claims: SimulatedClaims::default(),
+            claims: SimulatedClaims::new(&random.aside(), drivers),
+            machines: vec![(); drivers].into_iter().map(|()| Freezer::default()).collect(),
             random: random.fork(),
             progress: Mutex::new(Progress {
+                driver_connections: vec![Connections::default(); drivers],
+                drivers: Drivers::new(drivers),
                 shutdowns: vec![worker::Shutdown::default(); workers],
                 worker_connections: vec![Connections::default(); workers],
                 resting: vec![false; workers],
@@ -131,7 +136,7 @@ impl World {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn driver_config(&self) -> driver::Config {
+    pub fn driver_config(&self) -> driver::Config {
         let inputs = std::fs::canonicalize(self.inputs.path()).expect("the folder is there");
         driver::Config {
             inputs: vec![inputs],
@@ -153,7 +158,7 @@ impl World {
         self.progress().shutdowns[index] = shutdown.clone();
         let world = Arc::clone(self);
         worker::Config {
-            driver: format!("{DRIVER}:{PORT}").into(),
+            driver: format!("{}:{PORT}", driver_name(0)).into(),
             roots: vec![inputs, PathBuf::from(FILES)],
             name: worker_name(index),
             instance: None,
@@ -200,12 +205,18 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
         .tcp_capacity(4096)
         .enable_random_order();
     let mut sim = network.build();
-    let shared = Arc::clone(&world);
-    sim.host(DRIVER, move || {
-        let (world, connections) = (Arc::clone(&shared), Connections::default());
-        world.progress().driver_connections = connections.clone();
-        async move { connections.run_until_crash(driver_host(world, connections.clone())).await }
-    });
+    for machine in 0..world.plan.drivers.len() {
+        let shared = Arc::clone(&world);
+        sim.host(driver_name(machine), move || {
+            let freezer = shared.machines[machine].clone();
+            let (world, connections) = (Arc::clone(&shared), Connections::of(freezer.clone()));
+            world.progress().driver_connections[machine] = connections.clone();
+            async move {
+                let host = freezer.run(drivers::host(world, machine, connections.clone()));
+                connections.run_until_crash(host).await
+            }
+        });
+    }
     for index in 0..world.plan.workers {
         let shared = Arc::clone(&world);
         sim.host(worker_name(index), move || {
@@ -228,15 +239,16 @@ pub fn simulate(seed: u64, setting: &Setting) -> Report {
             break Err(format!("a host ended with {error}"));
         }
         let mut progress = world.progress();
-        progress.check_commits(can_be_lost);
-        if progress.done && progress.resting.iter().all(|&resting| resting) {
+        progress.check_commits(can_be_lost, world.claims.highest());
+        let mut resting = progress.drivers.resting.iter().chain(&progress.resting);
+        if progress.done && resting.all(|&resting| resting) {
             break Ok(());
         }
         if now > HEALED_AFTER + LIVENESS && !progress.done {
             break Err("the job does not end".to_owned());
         }
         if now > HEALED_AFTER + LIVENESS + REST {
-            break Err("the workers do not end".to_owned());
+            break Err("the drivers or workers do not end".to_owned());
         }
     };
     conclude(seed, &world, &trace, strikes, sim.elapsed(), ended)
@@ -253,7 +265,9 @@ fn conclude(
     let mut findings = panics::take(seed);
     findings.extend(world.shared_store.findings());
     findings.extend(world.disk.findings());
+    findings.extend(world.claims.findings());
     findings.extend(world.progress().findings.clone());
+    findings.extend(world.progress().drivers.findings());
     match ended {
         Ok(()) => findings.extend(check::results(world)),
         Err(finding) => findings.push(finding),
@@ -261,7 +275,7 @@ fn conclude(
     strikes.add_all(&world.shared_store.strikes());
     strikes.add(Fault::FailingJournal, world.disk.failed());
     let progress = world.progress();
-    let snapshots = || progress.snapshots.iter().map(|snapshot| snapshot.borrow());
+    let snapshots = || progress.drivers.epochs.iter().map(|epoch| epoch.snapshot.borrow());
     // Its workers are honest, and whatever happens to them, no call of theirs is a violation.
     let violations: u64 = snapshots().map(|snapshot| snapshot.violations).sum();
     if violations > 0 {
@@ -272,56 +286,12 @@ fn conclude(
         trace: trace.borrow().hash(),
         virtual_time,
         runs_read: world.shared_store.read_again(),
-        driver_starts: progress.driver_starts,
+        drivers: progress.drivers.counts,
         attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
         strikes,
         findings,
         log: trace.borrow().log(),
-    }
-}
-
-/// The driver's host: starts the driver again until the job is done.
-async fn driver_host(world: Arc<World>, connections: Connections) -> turmoil::Result {
-    loop {
-        let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-        let (sender, accepted) = mpsc::channel(16);
-        let own_connections = connections.clone();
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if sender.send(own_connections.track(stream)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let (snapshots, seen) = watch::channel(Snapshot::default());
-        let surroundings = {
-            let mut progress = world.progress();
-            progress.driver_starts += 1;
-            progress.snapshots.push(seen);
-            driver::simulation::Surroundings {
-                store: world.shared_store.seen_by(User::Driver),
-                disk: Arc::new(world.disk.clone()),
-                claims: Arc::new(world.claims.clone()),
-                run_blocking: Arc::new(lockstep::run),
-                block_on: Arc::new(lockstep::block_on),
-                job_id: format!("{:016x}", world.random.next()),
-            }
-        };
-        let config = world.driver_config();
-        let ended = driver::simulation::run(config, surroundings, accepted, snapshots).await;
-        accepting.abort();
-        connections.cut();
-        match ended {
-            Ok(_) => {
-                trace::tell("the job is done");
-                world.progress().done = true;
-                return Ok(());
-            }
-            // The user reads why, and starts it again.
-            Err(error) => trace::remark(&format!("the driver ended: {error}")),
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -332,10 +302,7 @@ async fn worker_host(world: Arc<World>, index: usize, connections: Connections) 
         let (random, connections) = (world.random.fork(), connections.clone());
         let surroundings = worker::simulation::Surroundings {
             store: world.shared_store.seen_by(User::Worker),
-            connect: move |address| {
-                let connections = connections.clone();
-                async move { connections.connect(address).await }
-            },
+            connect: connector(world.plan.drivers.len(), connections),
             run_blocking: Arc::new(lockstep::run),
             random: Arc::new(move |bytes| random.fill(bytes)),
         };
@@ -350,12 +317,28 @@ async fn worker_host(world: Arc<World>, index: usize, connections: Connections) 
     }
 }
 
+/// Connects to the drivers in turn, as if their addresses had one name.
+fn connector(
+    drivers: usize,
+    connections: Connections,
+) -> impl Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Connection>> + Send>> + Clone {
+    let calls = Arc::new(AtomicUsize::new(0));
+    move |_| {
+        let driver = driver_name(calls.fetch_add(1, Ordering::Relaxed) % drivers);
+        let connections = connections.clone();
+        Box::pin(async move { connections.connect(format!("{driver}:{PORT}")).await })
+    }
+}
+
 pub fn worker_name(index: usize) -> String {
     format!("worker{index}")
 }
 
-pub const DRIVER: &str = "driver";
-const PORT: u16 = 50_051;
+pub fn driver_name(machine: usize) -> String {
+    format!("driver{machine}")
+}
+
+pub const PORT: u16 = 50_051;
 pub const FILES: &str = "/simulated/files";
 const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 

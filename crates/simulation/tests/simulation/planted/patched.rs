@@ -20,6 +20,11 @@ fn driver_without_a_fence_is_found() {
     check(&["no-fence"], "was given up");
 }
 
+#[test]
+fn driver_that_does_not_look_at_the_claims_is_found() {
+    check(&["no-check"], "without a look");
+}
+
 /// A worker that executes an attempt again, over what it has reported.
 #[test]
 fn attempt_that_is_executed_twice_is_found() {
