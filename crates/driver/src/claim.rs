@@ -232,6 +232,11 @@ impl Hold {
         self.state().lost.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether another driver has claimed a later epoch, as far as that can be seen.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        matches!(self.look(), Err(LookError::Lost(ClaimLost::TakenOver { .. })))
+    }
+
     /// Returns once this driver may commit. Waits while that is unknown.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ use crate::spec::JobSpec;
 mod bind;
 mod check;
 mod error;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use error::unusable_input;
 pub use error::{Differences, StartError};
@@ -193,10 +195,12 @@ impl Taking<'_> {
         let Unclaimed { files, claims, store, mut log, clock } = folder;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
         let Self { holder, patience, waiting } = self;
-        let mut above = 0;
+        let (mut above, mut has_waited) = (0, false);
         loop {
             let taken = claim::take(&claims, (&holder, above), patience, clock, waiting);
-            let Taken { hold, has_waited } = taken.map_err(|error| claim_error(error, files))?;
+            let Taken { hold, has_waited: waited } =
+                taken.map_err(|error| claim_error(error, files))?;
+            has_waited |= waited;
             let claimed = keep(hold).map_err(StartError::Thread)?;
             let epoch = claimed.borrow().epoch();
             fence(claimed.borrow(), store).map_err(in_files)?;
@@ -205,7 +209,9 @@ impl Taking<'_> {
             if epoch > recorded.last_epoch() {
                 return Ok(Opened { claimed, has_waited, log, recorded });
             }
-            // The claims were removed, or the journal is of a version that had none.
+            // This driver was frozen, and another has taken over meanwhile. Or the claims were
+            // removed, or the journal is of a version that had none.
+            has_waited |= claimed.borrow().is_taken_over();
             above = recorded.last_epoch();
         }
     }
