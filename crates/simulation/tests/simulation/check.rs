@@ -46,10 +46,23 @@ pub fn results(world: &World) -> Vec<String> {
     let foreign = objects.into_keys().filter(|name| !damaged.contains(name));
     findings.extend(foreign.map(|name| format!("{name} is not of this job")));
     // A driver that was superseded leaves the folder to its successor, which may have ended.
-    let last = format!("-e{}/", world.claims.highest());
-    let has_standby = plan.drivers.len() > 1;
     let left = world.shared_store.left_behind().into_iter();
-    let left = left.filter(|staging| !has_standby || staging.contains(&last));
+    let left = left.filter(|staging| !may_be_superseded(world, staging));
     findings.extend(left.map(|staging| format!("{staging} was left behind")));
     findings
+}
+
+/// Attempts that were executed twice, as far as that can matter.
+pub fn attempts(world: &World) -> Vec<String> {
+    // A driver that was superseded may assign an attempt anew, and its successor has swept away
+    // what showed that it had begun.
+    let twice = world.shared_store.begun_twice().into_iter();
+    let twice = twice.filter(|staging| !may_be_superseded(world, staging));
+    twice.map(|staging| format!("{staging} was begun twice")).collect()
+}
+
+/// Whether an attempt may be of a driver that was superseded while it was alive.
+fn may_be_superseded(world: &World, staging: &str) -> bool {
+    let last = format!("-e{}/", world.claims.highest());
+    world.plan.drivers.len() > 1 && !staging.contains(&last)
 }

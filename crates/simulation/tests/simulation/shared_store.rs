@@ -74,6 +74,7 @@ struct Injector {
 struct Observed {
     /// Every attempt that was ever begun.
     begun: BTreeSet<Staging>,
+    begun_twice: BTreeSet<Staging>,
     /// Attempts that the driver has discarded.
     discarded: BTreeSet<Staging>,
     /// Objects that were damaged and not published again since.
@@ -270,6 +271,11 @@ impl SharedStore {
         left.map(ToString::to_string).collect()
     }
 
+    /// Attempts that were begun twice.
+    pub fn begun_twice(&self) -> Vec<String> {
+        self.state().observed.begun_twice.iter().map(ToString::to_string).collect()
+    }
+
     /// Objects that are not as they were published, because of a fault.
     pub fn damaged(&self) -> BTreeSet<Name> {
         self.state().observed.damaged.clone()
@@ -430,7 +436,7 @@ impl Store for StoreHandle {
             return Err(StoreError::Begun { name: staging.name().clone() });
         }
         if !state.observed.begun.insert(staging.clone()) {
-            state.observed.findings.push(format!("{staging} was begun twice"));
+            state.observed.begun_twice.insert(staging.clone());
         }
         state.staged.insert(staging.clone(), BTreeMap::new());
         Ok(())

@@ -264,6 +264,7 @@ fn conclude(
 ) -> Report {
     let mut findings = panics::take(seed);
     findings.extend(world.shared_store.findings());
+    findings.extend(check::attempts(world));
     findings.extend(world.disk.findings());
     findings.extend(world.claims.findings());
     findings.extend(world.progress().findings.clone());
