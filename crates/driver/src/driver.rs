@@ -27,6 +27,7 @@ use crate::admission::{IdSource, Rejection, Violation, exclusion};
 use crate::cause::Cause;
 use crate::committer::Errand;
 use crate::ids;
+use crate::job::EarlyEnd;
 use crate::members::{Members, NotAdmitted};
 use crate::reports::Reports;
 use crate::roster::Roster;
@@ -47,7 +48,7 @@ use pending::{PendingCalls, Reporter};
 use status_view::{Observed, StatusView};
 
 pub(crate) use event::{Call, Event, Reply, Request};
-pub(crate) use shutdown::{Shutdown, Unrecorded};
+pub(crate) use shutdown::{Deserted, Shutdown, Unrecorded};
 
 /// # Invariants
 ///
@@ -73,8 +74,8 @@ pub(crate) struct Ended {
     pub(crate) snapshot: Snapshot,
     /// From the start of the first attempt until the folder is clean and the end is recorded.
     pub(crate) elapsed: Duration,
-    /// For how long no worker was connected, if that cancelled the job.
-    pub(crate) deserted: Option<Duration>,
+    /// If the lack of workers cancelled the job.
+    pub(crate) deserted: Option<Deserted>,
     /// Whether the journal's last record is on disk.
     pub(crate) finished: Result<(), Unrecorded>,
 }
@@ -120,13 +121,13 @@ impl Driver {
         self
     }
 
-    /// Runs the job until it has ended and the workers know that. `interrupted` cancels it.
+    /// Runs the job until it has ended and the workers know that. `ended_early` cancels it.
     pub(crate) async fn drive(
         mut self,
         mut events: mpsc::Receiver<Event>,
-        interrupted: impl Future<Output = ()>,
+        ended_early: impl Future<Output = EarlyEnd>,
     ) -> Ended {
-        let mut interrupted = Box::pin(interrupted);
+        let mut ended_early = Box::pin(ended_early);
         let mut cancelled = false;
         loop {
             self.cancel_if_abandoned();
@@ -142,9 +143,13 @@ impl Driver {
             // interrupt is polled first, so that no flood of events can delay it.
             tokio::select! {
                 biased;
-                () = &mut interrupted, if !cancelled => {
+                end = &mut ended_early, if !cancelled => {
                     cancelled = true;
                     tracing::info!("cancel");
+                    match end {
+                        EarlyEnd::Interrupted => {}
+                        EarlyEnd::NoWorkers => self.shutdown.note_no_workers(),
+                    }
                     self.clock.wake(sleep);
                     self.sched.handle_cancel(self.clock.now());
                 }

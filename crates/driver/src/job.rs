@@ -24,7 +24,7 @@ use crate::claim::{self, ClaimLost, Claimed, Hold, MachineClock};
 use crate::committer::{
     Committer, DISCARDS_MAX, Discards, EndError, Errand, GROUP_COMMIT_WAIT, Notify, Outputs,
 };
-use crate::driver::{Driver, Ended, Event, Shutdown, Unrecorded};
+use crate::driver::{Deserted, Driver, Ended, Event, Shutdown, Unrecorded};
 use crate::ids;
 use crate::service::Service;
 use crate::spec::JobSpec;
@@ -174,7 +174,7 @@ impl Prepared {
         Self { announcement: announcement.ok(), ..self }
     }
 
-    /// Runs the job to its end. `snapshots` receives its progress; `interrupted` ends it early.
+    /// Runs the job to its end. `snapshots` receives its progress; `ended_early` cancels it.
     ///
     /// Returns when the results are complete and durable, and the workers know that the job is
     /// over.
@@ -185,7 +185,7 @@ impl Prepared {
     pub async fn run(
         self,
         snapshots: watch::Sender<Snapshot>,
-        interrupted: impl Future<Output = ()>,
+        ended_early: impl Future<Output = EarlyEnd>,
     ) -> Result<Summary, JobError> {
         let listeners = self.bound.listeners.into_iter().map(tokio::net::TcpListener::from_std);
         let listeners: Vec<_> = listeners
@@ -197,7 +197,7 @@ impl Prepared {
         // Its thread renews it.
         let keeping = claim::keep(move || std::future::ready(hold.is_lost()));
         let files = self.begun.spec.files.clone();
-        let result = self.begun.run(serve, on_a_thread, keeping, snapshots, interrupted).await;
+        let result = self.begun.run(serve, on_a_thread, keeping, snapshots, ended_early).await;
         let result = match result {
             Err(JobError::Superseded(lost)) => {
                 Err(JobError::Superseded(self.claimed.hold.named(lost, &MachineClock)))
@@ -220,7 +220,7 @@ impl BegunJob {
         commit: impl FnOnce(Committer, std_mpsc::Receiver<Errand>) -> Result<Committing, JobError>,
         keeping: impl Future<Output = ClaimLost> + Send + 'static,
         snapshots: watch::Sender<Snapshot>,
-        interrupted: impl Future<Output = ()>,
+        ended_early: impl Future<Output = EarlyEnd>,
     ) -> Result<Summary, JobError>
     where
         Serving: Future<Output = Result<(), ServeError>> + Send + 'static,
@@ -260,12 +260,15 @@ impl BegunJob {
             answering.await
         });
         // Without a server no worker can report, and the loop would wait forever.
-        let interrupted = async {
+        let ended_early = async {
             // Cancel safe: both are waited for once.
             tokio::select! {
                 biased;
-                () = interrupted => {}
-                Err(_) = served => tracing::error!("the server ended before the job"),
+                end = ended_early => end,
+                Err(_) = served => {
+                    tracing::error!("the server ended before the job");
+                    EarlyEnd::Interrupted
+                }
             }
         };
 
@@ -274,7 +277,7 @@ impl BegunJob {
         let driver =
             Driver::new(sched, self.spec, self.shutdown, self.ids, errands_sender, snapshots)
                 .restore(self.recovered.unwrap_or_default());
-        let ended = driver.drive(inbox, interrupted).await;
+        let ended = driver.drive(inbox, ended_early).await;
 
         // The receiver is gone if the server has failed.
         let _ = end.send(());
@@ -344,6 +347,31 @@ fn system(operation: &'static str) -> impl FnOnce(io::Error) -> JobError {
     move |source| JobError::System { operation, source }
 }
 
+/// Why a job is to end before it is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EarlyEnd {
+    /// The user interrupts it.
+    Interrupted,
+    /// No worker can be kept alive.
+    NoWorkers,
+}
+
+/// For how long there was no worker: `0.3 s`, `2 s`, `1 min 5 s`.
+struct LackText(Option<Duration>);
+
+impl fmt::Display for LackText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("no worker can be kept alive"),
+            Some(waited) if waited.as_secs() < 60 => {
+                let seconds = (waited.as_secs_f64() * 10.0).round() / 10.0;
+                write!(f, "no worker was connected for {seconds} s")
+            }
+            Some(waited) => write!(f, "no worker was connected for {}", duration::whole(waited)),
+        }
+    }
+}
+
 /// Why a job that ran is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -372,10 +400,10 @@ pub enum JobError {
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
     /// No worker connected, or all have disconnected.
-    #[error("no worker was connected for {}", duration::whole(*waited))]
+    #[error("{}: the job stops", LackText(*waited))]
     NoWorkers {
-        /// How long the driver has waited.
-        waited: Duration,
+        /// How long the driver has waited; `None` if no worker can be kept alive.
+        waited: Option<Duration>,
     },
     /// An output was replaced by another file after its commit.
     #[error("{} was replaced after it was committed", output.display())]
@@ -471,7 +499,7 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
     match *outcome {
         Outcome::Cancelled => {
             return Err(match ended.deserted {
-                Some(waited) => JobError::NoWorkers { waited },
+                Some(Deserted { waited }) => JobError::NoWorkers { waited },
                 None => JobError::Cancelled,
             });
         }

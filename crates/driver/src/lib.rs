@@ -34,7 +34,7 @@ mod status_client;
 
 pub use claim::{ClaimLost, Waiting};
 pub use clean::{CleanError, Cleaned, clean};
-pub use job::{JobError, Prepared, Witness};
+pub use job::{EarlyEnd, JobError, Prepared, Witness};
 pub use journal::Outcome;
 pub use plan::default_map_tasks;
 pub use recovery::{Difference, InputChange};

@@ -11,8 +11,8 @@ pub enum StatusClientError {
     /// The address is not valid.
     #[error(transparent)]
     Address(AddressError),
-    /// The driver does not accept the credentials.
-    #[error("the driver at {driver} refused to answer")]
+    /// One side does not accept the other's credentials.
+    #[error("cannot ask the driver at {driver}")]
     Denied {
         /// Its address.
         driver: String,

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use driver::{Config, JobError, Snapshot, Summary};
+use driver::{Config, EarlyEnd, JobError, Snapshot, Summary};
 use journal::{Log, Record};
 use rpc::message::{
     Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
@@ -171,6 +171,7 @@ impl Job {
             if interrupted.await.is_err() {
                 std::future::pending::<()>().await;
             }
+            EarlyEnd::Interrupted
         }));
         Self { address, interrupt: Some(interrupt), ended }
     }

@@ -108,7 +108,9 @@ impl Commits {
             // When a user resumes a failed job, the recalls of every task are counted anew.
             Record::End { outcome: Outcome::Failed } => self.recalls.clear(),
             Record::Begin { .. }
-            | Record::End { outcome: Outcome::Cancelled | Outcome::Done | Outcome::Unknown }
+            | Record::End {
+                outcome: Outcome::Cancelled | Outcome::Done | Outcome::NoWorkers | Outcome::Unknown,
+            }
             | Record::Ended { .. }
             | Record::Input { .. }
             | Record::IntermediatesRemoved

@@ -86,6 +86,11 @@ pub fn contact(files: &Path) -> Result<Option<Contact>, ContactError> {
     parsed.map(Some).map_err(|source| ContactError::Read { path, source })
 }
 
+/// Whether `files` holds the journal of a job.
+pub fn holds_job(files: &Path) -> bool {
+    files.join(layout::journal().as_str()).exists()
+}
+
 /// Whether a driver runs in `files`, on this machine or on another; `false` if that cannot be
 /// determined. A driver of another machine that has given no sign of life in the last 10 s is
 /// watched for 3 s, in which it would give one.

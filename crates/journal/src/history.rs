@@ -68,7 +68,7 @@ pub struct SetAside {
 /// The state of a job, or of one epoch of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
-    /// The user ended it, or no worker came. It can be resumed.
+    /// The user ended it. It can be resumed.
     Cancelled,
     /// Its driver was killed. It can be resumed.
     CutOff,
@@ -76,6 +76,8 @@ pub enum State {
     Done,
     /// A task could not be done. It can be tried again.
     Failed,
+    /// There were no workers to do it. It can be resumed.
+    NoWorkers,
     /// A driver runs it.
     Running,
 }
@@ -86,6 +88,7 @@ impl State {
             Outcome::Cancelled => Some(Self::Cancelled),
             Outcome::Done => Some(Self::Done),
             Outcome::Failed => Some(Self::Failed),
+            Outcome::NoWorkers => Some(Self::NoWorkers),
             Outcome::Unknown => None,
         }
     }

@@ -42,7 +42,7 @@ mod verify;
 pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use store::duration;
 
-pub use contact::{Announcement, Contact, ContactError, announce, contact, is_driven};
+pub use contact::{Announcement, Contact, ContactError, announce, contact, holds_job, is_driven};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use end::has_ended;
 pub use ending::{Death, Ending, FailureKind, Users};

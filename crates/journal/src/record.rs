@@ -163,12 +163,14 @@ pub enum WordRule {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The user ended it, or no worker came.
+    /// The user ended it.
     Cancelled,
     /// Every task is committed.
     Done,
     /// A task could not be done.
     Failed,
+    /// There were no workers to do it. Older versions read it as `Unknown`, and resume the job.
+    NoWorkers,
     /// In a way that this version does not know.
     #[serde(other)]
     Unknown,
@@ -180,6 +182,7 @@ impl fmt::Display for Outcome {
             Self::Cancelled => "cancelled",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::NoWorkers => "no workers",
             Self::Unknown => "unknown",
         })
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rpc::{Addresses, Token};
 
 use crate::messages::{Failure, SystemError};
+use crate::shell::quoted;
 
 /// How to call a driver.
 pub(crate) struct Found {
@@ -16,7 +17,13 @@ pub(crate) struct Found {
 /// How to call the driver of `files`.
 pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
     let found = journal::contact(files).map_err(Failure::start)?;
-    let none = || Failure::output(NotRunning { files: files.to_owned(), driver: None });
+    let none = || {
+        let files = files.to_owned();
+        match journal::holds_job(&files) {
+            true => Failure::output(NotRunning { files, driver: None }),
+            false => Failure::output(NoJob { files }),
+        }
+    };
     let found = found.ok_or_else(none)?;
     // A driver that was killed has left the file. A program that listens there now is not called:
     // the token may be one that the user reuses.
@@ -48,16 +55,11 @@ struct NotRunning {
 
 impl fmt::Display for NotRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = self.files.display();
+        let files = quoted(&self.files);
         match &self.driver {
             Some(driver) => write!(
                 f,
                 "no driver answers at {driver}; the job is not running; see mapmill why {files}"
-            ),
-            None if !self.files.is_dir() => write!(
-                f,
-                "there is no folder {files}; name the folder given to --files, or an address with \
-                 --driver"
             ),
             None => write!(f, "no driver runs in {files}; see mapmill why {files}"),
         }
@@ -65,3 +67,28 @@ impl fmt::Display for NotRunning {
 }
 
 impl std::error::Error for NotRunning {}
+
+/// The folder is not that of a job.
+#[derive(Debug)]
+struct NoJob {
+    files: PathBuf,
+}
+
+impl fmt::Display for NoJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files.display();
+        match self.files.is_dir() {
+            true => write!(
+                f,
+                "no driver runs in {files}, which holds no job; name the folder given to --files"
+            ),
+            false => write!(
+                f,
+                "there is no folder {files}; name the folder given to --files, or an address with \
+                 --driver"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NoJob {}

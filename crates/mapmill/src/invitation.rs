@@ -1,17 +1,33 @@
 //! The commands that start workers for this driver, ready to be copied.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
+
+use crate::shell::quoted;
+
+/// Where the credentials of a driver are.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// Its certificate, if it has one.
+    pub(crate) certificate: Option<PathBuf>,
+    /// The file of its token; `FILE` if the token is in the environment.
+    pub(crate) token: Option<PathBuf>,
+}
 
 /// The command that starts a worker for the driver at `address`, which the user typed as `listen`.
-/// `certificate` is the path of the driver's certificate, if it has one.
-pub(crate) fn worker(listen: &str, address: SocketAddr, certificate: Option<&Path>) -> String {
+pub(crate) fn worker(listen: &str, address: SocketAddr, keys: &Keys) -> String {
     let command = format!("mapmill worker --driver {}", called(listen, address));
-    let Some(certificate) = certificate else { return command };
+    // A driver with both admits a worker with either.
+    let Some(certificate) = &keys.certificate else {
+        let Some(token) = &keys.token else { return command };
+        let is_exposed = !rpc::is_loopback(address.ip());
+        let insecure = if is_exposed { " --insecure" } else { "" };
+        return format!("{command} --token-file {}{insecure}", quoted(token));
+    };
     // `mapmill certs init` makes a worker's folder beside the driver's.
     let beside = certificate.parent().map(|folder| folder.with_file_name("worker"));
     match beside.filter(|folder| folder.is_dir()) {
-        Some(folder) => format!("{command} --tls {}", folder.display()),
+        Some(folder) => format!("{command} --tls {}", quoted(folder)),
         None => format!("{command} --tls DIR"),
     }
 }
@@ -57,7 +73,8 @@ mod tests {
     #[test]
     fn workers_call_the_host_that_was_typed_and_the_port_that_was_bound() {
         let check = |listen: &str, address: &str, command: &str| {
-            let found = worker(listen, address.parse().expect("a literal"), None);
+            let address = address.parse().expect("a literal");
+            let found = worker(listen, address, &Keys::default());
             assert_eq!(found, format!("mapmill worker --driver {command}"));
         };
         check("127.0.0.1:0", "127.0.0.1:4711", "127.0.0.1:4711");
@@ -66,6 +83,17 @@ mod tests {
         let here = format!("{}:4711", driver::host_name());
         check("0.0.0.0:0", "0.0.0.0:4711", &here);
         check("[::]:0", "[::]:4711", &here);
+    }
+
+    #[test]
+    fn workers_present_the_token_of_the_driver() {
+        let check = |address: &str, token: &str, flags: &str| {
+            let keys = Keys { token: Some(token.into()), certificate: None };
+            let command = worker(address, address.parse().expect("a literal"), &keys);
+            assert_eq!(command, format!("mapmill worker --driver {address} {flags}"));
+        };
+        check("127.0.0.1:1", "my token", "--token-file 'my token'");
+        check("10.0.0.7:1", "token", "--token-file token --insecure");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod messages;
 mod numbers;
 mod progress;
 mod report;
+mod shell;
 mod stamp;
 mod standby;
 mod status;
@@ -34,7 +35,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Parser;
-use driver::StartError;
+use driver::{EarlyEnd, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -84,7 +85,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
         let address = prepared.address();
         let called = invitation::called(&listen, address);
         let prepared = prepared.announced(called, driver::host_name());
-        let command = invitation::worker(&listen, address, request.certificate.as_deref());
+        let command = invitation::worker(&listen, address, &request.keys);
         if request.show.verbosity > Verbosity::Quiet {
             messages::say(format_args!(
                 "waiting for workers on {}; start one with: {command}",
@@ -92,6 +93,10 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
             ));
         }
         let snapshots = watch::channel(driver::Snapshot::default());
+        let interrupted = async {
+            interrupted.await;
+            EarlyEnd::Interrupted
+        };
         execute(prepared, command, request.show, snapshots, interrupted).await
     })
 }
@@ -130,8 +135,8 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
     // Both branches are cancel safe, and either ends the job.
     let ended_early = async {
         tokio::select! {
-            () = interrupted => {}
-            () = until(gave_up) => {}
+            () = interrupted => EarlyEnd::Interrupted,
+            () = until(gave_up) => EarlyEnd::NoWorkers,
         }
     };
     let command = format!("mapmill worker --driver {}", prepared.address());
@@ -213,13 +218,13 @@ async fn execute(
     worker: String,
     show: Show,
     (snapshots, watcher): (watch::Sender<driver::Snapshot>, watch::Receiver<driver::Snapshot>),
-    interrupted: impl Future<Output = ()>,
+    ended_early: impl Future<Output = EarlyEnd>,
 ) -> Result<(), Failure> {
     let (running, over) = oneshot::channel();
     let progress = progress::show(watcher, over, worker, show.verbosity);
     let progress = tokio::spawn(progress);
     let files = prepared.files().to_owned();
-    let result = prepared.run(snapshots, interrupted).await;
+    let result = prepared.run(snapshots, ended_early).await;
     // This ends the progress, which prints its last state.
     drop(running);
     let _ = progress.await;

@@ -18,6 +18,7 @@ use worker::Notice;
 use crate::certs::finding::Finding;
 use crate::numbers;
 use crate::numbers::plural;
+use crate::shell::quoted;
 use crate::stamp;
 use crate::terminal::{self, write_stderr};
 use crate::verbosity::Verbosity;
@@ -61,8 +62,8 @@ impl Failure {
 
     /// The job for which a standby waited has failed.
     pub(crate) fn done_elsewhere(files: &Path) -> Self {
-        let files = files.display();
-        let error = format!("the job in {files} failed; see mapmill why {files}");
+        let (folder, files) = (quoted(files), files.display());
+        let error = format!("the job in {files} failed; see mapmill why {folder}");
         Self { error: error.into(), code: FAILED, hint: None, advice: None }
     }
 
@@ -276,7 +277,7 @@ pub(crate) fn notice(notice: &Notice, verbosity: Verbosity) {
         }
         Notice::DriverSilent { driver, error, left } => log(format_args!(
             "the driver at {driver} does not answer ({error}); exiting in {}",
-            numbers::seconds(*left)
+            numbers::whole_seconds(*left)
         )),
         Notice::Ended { map_tasks, reduce_tasks, bytes, lasted } => log(format_args!(
             "completed {} and {}, and read {} in {}",

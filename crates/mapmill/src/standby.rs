@@ -68,7 +68,7 @@ pub(crate) fn prepare(
             Err(StandbyError::Failed { files })
         }
         Ok(StoodBy::Over {
-            outcome: Outcome::Done | Outcome::Cancelled | Outcome::Unknown,
+            outcome: Outcome::Done | Outcome::Cancelled | Outcome::NoWorkers | Outcome::Unknown,
             files,
         }) => {
             if verbosity > Verbosity::Quiet {

@@ -102,7 +102,7 @@ struct Damaged {
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problems = plural(self.count, "problem", "problems");
-        write!(f, "{problems} in {}; run the job again with --fresh", self.files)
+        write!(f, "{problems} in {}; run the job again", self.files)
     }
 }
 

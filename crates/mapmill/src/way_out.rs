@@ -5,13 +5,15 @@
 use std::borrow::Cow;
 use std::io;
 
-use driver::{ClaimLost, CleanError, JobError, StartError};
+use driver::{ClaimLost, CleanError, Difference, InputChange, JobError, StartError};
 use journal::{Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};
 use rustix::process::Signal;
 use worker::{RootError, WorkerError};
+
+use crate::shell::quoted;
 
 /// A few words; `None` if the error needs none.
 pub(crate) type WayOut = Option<Cow<'static, str>>;
@@ -30,7 +32,14 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
             "wait for the other job, or choose another folder with --files"
         }
         StartError::NotLoopback { .. } => "use TLS (--tls), or accept the risk with --insecure",
-        StartError::OtherJob { .. } => {
+        StartError::OtherJob { differences, .. } => {
+            let has_changed = |difference: &Difference| {
+                let changed = InputChange::Changed;
+                matches!(difference, Difference::Inputs { change, .. } if *change == changed)
+            };
+            if differences.0.iter().any(has_changed) {
+                return Some(RESTORE_INPUTS.into());
+            }
             "repeat the command of that job to resume it, choose another folder with --files, or \
              discard that job with --fresh"
         }
@@ -66,14 +75,16 @@ fn of_bind(error: &io::Error) -> Option<&'static str> {
 pub(crate) fn of_job(error: &JobError) -> WayOut {
     match error {
         JobError::Failed { failure, files, .. } => {
-            let files = files.to_string_lossy();
+            let files = quoted(files);
             let (files, task) = (escaped(&files), failure.task);
             Some(format!("details: mapmill why {files} {task}").into())
         }
-        JobError::NoWorkers { .. } => {
-            Some("run it again to resume (--worker-wait sets how long it waits)".into())
+        JobError::NoWorkers { waited: Some(_) } => {
+            Some("run the same command again to resume (--worker-wait sets the limit)".into())
         }
-        JobError::Cancelled => Some("run the same command again to resume".into()),
+        JobError::Cancelled | JobError::NoWorkers { waited: None } => {
+            Some("run the same command again to resume".into())
+        }
         JobError::Replaced { .. } => {
             Some("run the same command again: the job makes the output anew".into())
         }
@@ -171,7 +182,7 @@ pub(crate) fn of_worker(error: &WorkerError) -> WayOut {
         // All of them: one --root alone replaces those that the worker has.
         WorkerError::OutsideRoots { folders, roots } => {
             let roots = roots.iter().chain(folders);
-            let flags: Vec<_> = roots.map(|root| format!("--root {}", root.display())).collect();
+            let flags: Vec<_> = roots.map(|root| format!("--root {}", quoted(root))).collect();
             Some(format!("start the worker with {}", flags.join(" ")).into())
         }
         WorkerError::NoDriver { .. } => {
@@ -204,7 +215,7 @@ pub(crate) fn of_denial(denial: &Denial, credentials: &Credentials, role: Role) 
         }
         Denial::OwnUsage { .. } => format!("issue one: mapmill certs issue {role} --name NAME"),
         Denial::Refused { .. } | Denial::Tls { .. } => of_refusal(credentials, role),
-        Denial::TlsRequired => "give this side its certificate with --tls DIR".to_owned(),
+        Denial::TlsRequired => "pass --tls DIR, with a certificate of this process".to_owned(),
         Denial::TokenExposed { .. } => {
             "use --tls DIR on both sides, or allow it with --insecure".to_owned()
         }
@@ -237,8 +248,13 @@ pub(crate) fn of_root(_: &RootError) -> WayOut {
 pub(crate) fn of_tls(error: &TlsError) -> WayOut {
     match error {
         TlsError::Expired { .. } => Some("make another: mapmill certs issue".into()),
-        TlsError::OtherRole { wanted, .. } => {
-            Some(format!("make one: mapmill certs issue {wanted} --name NAME").into())
+        TlsError::OtherRole { wanted, path, .. } => {
+            // `mapmill certs init` makes a folder for each role.
+            let beside = path.parent().map(|folder| folder.with_file_name(wanted.to_string()));
+            Some(match beside.filter(|folder| folder.is_dir()) {
+                Some(folder) => format!("use --tls {}", quoted(folder)).into(),
+                None => format!("issue one: mapmill certs issue {wanted} --name NAME").into(),
+            })
         }
         TlsError::Read { .. } => {
             Some("mapmill certs makes cert.pem, key.pem and ca.pem for each process".into())
@@ -304,6 +320,10 @@ fn of_journal(error: &JournalError) -> Option<&'static str> {
 }
 
 const NAME_FILES: &str = "name the folder given to --files";
+
+/// The command of the unfinished job would read other bytes now.
+const RESTORE_INPUTS: &str = "restore the inputs, with their times, to resume that job; or discard \
+                              it with --fresh, or choose another folder with --files";
 
 const OTHER_FILES: &str = "choose another folder with --files";
 

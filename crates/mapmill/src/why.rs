@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::flags::{DEFAULT_FILES, WhyFlags};
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, seconds, utc};
+use crate::shell::quoted;
 use crate::terminal::wrapped;
 use crate::way_out::{self, WayOut};
 
@@ -205,10 +206,13 @@ impl Overview {
             };
             let lasted = seconds(Duration::from_secs_f64(epoch.seconds));
             let how = match epoch.state {
+                state if epoch.seconds == 0.0 && state != "running" && state != "done" => {
+                    format!("{} before the first attempt", ended(state))
+                }
                 "running" => format!("running; last record after {lasted}"),
                 "cut_off" => format!("cut off; last record after {lasted}"),
                 "done" => format!("done in {lasted}"),
-                state => format!("{state} after {lasted}"),
+                state => format!("{} after {lasted}", ended(state)),
             };
             line(&name, &format!("{}, {how}", utc(epoch.began_unix_seconds)));
         }
@@ -221,7 +225,8 @@ impl Overview {
         for worker in &self.set_aside {
             text.push_str(&worker.text(self.epochs.len()));
         }
-        let files = escaped(&self.files);
+        let files = quoted(&self.files);
+        let files = escaped(&files);
         text.push_str(&format!("\nfor the attempts at a task: mapmill why {files} TASK\n"));
         text
     }
@@ -382,6 +387,7 @@ impl TaskReport {
             State::Cancelled => Some("not committed: the job was interrupted"),
             State::CutOff => Some("not committed: the job was cut off"),
             State::Failed => Some("not committed: the job failed"),
+            State::NoWorkers => Some("not committed: the job stopped for lack of workers"),
             State::Done => None,
         };
         let splits = history.splits(task).into_iter();
@@ -484,16 +490,27 @@ fn code(state: State) -> &'static str {
         State::CutOff => "cut_off",
         State::Done => "done",
         State::Failed => "failed",
+        State::NoWorkers => "no_workers",
         State::Running => "running",
+    }
+}
+
+/// How a driver ended, by the code of its state.
+fn ended(code: &'static str) -> &'static str {
+    match code {
+        "cut_off" => "cut off",
+        "no_workers" => "stopped for lack of workers",
+        other => other,
     }
 }
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Cancelled => "was interrupted; run it again to resume",
-        State::CutOff => "was cut off; run it again to resume",
+        State::Cancelled => "was interrupted; run the same command again to resume",
+        State::CutOff => "was cut off; run the same command again to resume",
         State::Done => "is done",
         State::Failed => "has failed",
+        State::NoWorkers => "stopped for lack of workers; run the same command again to resume",
         State::Running => "is running",
     }
 }

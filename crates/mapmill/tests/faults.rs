@@ -223,7 +223,9 @@ fn driver_without_workers_says_so_and_ends_after_worker_wait() {
     });
     cluster.driver.wait_for(&hint);
     assert_eq!(cluster.driver.code(), 1);
-    cluster.driver.wait_for("no worker was connected for 12 s; run it again");
+    cluster
+        .driver
+        .wait_for("no worker was connected for 12 s: the job stops; run the same command again");
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub enum Denial {
         message: String,
     },
     /// This side speaks no TLS, and the server does.
-    #[error("the server there expects TLS, and this side does not speak it")]
+    #[error("the server there requires TLS")]
     TlsRequired,
     /// The token would be sent unencrypted to another machine.
     #[error("the token would go to {address} unencrypted, for anyone on the way to read")]

@@ -164,7 +164,7 @@ pub enum TlsError {
     },
     /// The certificate is for another role.
     #[error(
-        "{} {found}; it has to be that of a {wanted}",
+        "{} {found}; role {wanted} is needed",
         path.display()
     )]
     OtherRole {
@@ -292,7 +292,7 @@ impl Loaded {
         if found != role {
             return Err(TlsError::OtherRole {
                 path: files.cert.clone(),
-                found: format!("is the certificate of the {found} {name}"),
+                found: format!("has role {found} (name {name})"),
                 wanted: role,
             });
         }

@@ -21,9 +21,16 @@ pub(crate) struct Shutdown {
     stay_until: Time,
     /// Since when no worker is connected; `None` while one is.
     deserted_since: Option<Time>,
-    /// For how long no worker was connected, if that cancelled the job.
-    deserted: Option<Duration>,
+    /// If the lack of workers cancelled the job.
+    deserted: Option<Deserted>,
     stage: Stage,
+}
+
+/// A job is cancelled because it has no workers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Deserted {
+    /// For how long none was connected; `None` if none can be kept alive.
+    pub(crate) waited: Option<Duration>,
 }
 
 enum Stage {
@@ -73,13 +80,18 @@ impl Shutdown {
         let waited = now.0.saturating_sub(since.0);
         let is_abandoned = self.worker_wait.is_some_and(|wait| waited >= wait);
         if is_abandoned {
-            self.deserted = Some(waited);
+            self.deserted = Some(Deserted { waited: Some(waited) });
         }
         is_abandoned
     }
 
-    /// For how long no worker was connected, if that cancelled the job.
-    pub(super) fn deserted(&self) -> Option<Duration> {
+    /// The job is to be cancelled, because no worker can be kept alive.
+    pub(super) fn note_no_workers(&mut self) {
+        self.deserted.get_or_insert(Deserted { waited: None });
+    }
+
+    /// If the lack of workers cancelled the job.
+    pub(super) fn deserted(&self) -> Option<Deserted> {
         self.deserted
     }
 
@@ -103,6 +115,9 @@ impl Shutdown {
         tracing::info!("job {outcome}");
         self.stage = Stage::CleaningUp;
         let (outcome, leftovers) = match outcome {
+            Outcome::Cancelled if self.deserted.is_some() => {
+                (journal::Outcome::NoWorkers, Vec::new())
+            }
             Outcome::Cancelled => (journal::Outcome::Cancelled, Vec::new()),
             Outcome::Done => (journal::Outcome::Done, std::mem::take(&mut self.leftovers)),
             Outcome::Failed(_) => (journal::Outcome::Failed, Vec::new()),
@@ -170,7 +185,7 @@ mod tests {
         assert!(!shutdown.is_abandoned(at(5), true));
         assert_eq!(shutdown.deserted(), None);
         assert!(shutdown.is_abandoned(at(6), true));
-        assert_eq!(shutdown.deserted(), Some(3 * SECOND));
+        assert_eq!(shutdown.deserted(), Some(Deserted { waited: Some(3 * SECOND) }));
     }
 
     #[test]

@@ -423,8 +423,20 @@ async fn job_without_workers_is_cancelled_after_its_wait_and_not_before() {
     }
     bench.leave(&caller).await.unwrap();
 
-    assert_eq!(bench.finish_in_time().await, Recorded::Cancelled);
-    assert_eq!(bench.ended().await.deserted, Some(3 * SECOND));
+    assert_eq!(bench.finish_in_time().await, Recorded::NoWorkers);
+    let deserted = Deserted { waited: Some(3 * SECOND) };
+    assert_eq!(bench.ended().await.deserted, Some(deserted));
+}
+
+/// `mapmill run` cannot keep its workers alive: the user has not interrupted the job.
+#[tokio::test(start_paused = true)]
+async fn job_whose_workers_cannot_be_kept_alive_is_not_recorded_as_interrupted() {
+    let mut bench = Bench::new(1, 1);
+
+    bench.end_early(EarlyEnd::NoWorkers);
+
+    assert_eq!(bench.finish().await, Recorded::NoWorkers);
+    assert_eq!(bench.ended().await.deserted, Some(Deserted { waited: None }));
 }
 
 /// A worker died while it waited for a task: the next task goes to a live one, at once.
@@ -469,7 +481,7 @@ struct Bench {
     events: mpsc::Sender<Event>,
     errands: std_mpsc::Receiver<Errand>,
     notes: RefCell<Vec<Record>>,
-    cancel: Option<oneshot::Sender<()>>,
+    cancel: Option<oneshot::Sender<EarlyEnd>>,
     ended: JoinHandle<Ended>,
 }
 
@@ -506,9 +518,9 @@ impl Bench {
         let (cancel, cancelled) = oneshot::channel();
         let (snapshots, _) = watch::channel(Snapshot::default());
         let driver = Driver::new(sched, spec, shutdown, ids(), errands, snapshots);
-        let ended = tokio::spawn(driver.drive(inbox, async {
-            cancelled.await.expect("the bench holds the other end");
-        }));
+        let ended = tokio::spawn(
+            driver.drive(inbox, async { cancelled.await.expect("the bench holds the other end") }),
+        );
         let notes = RefCell::default();
         Self { events, errands: orders, notes, cancel: Some(cancel), ended }
     }
@@ -636,8 +648,12 @@ impl Bench {
     }
 
     fn cancel(&mut self) {
+        self.end_early(EarlyEnd::Interrupted);
+    }
+
+    fn end_early(&mut self, end: EarlyEnd) {
         let cancel = self.cancel.take().expect("cancelled once");
-        cancel.send(()).expect("the loop runs");
+        cancel.send(end).expect("the loop runs");
     }
 
     async fn errand(&self) -> Errand {

@@ -94,8 +94,8 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
-    use Outcome::{Cancelled, Done, Failed, Unknown};
-    prop::sample::select(vec![Cancelled, Done, Failed, Unknown])
+    use Outcome::{Cancelled, Done, Failed, NoWorkers, Unknown};
+    prop::sample::select(vec![Cancelled, Done, Failed, NoWorkers, Unknown])
 }
 
 fn span() -> impl Strategy<Value = Span> {

@@ -1,12 +1,11 @@
 //! The flags of `mapmill driver`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::job::{JOB_EXIT_CODES, JobFlags, SchedulingFlags, driver_config};
 use super::security::SecurityFlags;
 use super::{DEFAULT_ADDRESS, Show, ShowFlags, example, parse_address};
+use crate::invitation::Keys;
 use crate::messages::Failure;
 
 /// Run one job: assign its tasks to workers
@@ -59,8 +58,8 @@ pub(crate) struct DriverFlags {
 /// The meaning of the flags of `mapmill driver`.
 pub(crate) struct DriverRequest {
     pub(crate) config: driver::Config,
-    /// The file of the driver's certificate.
-    pub(crate) certificate: Option<PathBuf>,
+    /// Where the driver's credentials are.
+    pub(crate) keys: Keys,
     /// Whether to wait for another driver.
     pub(crate) standby: bool,
     pub(crate) show: Show,
@@ -71,9 +70,9 @@ impl TryFrom<DriverFlags> for DriverRequest {
 
     fn try_from(flags: DriverFlags) -> Result<Self, Failure> {
         let (address, unprotected) = (flags.listen, flags.insecure);
-        let (credentials, certificate) = flags.security.for_listening(unprotected)?;
+        let (credentials, keys) = flags.security.for_listening(unprotected)?;
         let listen = driver::Listen { address, credentials, unprotected };
         let config = driver_config(flags.job, flags.scheduling, listen);
-        Ok(Self { config, certificate, standby: flags.standby, show: flags.show.into() })
+        Ok(Self { config, keys, standby: flags.standby, show: flags.show.into() })
     }
 }

@@ -166,5 +166,5 @@ pub(super) fn driver_config(
 
 /// The end of the long help of `run` and `driver`.
 pub(super) const JOB_EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 3 another driver took over; 130
-interrupted.";
+Exit codes: 0 done; 1 the job ran and failed; 2 it could not start; 3 another driver took over; \
+130 interrupted.";

@@ -14,6 +14,7 @@ use clap::{Args, ValueHint};
 use rpc::{Addresses, Credentials, Role, Tls, TlsFiles, Token};
 
 use super::token_file;
+use crate::invitation::Keys;
 use crate::messages::Failure;
 use crate::way_out;
 
@@ -55,14 +56,13 @@ pub(super) struct SecurityFlags {
 }
 
 impl SecurityFlags {
-    /// The credentials of a driver, and the file of its certificate.
-    pub(super) fn for_listening(
-        self,
-        insecure: bool,
-    ) -> Result<(Credentials, Option<PathBuf>), Failure> {
-        let certificate = |files: &TlsFiles| files.cert.clone();
+    /// The credentials of a driver, and where they are.
+    pub(super) fn for_listening(self, insecure: bool) -> Result<(Credentials, Keys), Failure> {
+        let token = self.token_file.clone().map_or_else(|| path(TOKEN_FILE), |file| Ok(Some(file)));
         let (credentials, files) = self.credentials(Role::Driver, insecure)?;
-        Ok((credentials, files.as_ref().map(certificate)))
+        let token = credentials.token.as_ref().and(token?.or_else(|| Some("FILE".into())));
+        let certificate = files.map(|files| files.cert);
+        Ok((credentials, Keys { certificate, token }))
     }
 
     /// The credentials of a process that calls the driver at `addresses`. A token is not sent

@@ -131,6 +131,11 @@ fn unfinished_job_is_discarded_only_with_fresh() {
                         discard that job with --fresh\n";
         assert_eq!((ended.code, &scratch.mask(&ended.stderr)[..]), (2, expected));
     }
+    scratch.write("in/a.txt", "other words\n");
+    let ended = scratch.run(&["run", "in", "-n", "12"]);
+    let way_out = "; restore the inputs, with their times, to resume that job; or discard it with \
+                   --fresh, or choose another folder with --files\n";
+    assert!(ended.stderr.ends_with(way_out), "{}", ended.stderr);
     scratch.run(&["run", "-q", "in", "-n", "6", "--fresh"]).silent();
     // That job is finished: it is replaced.
     scratch.run(&["run", "-q", "in", "-n", "12"]).silent();

@@ -114,6 +114,23 @@ fn help_of_every_command_has_an_example_and_a_command_of_its_own() {
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
 }
 
+/// Lines break where the terminal ends, not where the source does.
+#[test]
+fn exit_codes_are_one_paragraph() {
+    let scratch = Scratch::new();
+    for args in help_requests() {
+        let mut command = scratch.command(&args);
+        command.env("COLUMNS", "60");
+        let help = scratch.end(command).silent();
+        let Some(begin) = help.find("Exit codes: ") else { continue };
+        let lines: Vec<_> = help[begin..].trim_end().lines().collect();
+        for pair in lines.windows(2) {
+            let word = pair[1].split(' ').next().unwrap_or_default();
+            assert!(pair[0].len() + 1 + word.len() > 60, "{args:?}: {pair:?}");
+        }
+    }
+}
+
 #[test]
 fn version_is_data() {
     let version = Scratch::new().run(&["--version"]).silent();

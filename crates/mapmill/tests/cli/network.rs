@@ -110,7 +110,9 @@ fn worker_waits_for_its_first_driver_as_long_as_it_is_told() {
     assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
     let lines: Vec<_> = ended.stderr.lines().collect();
     let [waiting, giving_up] = lines[..] else { panic!("{}", ended.stderr) };
-    let expected = format!("mapmill: waiting for a driver at {address} (");
+    let expected = format!(
+        "mapmill: waiting for a driver at {address} (connection refused); start one with: "
+    );
     assert!(waiting.starts_with(&expected), "{waiting}");
     let expected = format!(
         "mapmill: no driver has answered at {address} for 3 s; giving up; the job may be over \
@@ -254,4 +256,31 @@ fn worker_whose_roots_do_not_hold_the_job_is_told_all_missing_roots_at_once() {
         "<scratch>/elsewhere, <scratch>/files",
     );
     assert!(driver.log().contains("refused a worker without this root"), "{}", driver.log());
+}
+
+/// The user has not interrupted the job.
+#[test]
+fn job_that_ends_for_lack_of_workers_says_so_then_and_later() {
+    let scratch = Scratch::new();
+
+    let ended = scratch.end(scratch.driver(&["in", "--worker-wait", "0.3"]));
+
+    let last = ended.stderr.lines().next_back().unwrap_or_default();
+    let (before, seconds) = last.split_once("no worker was connected for ").expect("the reason");
+    assert_eq!((ended.code, before), (1, "mapmill: "), "{last}");
+    let (seconds, way_out) = seconds.split_once(" s: ").expect("seconds");
+    assert!(seconds.parse::<f64>().is_ok_and(|seconds| seconds >= 0.3), "{last}");
+    let expected = "the job stops; run the same command again to resume (--worker-wait sets the \
+                    limit)";
+    assert_eq!(way_out, expected);
+    let why = scratch.run(&["why", "files"]).silent();
+    let state =
+        "the job in files stopped for lack of workers; run the same command again to resume\n";
+    assert!(why.starts_with(state), "{why}");
+    assert!(why.contains(", stopped for lack of workers before the first attempt\n"), "{why}");
+    let why = scratch.run(&["why", "files", "--json"]).silent();
+    assert!(why.contains(r#""state":"no_workers""#), "{why}");
+    // It can be resumed.
+    let resumed = scratch.run(&["run", "-q", "in"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
 }

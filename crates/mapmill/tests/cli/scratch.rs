@@ -148,7 +148,8 @@ impl Scratch {
     pub fn start_driver(&self, command: Command) -> (Process, String) {
         let mut driver = self.start(command);
         let line = driver.wait_for("start one with: mapmill worker --driver ");
-        let address = line.rsplit_once(' ').expect("the line that was asked for").1.to_owned();
+        let (_, flags) = line.rsplit_once(" --driver ").expect("the line that was asked for");
+        let address = flags.split(' ').next().unwrap_or_default().to_owned();
         (driver, address)
     }
 

@@ -181,6 +181,18 @@ fn token_file_without_a_token_is_refused() {
     }
 }
 
+/// The command that a driver prints works as it is.
+#[test]
+fn driver_with_a_token_names_its_file_in_the_command_for_workers() {
+    let scratch = Scratch::new();
+    keep(&scratch, "my token", TOKEN, 0o600);
+    let flags = ["in", "-n", "1", "--token-file", "my token"];
+    let (driver, address) = scratch.start_driver(scratch.driver(&flags));
+    let command = format!("mapmill worker --driver {address} --token-file 'my token'\n");
+    assert!(driver.log().contains(&command), "{}", driver.log());
+    scratch.run(&["worker", "-q", "--driver", &address, "--token-file", "my token"]).silent();
+}
+
 #[test]
 fn token_file_of_another_user_is_refused() {
     let scratch = Scratch::new();

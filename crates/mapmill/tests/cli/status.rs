@@ -68,7 +68,7 @@ fn silent_driver_is_distinguished_from_a_refusal() {
         let mut look = scratch.command(&["status", "--driver", &address]);
         look.envs(token.map(|token| ("MAPMILL_TOKEN", token)));
         let ended = scratch.end(look);
-        let expected = format!("mapmill: the driver at {address} refused to answer: ");
+        let expected = format!("mapmill: cannot ask the driver at {address}: ");
         assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
@@ -89,8 +89,9 @@ fn driver_is_found_by_its_folder_while_it_runs() {
     assert_eq!(refused.code, 1);
     scratch.create("files");
     let refused = scratch.run(&["status", "files"]);
-    assert_eq!(refused.stderr, "mapmill: no driver runs in files; see mapmill why files\n");
-    assert_eq!(refused.code, 1);
+    let expected = "mapmill: no driver runs in files, which holds no job; name the folder given to \
+                    --files\n";
+    assert_eq!((refused.code, &refused.stderr[..]), (1, expected));
 
     let job = ["run", "in", "-n", "1", "-w", "1", "--throttle", "3"];
     let mut job = scratch.start(scratch.command(&job));
@@ -105,6 +106,12 @@ fn driver_is_found_by_its_folder_while_it_runs() {
     assert_eq!(scratch.end(other).code, 2);
     assert_eq!(Ended::of(job).code, 0);
     assert!(!contact.exists() && !contact.with_extension("new").exists());
+
+    // The command in the message works, also for this folder.
+    fs::rename(scratch.path("files"), scratch.path("ft 2")).unwrap();
+    let ended = scratch.run(&["status", "ft 2"]);
+    let expected = "mapmill: no driver runs in 'ft 2'; see mapmill why 'ft 2'\n";
+    assert_eq!((ended.code, &ended.stderr[..]), (1, expected));
 }
 
 #[test]

@@ -8,6 +8,22 @@ use super::scratch::Scratch;
 use crate::util::process::Process;
 
 #[test]
+fn command_with_the_certificate_of_another_role_is_told_which_to_use() {
+    let scratch = with_certificates();
+    let look = ["status", "--driver", "127.0.0.1:1", "--tls", "certs/worker"];
+    let refused = scratch.run(&look);
+    let found =
+        "mapmill: certs/worker/cert.pem has role worker (name worker); role viewer is needed";
+    let expected = format!("{found}; use --tls certs/viewer\n");
+    assert_eq!((refused.code, refused.stderr), (2, expected));
+
+    fs::rename(scratch.path("certs/viewer"), scratch.path("elsewhere")).unwrap();
+    let refused = scratch.run(&look);
+    let expected = format!("{found}; issue one: mapmill certs issue viewer --name NAME\n");
+    assert_eq!((refused.code, refused.stderr), (2, expected));
+}
+
+#[test]
 fn job_with_certificates_gives_the_same_results_and_names_its_workers() {
     let scratch = with_certificates();
     let (mut driver, address) = start_driver(&scratch, &["-v", "--tls", "certs/driver"]);
@@ -94,7 +110,7 @@ fn refused_caller_is_told_the_way_out() {
     let (mut driver, address) = start_driver(&scratch, &["--tls", "certs/driver"]);
     let certificates = "mapmill: inspect the certificates with mapmill certs show, or issue one: \
                         mapmill certs issue worker --name NAME";
-    let nothing = "mapmill: give this side its certificate with --tls DIR";
+    let nothing = "mapmill: pass --tls DIR, with a certificate of this process";
     for (flags, way_out) in [(&["--tls", "other/worker"][..], certificates), (&[], nothing)] {
         let ended = scratch.run(&[&["worker", "--driver", &address], flags].concat());
         let expected = format!("mapmill: cannot work for the driver at {address}: ");

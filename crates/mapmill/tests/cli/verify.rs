@@ -71,7 +71,7 @@ fn every_kind_of_damage_is_found_and_named() {
         "intermediate/mr-2-3 is missing",
         "intermediate/mr-6-0 is not of this job",
         "out/notes is not of this job",
-        "5 problems in files; run the job again with --fresh",
+        "5 problems in files; run the job again",
     ] {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }

@@ -58,7 +58,7 @@ pub enum CallError {
         message: String,
     },
     /// No connection, no answer in time, or a driver that is ending. Trying again may help.
-    #[error("no answer from the driver: {message}")]
+    #[error("{message}")]
     Unreachable {
         /// What was seen.
         message: String,
@@ -84,7 +84,7 @@ impl From<Malformed> for CallError {
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> Self {
         let message = || match std::error::Error::source(&status) {
-            Some(source) => format!("{} ({})", status.message(), innermost(source)),
+            Some(source) => seen(innermost(source)),
             None => status.message().to_owned(),
         };
         match status.code() {
@@ -116,8 +116,23 @@ fn is_without_grpc(status: &tonic::Status) -> bool {
     status.message().starts_with("grpc-status header missing")
 }
 
+/// `connection refused`, `timeout`: what a user needs to know of an error below a call.
+fn seen(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(error) = error.downcast_ref::<std::io::Error>()
+        && error.raw_os_error().is_some()
+    {
+        return error.kind().to_string();
+    }
+    match error.is::<tonic::TimeoutExpired>() {
+        true => "timeout".to_owned(),
+        false => error.to_string(),
+    }
+}
+
 /// The most specific cause: "connection refused" rather than "transport error".
-fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::error::Error {
+fn innermost<'a>(
+    mut error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }
