@@ -273,6 +273,11 @@ impl Worker {
         let outcome = self.to_report(attempt, outcome);
         let (verdict, next) = match &outcome {
             Some(outcome) => {
+                if let (Outcome::Failed(_), Some(progress)) = (outcome, registration.current.get())
+                {
+                    // It has stopped, and the user knows why: an order to abandon it is no news.
+                    progress.abandon();
+                }
                 self.tally.reported(outcome);
                 self.report(registration, attempt, outcome).await?
             }

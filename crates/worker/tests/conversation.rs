@@ -140,6 +140,35 @@ fn failure_is_reported_and_the_worker_continues() {
     assert!(bench.notices().iter().any(|notice| matches!(notice, Notice::Failed { .. })));
 }
 
+/// As long as the answer to the report waits for the next task, heartbeats name the attempt.
+#[test]
+fn failed_attempt_is_not_said_to_be_abandoned_too() {
+    let bench = Bench::new(b"one two");
+    let missing = TaskAnswer::Task(Task {
+        work: Work::Reduce { intermediates: vec![rpc::message::Digest { bytes: 1, crc32: 1 }] },
+        ..bench.plain_task(7)
+    });
+    let mut script = Script::new([missing]);
+    script.answers_no_report = true;
+    script.order_when_reported = Some(Order::Abandon);
+    let server = Server::start(&bench, script, None);
+    let worker = bench.start(&server.address);
+    while server.received().reports.is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let before = server.received().running.len();
+    while server.received().running.len() < before + 3 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    bench.shutdown.request();
+    let _ = in_time(worker);
+
+    let notices = bench.notices();
+    assert!(notices.iter().any(|notice| matches!(notice, Notice::Failed { .. })), "{notices:?}");
+    let abandoned = |notice: &Notice| matches!(notice, Notice::Abandoned { .. });
+    assert!(!notices.iter().any(abandoned), "{notices:?}");
+}
+
 #[test]
 fn worker_waits_for_a_driver_that_starts_later() {
     let bench = Bench::new(b"");
