@@ -186,9 +186,8 @@ class Pair:
                 process.kill_all()
 
     def race_them(self) -> Outcome:
-        for name in {self.inputs(0), self.inputs(1)}:
-            shutil.copytree(self.kind.scratch / name, self.seen_by(0) / name)
-            until("the inputs", (self.seen_by(1) / name / "text").exists, STALE_SECONDS_MAX)
+        self.seen_by(0).mkdir()
+        until("the folder of the race", self.seen_by(1).exists, STALE_SECONDS_MAX)
         first = self.start_driver(0)
         if self.race.strike != "started at once":
             until("a commit", lambda: self.has_committed() or first.has_ended())
@@ -240,9 +239,12 @@ class Pair:
         holder = f"process {pid} on {host}"
         if self.race.command == "driver":
             holder += f", listening on {self.address(winner)}"
+        if self.race.strike == "started at once":
+            # A driver that has just claimed the folder may not have said yet which one it is.
+            holder = ""
         files = self.kind.machines[loser].shared / self.folder / "files"
         text = {
-            CANNOT_START: f"{files} is in use by another driver ({holder}",
+            CANNOT_START: f"{files} is in use by another driver" + (f" ({holder}" if holder else ""),
             SUPERSEDED: f"another driver took over ({holder}",
             KILLED: "",
         }
@@ -289,10 +291,10 @@ class Pair:
         if which == 1 and self.race.is_standby:
             flags += ["--standby"]
         if self.race.command == "run":
-            return self.start(which, "run", inputs, "-w", "1", "--throttle", THROTTLE, *flags)
+            return self.start(which, "run", f"../{inputs}", "-w", "1", "--throttle", THROTTLE, *flags)
         address = self.address(which)
-        driver = self.start(which, "driver", inputs, "--listen", address, *flags)
-        self.start(which, "worker", "--driver", address, "--throttle", THROTTLE)
+        driver = self.start(which, "driver", f"../{inputs}", "--listen", address, *flags)
+        self.start(which, "worker", "--root", "..", "--driver", address, "--throttle", THROTTLE)
         return driver
 
     def start(self, which: int, command: str, *arguments: str) -> Process:
@@ -365,6 +367,22 @@ def mounted(command: list[str], mount: pathlib.Path, log: pathlib.Path):
         server.kill_all()
 
 
+def copy_inputs(mount: pathlib.Path) -> None:
+    """Before the second mount is there: for a while that of SeaweedFS shows a new file in part."""
+    until("a file that can be written", lambda: can_write(mount / "probe"), 30)
+    for name in INPUTS:
+        shutil.copytree(mount.parent.parent / name, mount / name)
+
+
+def can_write(path: pathlib.Path) -> bool:
+    """A filer refuses that until its volume server has registered."""
+    try:
+        path.write_text("probe")
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def bindfs(folder: pathlib.Path):
     (folder / "backing").mkdir()
@@ -373,6 +391,8 @@ def bindfs(folder: pathlib.Path):
         for mount in mounts:
             command = ["bindfs", "-f", str(folder / "backing"), str(mount)]
             stack.enter_context(mounted(command, mount, folder / f"{mount.name}.log"))
+            if mount == mounts[0]:
+                copy_inputs(mount)
         yield mounts
 
 
@@ -385,7 +405,7 @@ def seaweedfs(weed: str, folder: pathlib.Path):
     server = Process(
         [weed, "server", f"-dir={folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer"]
         + [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
-        + ["-volume.max=20", "-master.volumeSizeLimitMB=64"],
+        + ["-volume.max=20", "-volume.minFreeSpace=64MiB", "-master.volumeSizeLimitMB=64"],
         folder / "server.log",
     )
     mounts = [folder / "A", folder / "B"]
@@ -396,6 +416,8 @@ def seaweedfs(weed: str, folder: pathlib.Path):
                 command = [weed, "mount", f"-filer=127.0.0.1:{filer}", f"-dir={mount}"]
                 command += ["-filer.path=/shared", f"-cacheDir={folder}/cache-{mount.name}"]
                 stack.enter_context(mounted(command, mount, folder / f"{mount.name}.log"))
+                if mount == mounts[0]:
+                    copy_inputs(mount)
             yield mounts
     finally:
         server.kill_all()
