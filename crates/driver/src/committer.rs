@@ -29,7 +29,7 @@ mod discards;
 mod outputs;
 
 pub(crate) use discards::{DISCARDS_MAX, Discards};
-pub(crate) use outputs::Outputs;
+pub(crate) use outputs::{Outputs, verify};
 
 /// What the committer is to do.
 #[derive(Debug)]

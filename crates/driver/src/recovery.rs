@@ -1,13 +1,15 @@
 //! What earlier epochs of this job have left: read from its records, checked against the folder.
 //!
 //! A record says that its objects have their final names. It counts only if they do: where a name
-//! is missing, or an output has another length, its task is done again. Their contents are checked
-//! by the processes that read them.
+//! is missing, or an output is not the one that was recorded, its task is done again. The contents
+//! of intermediates are checked by the workers that read them.
 
 use journal::{Commits, MapCommit, Outcome, Plan, Record};
 use rpc::message::WordRules;
+use rpc::text::with_causes;
 use store::{Digest, Input, Loss, Name, Store, StoreError, layout};
 
+use crate::committer;
 use crate::ids;
 
 mod differences;
@@ -108,7 +110,7 @@ fn is_about_the_job(record: &Record) -> bool {
 ///
 /// The intermediates are listed once and none is opened: there may be ten million. A short or
 /// damaged one is found by the reduce attempt that reads it, and its map task is recalled then. The
-/// `M` outputs are opened, because no task reads them later.
+/// outputs are read, because no task reads them later.
 ///
 /// # Errors
 ///
@@ -133,12 +135,14 @@ pub(crate) fn recover(records: &[Record], store: &dyn Store) -> Result<Commits, 
     }
     for (reduce, commit) in std::mem::take(&mut commits.reduces) {
         let (name, digest) = commit.object(reduce);
-        if is_there(store, &name, digest)? {
-            commits.reduces.insert(reduce, commit);
-        } else {
-            tracing::warn!(
-                "reduce task {reduce} was committed, and its output is gone: it runs again"
-            );
+        match committer::verify(store, &name, digest) {
+            Ok(()) => {
+                commits.reduces.insert(reduce, commit);
+            }
+            Err(error @ StoreError::Lost { .. }) => {
+                tracing::warn!("a committed reduce task runs again: {}", with_causes(&error))
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(commits)

@@ -29,8 +29,7 @@ impl Outputs {
         Self(recovered.reduces.iter().map(output).collect())
     }
 
-    /// Assumes that the objects that are there were committed: recovery has just checked their
-    /// lengths.
+    /// Assumes that the objects that are there were committed: recovery has just read them.
     pub(super) fn identify(&mut self, store: &dyn Store) {
         for (name, output) in &mut self.0 {
             output.identity = identity(store, name);
@@ -59,7 +58,12 @@ fn identity(store: &dyn Store, name: &Name) -> Option<Identity> {
     store.identify(name).ok().flatten()
 }
 
-fn verify(store: &dyn Store, name: &Name, digest: Digest) -> Result<(), StoreError> {
+/// Reads an object, and compares it with its digest.
+///
+/// # Errors
+///
+/// When it is missing, or another one; when the store refuses.
+pub(crate) fn verify(store: &dyn Store, name: &Name, digest: Digest) -> Result<(), StoreError> {
     let mut block = vec![0; VERIFY_BLOCK_BYTES];
     VerifiedReader::new(store.open(name)?, digest, &mut block)?.verify()
 }

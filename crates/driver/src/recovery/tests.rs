@@ -38,6 +38,15 @@ fn output_that_is_missing_or_short_is_not_kept() {
     assert_eq!(job.kept(), (vec![0, 1, 2], vec![]));
 }
 
+#[test]
+fn output_that_was_replaced_by_one_of_its_length_is_not_kept() {
+    let job = Job::new();
+    let other: Vec<u8> = TEXT.iter().rev().copied().collect();
+    fs::write(job.path(&layout::output(1)), other).unwrap();
+
+    assert_eq!(job.kept(), (vec![0, 1, 2], vec![0]));
+}
+
 /// Three map tasks and two reduce tasks, all of them committed.
 struct Job {
     _folder: tempfile::TempDir,
