@@ -45,7 +45,7 @@ pub(crate) mod memory;
 mod tests;
 
 pub use take::Waiting;
-pub(crate) use take::{Patience, TakeError, Taken, take};
+pub(crate) use take::{Ask, Patience, TakeError, Taken, take};
 
 /// A monotonic clock, for code that may block its thread.
 pub(crate) trait BlockingClock {
@@ -208,15 +208,14 @@ impl Hold {
         if let Some(lost) = lost {
             return Err(lost);
         }
-        let renewed = self.claims.renew(self.epoch, beat);
-        if renewed.is_ok() {
-            self.state().beat = beat.next();
-        }
-        // If a driver that has taken over removed the claim, `look` finds the later one.
+        // Not the beat of another driver that has claimed the same epoch.
         let looked = self.look();
-        match renewed.map_err(LookError::Store).and(looked) {
+        let renewed =
+            looked.and_then(|()| self.claims.renew(self.epoch, beat).map_err(LookError::Store));
+        match renewed {
             Ok(()) => {
                 let mut state = self.state();
+                state.beat = beat.next();
                 if is_stale(state.renewed, began) {
                     state.settled = clock.now() + SETTLE;
                 }
@@ -297,7 +296,12 @@ impl Hold {
         let epochs = self.claims.list().map_err(LookError::Store)?;
         let lost = match epochs.last() {
             Some(&last) if last > self.epoch => self.taken_over(last),
-            Some(&last) if last == self.epoch => return Ok(()),
+            Some(&last) if last == self.epoch => {
+                if self.claims.is_own(last).map_err(LookError::Store)? {
+                    return Ok(());
+                }
+                ClaimLost::Removed
+            }
             Some(_) | None => ClaimLost::Removed,
         };
         Err(LookError::Lost(self.lose(lost)))
@@ -354,7 +358,7 @@ const STALE_AFTER: Duration = Duration::from_secs(8);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// How often a waiting driver looks at the claims.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long a driver that was superseded waits for the name of its successor. On SeaweedFS another
 /// mount shows the file with it up to a second after the folder of the claim.

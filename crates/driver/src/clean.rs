@@ -18,7 +18,7 @@ use journal::{Commits, FileLog, JournalError, Log, Record, Recorded, is_done};
 use store::{Claims, Folder, Holder, Local, LocalClaims, LockError, Store, StoreError, layout};
 
 use crate::claim::{
-    self, ClaimLost, Claimed, Hold, LookError, MachineClock, Patience, TakeError, Waiting,
+    self, Ask, ClaimLost, Claimed, Hold, LookError, MachineClock, Patience, TakeError, Waiting,
 };
 
 /// What was removed.
@@ -178,9 +178,16 @@ fn open(
     };
     let mut above = 0;
     loop {
+        // A claim would stop the driver of an unfinished job that is only paused.
+        let is_wanted = &mut |_| {
+            let read = FileLog::in_folder(files).read_valid();
+            read.is_ok_and(|recorded| is_done(&recorded.records))
+        };
         let (asked, refuse) = ((&holder, above), Patience::Refuse);
-        let taken = claim::take(&claims, asked, refuse, &MachineClock, &mut waiting);
+        let ask = Ask { waiting: &mut waiting, is_wanted };
+        let taken = claim::take(&claims, asked, refuse, &MachineClock, ask);
         let taken = taken.map_err(|error| match error {
+            TakeError::Unwanted => CleanError::NotDone { path: path() },
             TakeError::InUse(holder) => CleanError::Claimed { path: path(), holder },
             TakeError::Stopped => unreachable!("`waiting` never breaks off"),
             TakeError::Store(source) => in_files(source),

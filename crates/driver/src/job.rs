@@ -187,6 +187,7 @@ impl Prepared {
         snapshots: watch::Sender<Snapshot>,
         ended_early: impl Future<Output = EarlyEnd>,
     ) -> Result<Summary, JobError> {
+        let (files, session) = (self.files().to_owned(), self.begun.spec.session.clone());
         let listeners = self.bound.listeners.into_iter().map(tokio::net::TcpListener::from_std);
         let listeners: Vec<_> = listeners
             .collect::<Result<_, _>>()
@@ -196,7 +197,6 @@ impl Prepared {
         let hold = Arc::clone(&self.begun.hold);
         // Its thread renews it.
         let keeping = claim::keep(move || std::future::ready(hold.is_lost()));
-        let files = self.begun.spec.files.clone();
         let result = self.begun.run(serve, on_a_thread, keeping, snapshots, ended_early).await;
         let result = match result {
             Err(JobError::Superseded(lost)) => {
@@ -204,9 +204,15 @@ impl Prepared {
             }
             result => result,
         };
+        // Another folder may be there now, with another job.
+        let is_in_place = journal::has_ended(&files, &session.0);
         drop(self.announcement);
         drop(self.claimed);
-        result.map_err(|error| if_moved(error, files))
+        match result {
+            Ok(_) if !is_in_place => Err(JobError::FilesMoved { files }),
+            Ok(summary) => Ok(summary),
+            Err(error) => Err(if_moved(error, files)),
+        }
     }
 }
 

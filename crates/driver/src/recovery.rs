@@ -56,6 +56,11 @@ impl AskedJob<'_> {
         differences.is_empty().then_some(*outcome)
     }
 
+    /// How the job that `records` describe differs from this one; nothing if they describe none.
+    pub(crate) fn differences(&self, records: &[Record]) -> Vec<Difference> {
+        self.compare(records).map_or_else(Vec::new, |(_, differences)| differences)
+    }
+
     /// The id of the job that `records` describe, if they describe one, and how it differs.
     fn compare<'records>(
         &self,

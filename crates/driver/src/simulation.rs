@@ -99,7 +99,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Started
             let folder = Unclaimed { files, claims, store, log, clock: &clock };
             let mut patient = |_: &_| ControlFlow::Continue(());
             let patience = if stands_by { Patience::StandBy } else { Patience::Refuse };
-            let taking = Taking { holder, patience, waiting: &mut patient };
+            let is_wanted = &mut |_| Ok(());
+            let taking = Taking { holder, patience, waiting: &mut patient, is_wanted };
             let opened = taking.open(folder, &config, |hold| Ok(Kept::new(hold, &renewed)))?;
             if stands_by && let Some(outcome) = opened.ended_meanwhile(&config, &plan) {
                 return Ok(Err(outcome));

@@ -20,7 +20,7 @@ use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, Stor
 use tokio::sync::mpsc;
 
 use crate::claim::{
-    self, BlockingClock, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting,
+    self, Ask, BlockingClock, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting,
 };
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
@@ -38,7 +38,7 @@ pub(crate) use error::unusable_input;
 pub use error::{Differences, StartError};
 
 pub(crate) use bind::Bound;
-use bind::bind;
+use bind::{bind, bind_when_free};
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
 use error::{claim_error, lock_error, lost_error};
 
@@ -97,7 +97,8 @@ pub fn prepare(
     let (store, claims) = claimable(&checked.files)?;
     claims.lock().map_err(lock_error)?;
     let holder = Holder::this_process(Some(bound.to_string()));
-    let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting };
+    let is_wanted = &mut |waited_for| checked.compare(&config, waited_for);
+    let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting, is_wanted };
     let folder = Unclaimed::here(&checked.files, claims, &store);
     let opened = taking.open(folder, &config, Claimed::new)?;
     faults::reach("driver::locked", "");
@@ -128,16 +129,22 @@ pub fn stand_by(
     mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
 ) -> Result<StoodBy, StartError> {
     faults::arm();
-    let Checked { files, .. } = Checked::of(&config)?;
+    let checked = Checked::of(&config)?;
+    checked.compare(&config, None)?;
+    let files = checked.files;
     let (store, claims) = claimable(&files)?;
     let holder = Holder::this_process(Some(config.listen.address.clone()));
-    let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting };
+    let is_wanted = &mut |waited_for| Checked::of(&config)?.compare(&config, waited_for);
+    let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting, is_wanted };
     let opened = taking.open(Unclaimed::here(&files, claims, &store), &config, Claimed::new)?;
     let checked = Checked::of(&config)?;
     if let Some(outcome) = opened.ended_meanwhile(&config, &checked.plan) {
         return Ok(StoodBy::Over { outcome, files });
     }
-    let bound = bind(&config.listen)?;
+    let bound = match opened.has_waited {
+        true => bind_when_free(&config.listen, &mut waiting)?,
+        false => bind(&config.listen)?,
+    };
     begin_here(config, checked, bound, store, opened)
         .map(|prepared| StoodBy::TookOver(Box::new(prepared)))
 }
@@ -147,6 +154,8 @@ pub(crate) struct Taking<'a> {
     pub(crate) holder: Holder,
     pub(crate) patience: Patience,
     pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+    /// As [`claim::Ask::is_wanted`]; an error says why not.
+    pub(crate) is_wanted: &'a mut dyn FnMut(Option<u64>) -> Result<(), StartError>,
 }
 
 /// A results folder that is to be claimed.
@@ -194,12 +203,18 @@ impl Taking<'_> {
     ) -> Result<Opened<Kept>, StartError> {
         let Unclaimed { files, claims, store, mut log, clock } = folder;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
-        let Self { holder, patience, waiting } = self;
+        let Self { holder, patience, waiting, is_wanted } = self;
         let (mut above, mut has_waited) = (0, false);
         loop {
-            let taken = claim::take(&claims, (&holder, above), patience, clock, waiting);
+            let mut unwanted = None;
+            let is_wanted = &mut |waited_for| {
+                unwanted = is_wanted(waited_for).err();
+                unwanted.is_none()
+            };
+            let ask = Ask { waiting, is_wanted };
+            let taken = claim::take(&claims, (&holder, above), patience, clock, ask);
             let Taken { hold, has_waited: waited } =
-                taken.map_err(|error| claim_error(error, files))?;
+                taken.map_err(|error| claim_error(error, files, unwanted))?;
             has_waited |= waited;
             let claimed = keep(hold).map_err(StartError::Thread)?;
             let epoch = claimed.borrow().epoch();
@@ -235,6 +250,27 @@ fn read(log: &dyn Log, config: &Config) -> Result<Recorded, StartError> {
     }
 }
 
+/// The id of the unfinished job in `files`, unless it is to start over.
+///
+/// # Errors
+///
+/// When that is not the job asked for: it is not discarded by mistake.
+fn find_unfinished<'recorded>(
+    config: &Config,
+    plan: &Plan,
+    files: &Path,
+    recorded: &'recorded Recorded,
+) -> Result<Option<&'recorded str>, StartError> {
+    if config.fresh {
+        return Ok(None);
+    }
+    let unfinished = asked(config, plan).find_unfinished(&recorded.records);
+    unfinished.map_err(|differences| StartError::OtherJob {
+        files: files.to_owned(),
+        differences: Differences(differences),
+    })
+}
+
 fn asked<'plan>(config: &Config, plan: &'plan Plan) -> AskedJob<'plan> {
     AskedJob { plan, reduce_tasks: config.reduce_tasks.get(), rules: config.rules }
 }
@@ -258,6 +294,28 @@ impl Checked {
         let files = files?;
         inspect_files(&files, plan.inputs())?;
         Ok(Self { plan, notes: listing.notes, files })
+    }
+
+    /// Compares this job with the one that the folder holds, before the folder is claimed: the
+    /// claim would stop a driver that is only paused. `waited_for` is the epoch of the driver that
+    /// this one has waited for.
+    ///
+    /// # Errors
+    ///
+    /// When an unfinished job is not this one, or that driver has run another. What cannot be read
+    /// is judged with the claim.
+    fn compare(&self, config: &Config, waited_for: Option<u64>) -> Result<(), StartError> {
+        let Ok(recorded) = read(&FileLog::in_folder(&self.files), config) else { return Ok(()) };
+        find_unfinished(config, &self.plan, &self.files, &recorded)?;
+        let has_begun = |epoch| epoch <= recorded.last_epoch();
+        let differences = asked(config, &self.plan).differences(&recorded.records);
+        match waited_for.is_some_and(has_begun) && !differences.is_empty() {
+            true => Err(StartError::OtherJobRan {
+                files: self.files.clone(),
+                differences: Differences(differences),
+            }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -328,8 +386,7 @@ pub(crate) struct Begin<'a> {
 }
 
 impl Begin<'_> {
-    /// Resumes the unfinished job that the log describes, or begins a new one. An unfinished job
-    /// that is not the one asked for is an error: it is not discarded by mistake.
+    /// Resumes the unfinished job that the log describes, or begins a new one.
     pub(crate) fn begin(
         &self,
         mut log: Box<dyn Log>,
@@ -339,16 +396,7 @@ impl Begin<'_> {
     ) -> Result<Beginning, StartError> {
         let Self { config, plan, files, hold } = *self;
         let asked = asked(config, plan);
-        let unfinished = if config.fresh {
-            None
-        } else {
-            asked.find_unfinished(&recorded.records).map_err(|differences| {
-                StartError::OtherJob {
-                    files: files.to_owned(),
-                    differences: Differences(differences),
-                }
-            })?
-        };
+        let unfinished = find_unfinished(config, plan, files, &recorded)?;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
         let epoch = hold.epoch();
         let (job, recovered, opened) = match unfinished {

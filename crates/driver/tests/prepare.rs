@@ -4,10 +4,11 @@
 use std::fs;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use driver::{Config, Prepared, StartError};
+use driver::{Config, Prepared, StartError, StoodBy, Waiting};
 use journal::{JournalError, Log, Opening, Outcome, Record};
 use rpc::message::WordRule;
 
@@ -258,8 +259,8 @@ fn unfinished_job_that_differs_is_refused_with_the_difference_and_kept() {
 
         let prepared = prepare(Config { fresh: true, ..config }).unwrap();
         assert_eq!(prepared.resumes(), None, "{error}");
-        // The refused driver had claimed the second epoch.
-        assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 3, .. }), "{error}");
+        // The refused driver has claimed nothing: that would stop a driver that is only paused.
+        assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, .. }), "{error}");
     }
 }
 
@@ -290,6 +291,73 @@ fn finished_job_that_differs_is_replaced() {
     let config = Config { map_tasks: NonZeroU32::new(5), ..folder.config() };
     assert_eq!(prepare(config).unwrap().resumes(), None);
     assert!(matches!(journal(&folder)[0], Record::Begin { epoch: 2, map_tasks: 5, .. }));
+}
+
+/// A driver of another machine holds epoch 1 until the standby waits; its job is in the journal.
+fn stand_by_for(
+    folder: &Folder,
+    config: Config,
+    mut waiting: impl FnMut(&Waiting),
+) -> Result<StoodBy, StartError> {
+    let claim = folder.files().join(".mapmill/claims/1");
+    fs::rename(claim.join("released"), claim.join("beat-7")).unwrap();
+    let is_holder = |path: &PathBuf| path.to_string_lossy().contains("holder-");
+    let holder = tree(&claim).into_iter().find(is_holder).unwrap();
+    let other_boot = fs::read_to_string(&holder).unwrap().replace("boot ", "boot x");
+    fs::write(holder, other_boot).unwrap();
+    driver::stand_by(config, |told| {
+        if matches!(told, Waiting::Claim { .. }) && claim.join("beat-7").exists() {
+            fs::rename(claim.join("beat-7"), claim.join("released")).unwrap();
+        }
+        waiting(told);
+        ControlFlow::Continue(())
+    })
+}
+
+#[test]
+fn standby_of_another_job_replaces_nothing() {
+    for is_done in [false, true] {
+        let folder = folder();
+        drop(prepare(folder.config()).unwrap());
+        if is_done {
+            let mut records = journal(&folder);
+            records.push(Record::End { outcome: Outcome::Done });
+            folder.log().open(Opening::Begin(&records)).unwrap();
+        }
+        let before = journal(&folder);
+        let config = Config { map_tasks: NonZeroU32::new(5), ..folder.config() };
+
+        let error = stand_by_for(&folder, config, |_| ()).err().expect("it is refused");
+
+        let error = error.to_string();
+        let ran = "the other driver ran a job in ";
+        assert_eq!(error.starts_with(ran), is_done, "{error}");
+        assert!(error.ends_with("(map tasks: 6 then, 5 now)"), "{error}");
+        assert_eq!(journal(&folder), before);
+        assert!(!folder.files().join(".mapmill/claims/2").exists(), "{error}");
+    }
+}
+
+/// A frozen driver keeps its address, and its standby may be on the same machine.
+#[test]
+fn standby_waits_until_the_driver_before_it_releases_its_address() {
+    let folder = folder();
+    drop(prepare(folder.config()).unwrap());
+    let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = frozen.local_addr().unwrap();
+    let mut config = folder.config();
+    config.listen.address = address.to_string();
+    let mut frozen = Some(frozen);
+
+    let stood_by = stand_by_for(&folder, config, |told| {
+        if matches!(told, Waiting::Address { .. }) {
+            frozen = None;
+        }
+    });
+
+    let StoodBy::TookOver(prepared) = stood_by.unwrap() else { panic!("the job is not over") };
+    assert_eq!(prepared.addresses(), [address]);
+    assert!(frozen.is_none(), "it has waited");
 }
 
 #[test]

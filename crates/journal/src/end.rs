@@ -1,45 +1,39 @@
 //! Whether a job has ended, for a process that knows only its folder and its session.
 
-use std::io;
 use std::path::Path;
 
 use store::{journal_file, layout};
 
-use crate::file_log::FileLog;
 use crate::lines::parse_line;
-use crate::log::Log;
 use crate::record::Record;
 
 /// Whether the last record in `files` is the end of the job of `session` (`JOB-eEPOCH`), however
 /// it ended. `false` also where the journal cannot be read.
 ///
-/// The whole journal is read only if its last record is an end: this is called again and again
-/// while a driver is silent, and the journal of a large job takes hundreds of megabytes.
+/// Only the first and the last line are read: the journal of a large job takes hundreds of
+/// megabytes, and a worker asks again and again while its driver is silent.
 pub fn has_ended(files: &Path, session: &str) -> bool {
-    ends_with_end(files).unwrap_or(false)
-        && FileLog::in_folder(files).read().is_ok_and(|recorded| {
-            let asked = session.rsplit_once("-e").map(|(job, _)| job);
-            let records = recorded.records;
-            matches!(
-                (records.first(), records.last()),
-                (Some(Record::Begin { job, .. }), Some(last))
-                    if Some(job.as_str()) == asked && is_end(last)
-            )
-        })
+    let asked = session.rsplit_once("-e").map(|(job, _)| job);
+    let journal = files.join(layout::journal().as_str());
+    let first = journal_file::read_beginning(&journal, LINE_BYTES_MAX).ok();
+    let last = journal_file::read_end(&journal, LINE_BYTES_MAX).ok();
+    let line = |bytes: &[u8]| parse_line(bytes);
+    let first = first.and_then(|bytes| line(bytes.split_inclusive(is_line_feed).next()?));
+    let last = last.and_then(|bytes| line(bytes.split_inclusive(is_line_feed).next_back()?));
+    matches!(first, Some(Record::Begin { job, .. }) if Some(job.as_str()) == asked)
+        && last.is_some_and(|last| is_end(&last))
 }
 
-fn ends_with_end(files: &Path) -> io::Result<bool> {
-    let tail = journal_file::read_end(&files.join(layout::journal().as_str()), END_BYTES_MAX)?;
-    let last = tail.split_inclusive(|&byte| byte == b'\n').next_back().and_then(parse_line);
-    Ok(last.as_ref().is_some_and(is_end))
+fn is_line_feed(byte: &u8) -> bool {
+    *byte == b'\n'
 }
 
 fn is_end(last: &Record) -> bool {
     matches!(last, Record::End { .. } | Record::IntermediatesRemoved)
 }
 
-/// More than the line of an end takes.
-const END_BYTES_MAX: u64 = 512;
+/// More than the lines of a beginning and of an end take.
+const LINE_BYTES_MAX: u64 = 4096;
 
 #[cfg(test)]
 mod tests {

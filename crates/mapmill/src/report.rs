@@ -113,10 +113,6 @@ impl From<&PhaseSnapshot> for PhaseTotals {
 
 /// Prints the report of a job that is done.
 pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
-    // Processes hold a folder open that was moved, and do not notice.
-    if summary.outputs.first().is_some_and(|output| !output.exists()) {
-        return Err(Failure::output(JobError::FilesMoved { files: summary.files.clone() }));
-    }
     if !show.json && show.verbosity == Verbosity::Quiet {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use driver::{Holder, Outcome, Prepared, StartError, StoodBy, Waiting};
+use driver::{Outcome, Prepared, StartError, StoodBy, Waiting};
 use journal::duration;
 
 use crate::messages;
@@ -20,35 +20,45 @@ pub(crate) enum Reason {
     StandBy,
 }
 
-/// Reports what the driver waits for, once for each holder, and breaks off when `is_interrupted`.
+/// Reports what the driver waits for, whenever that changes, and breaks off when `is_interrupted`.
 pub(crate) fn waiting(
     reason: Reason,
     verbosity: Verbosity,
     is_interrupted: Arc<AtomicBool>,
 ) -> impl FnMut(&Waiting) -> ControlFlow<()> {
-    let mut told: Option<Option<Holder>> = None;
+    let mut told: Option<Waiting> = None;
     move |waiting| {
-        if told.as_ref() != Some(&waiting.holder) {
-            told = Some(waiting.holder.clone());
-            let holder = waiting.named_holder();
-            let time = duration::exact(waiting.silent_max);
-            if verbosity > Verbosity::Quiet {
-                match reason {
-                    Reason::Check => messages::say(format_args!(
-                        "another driver{holder} has not released the results folder; waiting up to \
-                         {time} to see whether it is alive"
-                    )),
-                    Reason::StandBy => messages::say(format_args!(
-                        "standing by: another driver{holder} is running; taking over if it stops \
-                         before the job is over, or gives no sign of life for {time}"
-                    )),
-                }
-            }
+        if told.as_ref() != Some(waiting) && verbosity > Verbosity::Quiet {
+            report(waiting, reason);
         }
+        told = Some(waiting.clone());
         match is_interrupted.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
+    }
+}
+
+fn report(waiting: &Waiting, reason: Reason) {
+    let silent_max = match waiting {
+        Waiting::Address { address } => {
+            return messages::say(format_args!(
+                "took over from another driver; waiting until its process, which is frozen or \
+                 about to end, releases {address}"
+            ));
+        }
+        Waiting::Claim { silent_max, .. } => *silent_max,
+    };
+    let (holder, time) = (waiting.named_holder(), duration::exact(silent_max));
+    match reason {
+        Reason::Check => messages::say(format_args!(
+            "another driver{holder} has not released the results folder; waiting up to {time} to \
+             see whether it is alive"
+        )),
+        Reason::StandBy => messages::say(format_args!(
+            "standing by: another driver{holder} is running; taking over if it stops before the \
+             job is over, or gives no sign of life for {time}"
+        )),
     }
 }
 
@@ -62,7 +72,8 @@ pub(crate) fn prepare(
     verbosity: Verbosity,
     is_interrupted: Arc<AtomicBool>,
 ) -> Result<Option<Prepared>, StandbyError> {
-    match driver::stand_by(config, waiting(Reason::StandBy, verbosity, is_interrupted)) {
+    let waiting = waiting(Reason::StandBy, verbosity, is_interrupted);
+    match driver::stand_by(config, waiting) {
         Ok(StoodBy::TookOver(prepared)) => Ok(Some(*prepared)),
         Ok(StoodBy::Over { outcome: Outcome::Failed, files }) => {
             Err(StandbyError::Failed { files })

@@ -43,6 +43,10 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
             "repeat the command of that job to resume it, choose another folder with --files, or \
              discard that job with --fresh"
         }
+        StartError::OtherJobRan { .. } => {
+            "give the driver and its standby the same arguments; without --standby this driver \
+             replaces the results of that job"
+        }
         StartError::Resolve { .. } => {
             "check the name, or use an IP address, such as 127.0.0.1:50051"
         }

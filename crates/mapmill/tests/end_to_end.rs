@@ -353,7 +353,7 @@ fn staying_worker_serves_one_driver_after_the_other() {
 /// All processes hold the folder open, so its name is not needed before the report.
 #[test]
 fn results_folder_that_is_moved_while_the_job_runs_is_an_error_that_says_so() {
-    for quiet in [false, true] {
+    for (quiet, replaced) in [(false, false), (true, false), (false, true)] {
         let job = TestJob::new().input("a b a ".repeat(500)).workers(1).map_tasks(1);
         let mut command = job.job_command("run", &["--throttle", "3K"]);
         if quiet {
@@ -365,6 +365,9 @@ fn results_folder_that_is_moved_while_the_job_runs_is_an_error_that_says_so() {
         let hold = || job.path("files/.mapmill/staging").read_dir().ok()?.next().map(drop);
         poll(hold, || "a staged attempt".to_owned());
         fs::rename(&files, job.path("files.old")).unwrap();
+        if replaced {
+            assert_eq!(job.start("other", job.job_command("run", &["--ignore-case"])).code(), 0);
+        }
 
         assert_eq!(run.code(), 1);
         let files = files.display();

@@ -5,9 +5,9 @@
 //! machine, whereas a lock of the operating system is often local to one mount of a shared folder.
 //!
 //! ```text
-//! .mapmill/claims/<epoch>/holder       who holds it
-//! .mapmill/claims/<epoch>/beat-<n>     renamed to beat-<n+1> by its holder, every few seconds
-//! .mapmill/claims/<epoch>/released     in its place: the holder has ended
+//! .mapmill/claims/<epoch>/holder-<id>   the driver that holds it; the id is unique
+//! .mapmill/claims/<epoch>/beat-<n>      renamed to beat-<n+1> by its holder, every few seconds
+//! .mapmill/claims/<epoch>/released      in its place: the holder has ended
 //! ```
 //!
 //! The folder of an epoch is created with `mkdir`. On two mounts of one shared folder, with four
@@ -17,11 +17,13 @@
 //!
 //! Deliberately absent: clocks. How long to wait is up to the driver.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::anchor::Anchor;
 use crate::error::{Operation, StoreError};
@@ -49,6 +51,14 @@ pub trait Claims: Send + Sync {
     ///
     /// When the store refuses. The epoch may be claimed then.
     fn claim(&self, epoch: u64, holder: &Holder) -> Result<bool, StoreError>;
+
+    /// Whether the claim of `epoch` is there, and is the one that was made through this value.
+    /// Another driver may have claimed the same epoch, if the claims were removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be looked at.
+    fn is_own(&self, epoch: u64) -> Result<bool, StoreError>;
 
     /// What a claim says about its holder; `None` if there is no such claim.
     ///
@@ -158,11 +168,13 @@ pub struct LocalClaims {
     root: PathBuf,
     folder: Arc<Anchor>,
     lock: Mutex<Option<FolderLock>>,
+    /// The name of the file `holder-<id>` in every claim that is made through this value.
+    own: String,
 }
 
 impl LocalClaims {
     pub(crate) fn new(root: PathBuf, folder: Arc<Anchor>) -> Self {
-        Self { root, folder, lock: Mutex::default() }
+        Self { root, folder, lock: Mutex::default(), own: unique_holder_file() }
     }
 
     /// Takes the store's lock, until this value is dropped. Does nothing if its file system has no
@@ -251,8 +263,10 @@ impl LocalClaims {
         written().map_err(self.refused(Operation::Create, below))
     }
 
-    fn read_signature(&self, epoch: u64) -> Option<Signature> {
-        let file = self.folder.open_file(layout::claim(epoch).join(HOLDER)).ok()?;
+    /// `names` are those in the folder of the claim.
+    fn read_signature(&self, epoch: u64, names: &[OsString]) -> Option<Signature> {
+        let name = names.iter().find(|name| name.as_bytes().starts_with(HOLDER.as_bytes()))?;
+        let file = self.folder.open_file(layout::claim(epoch).join(name)).ok()?;
         let mut text = String::new();
         file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
         Signature::parse(&text)
@@ -299,9 +313,16 @@ impl Claims for LocalClaims {
         }
         self.lock_anew();
         let signature = Signature { holder: holder.clone(), boot: boot(), lock: self.lock_file() };
-        self.write(&folder.join(HOLDER), signature.to_string().as_bytes())?;
+        self.write(&folder.join(&self.own), signature.to_string().as_bytes())?;
         self.write(&folder.join(beat_file(Beat::FIRST)), b"")?;
         Ok(true)
+    }
+
+    fn is_own(&self, epoch: u64) -> Result<bool, StoreError> {
+        let folder = layout::claim(epoch);
+        let names =
+            list_folder(&self.folder, &folder).map_err(self.refused(Operation::List, &folder))?;
+        Ok(names.iter().any(|name| *name == *self.own))
     }
 
     fn look(&self, epoch: u64) -> Result<Option<Claim>, StoreError> {
@@ -310,7 +331,7 @@ impl Claims for LocalClaims {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             names => names.map_err(self.refused(Operation::List, &folder))?,
         };
-        let signature = self.read_signature(epoch);
+        let signature = self.read_signature(epoch, &names);
         let state = if names.iter().any(|name| name == RELEASED) {
             ClaimState::Released
         } else if signature.as_ref().is_some_and(|signature| self.is_dead(signature)) {
@@ -395,6 +416,12 @@ fn is_without_locks(source: &io::Error) -> bool {
         || source.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error())
 }
 
+/// No other driver makes it: not in the same nanosecond, of a process with the same id.
+fn unique_holder_file() -> String {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{HOLDER}{:x}-{:x}", since_1970.as_nanos(), std::process::id())
+}
+
 fn beat_file(Beat(beat): Beat) -> String {
     format!("{BEAT}{beat}")
 }
@@ -404,7 +431,7 @@ fn parse_beat(file: &OsStr) -> Option<Beat> {
 }
 
 const BEAT: &str = "beat-";
-const HOLDER: &str = "holder";
+const HOLDER: &str = "holder-";
 const RELEASED: &str = "released";
 
 /// No other user may look inside, as with all of `.mapmill`.

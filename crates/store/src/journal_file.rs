@@ -23,6 +23,18 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The first `max` bytes of the file at `path`; all of a shorter one.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_beginning(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The last `max` bytes of the file at `path`; all of a shorter one.
 ///
 /// # Errors

@@ -282,10 +282,14 @@ pub(crate) fn claim(epoch: u64) -> PathBuf {
     Path::new(CLAIMS).join(epoch.to_string())
 }
 
-/// The epoch of a claim's folder, if [`claim`] gives it this name.
+/// The epoch of a claim's folder, if [`claim`] gives it this name. A larger number than
+/// [`EPOCH_MAX`] is none.
 pub(crate) fn parse_claim(file: impl AsRef<OsStr>) -> Option<u64> {
-    parse_number(file.as_ref().to_str()?)
+    parse_number(file.as_ref().to_str()?).filter(|&epoch| epoch <= EPOCH_MAX)
 }
+
+/// No job is resumed so often; there is always a next epoch.
+const EPOCH_MAX: u64 = 1 << 62;
 
 /// Decimal digits as `Display` writes them: no sign, no leading zero.
 fn parse_number<N: FromStr + ToString>(digits: &str) -> Option<N> {

@@ -1,6 +1,6 @@
 //! Claims in memory, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,10 @@ pub(crate) struct MemoryClaims {
     claims: Mutex<BTreeMap<u64, Claim>>,
     /// While `true`, every call is refused.
     pub(crate) is_broken: Mutex<bool>,
+    /// Epochs whose claim was removed, and made again by another driver.
+    pub(crate) remade: Mutex<BTreeSet<u64>>,
+    /// An epoch that another driver claims at the same time as the next claim is made.
+    pub(crate) claimed_meanwhile: Mutex<Option<u64>>,
 }
 
 impl MemoryClaims {
@@ -71,7 +75,16 @@ impl Claims for MemoryClaims {
         }
         let state = ClaimState::Held(Some(Beat::FIRST));
         claims.insert(epoch, Claim { holder: Some(holder.clone()), state });
+        if let Some(other) = self.claimed_meanwhile.lock().unwrap().take() {
+            claims.insert(other, Claim { holder: None, state });
+        }
         Ok(true)
+    }
+
+    fn is_own(&self, epoch: u64) -> Result<bool, StoreError> {
+        self.usable()?;
+        let is_there = self.claims.lock().unwrap().contains_key(&epoch);
+        Ok(is_there && !self.remade.lock().unwrap().contains(&epoch))
     }
 
     fn look(&self, epoch: u64) -> Result<Option<Claim>, StoreError> {

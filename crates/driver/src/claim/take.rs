@@ -8,22 +8,32 @@ use store::{ClaimState, Claims, Holder, StoreError};
 
 use super::{BlockingClock, DEAD_AFTER, Hold, LOOK_EVERY, named};
 
-/// The wait for the claim of another driver, so far.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    /// The driver that holds the claim, if the claim names it.
-    pub holder: Option<Holder>,
-    /// For how long it has given no sign of life, as far as this driver has seen.
-    pub silent_for: Duration,
-    /// After what silence it counts as dead.
-    pub silent_max: Duration,
+/// What a driver waits for before it starts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Waiting {
+    /// It holds the claim, but the driver before it still has the address: that process is frozen,
+    /// or is about to end.
+    Address {
+        /// As the user wrote it.
+        address: String,
+    },
+    /// Another driver holds the claim.
+    Claim {
+        /// That driver, if the claim names it.
+        holder: Option<Holder>,
+        /// After what silence it counts as dead.
+        silent_max: Duration,
+    },
 }
 
 impl Waiting {
     /// The holder for a message, in parentheses and after a space; empty if it is not known. What
     /// it says of itself is escaped.
     pub fn named_holder(&self) -> String {
-        named(self.holder.as_ref())
+        match self {
+            Self::Address { .. } => String::new(),
+            Self::Claim { holder, .. } => named(holder.as_ref()),
+        }
     }
 }
 
@@ -43,6 +53,8 @@ pub(crate) enum TakeError {
     InUse(Option<Holder>),
     /// The caller stopped waiting.
     Stopped,
+    /// The caller does not want the claim.
+    Unwanted,
     Store(StoreError),
 }
 
@@ -53,19 +65,28 @@ pub(crate) struct Taken {
     pub(crate) has_waited: bool,
 }
 
+/// Questions to the caller of [`take`].
+pub(crate) struct Ask<'a> {
+    /// Every [`LOOK_EVERY`] while another driver holds the claim: whether to continue to wait.
+    pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+    /// Before a claim is made, which stops a driver that was only paused: whether the caller has a
+    /// use for it. It is given the last epoch that another driver held during the wait.
+    pub(crate) is_wanted: &'a mut dyn FnMut(Option<u64>) -> bool,
+}
+
 /// Claims an epoch above `above` for `holder`, once no driver holds the highest. Until then,
 /// `waiting` is called every [`LOOK_EVERY`].
 ///
 /// # Errors
 ///
-/// When another driver is alive and `patience` is to refuse; when `waiting` returns `Break`; when
-/// the store refuses.
+/// When another driver is alive and `patience` is to refuse; when `waiting` returns `Break` or
+/// `is_wanted` returns `false`; when the store refuses.
 pub(crate) fn take(
     claims: &Arc<dyn Claims>,
     (holder, above): (&Holder, u64),
     patience: Patience,
     clock: &dyn BlockingClock,
-    waiting: &mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+    Ask { waiting, is_wanted }: Ask<'_>,
 ) -> Result<Taken, TakeError> {
     // The claim that was seen last, its state, and since when it is in that state.
     let mut seen = None;
@@ -89,6 +110,9 @@ pub(crate) fn take(
         }
         let silent_for = now.saturating_duration_since(since);
         if !is_held || silent_for >= DEAD_AFTER {
+            if !is_wanted(seen.and(last)) {
+                return Err(TakeError::Unwanted);
+            }
             let has_waited = seen.is_some();
             if let Some(hold) = try_claim(claims, holder, last.unwrap_or(0).max(above) + 1, clock)?
             {
@@ -97,7 +121,7 @@ pub(crate) fn take(
             // Another driver was faster: from now on, its claim is watched.
         }
         seen = Some((last, state, since));
-        let told = Waiting { holder: holder_of_claim, silent_for, silent_max: DEAD_AFTER };
+        let told = Waiting::Claim { holder: holder_of_claim, silent_max: DEAD_AFTER };
         if is_held && waiting(&told).is_break() {
             return Err(TakeError::Stopped);
         }

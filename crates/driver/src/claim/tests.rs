@@ -64,7 +64,8 @@ fn take_with(
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
     };
-    take(&claims, (&Holder::default(), 0), patience, clock, &mut waiting)
+    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| true };
+    take(&claims, (&Holder::default(), 0), patience, clock, ask)
 }
 
 #[track_caller]
@@ -136,14 +137,28 @@ fn standby_waits_as_long_as_the_claim_is_renewed() {
 #[test]
 fn driver_that_was_slow_to_claim_gives_back_an_epoch_below_the_highest() {
     let claims = Arc::new(MemoryClaims::default());
-    let hold = epoch_of(take_with(&claims, Patience::Refuse, &TestClock::alone()));
-    assert_eq!(hold, 1);
-    claims.set(9, held(0));
-    // As if it had listed the claims before there was a ninth.
-    let dynamic: Arc<dyn Claims> = Arc::clone(&claims) as Arc<dyn Claims>;
-    assert!(dynamic.claim(2, &Holder::default()).unwrap());
-    let clock = TestClock::new(|_| claims.set(9, held(1)));
-    assert!(matches!(take_with(&claims, Patience::Refuse, &clock), Err(TakeError::InUse(_))));
+    *claims.claimed_meanwhile.lock().unwrap() = Some(9);
+    let clock = TestClock::new(|elapsed| claims.set(9, held(elapsed.as_millis() as u64)));
+
+    let taken = take_with(&claims, Patience::Refuse, &clock);
+
+    assert!(matches!(taken, Err(TakeError::InUse(_))));
+    assert_eq!(claims.state(1), None, "given back");
+}
+
+/// All claims were removed, and another driver has begun with the first epoch again.
+#[test]
+fn claim_of_the_same_epoch_that_another_driver_has_made_is_no_claim_of_this_one() {
+    let (claims, clock) = (Arc::new(MemoryClaims::default()), TestClock::alone());
+    let hold = hold(&claims, &clock);
+    assert_eq!(hold.check(&clock), Ok(()));
+    claims.remade.lock().unwrap().insert(1);
+    let before = claims.state(1);
+
+    assert_eq!(hold.check(&clock), Err(ClaimLost::Removed));
+    assert_eq!(hold.renew(&clock), Err(ClaimLost::Removed));
+    hold.release();
+    assert_eq!(claims.state(1), before, "the claim of the other is not released");
 }
 
 #[test]
@@ -281,7 +296,8 @@ fn epoch_is_above_that_of_the_journal_and_earlier_claims_are_removed() {
     let dynamic = Arc::clone(&claims) as Arc<dyn Claims>;
     let mut waiting = |_: &Waiting| ControlFlow::Break(());
     let holder = Holder::default();
-    let taken = take(&dynamic, (&holder, 5), Patience::Refuse, &clock, &mut waiting);
+    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| true };
+    let taken = take(&dynamic, (&holder, 5), Patience::Refuse, &clock, ask);
     let hold = taken.unwrap_or_else(|error| panic!("{error:?}")).hold;
     assert_eq!(hold.epoch(), 6);
     hold.remove_earlier().unwrap();

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::ops::ControlFlow;
 
 use rpc::is_loopback;
 
 use super::{Listen, StartError};
+use crate::claim::{LOOK_EVERY, Waiting};
 
 /// Where a driver listens: at one address, or more.
 pub(crate) struct Bound {
@@ -54,6 +56,23 @@ pub(super) fn bind(listen: &Listen) -> Result<Bound, StartError> {
     }
     let (addresses, listeners) = bound.into_iter().unzip();
     Ok(Bound { listeners, addresses })
+}
+
+/// As [`bind`], but waits as long as another process has the address.
+pub(super) fn bind_when_free(
+    listen: &Listen,
+    waiting: &mut dyn FnMut(&Waiting) -> ControlFlow<()>,
+) -> Result<Bound, StartError> {
+    loop {
+        match bind(listen) {
+            Err(StartError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+        if waiting(&Waiting::Address { address: listen.address.clone() }).is_break() {
+            return Err(StartError::Stopped);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// What was bound, at which address; or which address could not be, and why.

@@ -97,6 +97,14 @@ pub enum StartError {
         /// How the jobs differ.
         differences: Differences,
     },
+    /// The driver that this one stood by for has run another job.
+    #[error("the other driver ran a job in {} that is not this one ({differences})", files.display())]
+    OtherJobRan {
+        /// The results folder.
+        files: PathBuf,
+        /// How the jobs differ.
+        differences: Differences,
+    },
     /// The operating system has no random numbers.
     #[error("the operating system has no random numbers")]
     Randomness(#[source] getrandom::Error),
@@ -188,9 +196,15 @@ fn of_name(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(", one of the addresses of `{name}`"))
 }
 
-pub(crate) fn claim_error(error: TakeError, files: &Path) -> StartError {
+/// `unwanted` says why a claim was not wanted.
+pub(crate) fn claim_error(
+    error: TakeError,
+    files: &Path,
+    unwanted: Option<StartError>,
+) -> StartError {
     let files = files.to_owned();
     match error {
+        TakeError::Unwanted => unwanted.expect("it is kept when a claim is refused"),
         TakeError::InUse(holder) => StartError::InUse { files, holder },
         TakeError::Stopped => StartError::Stopped,
         TakeError::Store(source) => StartError::Files { path: files, source },

@@ -13,17 +13,20 @@ fn driven_elsewhere() -> (Scratch, PathBuf) {
     driver.kill();
     let claim = scratch.path("files/.mapmill/claims/1");
     let holder = "host b\u{1b}[2J\u{202e}\nprocess 7\naddress b:50051\nboot another\n";
-    fs::write(claim.join("holder"), holder).expect("the driver has claimed its folder");
+    fs::write(file_of(&claim, "holder-"), holder).expect("the driver has claimed its folder");
     renew(&claim, 1000);
     (scratch, claim)
 }
 
 /// Gives the sign of life `beat`.
 fn renew(claim: &Path, beat: u32) {
-    let names = fs::read_dir(claim).expect("the claim is there");
-    let mut names = names.map(|entry| entry.expect("it can be listed").path());
-    let last = names.find(|path| path.to_string_lossy().contains("beat-"));
-    fs::rename(last.expect("it has a beat"), claim.join(format!("beat-{beat}"))).expect("ours");
+    fs::rename(file_of(claim, "beat-"), claim.join(format!("beat-{beat}"))).expect("ours");
+}
+
+fn file_of(claim: &Path, name: &str) -> PathBuf {
+    let files = fs::read_dir(claim).expect("the claim is there");
+    let mut files = files.map(|entry| entry.expect("it can be listed").path());
+    files.find(|path| path.to_string_lossy().contains(name)).expect("a claim has one")
 }
 
 #[test]

@@ -279,6 +279,11 @@ impl Claims for DriverClaims {
         Ok(true)
     }
 
+    fn is_own(&self, epoch: u64) -> Result<bool, StoreError> {
+        let state = self.0.call(Operation::List)?;
+        Ok(state.claims.get(&epoch).is_some_and(|folder| folder.by == self.0.identity))
+    }
+
     fn look(&self, epoch: u64) -> Result<Option<Claim>, StoreError> {
         let state = self.0.call(Operation::List)?;
         let Some(folder) = state.claims.get(&epoch) else { return Ok(None) };

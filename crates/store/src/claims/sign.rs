@@ -1,5 +1,6 @@
 //! What a process that is no driver can see of a driver, without a change to the store.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Sign {
             }
             seen => seen.map_err(claims.refused(Operation::List, &below))?,
         };
-        if names.iter().any(|name| name == RELEASED) || claims.is_surely_dead(epoch) {
+        if names.iter().any(|name| name == RELEASED) || claims.is_surely_dead(epoch, &names) {
             return Ok(None);
         }
         let beat = names.iter().filter_map(|name| parse_beat(name)).max();
@@ -65,9 +66,9 @@ impl Sign {
 
 impl LocalClaims {
     /// Whether the holder of `epoch` had locked the file that we see as the lock, in this run of
-    /// the kernel. The caller has seen that this lock is free.
-    fn is_surely_dead(&self, epoch: u64) -> bool {
-        let Some(signature) = self.read_signature(epoch) else { return false };
+    /// the kernel. The caller has seen that this lock is free, and `names` in the claim's folder.
+    fn is_surely_dead(&self, epoch: u64, names: &[OsString]) -> bool {
+        let Some(signature) = self.read_signature(epoch, names) else { return false };
         let is_here = signature.boot.is_some() && signature.boot == boot();
         is_here && signature.lock.is_some() && signature.lock == FolderLock::file_at(&self.root)
     }

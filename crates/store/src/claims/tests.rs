@@ -99,7 +99,7 @@ fn a_driver_of_another_machine_is_not_dead_because_its_lock_is_free_here() {
     let folder = Folder::new();
     let claims = folder.claims();
     assert!(claims.claim(1, &holder()).unwrap());
-    let file = folder.path("claims/1/holder");
+    let file = folder.path("claims/1").join(&claims.own);
     let other_boot = fs::read_to_string(&file).unwrap().replace("boot ", "boot x");
     drop(claims);
     fs::write(&file, other_boot).unwrap();
@@ -138,6 +138,22 @@ fn a_released_claim_is_free_and_a_removed_one_is_gone() {
     assert!(claims.renew(1, Beat(1)).is_err());
 }
 
+/// As when `.mapmill` is removed while a driver runs, and another one is started.
+#[test]
+fn a_claim_that_was_removed_and_made_again_is_not_own() {
+    let folder = Folder::new();
+    let (claims, others) = (folder.claims(), folder.claims());
+    assert!(claims.claim(1, &holder()).unwrap());
+    assert!(claims.is_own(1).unwrap());
+    assert!(!others.is_own(1).unwrap());
+
+    fs::remove_dir_all(folder.path("claims/1")).unwrap();
+    assert!(!claims.is_own(1).unwrap());
+    assert!(others.claim(1, &holder()).unwrap());
+    assert!(!claims.is_own(1).unwrap());
+    assert!(others.is_own(1).unwrap());
+}
+
 #[test]
 fn renewing_twice_is_renewing_once() {
     let folder = Folder::new();
@@ -155,6 +171,7 @@ fn a_claim_whose_holder_died_as_it_claimed_is_held_by_an_unknown_driver() {
     let folder = Folder::new();
     fs::create_dir(folder.path("claims/3")).unwrap();
     fs::write(folder.path("claims/x"), "").unwrap();
+    fs::create_dir(folder.path("claims/18446744073709551615")).unwrap();
     let claims = folder.claims();
     assert_eq!(claims.list().unwrap(), [3]);
     let claim = claims.look(3).unwrap().unwrap();
@@ -191,7 +208,8 @@ fn a_driver_of_another_machine_is_seen_by_its_claim_until_that_is_released() {
     let folder = Folder::new();
     let claims = folder.claims();
     claims.claim(3, &holder()).unwrap();
-    fs::write(folder.path("claims/3/holder"), "host b\nprocess 7\nboot another\n").unwrap();
+    let file = folder.path("claims/3").join(&claims.own);
+    fs::write(file, "host b\nprocess 7\nboot another\n").unwrap();
     claims.renew(3, Beat::FIRST).unwrap();
     let other = folder.claims();
     drop(claims);
