@@ -1,6 +1,6 @@
 //! One driver at a time for a results folder, on all machines that see it (leader election).
 //!
-//! A driver claims an epoch ([`take`]) before it reads the journal, and renews its claim every
+//! A driver claims an epoch ([`take()`]) before it reads the journal, and renews its claim every
 //! [`RENEW_EVERY`] ([`Claimed`]). Another driver claims the next epoch only when the claim was
 //! released, when its holder is proved dead, or when it was not renewed for [`DEAD_AFTER`]. The
 //! committer checks before each batch of commits that its epoch is still the highest

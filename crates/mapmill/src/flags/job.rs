@@ -44,7 +44,7 @@ pub(super) struct JobFlags {
     #[arg(long, help_heading = "Job")]
     fresh: bool,
 
-    /// Keep the intermediate files when the job is done [default]
+    /// Keep the intermediate files when the job is done (the default)
     ///
     /// They take about as much space as the input. `mapmill verify` checks them, and `mapmill
     /// clean` removes them later.
