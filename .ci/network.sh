@@ -133,7 +133,7 @@ unknown_callers_are_refused_with_their_reason() {
     # A certificate of this authority, for something else.
     refused viewer 2 on w2 mapmill status --driver $HOST:$PORT --tls-cert certs/worker/cert.pem \
         --tls-key certs/worker/key.pem --tls-ca certs/worker/ca.pem
-    said viewer "is the certificate of the worker"
+    said viewer "has role worker (name worker); role viewer is needed"
     # A caller without any certificate.
     refused plain 2 on w2 mapmill status --driver $HOST:$PORT
 
