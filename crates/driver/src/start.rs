@@ -97,7 +97,7 @@ pub fn prepare(
     let (store, claims) = claimable(&checked.files)?;
     claims.lock().map_err(lock_error)?;
     let holder = Holder::this_process(Some(bound.to_string()));
-    let is_wanted = &mut |waited_for| checked.compare(&config, waited_for);
+    let is_wanted = &mut |_| checked.compare(&config, None);
     let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting, is_wanted };
     let folder = Unclaimed::here(&checked.files, claims, &store);
     let opened = taking.open(folder, &config, Claimed::new)?;
@@ -134,7 +134,7 @@ pub fn stand_by(
     let files = checked.files;
     let (store, claims) = claimable(&files)?;
     let holder = Holder::this_process(Some(config.listen.address.clone()));
-    let is_wanted = &mut |waited_for| Checked::of(&config)?.compare(&config, waited_for);
+    let is_wanted = &mut |epoch| Checked::of(&config)?.compare(&config, epoch);
     let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting, is_wanted };
     let opened = taking.open(Unclaimed::here(&files, claims, &store), &config, Claimed::new)?;
     let checked = Checked::of(&config)?;
@@ -297,19 +297,22 @@ impl Checked {
     }
 
     /// Compares this job with the one that the folder holds, before the folder is claimed: the
-    /// claim would stop a driver that is only paused. `waited_for` is the epoch of the driver that
-    /// this one has waited for.
+    /// claim would stop a driver that is only paused. `stood_by_for` is the epoch of the driver
+    /// that a standby has waited for. A job that is to start over is compared with nothing.
     ///
     /// # Errors
     ///
     /// When an unfinished job is not this one, or that driver has run another. What cannot be read
     /// is judged with the claim.
-    fn compare(&self, config: &Config, waited_for: Option<u64>) -> Result<(), StartError> {
+    fn compare(&self, config: &Config, stood_by_for: Option<u64>) -> Result<(), StartError> {
+        if config.fresh {
+            return Ok(());
+        }
         let Ok(recorded) = read(&FileLog::in_folder(&self.files), config) else { return Ok(()) };
         find_unfinished(config, &self.plan, &self.files, &recorded)?;
         let has_begun = |epoch| epoch <= recorded.last_epoch();
         let differences = asked(config, &self.plan).differences(&recorded.records);
-        match waited_for.is_some_and(has_begun) && !differences.is_empty() {
+        match stood_by_for.is_some_and(has_begun) && !differences.is_empty() {
             true => Err(StartError::OtherJobRan {
                 files: self.files.clone(),
                 differences: Differences(differences),
