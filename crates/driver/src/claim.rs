@@ -222,7 +222,14 @@ impl Hold {
                 state.renewed = began;
                 Ok(())
             }
-            Err(error) => self.refuse(error, clock.now()),
+            // A driver that takes over removes the claim: then a second look finds the later one.
+            Err(LookError::Store(error)) => match self.look() {
+                Err(lost @ LookError::Lost(_)) => self.refuse(lost, clock.now()),
+                Ok(()) | Err(LookError::Store(_)) => {
+                    self.refuse(LookError::Store(error), clock.now())
+                }
+            },
+            Err(lost @ LookError::Lost(_)) => self.refuse(lost, clock.now()),
         }
     }
 
