@@ -2,13 +2,12 @@
 //! published nor recorded.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 
-use journal::{BucketMade, Disk, DiskFile, FileLog, MapCommit, Opening, ThisMachine, Winner};
+use journal::{BucketMade, FileLog, MapCommit, Opening, Winner};
 use scheduler::TaskId;
 use store::{
     Beat, ClaimState, Durability, Identity, Local, Object, Operation, StagedObject, layout,
@@ -17,6 +16,11 @@ use store::{
 use super::*;
 use crate::claim;
 use crate::claim::memory::MemoryClaims;
+
+mod disks;
+mod superseded;
+
+use disks::{Counting, Full};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -369,123 +373,6 @@ fn loop_is_told_when_the_committer_panics() {
     assert!(thread.join().is_err());
 }
 
-/// The folder belongs to the driver that has taken over.
-#[test]
-fn superseded_committer_publishes_records_and_removes_nothing() {
-    let mut bench = Bench::new();
-    let (first, second) = (bench.stage_map(0, "one\n"), bench.stage_output(1, "one 1\n"));
-    let (discarded, staged) = (first.staging.clone(), bench.staged());
-    let (sender, told) = std_mpsc::channel();
-    let committer = bench.committer(sender);
-    bench.claims.set(2, ClaimState::Held(Some(Beat::FIRST)));
-    let finish = Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() };
-    let (errands, receiver) = std_mpsc::channel();
-    for errand in
-        [Errand::Commit(first), Errand::Discard(discarded), Errand::Commit(second), finish]
-    {
-        errands.send(errand).unwrap();
-    }
-    drop(errands);
-    committer.run(receiver);
-
-    let told: Vec<_> = told.iter().map(|told| describe(&told)).collect();
-    assert_eq!(told, ["another driver took over (process 0 on h2)"]);
-    assert!(bench.recorded().is_empty());
-    assert!(!bench.exists(&layout::intermediate(0, 0)) && !bench.exists(&layout::output(1)));
-    assert_eq!(bench.staged(), staged);
-}
-
-/// It was frozen as it listed those of an earlier job: what it finds is its successor's.
-#[test]
-fn intermediates_are_not_removed_by_a_driver_that_was_superseded_as_it_listed_them() {
-    for drop_intermediates in [false, true] {
-        let mut bench = Bench::new();
-        bench.faults.insert("takeover at list");
-        bench.drop_intermediates = drop_intermediates;
-        bench.is_new_job = !drop_intermediates;
-        let name = layout::intermediate(0, 0);
-        fs::write(bench.local.path(&name), "of the successor").unwrap();
-
-        bench.run([Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() }]);
-
-        assert!(bench.exists(&name), "drop_intermediates: {drop_intermediates}");
-    }
-}
-
-/// It was frozen after it had published, and before the record.
-#[test]
-fn batch_is_not_recorded_by_a_driver_that_was_superseded_meanwhile() {
-    let mut bench = Bench::new();
-    let commit = Commit { is_awaited: false, ..bench.stage_map(0, "one\n") };
-    let (sender, told) = std_mpsc::channel();
-    let committer = Committer { group_commit_wait: SECOND / 10, ..bench.committer(sender) };
-    let (errands, receiver) = std_mpsc::channel();
-    errands.send(Errand::Commit(commit)).unwrap();
-    let thread = std::thread::spawn(move || committer.run(receiver));
-    let began = Instant::now();
-    while !bench.exists(&layout::intermediate(0, 0)) {
-        assert!(began.elapsed() < 60 * SECOND, "it is not published");
-        std::thread::yield_now();
-    }
-    bench.claims.set(2, ClaimState::Held(None));
-
-    let told = told.recv().map(|told| describe(&told));
-    assert_eq!(told.as_deref(), Ok("another driver took over (process 0 on h2)"));
-    assert!(bench.recorded().is_empty());
-    drop(errands);
-    thread.join().unwrap();
-}
-
-/// Its open journal may have become that of its successor.
-#[test]
-fn note_is_not_written_by_a_driver_that_was_superseded_meanwhile() {
-    let mut bench = Bench::new();
-    let commit = bench.stage_map(0, "one\n");
-    let (sender, told) = std_mpsc::channel();
-    let committer = bench.committer(sender);
-    let (errands, receiver) = std_mpsc::channel();
-    let thread = std::thread::spawn(move || committer.run(receiver));
-    errands.send(Errand::Commit(commit)).unwrap();
-    assert_eq!(told.recv().map(|told| describe(&told)).as_deref(), Ok("m0.a0 published"));
-    bench.claims.set(2, ClaimState::Held(None));
-    let recalled = Record::Recalled { map: 1, reduce: 0, attempt: 0, sentence: "gone".to_owned() };
-    errands.send(Errand::Note(recalled)).unwrap();
-    drop(errands);
-    thread.join().unwrap();
-
-    let told: Vec<_> = told.iter().map(|told| describe(&told)).collect();
-    assert_eq!(told, ["another driver took over (process 0 on h2)"]);
-    assert_eq!(bench.recorded(), ["m0.a0"]);
-}
-
-/// By an older driver of another job, frozen before its `rename`.
-#[test]
-fn output_that_was_replaced_after_its_commit_is_found_before_the_end_is_recorded() {
-    for (text, is_intact) in [("one 1\n", true), ("two 1\n", false), ("other 1\n", false)] {
-        let mut bench = Bench::new();
-        let commit = bench.stage_output(0, "one 1\n");
-        assert_eq!(commit.objects[0].0, layout::output(0));
-        let (sender, told) = std_mpsc::channel();
-        let committer = bench.committer(sender);
-        let (errands, receiver) = std_mpsc::channel();
-        errands.send(Errand::Commit(commit)).unwrap();
-        let thread = std::thread::spawn(move || committer.run(receiver));
-        assert_eq!(told.recv().map(|told| describe(&told)).as_deref(), Ok("r0.a0 published"));
-
-        let path = bench.local.path(&layout::output(0));
-        fs::write(path.with_extension("new"), text).unwrap();
-        fs::rename(path.with_extension("new"), &path).unwrap();
-        errands.send(Errand::Finish { outcome: Outcome::Done, leftovers: Vec::new() }).unwrap();
-
-        let told = told.recv().map(|told| describe(&told));
-        let expected = if is_intact { "finished" } else { "out/out-0 was replaced" };
-        assert_eq!(told.as_deref(), Ok(expected), "{text}");
-        assert_eq!(bench.exists(&layout::output(0)), is_intact, "{text}");
-        drop(errands);
-        thread.join().unwrap();
-    }
-}
-
 /// A committer over a real folder, whose store logs its calls and fails on demand.
 struct Bench {
     _folder: tempfile::TempDir,
@@ -792,92 +679,4 @@ fn on_full_disk() -> Box<dyn Log> {
 fn begun(mut log: FileLog) -> Box<dyn Log> {
     log.open(Opening::Begin(&[])).unwrap();
     Box::new(log)
-}
-
-#[derive(Debug)]
-struct Full;
-
-impl Disk for Full {
-    fn read(&self, _path: &Path) -> io::Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    fn create(&self, _path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(Self))
-    }
-
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&self, _path: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for Full {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        const ENOSPC: i32 = 28;
-        if bytes.is_empty() { Ok(()) } else { Err(io::Error::from_raw_os_error(ENOSPC)) }
-    }
-
-    fn cut(&mut self, _bytes: u64) -> io::Result<()> {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The disk of this machine, which counts the syncs of its files.
-#[derive(Debug)]
-struct Counting(Arc<AtomicUsize>);
-
-#[derive(Debug)]
-struct CountingFile {
-    file: Box<dyn DiskFile>,
-    syncs: Arc<AtomicUsize>,
-}
-
-impl Disk for Counting {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        ThisMachine.read(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let (file, syncs) = (ThisMachine.create(path)?, Arc::clone(&self.0));
-        Ok(Box::new(CountingFile { file, syncs }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        ThisMachine.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        ThisMachine.remove(path)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        ThisMachine.sync_folder(folder)
-    }
-}
-
-impl DiskFile for CountingFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write(bytes)
-    }
-
-    fn cut(&mut self, bytes: u64) -> io::Result<()> {
-        self.file.cut(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.file.sync()
-    }
 }
