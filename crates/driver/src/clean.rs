@@ -178,19 +178,19 @@ fn open(
     };
     let mut above = 0;
     loop {
-        // A claim would stop the driver of an unfinished job that is only paused.
         let is_wanted = &mut |_| {
-            let read = FileLog::in_folder(files).read_valid();
-            read.is_ok_and(|recorded| is_done(&recorded.records))
+            let recorded = FileLog::in_folder(files).read_valid().map_err(CleanError::Journal)?;
+            let not_done = || CleanError::NotDone { path: path() };
+            is_done(&recorded.records).then_some(()).ok_or_else(not_done)
         };
         let (asked, refuse) = ((&holder, above), Patience::Refuse);
         let ask = Ask { waiting: &mut waiting, is_wanted };
         let taken = claim::take(&claims, asked, refuse, &MachineClock, ask);
         let taken = taken.map_err(|error| match error {
-            TakeError::Unwanted => CleanError::NotDone { path: path() },
             TakeError::InUse(holder) => CleanError::Claimed { path: path(), holder },
             TakeError::Stopped => unreachable!("`waiting` never breaks off"),
             TakeError::Store(source) => in_files(source),
+            TakeError::Unwanted(error) => error,
         })?;
         let claimed = Claimed::new(taken.hold).map_err(CleanError::Thread)?;
         claimed.hold.remove_earlier().map_err(in_files)?;

@@ -98,7 +98,8 @@ pub fn prepare(
     claims.lock().map_err(lock_error)?;
     let holder = Holder::this_process(Some(bound.to_string()));
     let is_wanted = &mut |_| checked.compare(&config, None);
-    let taking = Taking { holder, patience: Patience::Refuse, waiting: &mut waiting, is_wanted };
+    let ask = Ask { waiting: &mut waiting, is_wanted };
+    let taking = Taking { holder, patience: Patience::Refuse, ask };
     let folder = Unclaimed::here(&checked.files, claims, &store);
     let opened = taking.open(folder, &config, Claimed::new)?;
     faults::reach("driver::locked", "");
@@ -129,15 +130,18 @@ pub fn stand_by(
     mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
 ) -> Result<StoodBy, StartError> {
     faults::arm();
-    let checked = Checked::of(&config)?;
+    let mut checked = Checked::of(&config)?;
     checked.compare(&config, None)?;
-    let files = checked.files;
+    let files = checked.files.clone();
     let (store, claims) = claimable(&files)?;
     let holder = Holder::this_process(Some(config.listen.address.clone()));
-    let is_wanted = &mut |epoch| Checked::of(&config)?.compare(&config, epoch);
-    let taking = Taking { holder, patience: Patience::StandBy, waiting: &mut waiting, is_wanted };
+    let is_wanted = &mut |epoch| {
+        checked = Checked::of(&config)?;
+        checked.compare(&config, Some(epoch))
+    };
+    let ask = Ask { waiting: &mut waiting, is_wanted };
+    let taking = Taking { holder, patience: Patience::StandBy, ask };
     let opened = taking.open(Unclaimed::here(&files, claims, &store), &config, Claimed::new)?;
-    let checked = Checked::of(&config)?;
     if let Some(outcome) = opened.ended_meanwhile(&config, &checked.plan) {
         return Ok(StoodBy::Over { outcome, files });
     }
@@ -153,9 +157,7 @@ pub fn stand_by(
 pub(crate) struct Taking<'a> {
     pub(crate) holder: Holder,
     pub(crate) patience: Patience,
-    pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
-    /// As [`claim::Ask::is_wanted`]; an error says why not.
-    pub(crate) is_wanted: &'a mut dyn FnMut(Option<u64>) -> Result<(), StartError>,
+    pub(crate) ask: Ask<'a, StartError>,
 }
 
 /// A results folder that is to be claimed.
@@ -203,18 +205,13 @@ impl Taking<'_> {
     ) -> Result<Opened<Kept>, StartError> {
         let Unclaimed { files, claims, store, mut log, clock } = folder;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
-        let Self { holder, patience, waiting, is_wanted } = self;
+        let Self { holder, patience, ask: Ask { waiting, is_wanted } } = self;
         let (mut above, mut has_waited) = (0, false);
         loop {
-            let mut unwanted = None;
-            let is_wanted = &mut |waited_for| {
-                unwanted = is_wanted(waited_for).err();
-                unwanted.is_none()
-            };
             let ask = Ask { waiting, is_wanted };
             let taken = claim::take(&claims, (&holder, above), patience, clock, ask);
             let Taken { hold, has_waited: waited } =
-                taken.map_err(|error| claim_error(error, files, unwanted))?;
+                taken.map_err(|error| claim_error(error, files))?;
             has_waited |= waited;
             let claimed = keep(hold).map_err(StartError::Thread)?;
             let epoch = claimed.borrow().epoch();
@@ -296,9 +293,9 @@ impl Checked {
         Ok(Self { plan, notes: listing.notes, files })
     }
 
-    /// Compares this job with the one that the folder holds, before the folder is claimed: the
-    /// claim would stop a driver that is only paused. `stood_by_for` is the epoch of the driver
-    /// that a standby has waited for. A job that is to start over is compared with nothing.
+    /// Compares this job with the one that the folder holds, before a driver that may be only
+    /// paused is stopped by a claim. `stood_by_for` is the epoch of the driver that a standby has
+    /// waited for. A job that is to start over is compared with nothing.
     ///
     /// # Errors
     ///

@@ -46,16 +46,16 @@ pub(crate) enum Patience {
     StandBy,
 }
 
-/// Why there is no claim.
+/// Why there is no claim. `E` says why the caller does not want it.
 #[derive(Debug)]
-pub(crate) enum TakeError {
+pub(crate) enum TakeError<E> {
     /// Another driver is alive.
     InUse(Option<Holder>),
     /// The caller stopped waiting.
     Stopped,
-    /// The caller does not want the claim.
-    Unwanted,
     Store(StoreError),
+    /// The caller does not want the claim.
+    Unwanted(E),
 }
 
 /// A claim that was taken.
@@ -65,13 +65,13 @@ pub(crate) struct Taken {
     pub(crate) has_waited: bool,
 }
 
-/// Questions to the caller of [`take`].
-pub(crate) struct Ask<'a> {
-    /// Every [`LOOK_EVERY`] while another driver holds the claim: whether to continue to wait.
+/// Questions to the caller of [`take`], while and after another driver holds the claim.
+pub(crate) struct Ask<'a, E> {
+    /// Every [`LOOK_EVERY`] while that driver may be alive: whether to continue to wait.
     pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
-    /// Before a claim is made, which stops a driver that was only paused: whether the caller has a
-    /// use for it. It is given the last epoch that another driver held during the wait.
-    pub(crate) is_wanted: &'a mut dyn FnMut(Option<u64>) -> bool,
+    /// After the wait, with the epoch of that driver. If it was only paused, a claim stops it: so an
+    /// error ends the wait without one.
+    pub(crate) is_wanted: &'a mut dyn FnMut(u64) -> Result<(), E>,
 }
 
 /// Claims an epoch above `above` for `holder`, once no driver holds the highest. Until then,
@@ -80,14 +80,14 @@ pub(crate) struct Ask<'a> {
 /// # Errors
 ///
 /// When another driver is alive and `patience` is to refuse; when `waiting` returns `Break` or
-/// `is_wanted` returns `false`; when the store refuses.
-pub(crate) fn take(
+/// `is_wanted` an error; when the store refuses.
+pub(crate) fn take<E>(
     claims: &Arc<dyn Claims>,
     (holder, above): (&Holder, u64),
     patience: Patience,
     clock: &dyn BlockingClock,
-    Ask { waiting, is_wanted }: Ask<'_>,
-) -> Result<Taken, TakeError> {
+    Ask { waiting, is_wanted }: Ask<'_, E>,
+) -> Result<Taken, TakeError<E>> {
     // The claim that was seen last, its state, and since when it is in that state.
     let mut seen = None;
     loop {
@@ -110,12 +110,13 @@ pub(crate) fn take(
         }
         let silent_for = now.saturating_duration_since(since);
         if !is_held || silent_for >= DEAD_AFTER {
-            if !is_wanted(seen.and(last)) {
-                return Err(TakeError::Unwanted);
-            }
             let has_waited = seen.is_some();
-            if let Some(hold) = try_claim(claims, holder, last.unwrap_or(0).max(above) + 1, clock)?
-            {
+            if let Some(epoch) = last.filter(|_| has_waited) {
+                is_wanted(epoch).map_err(TakeError::Unwanted)?;
+            }
+            let next = last.unwrap_or(0).max(above) + 1;
+            let hold = try_claim(claims, holder, next, clock).map_err(TakeError::Store)?;
+            if let Some(hold) = hold {
                 return Ok(Taken { hold, has_waited });
             }
             // Another driver was faster: from now on, its claim is watched.
@@ -134,15 +135,15 @@ fn try_claim(
     holder: &Holder,
     epoch: u64,
     clock: &dyn BlockingClock,
-) -> Result<Option<Hold>, TakeError> {
+) -> Result<Option<Hold>, StoreError> {
     let now = clock.now();
-    if !claims.claim(epoch, holder).map_err(TakeError::Store)? {
+    if !claims.claim(epoch, holder)? {
         return Ok(None);
     }
     faults::reach("driver::claimed", "");
     // A driver that was slow to get here may have claimed an epoch that was removed meanwhile.
-    if claims.list().map_err(TakeError::Store)?.last() != Some(&epoch) {
-        claims.remove(epoch).map_err(TakeError::Store)?;
+    if claims.list()?.last() != Some(&epoch) {
+        claims.remove(epoch)?;
         return Ok(None);
     }
     Ok(Some(Hold::new(Arc::clone(claims), epoch, now)))

@@ -57,19 +57,23 @@ fn take_with(
     claims: &Arc<MemoryClaims>,
     patience: Patience,
     clock: &TestClock<'_>,
-) -> Result<Taken, TakeError> {
+) -> Result<Taken, TakeError<Unwanted>> {
     let claims: Arc<dyn Claims> = Arc::clone(claims) as Arc<dyn Claims>;
     // A longer wait counts as forever.
     let mut waiting = |_: &Waiting| match clock.elapsed() < 300 * SECOND {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
     };
-    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| true };
+    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| Ok(()) };
     take(&claims, (&Holder::default(), 0), patience, clock, ask)
 }
 
+/// Why a test does not want a claim.
+#[derive(Debug)]
+struct Unwanted;
+
 #[track_caller]
-fn epoch_of(taken: Result<Taken, TakeError>) -> u64 {
+fn epoch_of(taken: Result<Taken, TakeError<Unwanted>>) -> u64 {
     taken.unwrap_or_else(|error| panic!("{error:?}")).hold.epoch()
 }
 
@@ -159,6 +163,29 @@ fn claim_of_the_same_epoch_that_another_driver_has_made_is_no_claim_of_this_one(
     assert_eq!(hold.renew(&clock), Err(ClaimLost::Removed));
     hold.release();
     assert_eq!(claims.state(1), before, "the claim of the other is not released");
+}
+
+/// It was silent, and may be only paused: a claim would stop it.
+#[test]
+fn driver_that_is_silent_is_not_stopped_for_a_claim_that_is_not_wanted() {
+    let claims = Arc::new(MemoryClaims::default());
+    claims.set(3, held(7));
+    let mut asked = Vec::new();
+    let ask = Ask {
+        waiting: &mut |_| ControlFlow::Continue(()),
+        is_wanted: &mut |epoch| {
+            asked.push(epoch);
+            Err(Unwanted)
+        },
+    };
+    let dynamic = Arc::clone(&claims) as Arc<dyn Claims>;
+    let taking = (&Holder::default(), 0);
+
+    let taken = take(&dynamic, taking, Patience::Refuse, &TestClock::alone(), ask);
+
+    assert!(matches!(taken, Err(TakeError::Unwanted(Unwanted))));
+    assert_eq!(asked, [3]);
+    assert_eq!(claims.list().unwrap(), [3]);
 }
 
 #[test]
@@ -296,7 +323,7 @@ fn epoch_is_above_that_of_the_journal_and_earlier_claims_are_removed() {
     let dynamic = Arc::clone(&claims) as Arc<dyn Claims>;
     let mut waiting = |_: &Waiting| ControlFlow::Break(());
     let holder = Holder::default();
-    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| true };
+    let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| Err(Unwanted) };
     let taken = take(&dynamic, (&holder, 5), Patience::Refuse, &clock, ask);
     let hold = taken.unwrap_or_else(|error| panic!("{error:?}")).hold;
     assert_eq!(hold.epoch(), 6);

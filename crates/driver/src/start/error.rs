@@ -196,18 +196,13 @@ fn of_name(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(", one of the addresses of `{name}`"))
 }
 
-/// `unwanted` says why a claim was not wanted.
-pub(crate) fn claim_error(
-    error: TakeError,
-    files: &Path,
-    unwanted: Option<StartError>,
-) -> StartError {
+pub(crate) fn claim_error(error: TakeError<StartError>, files: &Path) -> StartError {
     let files = files.to_owned();
     match error {
-        TakeError::Unwanted => unwanted.expect("it is kept when a claim is refused"),
         TakeError::InUse(holder) => StartError::InUse { files, holder },
         TakeError::Stopped => StartError::Stopped,
         TakeError::Store(source) => StartError::Files { path: files, source },
+        TakeError::Unwanted(error) => error,
     }
 }
 

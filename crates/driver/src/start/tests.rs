@@ -40,8 +40,8 @@ fn standby_frozen_with_its_claim_finds_the_job_that_another_driver_has_done_mean
     };
     let holder = Holder::default();
     let waiting = &mut |_: &Waiting| ControlFlow::Continue(());
-    let is_wanted = &mut |_| Ok(());
-    let taking = Taking { holder, patience: Patience::StandBy, waiting, is_wanted };
+    let ask = Ask { waiting, is_wanted: &mut |_| Ok(()) };
+    let taking = Taking { holder, patience: Patience::StandBy, ask };
 
     let opened = taking.open(folder, &config, keep).unwrap();
 
