@@ -44,8 +44,8 @@ pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
 
-pub use take::Waiting;
-pub(crate) use take::{Ask, Patience, TakeError, Taken, take};
+pub(crate) use take::{Ask, TakeError, Taken, take};
+pub use take::{OnConflict, Waiting};
 
 /// A monotonic clock, for code that may block its thread.
 pub(crate) trait BlockingClock {

@@ -18,7 +18,7 @@ use journal::{Commits, FileLog, JournalError, Log, Record, Recorded, is_done};
 use store::{Claims, Folder, Holder, Local, LocalClaims, LockError, Store, StoreError, layout};
 
 use crate::claim::{
-    self, Ask, ClaimLost, Claimed, Hold, LookError, MachineClock, Patience, TakeError, Waiting,
+    self, Ask, ClaimLost, Claimed, Hold, LookError, MachineClock, OnConflict, TakeError, Waiting,
 };
 
 /// What was removed.
@@ -183,7 +183,7 @@ fn open(
             let not_done = || CleanError::NotDone { path: path() };
             is_done(&recorded.records).then_some(()).ok_or_else(not_done)
         };
-        let (asked, refuse) = ((&holder, above), Patience::Refuse);
+        let (asked, refuse) = ((&holder, above), OnConflict::Refuse);
         let ask = Ask { waiting: &mut waiting, is_wanted };
         let taken = claim::take(&claims, asked, refuse, &MachineClock, ask);
         let taken = taken.map_err(|error| match error {

@@ -32,7 +32,7 @@ mod start;
 mod status;
 mod status_client;
 
-pub use claim::{ClaimLost, Waiting};
+pub use claim::{ClaimLost, OnConflict, Waiting};
 pub use clean::{CleanError, Cleaned, clean};
 pub use job::{EarlyEnd, JobError, Prepared, Witness};
 pub use journal::Outcome;

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::admission::IdSource;
-use crate::claim::{self, Ask, BlockingClock, Hold, Patience, RENEW_EVERY};
+use crate::claim::{self, Ask, BlockingClock, Hold, OnConflict, RENEW_EVERY};
 use crate::committer::{Committer, Errand, Errands};
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, Closing, EVENTS_MAX, JobError};
@@ -98,9 +98,9 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Started
             let log = FileLog::on(disk, files);
             let folder = Unclaimed { files, claims, store, log, clock: &clock };
             let mut patient = |_: &_| ControlFlow::Continue(());
-            let patience = if stands_by { Patience::StandBy } else { Patience::Refuse };
+            let on_conflict = if stands_by { OnConflict::StandBy } else { OnConflict::Refuse };
             let ask = Ask { waiting: &mut patient, is_wanted: &mut |_| Ok(()) };
-            let taking = Taking { holder, patience, ask };
+            let taking = Taking { holder, on_conflict, ask };
             let opened = taking.open(folder, &config, |hold| Ok(Kept::new(hold, &renewed)))?;
             if stands_by && let Some(outcome) = opened.ended_meanwhile(&config, &plan) {
                 return Ok(Err(outcome));

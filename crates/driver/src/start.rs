@@ -20,7 +20,7 @@ use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, Stor
 use tokio::sync::mpsc;
 
 use crate::claim::{
-    self, Ask, BlockingClock, Claimed, Hold, LookError, MachineClock, Patience, Taken, Waiting,
+    self, Ask, BlockingClock, Claimed, Hold, LookError, MachineClock, OnConflict, Taken, Waiting,
 };
 use crate::driver::Shutdown;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
@@ -99,7 +99,7 @@ pub fn prepare(
     let holder = Holder::this_process(Some(bound.to_string()));
     let is_wanted = &mut |_| checked.compare(&config, None);
     let ask = Ask { waiting: &mut waiting, is_wanted };
-    let taking = Taking { holder, patience: Patience::Refuse, ask };
+    let taking = Taking { holder, on_conflict: OnConflict::Refuse, ask };
     let folder = Unclaimed::here(&checked.files, claims, &store);
     let opened = taking.open(folder, &config, Claimed::new)?;
     faults::reach("driver::locked", "");
@@ -140,7 +140,7 @@ pub fn stand_by(
         checked.compare(&config, Some(epoch))
     };
     let ask = Ask { waiting: &mut waiting, is_wanted };
-    let taking = Taking { holder, patience: Patience::StandBy, ask };
+    let taking = Taking { holder, on_conflict: OnConflict::StandBy, ask };
     let opened = taking.open(Unclaimed::here(&files, claims, &store), &config, Claimed::new)?;
     if let Some(outcome) = opened.ended_meanwhile(&config, &checked.plan) {
         return Ok(StoodBy::Over { outcome, files });
@@ -156,7 +156,7 @@ pub fn stand_by(
 /// How a driver gets the claim of its results folder.
 pub(crate) struct Taking<'a> {
     pub(crate) holder: Holder,
-    pub(crate) patience: Patience,
+    pub(crate) on_conflict: OnConflict,
     pub(crate) ask: Ask<'a, StartError>,
 }
 
@@ -205,11 +205,11 @@ impl Taking<'_> {
     ) -> Result<Opened<Kept>, StartError> {
         let Unclaimed { files, claims, store, mut log, clock } = folder;
         let in_files = |source| StartError::Files { path: files.to_owned(), source };
-        let Self { holder, patience, ask: Ask { waiting, is_wanted } } = self;
+        let Self { holder, on_conflict, ask: Ask { waiting, is_wanted } } = self;
         let (mut above, mut has_waited) = (0, false);
         loop {
             let ask = Ask { waiting, is_wanted };
-            let taken = claim::take(&claims, (&holder, above), patience, clock, ask);
+            let taken = claim::take(&claims, (&holder, above), on_conflict, clock, ask);
             let Taken { hold, has_waited: waited } =
                 taken.map_err(|error| claim_error(error, files))?;
             has_waited |= waited;

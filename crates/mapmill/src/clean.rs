@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use driver::{CleanError, Cleaned, Waiting};
+use driver::{CleanError, Cleaned, OnConflict, Waiting};
 use rpc::text::escaped;
 
 use crate::flags::CleanFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural};
-use crate::standby::{self, Reason};
+use crate::standby;
 use crate::verbosity::Verbosity;
 use crate::way_out;
 
 /// `mapmill clean`
 pub(crate) fn print(flags: &CleanFlags) -> Result<(), Failure> {
-    let mut waiting = standby::waiting(Reason::Check, Verbosity::Normal, Arc::default());
+    let mut waiting = standby::waiting(OnConflict::Refuse, Verbosity::Normal, Arc::default());
     let waiting = |waited: &Waiting| {
         // No signal is caught: an interrupt ends the process.
         let _ = waiting(waited);

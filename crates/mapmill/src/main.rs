@@ -35,14 +35,14 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Parser;
-use driver::{EarlyEnd, StartError};
+use driver::{EarlyEnd, OnConflict, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use flags::{Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest};
 use messages::{Failure, Warning};
 use stamp::Speaker;
-use standby::{Reason, StandbyError};
+use standby::StandbyError;
 use verbosity::Verbosity;
 
 fn main() -> ExitCode {
@@ -78,8 +78,7 @@ fn drive(request: DriverRequest) -> Result<(), Failure> {
         let is_interrupted = Arc::default();
         let interrupted = interrupted(&is_interrupted)?;
         let listen = request.config.listen.address.clone();
-        let reason = if request.standby { Reason::StandBy } else { Reason::Check };
-        let prepared = prepare(request.config, request.show, reason, is_interrupted)?;
+        let prepared = prepare(request.config, request.show, request.on_conflict, is_interrupted)?;
         let Some(prepared) = prepared else { return Ok(()) };
         let prepared = prepared.expecting_workers();
         let address = prepared.address();
@@ -116,7 +115,7 @@ fn run(request: RunRequest) -> Result<(), Failure> {
 async fn run_here(request: RunRequest) -> Result<(), Failure> {
     let is_interrupted = Arc::default();
     let interrupted = interrupted(&is_interrupted)?;
-    let prepared = prepare(request.config, request.show, Reason::Check, is_interrupted)?;
+    let prepared = prepare(request.config, request.show, OnConflict::Refuse, is_interrupted)?;
     let prepared = prepared.expect("the job of this command is not done by another");
     let address = prepared.address().to_string();
     let prepared = prepared.announced(address, driver::host_name());
@@ -159,17 +158,17 @@ async fn run_here(request: RunRequest) -> Result<(), Failure> {
 fn prepare(
     config: driver::Config,
     show: Show,
-    reason: Reason,
+    on_conflict: OnConflict,
     is_interrupted: Arc<AtomicBool>,
 ) -> Result<Option<driver::Prepared>, Failure> {
     let unprotected = config.listen.unprotected;
     let (files, listen) = (config.files.clone(), config.listen.address.clone());
-    let prepared = match reason {
-        Reason::Check => {
-            let waiting = standby::waiting(reason, show.verbosity, is_interrupted);
+    let prepared = match on_conflict {
+        OnConflict::Refuse => {
+            let waiting = standby::waiting(on_conflict, show.verbosity, is_interrupted);
             driver::prepare(config, waiting).map(Some).map_err(StandbyError::Start)
         }
-        Reason::StandBy => standby::prepare(config, show.verbosity, is_interrupted),
+        OnConflict::StandBy => standby::prepare(config, show.verbosity, is_interrupted),
     };
     let prepared = prepared.map_err(|error| match error {
         StandbyError::Failed { files } => Failure::done_elsewhere(&files),

@@ -5,31 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use driver::{Outcome, Prepared, StartError, StoodBy, Waiting};
+use driver::{OnConflict, Outcome, Prepared, StartError, StoodBy, Waiting};
 use journal::duration;
 
 use crate::messages;
 use crate::verbosity::Verbosity;
 
-/// Why a driver waits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reason {
-    /// To see whether the other one is alive.
-    Check,
-    /// The user asked for it: `--standby`.
-    StandBy,
-}
-
 /// Reports what the driver waits for, whenever that changes, and breaks off when `is_interrupted`.
 pub(crate) fn waiting(
-    reason: Reason,
+    on_conflict: OnConflict,
     verbosity: Verbosity,
     is_interrupted: Arc<AtomicBool>,
 ) -> impl FnMut(&Waiting) -> ControlFlow<()> {
     let mut told: Option<Waiting> = None;
     move |waiting| {
         if told.as_ref() != Some(waiting) && verbosity > Verbosity::Quiet {
-            report(waiting, reason);
+            report(waiting, on_conflict);
         }
         told = Some(waiting.clone());
         match is_interrupted.load(Ordering::Relaxed) {
@@ -39,7 +30,7 @@ pub(crate) fn waiting(
     }
 }
 
-fn report(waiting: &Waiting, reason: Reason) {
+fn report(waiting: &Waiting, on_conflict: OnConflict) {
     let silent_max = match waiting {
         Waiting::Address { address } => {
             return messages::say(format_args!(
@@ -50,12 +41,12 @@ fn report(waiting: &Waiting, reason: Reason) {
         Waiting::Claim { silent_max, .. } => *silent_max,
     };
     let (holder, time) = (waiting.named_holder(), duration::exact(silent_max));
-    match reason {
-        Reason::Check => messages::say(format_args!(
+    match on_conflict {
+        OnConflict::Refuse => messages::say(format_args!(
             "another driver{holder} has not released the results folder; waiting up to {time} to \
              see whether it is alive"
         )),
-        Reason::StandBy => messages::say(format_args!(
+        OnConflict::StandBy => messages::say(format_args!(
             "standing by: another driver{holder} is running; taking over if it stops before the \
              job is over, or gives no sign of life for {time}"
         )),
@@ -72,7 +63,7 @@ pub(crate) fn prepare(
     verbosity: Verbosity,
     is_interrupted: Arc<AtomicBool>,
 ) -> Result<Option<Prepared>, StandbyError> {
-    let waiting = waiting(Reason::StandBy, verbosity, is_interrupted);
+    let waiting = waiting(OnConflict::StandBy, verbosity, is_interrupted);
     match driver::stand_by(config, waiting) {
         Ok(StoodBy::TookOver(prepared)) => Ok(Some(*prepared)),
         Ok(StoodBy::Over { outcome: Outcome::Failed, files }) => {

@@ -39,7 +39,7 @@ impl Waiting {
 
 /// What a driver does while another one is alive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Patience {
+pub enum OnConflict {
     /// It does not start.
     Refuse,
     /// It waits until the other one has ended or is dead.
@@ -69,8 +69,8 @@ pub(crate) struct Taken {
 pub(crate) struct Ask<'a, E> {
     /// Every [`LOOK_EVERY`] while that driver may be alive: whether to continue to wait.
     pub(crate) waiting: &'a mut dyn FnMut(&Waiting) -> ControlFlow<()>,
-    /// After the wait, with the epoch of that driver. If it was only paused, a claim stops it: so an
-    /// error ends the wait without one.
+    /// After the wait, with the epoch of that driver. If it was only paused, a claim stops it, so
+    /// an error ends the wait without one.
     pub(crate) is_wanted: &'a mut dyn FnMut(u64) -> Result<(), E>,
 }
 
@@ -79,12 +79,12 @@ pub(crate) struct Ask<'a, E> {
 ///
 /// # Errors
 ///
-/// When another driver is alive and `patience` is to refuse; when `waiting` returns `Break` or
+/// When another driver is alive and `on_conflict` is to refuse; when `waiting` returns `Break` or
 /// `is_wanted` an error; when the store refuses.
 pub(crate) fn take<E>(
     claims: &Arc<dyn Claims>,
     (holder, above): (&Holder, u64),
-    patience: Patience,
+    on_conflict: OnConflict,
     clock: &dyn BlockingClock,
     Ask { waiting, is_wanted }: Ask<'_, E>,
 ) -> Result<Taken, TakeError<E>> {
@@ -105,7 +105,7 @@ pub(crate) fn take<E>(
         };
         let is_held = matches!(state, Some(ClaimState::Held(_)));
         let holder_of_claim = claim.and_then(|claim| claim.holder);
-        if is_held && has_moved && patience == Patience::Refuse {
+        if is_held && has_moved && on_conflict == OnConflict::Refuse {
             return Err(TakeError::InUse(holder_of_claim));
         }
         let silent_for = now.saturating_duration_since(since);

@@ -55,7 +55,7 @@ fn held(beat: u64) -> ClaimState {
 
 fn take_with(
     claims: &Arc<MemoryClaims>,
-    patience: Patience,
+    on_conflict: OnConflict,
     clock: &TestClock<'_>,
 ) -> Result<Taken, TakeError<Unwanted>> {
     let claims: Arc<dyn Claims> = Arc::clone(claims) as Arc<dyn Claims>;
@@ -65,7 +65,7 @@ fn take_with(
         false => ControlFlow::Break(()),
     };
     let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| Ok(()) };
-    take(&claims, (&Holder::default(), 0), patience, clock, ask)
+    take(&claims, (&Holder::default(), 0), on_conflict, clock, ask)
 }
 
 /// Why a test does not want a claim.
@@ -81,9 +81,9 @@ fn epoch_of(taken: Result<Taken, TakeError<Unwanted>>) -> u64 {
 fn claim_without_a_holder_is_taken_at_once() {
     for state in [ClaimState::Released, ClaimState::Dead] {
         let (claims, clock) = (Arc::new(MemoryClaims::default()), TestClock::alone());
-        assert_eq!(epoch_of(take_with(&claims, Patience::Refuse, &clock)), 1);
+        assert_eq!(epoch_of(take_with(&claims, OnConflict::Refuse, &clock)), 1);
         claims.set(7, state);
-        assert_eq!(epoch_of(take_with(&claims, Patience::Refuse, &clock)), 8);
+        assert_eq!(epoch_of(take_with(&claims, OnConflict::Refuse, &clock)), 8);
         assert_eq!(clock.elapsed(), Duration::ZERO);
     }
 }
@@ -97,7 +97,7 @@ fn claim_that_is_renewed_is_refused_as_soon_as_that_is_seen() {
             claims.set(3, held(6));
         }
     });
-    let refused = take_with(&claims, Patience::Refuse, &clock);
+    let refused = take_with(&claims, OnConflict::Refuse, &clock);
     let Err(TakeError::InUse(Some(holder))) = refused else { panic!("it is taken") };
     assert_eq!(holder.host, "h3");
     assert!(clock.elapsed() < 3 * SECOND);
@@ -108,13 +108,13 @@ fn claim_that_is_not_renewed_for_ten_seconds_by_the_waiting_drivers_clock_is_tak
     let claims = Arc::new(MemoryClaims::default());
     claims.set(3, held(5));
     let clock = TestClock::alone();
-    assert_eq!(epoch_of(take_with(&claims, Patience::Refuse, &clock)), 4);
+    assert_eq!(epoch_of(take_with(&claims, OnConflict::Refuse, &clock)), 4);
     assert!((10 * SECOND..11 * SECOND).contains(&clock.elapsed()), "{:?}", clock.elapsed());
 
     // One that died before its first beat.
     claims.set(5, ClaimState::Held(None));
     let clock = TestClock::alone();
-    assert_eq!(epoch_of(take_with(&claims, Patience::Refuse, &clock)), 6);
+    assert_eq!(epoch_of(take_with(&claims, OnConflict::Refuse, &clock)), 6);
     assert!(clock.elapsed() >= 10 * SECOND);
 }
 
@@ -128,7 +128,7 @@ fn standby_waits_as_long_as_the_claim_is_renewed() {
             Some(end) if claims.state(4).is_none() => claims.set(3, end),
             Some(_) | None => {}
         });
-        let taken = take_with(&claims, Patience::StandBy, &clock);
+        let taken = take_with(&claims, OnConflict::StandBy, &clock);
         let taken = taken.unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(taken.hold.epoch(), 4);
         assert!(taken.has_waited);
@@ -144,7 +144,7 @@ fn driver_that_was_slow_to_claim_gives_back_an_epoch_below_the_highest() {
     *claims.claimed_meanwhile.lock().unwrap() = Some(9);
     let clock = TestClock::new(|elapsed| claims.set(9, held(elapsed.as_millis() as u64)));
 
-    let taken = take_with(&claims, Patience::Refuse, &clock);
+    let taken = take_with(&claims, OnConflict::Refuse, &clock);
 
     assert!(matches!(taken, Err(TakeError::InUse(_))));
     assert_eq!(claims.state(1), None, "given back");
@@ -181,7 +181,7 @@ fn driver_that_is_silent_is_not_stopped_for_a_claim_that_is_not_wanted() {
     let dynamic = Arc::clone(&claims) as Arc<dyn Claims>;
     let taking = (&Holder::default(), 0);
 
-    let taken = take(&dynamic, taking, Patience::Refuse, &TestClock::alone(), ask);
+    let taken = take(&dynamic, taking, OnConflict::Refuse, &TestClock::alone(), ask);
 
     assert!(matches!(taken, Err(TakeError::Unwanted(Unwanted))));
     assert_eq!(asked, [3]);
@@ -193,12 +193,12 @@ fn wait_ends_when_its_caller_breaks_it_off() {
     let claims = Arc::new(MemoryClaims::default());
     claims.set(3, held(0));
     let clock = TestClock::new(|elapsed| claims.set(3, held(elapsed.as_secs())));
-    assert!(matches!(take_with(&claims, Patience::StandBy, &clock), Err(TakeError::Stopped)));
+    assert!(matches!(take_with(&claims, OnConflict::StandBy, &clock), Err(TakeError::Stopped)));
 }
 
 /// A claim of epoch 1.
 fn hold(claims: &Arc<MemoryClaims>, clock: &TestClock<'_>) -> Hold {
-    take_with(claims, Patience::Refuse, clock).unwrap_or_else(|error| panic!("{error:?}")).hold
+    take_with(claims, OnConflict::Refuse, clock).unwrap_or_else(|error| panic!("{error:?}")).hold
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn epoch_is_above_that_of_the_journal_and_earlier_claims_are_removed() {
     let mut waiting = |_: &Waiting| ControlFlow::Break(());
     let holder = Holder::default();
     let ask = Ask { waiting: &mut waiting, is_wanted: &mut |_| Err(Unwanted) };
-    let taken = take(&dynamic, (&holder, 5), Patience::Refuse, &clock, ask);
+    let taken = take(&dynamic, (&holder, 5), OnConflict::Refuse, &clock, ask);
     let hold = taken.unwrap_or_else(|error| panic!("{error:?}")).hold;
     assert_eq!(hold.epoch(), 6);
     hold.remove_earlier().unwrap();

@@ -41,7 +41,7 @@ fn standby_frozen_with_its_claim_finds_the_job_that_another_driver_has_done_mean
     let holder = Holder::default();
     let waiting = &mut |_: &Waiting| ControlFlow::Continue(());
     let ask = Ask { waiting, is_wanted: &mut |_| Ok(()) };
-    let taking = Taking { holder, patience: Patience::StandBy, ask };
+    let taking = Taking { holder, on_conflict: OnConflict::StandBy, ask };
 
     let opened = taking.open(folder, &config, keep).unwrap();
 

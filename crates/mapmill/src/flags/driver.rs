@@ -60,8 +60,7 @@ pub(crate) struct DriverRequest {
     pub(crate) config: driver::Config,
     /// Where the driver's credentials are.
     pub(crate) keys: Keys,
-    /// Whether to wait for another driver.
-    pub(crate) standby: bool,
+    pub(crate) on_conflict: driver::OnConflict,
     pub(crate) show: Show,
 }
 
@@ -73,6 +72,10 @@ impl TryFrom<DriverFlags> for DriverRequest {
         let (credentials, keys) = flags.security.for_listening(unprotected)?;
         let listen = driver::Listen { address, credentials, unprotected };
         let config = driver_config(flags.job, flags.scheduling, listen);
-        Ok(Self { config, keys, standby: flags.standby, show: flags.show.into() })
+        let on_conflict = match flags.standby {
+            true => driver::OnConflict::StandBy,
+            false => driver::OnConflict::Refuse,
+        };
+        Ok(Self { config, keys, on_conflict, show: flags.show.into() })
     }
 }
