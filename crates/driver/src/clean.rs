@@ -128,7 +128,7 @@ pub fn clean(files: &Path, mut waiting: impl FnMut(&Waiting)) -> Result<Cleaned,
         LockError::Held { .. } => CleanError::InUse(error),
         LockError::Io { .. } => CleanError::Lock { path: path(), source: error },
     })?;
-    let is_held = claims.holder().map_err(in_files)?.is_some();
+    let is_held = claims.is_held().map_err(in_files)?;
     if !is_held && !is_done(&recorded.records) {
         return Err(CleanError::NotDone { path: path() });
     }
@@ -141,7 +141,7 @@ pub fn clean(files: &Path, mut waiting: impl FnMut(&Waiting)) -> Result<Cleaned,
     let superseded = |lost| CleanError::Superseded { path: path(), lost };
     hold.check(&MachineClock).map_err(superseded)?;
     if recorded.records.last() != Some(&Record::IntermediatesRemoved) {
-        log.remove_intermediates(&recorded).map_err(|error| match hold.look() {
+        log.record_removal(&recorded).map_err(|error| match hold.look() {
             Err(LookError::Lost(lost)) => superseded(lost),
             Ok(()) | Err(LookError::Store(_)) => CleanError::Journal(error),
         })?;

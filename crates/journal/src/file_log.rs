@@ -71,7 +71,7 @@ impl FileLog {
     /// # Errors
     ///
     /// When the journal cannot be read or written: then it is unchanged.
-    pub fn remove_intermediates(&mut self, recorded: &Recorded) -> Result<(), JournalError> {
+    pub fn record_removal(&mut self, recorded: &Recorded) -> Result<(), JournalError> {
         self.put_with(recorded, &Record::IntermediatesRemoved)
     }
 

@@ -194,19 +194,17 @@ impl LocalClaims {
         Ok(())
     }
 
-    /// The driver that holds the highest epoch, or may hold it: `Some(None)` if its claim does not
-    /// name it.
+    /// Whether a driver holds the highest epoch, or may hold it.
     ///
     /// # Errors
     ///
     /// When the store cannot be looked at.
-    pub fn holder(&self) -> Result<Option<Option<Holder>>, StoreError> {
+    pub fn is_held(&self) -> Result<bool, StoreError> {
         let claim = match self.list()?.last() {
             Some(&epoch) => self.look(epoch)?,
             None => None,
         };
-        let is_held = |claim: &Claim| matches!(claim.state, ClaimState::Held(_));
-        Ok(claim.filter(is_held).map(|claim| claim.holder))
+        Ok(claim.is_some_and(|claim| matches!(claim.state, ClaimState::Held(_))))
     }
 
     /// Holds the lock from now on, even if a driver that was superseded still holds it.
