@@ -47,11 +47,12 @@ const STORE: &[&str] =
 const OTHER_PLATFORM: &str = "windows";
 
 /// Which crates of ours a crate may use, in code, tests and build script.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     // Measures; no crate may use it.
     ("bench", &["scheduler", "words"]),
-    ("driver", &["faults", "journal", "rpc", "scheduler", "store"]),
+    ("driver", &["faults", "inputs", "journal", "rpc", "scheduler", "store"]),
     ("faults", &[]),
+    ("inputs", &[]),
     ("journal", &["faults", "store"]),
     // Only its tests use `faults`: they arm it.
     ("mapmill", &["driver", "faults", "journal", "rpc", "worker"]),
@@ -61,7 +62,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("simulation", &["driver", "faults", "rpc", "store", "worker"]),
     ("store", &[]),
     ("words", &[]),
-    ("worker", &["faults", "rpc", "store", "words"]),
+    ("worker", &["faults", "inputs", "rpc", "store", "words"]),
 ];
 
 const EDITION: &str = "2024";

@@ -1,0 +1,52 @@
+//! What the stages of a read give each other.
+
+use crate::damage::ReadError;
+use crate::record::BadRecord;
+
+/// Bytes in order, block by block.
+pub trait Blocks {
+    /// Why the source cannot be read.
+    type Error;
+
+    /// The next bytes, borrowed until the next call; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, or what it holds is damaged.
+    fn next_block(&mut self) -> Result<&[u8], ReadError<Self::Error>>;
+
+    /// How many bytes of the file were taken from the source, for progress. Never decreases.
+    fn bytes_read(&self) -> u64;
+}
+
+/// Text and the ends of documents, in order.
+pub trait Events {
+    /// Why the source cannot be read.
+    type Error;
+
+    /// What comes next; nothing at the end. Every document ends with [`Event::EndOfDocument`], an
+    /// empty one too.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, or what it holds is damaged. A bad record is no error: the
+    /// next call continues with the record after it.
+    fn next_event(&mut self) -> Result<Option<Event<'_>>, ReadError<Self::Error>>;
+
+    /// How many bytes of the file were taken from the source, for progress. Never decreases.
+    fn bytes_read(&self) -> u64;
+}
+
+/// A part of a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event<'text> {
+    /// A record is not what the format says. No text of it was given, and no
+    /// [`Event::EndOfDocument`] follows for it: what turns out to be bad after a part of it was
+    /// given is an error.
+    BadRecord(BadRecord),
+    /// The document is over: no word continues beyond.
+    EndOfDocument,
+    /// A part of a document, in UTF-8, except for bytes that belong to no character. A character
+    /// may continue in the next part.
+    Text(&'text [u8]),
+}
