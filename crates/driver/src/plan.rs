@@ -3,13 +3,22 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use journal::Plan;
+use journal::{Format, Plan};
 use store::Input;
 
-/// Cuts `inputs` into `map_tasks` shares, or into as many as [`default_map_tasks`] says.
-pub(crate) fn plan(inputs: Vec<Input>, map_tasks: Option<NonZeroU32>) -> Plan {
-    let total = || inputs.iter().map(|input| input.bytes).fold(0, u64::saturating_add);
-    let map_tasks = map_tasks.unwrap_or_else(|| default_map_tasks(total()));
+/// Distributes `inputs` over `map_tasks` shares, or over as many as [`default_map_tasks`] says:
+/// fewer if that many would have nothing to read.
+pub(crate) fn plan(inputs: Vec<(Input, Format)>, map_tasks: Option<NonZeroU32>) -> Plan {
+    let map_tasks = map_tasks.unwrap_or_else(|| {
+        let (whole, cut): (Vec<_>, Vec<_>) = inputs.iter().partition(|(_, format)| format.whole);
+        let bytes = |inputs: &[&(Input, Format)]| {
+            inputs.iter().map(|(input, _)| input.bytes).fold(0, u64::saturating_add)
+        };
+        let pieces = u32::try_from(whole.len()).unwrap_or(u32::MAX);
+        let (whole, cut) = (bytes(&whole), bytes(&cut));
+        let most = shares(cut).saturating_add(shares(whole).min(pieces.into()));
+        default_map_tasks(whole.saturating_add(cut)).min(tasks(most))
+    });
     Plan::new(inputs, map_tasks)
 }
 
@@ -31,9 +40,19 @@ pub(crate) fn largest_description(plan: &Plan) -> (u32, usize) {
 /// OSDI 2004, section 3.1), small enough to balance and to repeat, and large enough for a task to
 /// cost much more than its messages.
 pub fn default_map_tasks(bytes: u64) -> NonZeroU32 {
-    const TASKS_MIN: u32 = 6;
+    tasks(shares(bytes))
+}
+
+/// How many shares of at most 64 MiB hold `bytes`.
+fn shares(bytes: u64) -> u64 {
     const SHARE_MAX: u64 = 64 << 20;
-    let tasks = u32::try_from(bytes.div_ceil(SHARE_MAX)).unwrap_or(u32::MAX);
+    bytes.div_ceil(SHARE_MAX)
+}
+
+/// As many tasks as there are shares, within the limits of a default.
+fn tasks(shares: u64) -> NonZeroU32 {
+    const TASKS_MIN: u32 = 6;
+    let tasks = u32::try_from(shares).unwrap_or(u32::MAX);
     let tasks = tasks.clamp(TASKS_MIN, rpc::limits::MAP_TASKS_MAX);
     NonZeroU32::new(tasks).expect("six or more")
 }
@@ -52,11 +71,7 @@ mod tests {
             sizes in prop::collection::vec(0..1000_u64, 1..30),
             map_tasks in 1..10_u32,
         ) {
-            let input = |(index, bytes): (usize, u64)| Input {
-                path: format!("/{index}").into(),
-                bytes,
-                modified: Modified { seconds: 0, nanoseconds: 0 },
-            };
+            let input = |(index, bytes): (usize, u64)| (input(index, bytes), Format::default());
             let inputs = sizes.into_iter().enumerate().map(input).collect();
             let plan = plan(inputs, NonZeroU32::new(map_tasks));
             let (_, largest) = largest_description(&plan);
@@ -67,6 +82,26 @@ mod tests {
                 prop_assert!(bytes <= largest);
             }
         }
+    }
+
+    fn input(index: usize, bytes: u64) -> Input {
+        let modified = Modified { seconds: 0, nanoseconds: 0 };
+        Input { path: format!("/{index}").into(), bytes, modified }
+    }
+
+    #[test]
+    fn default_has_no_tasks_for_pieces_that_do_not_exist() {
+        let tasks = |whole_files: usize, whole_bytes, cut_bytes| {
+            let whole = Format { whole: true, ..Format::default() };
+            let mut inputs = vec![(input(0, cut_bytes), Format::default())];
+            inputs
+                .extend((1..=whole_files).map(|index| (input(index, whole_bytes), whole.clone())));
+            plan(inputs, None).map_tasks().get()
+        };
+        assert_eq!(tasks(512, 1 << 30, 0), 512);
+        assert_eq!(tasks(512, 1 << 20, 0), 8);
+        assert_eq!(tasks(2, 1 << 30, 0), 6);
+        assert_eq!(tasks(10, 1 << 30, 10 << 30), 170);
     }
 
     #[test]

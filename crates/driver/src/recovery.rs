@@ -4,10 +4,10 @@
 //! is missing, or an output is not the one that was recorded, its task is done again. The contents
 //! of intermediates are checked by the workers that read them.
 
-use journal::{Commits, MapCommit, Outcome, Plan, Record};
+use journal::{Commits, Format, MapCommit, Outcome, Plan, PlannedInput, Record};
 use rpc::message::WordRules;
 use rpc::text::with_causes;
-use store::{Digest, Input, Loss, Name, Store, StoreError, layout};
+use store::{Digest, Loss, Name, Store, StoreError, layout};
 
 use crate::committer;
 use crate::ids;
@@ -87,11 +87,12 @@ impl AskedJob<'_> {
             words: ids::recorded_rule(self.rules.rule),
             ignore_case: self.rules.ignore_case,
         };
-        let input = |input: &Input| Record::Input {
+        let input = |PlannedInput { input, format }: &PlannedInput| Record::Input {
             path: journal::escape(&input.path),
             bytes: input.bytes,
             modified_seconds: input.modified.seconds,
             modified_nanos: input.modified.nanoseconds,
+            format: Format::clone(format),
         };
         std::iter::once(begin).chain(self.plan.inputs().iter().map(input)).collect()
     }

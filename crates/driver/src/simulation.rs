@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use journal::{Disk, DiskFile};
-use journal::{FileLog, Outcome};
+use journal::{FileLog, Format, Outcome};
 use store::{Claims, Holder, Store};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -86,7 +86,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Started
     let Surroundings { store, disk, claims, run_blocking, block_on, holder, stands_by, job_id } =
         surroundings;
     let listing = store::list_inputs(&config.inputs, None).map_err(start::unusable_input)?;
-    let plan = plan(listing.inputs, config.map_tasks);
+    let inputs = listing.inputs.into_iter().map(|input| (input, Format::default())).collect();
+    let plan = plan(inputs, config.map_tasks);
     let clock = SimulatedClock { block_on };
     let renewals = Renewals::begin(&run_blocking, &clock);
     let begin = {

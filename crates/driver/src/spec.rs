@@ -91,12 +91,12 @@ impl JobSpec {
     }
 
     /// Whether a successful report has the form of a task of `phase`, with numbers that are
-    /// possible for a job over this many bytes. Lengths are compared with the files before they
+    /// possible for a job over these inputs. Lengths are compared with the files before they
     /// count; so a number of words that fits its length cannot be so large that a sum of them
     /// overflows.
     pub(crate) fn is_possible(&self, phase: Phase, outcome: &Outcome) -> bool {
         let expansion = ids::recorded_rule(self.rules.rule).expansion();
-        let input_bytes = self.plan.bytes();
+        let input_bytes = self.plan.text_bytes_max();
         match (phase, outcome) {
             (Phase::Map, Outcome::Mapped { buckets, .. }) => {
                 let bytes = buckets.iter().map(|made| made.digest.bytes);

@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use journal::{Commits, FileLog, JournalError, Log, Opening, Outcome, Plan, Record, Recorded};
+use journal::{
+    Commits, FileLog, Format, JournalError, Log, Opening, Outcome, Plan, PlannedInput, Record,
+    Recorded,
+};
 use rpc::Credentials;
 use rpc::message::{Session, WordRules};
 use scheduler::Limits;
-use store::{Claims, Holder, Input, ListingNotes, Local, LocalClaims, Store, StoreError};
+use store::{Claims, Holder, ListingNotes, Local, LocalClaims, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::claim::{
@@ -286,6 +289,7 @@ impl Checked {
         let listing = listing.map_err(unusable_input)?;
         let inputs =
             listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
+        let inputs = inputs.into_iter().map(|input| (input, Format::default())).collect();
         let plan = plan::plan(inputs, config.map_tasks);
         check_numbers(&plan, config.reduce_tasks.get())?;
         let files = files?;
@@ -447,10 +451,11 @@ fn unix_seconds() -> u64 {
 
 /// The folders that hold the inputs and the results, as the user named them, with links resolved.
 /// A folder inside another of them is left out.
-fn folders(files: &Path, arguments: &[PathBuf], inputs: &[Input]) -> Vec<PathBuf> {
+fn folders(files: &Path, arguments: &[PathBuf], inputs: &[PlannedInput]) -> Vec<PathBuf> {
     let named = arguments.iter().filter_map(|path| std::fs::canonicalize(path).ok());
     let named = named.filter(|path| path.is_dir());
-    let parents = inputs.iter().filter_map(|input| input.path.parent().map(ToOwned::to_owned));
+    let parents =
+        inputs.iter().filter_map(|planned| planned.input.path.parent().map(ToOwned::to_owned));
     let sorted: BTreeSet<PathBuf> = named.chain(parents).chain([files.to_owned()]).collect();
     let mut folders: Vec<PathBuf> = Vec::new();
     for folder in sorted {

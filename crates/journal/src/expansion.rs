@@ -11,7 +11,7 @@ use crate::record::WordRule;
 pub struct Expansion {
     /// The shortest line of an intermediate: a word and its line feed.
     line_bytes_min: u64,
-    /// Bytes that an attempt stages at most for each byte of the job's input.
+    /// Bytes that an attempt stages at most for each byte of the job's text.
     staged_factor_max: u64,
 }
 
@@ -37,9 +37,10 @@ impl Expansion {
         words <= bytes / self.line_bytes_min
     }
 
-    /// Whether an attempt can have staged `staged_bytes` bytes, in a job over `input_bytes` bytes.
-    pub fn allows(&self, staged_bytes: u64, input_bytes: u64) -> bool {
-        staged_bytes <= input_bytes.saturating_mul(self.staged_factor_max)
+    /// Whether an attempt can have staged `staged_bytes` bytes, in a job over `text_bytes` bytes of
+    /// text.
+    pub fn allows(&self, staged_bytes: u64, text_bytes: u64) -> bool {
+        staged_bytes <= text_bytes.saturating_mul(self.staged_factor_max)
     }
 }
 

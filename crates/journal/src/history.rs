@@ -283,11 +283,12 @@ impl History {
             return None;
         };
         let input = |record: &Record| match record {
-            Record::Input { path, bytes, modified_seconds, modified_nanos } => Some(Input {
-                path: unescape(path),
-                bytes: *bytes,
-                modified: Modified { seconds: *modified_seconds, nanoseconds: *modified_nanos },
-            }),
+            Record::Input { path, bytes, modified_seconds, modified_nanos, format } => {
+                let modified =
+                    Modified { seconds: *modified_seconds, nanoseconds: *modified_nanos };
+                let input = Input { path: unescape(path), bytes: *bytes, modified };
+                Some((input, format.clone()))
+            }
             Record::Begin { .. }
             | Record::End { .. }
             | Record::Ended { .. }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::Digest;
 
 use crate::ending::Ending;
+use crate::format::Format;
 
 /// One line of the journal.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -43,6 +44,9 @@ pub enum Record {
         modified_seconds: i64,
         /// Nanoseconds on top.
         modified_nanos: u32,
+        /// What it is.
+        #[serde(default, skip_serializing_if = "Format::is_plain")]
+        format: Format,
     },
     /// A map task is committed.
     Map {

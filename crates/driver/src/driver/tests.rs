@@ -402,7 +402,10 @@ impl Bench {
         };
         let spec = JobSpec {
             session: Session("6f1e-e1".to_owned()),
-            plan: Arc::new(Plan::new(vec![input], NonZeroU32::new(map_tasks).unwrap())),
+            plan: Arc::new(Plan::new(
+                vec![(input, journal::Format::default())],
+                NonZeroU32::new(map_tasks).unwrap(),
+            )),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             reduce_tasks,
             files: "/data/files".into(),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use journal::{Record, WordRule};
+use journal::{Format, Record, WordRule};
 
 /// One thing that differs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,7 +36,7 @@ pub enum Difference {
 /// How an input has changed since the unfinished job began.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum InputChange {
-    /// Its length or its time of modification differs.
+    /// Its length, its time of modification or its format differs.
     Changed,
     /// It was no input of that job, or it is now counted more often.
     Added,
@@ -103,13 +103,13 @@ fn settings(begin: &Record) -> Option<[(&'static str, String); 5]> {
     ])
 }
 
-/// Its length, and when it was modified.
-type State = (u64, i64, u32);
+/// Its length, when it was modified, and what it is.
+type State<'a> = (u64, i64, u32, &'a Format);
 
-fn input(record: &Record) -> Option<(&str, State)> {
+fn input(record: &Record) -> Option<(&str, State<'_>)> {
     match record {
-        Record::Input { path, bytes, modified_seconds, modified_nanos } => {
-            Some((path, (*bytes, *modified_seconds, *modified_nanos)))
+        Record::Input { path, bytes, modified_seconds, modified_nanos, format } => {
+            Some((path, (*bytes, *modified_seconds, *modified_nanos, format)))
         }
         Record::Begin { .. }
         | Record::End { .. }
@@ -124,12 +124,11 @@ fn input(record: &Record) -> Option<(&str, State)> {
 }
 
 /// Between two lists that are not equal. A file that is named twice is in its list twice.
-fn of_inputs(then: &[(&str, State)], now: &[(&str, State)]) -> Vec<Difference> {
+fn of_inputs(then: &[(&str, State<'_>)], now: &[(&str, State<'_>)]) -> Vec<Difference> {
     let (then, now) = (by_path(then), by_path(now));
     let mut changes = BTreeMap::<InputChange, Vec<&str>>::new();
     for path in then.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
-        let states = |job: &BTreeMap<&str, Vec<State>>| job.get(path).cloned().unwrap_or_default();
-        let (then, now) = (states(&then), states(&now));
+        let (then, now) = (states(&then, path), states(&now, path));
         let change = if then.len() < now.len() {
             InputChange::Added
         } else if then.len() > now.len() {
@@ -152,7 +151,11 @@ fn of_inputs(then: &[(&str, State)], now: &[(&str, State)]) -> Vec<Difference> {
     changes.into_iter().map(difference).collect()
 }
 
-fn by_path<'a>(inputs: &[(&'a str, State)]) -> BTreeMap<&'a str, Vec<State>> {
+fn states<'job, 'a>(job: &'job BTreeMap<&str, Vec<State<'a>>>, path: &str) -> &'job [State<'a>] {
+    job.get(path).map_or(&[], Vec::as_slice)
+}
+
+fn by_path<'a>(inputs: &[(&'a str, State<'a>)]) -> BTreeMap<&'a str, Vec<State<'a>>> {
     let mut by_path = BTreeMap::<_, Vec<_>>::new();
     for (path, state) in inputs {
         by_path.entry(*path).or_default().push(*state);
@@ -172,6 +175,7 @@ mod tests {
                 bytes,
                 modified_seconds: 0,
                 modified_nanos: 0,
+                format: Format::default(),
             };
             inputs.iter().map(input).collect()
         };

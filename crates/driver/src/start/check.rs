@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use journal::Plan;
+use journal::{Plan, PlannedInput};
 use store::{Input, InputError, OwnerError, StoreError};
 
 use super::error::{StartError, unusable_input};
@@ -69,11 +69,15 @@ pub(super) fn resolve_folder(files: &Path) -> Result<PathBuf, StartError> {
     }
 }
 
-pub(super) fn inspect_files(files: &Path, inputs: &[Input]) -> Result<store::Survey, StartError> {
+pub(super) fn inspect_files(
+    files: &Path,
+    inputs: &[PlannedInput],
+) -> Result<store::Survey, StartError> {
     if files.exists() && !files.is_dir() {
         return Err(StartError::FilesIsAFile { path: files.to_owned() });
     }
-    if let Some(input) = inputs.iter().find(|input| input.path.starts_with(files)) {
+    let mut inputs = inputs.iter().map(|planned| &planned.input);
+    if let Some(input) = inputs.find(|input| input.path.starts_with(files)) {
         let (input, files) = (input.path.clone(), files.to_owned());
         return Err(StartError::InputInFiles { input, files });
     }

@@ -4,6 +4,7 @@ use super::*;
 use store::Digest;
 
 use crate::ending::FailureKind;
+use crate::format::Format;
 use crate::record::{BucketMade, WordRule};
 
 const FULL: &str = "no space for /data/a";
@@ -21,7 +22,16 @@ fn begin() -> [Record; 2] {
         ignore_case: false,
     };
     let path = "/data/a".to_owned();
-    [begin, Record::Input { path, bytes: 10, modified_seconds: 0, modified_nanos: 0 }]
+    [
+        begin,
+        Record::Input {
+            path,
+            bytes: 10,
+            modified_seconds: 0,
+            modified_nanos: 0,
+            format: Format::default(),
+        },
+    ]
 }
 
 fn resume() -> Record {

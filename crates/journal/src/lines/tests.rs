@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::disk::DiskFault;
 use crate::ending::{Death, Ending, FailureKind, Users};
+use crate::format::{Column, Format, Records};
 use crate::record::{BucketMade, Outcome, Phase, Span, Strikes, WordRule, escape, unescape};
 use crate::samples::{begin, map};
 
@@ -69,10 +70,12 @@ fn any_record() -> impl Strategy<Value = Record> {
                 invalid_bytes
             }
         ),
-        (any::<String>(), any::<(u64, i64, u32)>()).prop_map(|(path, numbers)| {
-            let (bytes, modified_seconds, modified_nanos) = numbers;
-            Record::Input { path, bytes, modified_seconds, modified_nanos }
-        }),
+        (any::<String>(), any::<(u64, i64, u32)>(), any_format()).prop_map(
+            |(path, numbers, format)| {
+                let (bytes, modified_seconds, modified_nanos) = numbers;
+                Record::Input { path, bytes, modified_seconds, modified_nanos, format }
+            }
+        ),
         (any::<String>(), any::<(u32, u32, u64, u32, u64, u64)>(), span()).prop_map(
             |(worker, (task, attempt, bytes, crc32, words, distinct_words), span)| {
                 Record::Reduce {
@@ -91,6 +94,24 @@ fn any_record() -> impl Strategy<Value = Record> {
         Just(Record::IntermediatesRemoved),
         any_note(),
     ]
+}
+
+fn any_format() -> impl Strategy<Value = Format> {
+    let column =
+        prop_oneof![any::<u32>().prop_map(Column::Number), any::<String>().prop_map(Column::Name)];
+    let records = prop_oneof![
+        (column, any::<char>()).prop_map(|(column, delimiter)| Records::Csv { column, delimiter }),
+        any::<String>().prop_map(|field| Records::JsonLines { field }),
+        any::<String>().prop_map(|column| Records::Parquet { column }),
+        Just(Records::Wet),
+    ];
+    (any::<Option<String>>(), any::<Option<String>>(), prop::option::of(records), any::<bool>())
+        .prop_map(|(compression, encoding, records, whole)| Format {
+            compression,
+            encoding,
+            records,
+            whole,
+        })
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {

@@ -4,8 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use journal::{
-    BucketMade, Death, Ending, FailureKind, FileLog, Log, Opening, Outcome, Phase, Record, Span,
-    Strikes, Users, WordRule,
+    BucketMade, Death, Ending, FailureKind, FileLog, Format, Log, Opening, Outcome, Phase, Record,
+    Span, Strikes, Users, WordRule,
 };
 use serde_json::{Value, json};
 
@@ -291,7 +291,13 @@ fn scratch_with(records: &[Record]) -> Scratch {
         ignore_case: false,
     };
     let path = "/data/a.txt".to_owned();
-    let input = Record::Input { path, bytes: 200_000, modified_seconds: 0, modified_nanos: 0 };
+    let input = Record::Input {
+        path,
+        bytes: 200_000,
+        modified_seconds: 0,
+        modified_nanos: 0,
+        format: Format::default(),
+    };
     let records = [&[begin, input], records].concat();
     let mut log = FileLog::in_folder(&scratch.path("files"));
     log.open(Opening::Begin(&records)).expect("the test's own folder can be written");
