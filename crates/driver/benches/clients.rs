@@ -64,7 +64,7 @@ fn job(
     fs::write(&input, ".")?;
     let files = folder.path().join("files");
     let (address, driver) = start(Config {
-        inputs: vec![input],
+        inputs: vec![input].into(),
         files: files.clone(),
         map_tasks: NonZeroU32::new(tasks),
         reduce_tasks: NonZeroU32::MIN,

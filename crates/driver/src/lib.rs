@@ -42,4 +42,4 @@ pub use scheduler::{Limits, Phase, TaskId};
 pub use start::{Config, Differences, Listen, StartError, StoodBy, prepare, stand_by};
 pub use status::{Backups, PhaseSnapshot, Removing, Resumed, Snapshot, Summary};
 pub use status_client::{StatusClientError, fetch_status};
-pub use store::{Holder, LeftOut, ListingNotes, Repeated, host_name};
+pub use store::{Arguments, Filter, Holder, LeftOut, ListingNotes, Repeated, host_name};

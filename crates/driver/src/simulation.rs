@@ -85,7 +85,7 @@ pub struct Epoch {
 pub async fn start(config: Config, surroundings: Surroundings) -> Result<Started, StartError> {
     let Surroundings { store, disk, claims, run_blocking, block_on, holder, stands_by, job_id } =
         surroundings;
-    let listing = store::list_inputs(&config.inputs, None).map_err(start::unusable_input)?;
+    let listing = config.inputs.list(None).map_err(start::unusable_input)?;
     let inputs = listing.inputs.into_iter().map(|input| (input, Format::default())).collect();
     let plan = plan(inputs, config.map_tasks);
     let clock = SimulatedClock { block_on };

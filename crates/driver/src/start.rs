@@ -19,7 +19,7 @@ use journal::{
 use rpc::Credentials;
 use rpc::message::{Session, WordRules};
 use scheduler::Limits;
-use store::{Claims, Holder, ListingNotes, Local, LocalClaims, Store, StoreError};
+use store::{Arguments, Claims, Holder, ListingNotes, Local, LocalClaims, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::claim::{
@@ -48,8 +48,8 @@ use error::{claim_error, lock_error, lost_error};
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Files and folders.
-    pub inputs: Vec<PathBuf>,
+    /// What to read.
+    pub inputs: Arguments,
     /// The folder that receives the results.
     pub files: PathBuf,
     /// `N`; `None` for [`default_map_tasks`](crate::default_map_tasks).
@@ -285,7 +285,7 @@ struct Checked {
 impl Checked {
     fn of(config: &Config) -> Result<Self, StartError> {
         let files = resolve_folder(&config.files);
-        let listing = store::list_inputs(&config.inputs, files.as_deref().ok());
+        let listing = config.inputs.list(files.as_deref().ok());
         let listing = listing.map_err(unusable_input)?;
         let inputs =
             listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
@@ -431,7 +431,7 @@ pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session
         session,
         rules: config.rules,
         reduce_tasks: config.reduce_tasks.get(),
-        folders: folders(&files, &config.inputs, plan.inputs()),
+        folders: folders(&files, &config.inputs.paths, plan.inputs()),
         plan: Arc::new(plan),
         files,
         heartbeat: heartbeat(&config.limits),

@@ -22,12 +22,15 @@ fn refused_job_leaves_the_disk_untouched() {
     let taken = taken.local_addr().unwrap().to_string();
     type Spoil = Box<dyn Fn(&Path, &mut Config)>;
     let cases: Vec<(&str, Spoil)> = vec![
-        ("does not exist", Box::new(|_, config| config.inputs = vec!["/no/such/input".into()])),
+        (
+            "does not exist",
+            Box::new(|_, config| config.inputs.paths = vec!["/no/such/input".into()]),
+        ),
         (
             "no input files",
             Box::new(|folder, config| {
                 fs::create_dir(folder.join("empty")).unwrap();
-                config.inputs = vec![folder.join("empty")];
+                config.inputs.paths = vec![folder.join("empty")];
             }),
         ),
         (
@@ -235,7 +238,7 @@ fn unfinished_job_that_differs_is_refused_with_the_difference_and_kept() {
              input removed: <folder>/inputs/a",
             |folder, config| {
                 fs::write(folder.path().join("c"), "one two\n").unwrap();
-                config.inputs = vec![folder.path().join("c")];
+                config.inputs.paths = vec![folder.path().join("c")];
                 config.map_tasks = NonZeroU32::new(7);
             },
         ),

@@ -10,6 +10,7 @@ mod disk_advice;
 mod documents;
 mod flags;
 mod fleet;
+mod globs;
 mod invitation;
 mod lifeline;
 mod log;

@@ -6,6 +6,7 @@ mod cli {
     mod clean;
     mod files;
     mod flags;
+    mod globs;
     mod help;
     mod inputs;
     mod names;

@@ -41,6 +41,8 @@ pub enum InputError {
     NoFiles {
         /// Those arguments.
         arguments: Vec<PathBuf>,
+        /// The filter that has taken none of their files, if they have some.
+        filter: Option<String>,
     },
     /// It is not a regular file: its length is unknown, and it may not end.
     NotAFile {
@@ -105,13 +107,13 @@ impl fmt::Display for InputError {
                 write!(f, "input {path} is behind a symbolic link, which is not followed")
             }
             Self::Missing { path } => write!(f, "input {} does not exist", path.display()),
-            Self::NoFiles { arguments } => {
+            Self::NoFiles { arguments, filter } => {
                 f.write_str("no input files")?;
                 for (index, argument) in arguments.iter().enumerate() {
                     let separator = if index == 0 { " in " } else { ", " };
                     write!(f, "{separator}`{}`", argument.display())?;
                 }
-                Ok(())
+                filter.iter().try_for_each(|filter| write!(f, " match {filter}"))
             }
             Self::NotAFile { path, kind } => {
                 write!(f, "input {} is {kind}, not a regular file", path.display())

@@ -8,7 +8,7 @@
 //! The trait is [`Store`]; [`Local`] implements it in a folder of a POSIX file system (local, or
 //! NFSv4 with its close-to-open rules). `contract.rs` tests what every other store must do as well.
 //!
-//! Beside the store are the user's own files, which are only read: [`list_inputs`] plans them,
+//! Beside the store are the user's own files, which are only read: [`Arguments`] lists them,
 //! [`InputFile`] reads them and notices when they change during the job.
 //!
 //! Deliberately absent: the meaning of the bytes, async code, retries, clocks, and decisions: the
@@ -54,4 +54,4 @@ pub use roots::{Roots, below};
 pub use store::{Durability, Identity, Object, StagedObject, Store};
 pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
-pub use walk::{LeftOut, Listing, ListingNotes, Repeated, list_inputs};
+pub use walk::{Arguments, Filter, LeftOut, Listing, ListingNotes, Repeated, list_inputs};

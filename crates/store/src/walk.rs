@@ -13,6 +13,9 @@
 //! Results of jobs are left out where a walk meets them, and counted where an argument names them
 //! (`files/out`). Of an argument that is a results folder itself, `intermediate` and `out` are left
 //! out: to count both would count every word twice.
+//!
+//! A filter decides by the names alone, before an entry is opened: what it does not take cannot
+//! cause an error.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -27,6 +30,8 @@ use crate::layout;
 use crate::local::file_id;
 
 use results::Results;
+
+pub use filter::Filter;
 
 /// The files that the arguments of a job name.
 #[derive(Debug)]
@@ -68,36 +73,67 @@ pub struct Repeated {
     pub more: usize,
 }
 
-/// All files that `arguments` name. The results of the job will be in the folder `results`.
-///
-/// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
-/// argument. Everything else that cannot be read is an error, and so is an argument without a file,
-/// such as a folder where nothing is mounted: a job that does not start is better than a count that
-/// silently lacks a file.
-pub fn list_inputs(arguments: &[PathBuf], results: Option<&Path>) -> Result<Listing, InputError> {
-    let results = Results::new(results);
-    let (mut found, mut left_out) = (Vec::new(), Vec::new());
-    let mut without_files = Vec::new();
-    for argument in arguments {
-        let before = found.len();
-        Walk::new(&mut found, &mut left_out, results, argument).run(argument)?;
-        if found.len() == before {
-            without_files.push(argument.clone());
+/// What the user names as input.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Which files of the folders are inputs; `None` for all.
+    pub filter: Option<Filter>,
+}
+
+impl From<Vec<PathBuf>> for Arguments {
+    fn from(paths: Vec<PathBuf>) -> Self {
+        Self { paths, filter: None }
+    }
+}
+
+/// As [`Arguments::list`], without a filter.
+pub fn list_inputs(paths: &[PathBuf], results: Option<&Path>) -> Result<Listing, InputError> {
+    Arguments::from(paths.to_owned()).list(results)
+}
+
+impl Arguments {
+    /// All files that the arguments name. The results of the job will be in the folder `results`.
+    ///
+    /// Files are taken, folders are walked. A hidden name is skipped in a folder, and taken as an
+    /// argument; so is what the filter does not take. Everything else that cannot be read is an
+    /// error, and so is an argument without a file, such as a folder where nothing is mounted: a
+    /// job that does not start is better than a count that silently lacks a file.
+    pub fn list(&self, results: Option<&Path>) -> Result<Listing, InputError> {
+        let Self { paths, filter } = self;
+        let results = Results::new(results);
+        let (mut found, mut left_out) = (Vec::new(), Vec::new());
+        let mut without_files = Vec::new();
+        let mut has_filtered = false;
+        for argument in paths {
+            let before = found.len();
+            let walk = Walk::new(&mut found, &mut left_out, results, argument);
+            let filtered = walk.filtered_by(filter.as_ref()).run()?;
+            has_filtered |= filtered;
+            if found.len() == before && !filtered {
+                without_files.push(argument.clone());
+            }
         }
+        if !without_files.is_empty() {
+            return Err(InputError::NoFiles { arguments: without_files, filter: None });
+        }
+        if found.is_empty() {
+            let filter = filter.as_ref().filter(|_| has_filtered).map(ToString::to_string);
+            return Err(InputError::NoFiles { arguments: paths.clone(), filter });
+        }
+        found.sort_by(|(_, a), (_, b)| {
+            a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes())
+        });
+        let more = left_out.len().saturating_sub(1);
+        let left_out = left_out.into_iter().next().map(|path| LeftOut { path, more });
+        let notes = ListingNotes { repeated: find_repeated(&found), left_out };
+        let absolute = |(_, input): (FileId, Input)| {
+            let path = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
+            Ok(Input { path, ..input })
+        };
+        Ok(Listing { inputs: found.into_iter().map(absolute).collect::<Result<_, _>>()?, notes })
     }
-    if found.is_empty() || !without_files.is_empty() {
-        return Err(InputError::NoFiles { arguments: without_files });
-    }
-    found
-        .sort_by(|(_, a), (_, b)| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
-    let more = left_out.len().saturating_sub(1);
-    let left_out = left_out.into_iter().next().map(|path| LeftOut { path, more });
-    let notes = ListingNotes { repeated: find_repeated(&found), left_out };
-    let absolute = |(_, input): (FileId, Input)| {
-        let path = std::path::absolute(&input.path).map_err(unreadable(&input.path))?;
-        Ok(Input { path, ..input })
-    };
-    Ok(Listing { inputs: found.into_iter().map(absolute).collect::<Result<_, _>>()?, notes })
 }
 
 /// The first file in `found` that is there more than once.
@@ -120,6 +156,12 @@ fn find_repeated(found: &[(FileId, Input)]) -> Option<Repeated> {
 
 /// The walk through one argument.
 struct Walk<'found> {
+    /// The argument, as the user has typed it.
+    top: &'found Path,
+    /// Decides which entries are taken; `None` for all.
+    filter: Option<&'found Filter>,
+    /// Whether it has not taken one.
+    has_filtered: bool,
     /// Found so far; the paths as the user would write them.
     found: &'found mut Vec<(FileId, Input)>,
     /// Results of jobs that are not input.
@@ -153,9 +195,12 @@ impl<'found> Walk<'found> {
         found: &'found mut Vec<(FileId, Input)>,
         left_out: &'found mut Vec<PathBuf>,
         results: Results,
-        argument: &Path,
+        argument: &'found Path,
     ) -> Self {
         Self {
+            top: argument,
+            filter: None,
+            has_filtered: false,
             found,
             left_out,
             results,
@@ -167,9 +212,14 @@ impl<'found> Walk<'found> {
         }
     }
 
-    fn run(mut self, argument: &Path) -> Result<(), InputError> {
-        let metadata = fs::symlink_metadata(argument).map_err(unreadable(argument))?;
-        self.visit(argument.to_owned(), metadata.file_type(), None)?;
+    fn filtered_by(self, filter: Option<&'found Filter>) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// Returns whether there are entries that the filter has not taken.
+    fn run(mut self) -> Result<bool, InputError> {
+        let metadata = fs::symlink_metadata(self.top).map_err(unreadable(self.top))?;
+        self.visit(self.top.to_owned(), metadata.file_type(), None)?;
         while let Some((folder, index)) = self.pending.pop_front() {
             for (name, kind) in read_entries(&folder).map_err(unreadable(&folder))? {
                 let path = folder.join(&name);
@@ -180,7 +230,18 @@ impl<'found> Walk<'found> {
                 }
             }
         }
-        Ok(())
+        Ok(self.has_filtered)
+    }
+
+    /// Whether the entry is an input, or a folder with inputs. Every entry is asked about once.
+    fn takes(&mut self, path: &Path, is_folder: bool, from: Option<usize>) -> bool {
+        let takes = |filter: &Filter| {
+            let below = path.strip_prefix(self.top).unwrap_or(path);
+            filter.takes(below, is_folder)
+        };
+        let takes = from.is_none() || self.filter.is_none_or(takes);
+        self.has_filtered |= !takes;
+        takes
     }
 
     /// `kind` is that of the entry itself, not of the target of a link.
@@ -191,7 +252,11 @@ impl<'found> Walk<'found> {
         from: Option<usize>,
     ) -> Result<(), InputError> {
         if kind.is_symlink() {
-            self.follow(path, from)
+            let leads_to_folder = || fs::metadata(&path).is_ok_and(|target| target.is_dir());
+            let is_folder = self.filter.is_some() && leads_to_folder();
+            if self.takes(&path, is_folder, from) { self.follow(path, from) } else { Ok(()) }
+        } else if !self.takes(&path, kind.is_dir(), from) {
+            Ok(())
         } else if kind.is_dir() {
             let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
             self.enter(path, &metadata, from);
@@ -268,6 +333,7 @@ fn read_entries(folder: &Path) -> io::Result<Vec<(OsString, FileType)>> {
     Ok(entries)
 }
 
+mod filter;
 mod results;
 #[cfg(test)]
 mod tests;

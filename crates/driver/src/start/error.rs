@@ -234,7 +234,10 @@ impl UnusableInput {
         match &self.0 {
             InputError::Dangling { .. } => "; repair the link, or remove it",
             InputError::Missing { .. } => "; name the files and folders to read",
-            InputError::NoFiles { .. } => {
+            InputError::NoFiles { filter: Some(_), .. } => {
+                " (hidden files and results of jobs are skipped); name other files to match"
+            }
+            InputError::NoFiles { filter: None, .. } => {
                 " (hidden files and results of jobs are skipped); name the files and folders to read"
             }
             InputError::NotAFile { .. } => "; save its output in a file, or leave it out",

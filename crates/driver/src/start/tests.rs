@@ -51,7 +51,7 @@ fn standby_frozen_with_its_claim_finds_the_job_that_another_driver_has_done_mean
 
 fn config(input: PathBuf, files: PathBuf) -> Config {
     Config {
-        inputs: vec![input],
+        inputs: vec![input].into(),
         files,
         map_tasks: None,
         reduce_tasks: NonZeroU32::MIN,

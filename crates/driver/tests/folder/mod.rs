@@ -37,7 +37,7 @@ impl Folder {
     /// Four reduce tasks, and as many map tasks as the driver chooses.
     pub fn config(&self) -> Config {
         Config {
-            inputs: vec![self.path.join("inputs")],
+            inputs: vec![self.path.join("inputs")].into(),
             files: self.files(),
             map_tasks: None,
             reduce_tasks: NonZeroU32::new(4).unwrap(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use crate::globs::{self, Glob};
 use crate::numbers::{parse_count, parse_seconds};
 
 #[derive(Args, Debug)]
@@ -17,6 +18,23 @@ pub(super) struct JobFlags {
     /// most once. A file that is named twice is counted twice.
     #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
+
+    /// Read only the files of folders that match GLOB
+    ///
+    /// GLOB has the syntax of a line in .gitignore: `*.txt` matches at every depth, `/a/*.txt` and
+    /// `a/*.txt` in the folder `a` of INPUT, `old/` all files in folders of that name. Of several
+    /// globs one must match; one that begins with `!` revokes those before it. Files that INPUT
+    /// names are always read. Quote GLOB, or the shell may expand it.
+    #[arg(long, value_name = "GLOB", value_parser = Glob::parse, help_heading = "Job")]
+    include: Vec<Glob>,
+
+    /// Skip the files and folders that match GLOB
+    ///
+    /// Also those that --include matches: `--include '*.txt' --exclude old/` reads all text files
+    /// outside of folders with the name `old`.
+    #[arg(long, value_name = "GLOB", value_parser = Glob::parse, help_heading = "Job")]
+    #[arg(hide_short_help = true)]
+    exclude: Vec<Glob>,
 
     /// Choose what counts as a word
     #[arg(long, value_name = "RULE", default_value = "letters", help_heading = "Job")]
@@ -116,7 +134,7 @@ pub(super) struct SchedulingFlags {
     /// By default, when no task is waiting, an idle worker starts a second, speculative attempt at
     /// the task expected to finish last, if that one is a straggler: far behind the others. The
     /// first attempt to report wins.
-    #[arg(long, help_heading = "Scheduling")]
+    #[arg(long, hide_short_help = true, help_heading = "Scheduling")]
     no_backup: bool,
 }
 
@@ -145,7 +163,10 @@ pub(super) fn driver_config(
     listen: driver::Listen,
 ) -> driver::Config {
     driver::Config {
-        inputs: job.inputs,
+        inputs: driver::Arguments {
+            paths: job.inputs,
+            filter: globs::filter(job.include, job.exclude),
+        },
         files: job.files,
         map_tasks: job.map_tasks,
         reduce_tasks: job.reduce_tasks,

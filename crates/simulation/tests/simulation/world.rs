@@ -139,7 +139,7 @@ impl World {
     pub fn driver_config(&self) -> driver::Config {
         let inputs = std::fs::canonicalize(self.inputs.path()).expect("the folder is there");
         driver::Config {
-            inputs: vec![inputs],
+            inputs: vec![inputs].into(),
             files: PathBuf::from(FILES),
             map_tasks: Some(self.plan.map_tasks),
             reduce_tasks: self.plan.reduce_tasks,

@@ -301,6 +301,63 @@ fn a_deep_tree_is_walked() {
     assert_eq!(list_inputs(&[tree.path("a")], None).unwrap().inputs.len(), 1);
 }
 
+#[test]
+fn filter_decides_by_the_path_below_the_argument() {
+    let tree = Tree::new(&["a/1", "a/2", "a/b/1", "a/b/2"]);
+    symlink("1", tree.path("a/link")).unwrap();
+    tree.check_filtered(&["a"], &["1"], &["a/1"]);
+    tree.check_filtered(&["a"], &["link", "b/", "b/2"], &["a/b/2", "a/link"]);
+    tree.check_filtered(&["a/b"], &["1"], &["a/b/1"]);
+    tree.check_filtered(&["a/./"], &["1"], &["a/1"]);
+}
+
+#[test]
+fn filter_does_not_decide_about_arguments() {
+    let tree = Tree::new(&["a/1", "a/2", "b/1"]);
+    symlink("b", tree.path("link")).unwrap();
+    tree.check_filtered(&["a/1", "a/2"], &[], &["a/1", "a/2"]);
+    tree.check_filtered(&["link", "a"], &["1"], &["a/1", "link/1"]);
+}
+
+/// A link is what it leads to.
+#[test]
+fn folder_that_the_filter_does_not_take_is_not_entered() {
+    let tree = Tree::new(&["a/1", "a/b/1", "c/1"]);
+    symlink("../c", tree.path("a/link")).unwrap();
+    tree.check_filtered(&["a"], &["1", "b/1", "link/1"], &["a/1"]);
+    tree.check_filtered(&["a"], &["link/", "link/1"], &["a/link/1"]);
+}
+
+#[test]
+fn what_the_filter_does_not_take_causes_no_error() {
+    let tree = Tree::new(&["a/1"]);
+    symlink("nowhere", tree.path("a/dangling")).unwrap();
+    symlink("loop", tree.path("a/loop")).unwrap();
+    let _listener = UnixListener::bind(tree.path("a/socket")).unwrap();
+    tree.check_filtered(&["a"], &["1"], &["a/1"]);
+}
+
+/// A folder with no files at all may be one where nothing is mounted.
+#[test]
+fn argument_of_whose_files_the_filter_takes_none_is_an_error_only_if_no_other_has_some() {
+    let tree = Tree::new(&["a/1", "b/2"]);
+    std::fs::create_dir(tree.path("empty")).unwrap();
+    tree.check_filtered(&["a", "b"], &["1"], &["a/1"]);
+    tree.check_filtered(&["a", "b/2"], &[], &["b/2"]);
+    for (arguments, culprits, filter) in [
+        (&["a", "b"][..], &["a", "b"][..], Some("--filter")),
+        (&["a", "empty"], &["empty"], None),
+        (&["empty"], &["empty"], None),
+    ] {
+        let refusal = tree.list_filtered(arguments, &["3"]).unwrap_err();
+        let InputError::NoFiles { arguments: named, filter: by } = refusal else {
+            panic!("{refusal}")
+        };
+        let culprits: Vec<_> = culprits.iter().map(|culprit| tree.path(culprit)).collect();
+        assert_eq!((named, by.as_deref()), (culprits, filter), "{arguments:?}");
+    }
+}
+
 /// A folder of empty files.
 struct Tree {
     root: tempfile::TempDir,
@@ -326,9 +383,30 @@ impl Tree {
         list_inputs(&arguments, Some(&self.path("own")))
     }
 
+    /// With a filter that takes what is named in `taken`: files, and folders with a slash.
+    fn list_filtered(&self, arguments: &[&str], taken: &[&str]) -> Result<Listing, InputError> {
+        let paths = arguments.iter().map(|argument| self.path(argument)).collect();
+        let taken: Vec<String> = taken.iter().map(ToString::to_string).collect();
+        let takes = move |below: &Path, is_folder: bool| {
+            let slash = if is_folder { "/" } else { "" };
+            taken.contains(&format!("{}{slash}", below.display()))
+        };
+        let filter = Some(Filter::new("--filter".to_owned(), takes));
+        Arguments { paths, filter }.list(Some(&self.path("own")))
+    }
+
+    #[track_caller]
+    fn check_filtered(&self, arguments: &[&str], taken: &[&str], expected: &[&str]) {
+        self.check_listed(&self.list_filtered(arguments, taken).unwrap().inputs, expected);
+    }
+
     #[track_caller]
     fn check(&self, arguments: &[&str], expected: &[&str]) {
-        let inputs = self.list(arguments).unwrap().inputs;
+        self.check_listed(&self.list(arguments).unwrap().inputs, expected);
+    }
+
+    #[track_caller]
+    fn check_listed(&self, inputs: &[Input], expected: &[&str]) {
         let root = self.root.path();
         let found: Vec<_> =
             inputs.iter().map(|input| input.path.strip_prefix(root).unwrap()).collect();
