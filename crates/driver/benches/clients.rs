@@ -19,7 +19,8 @@ use std::{env, io};
 
 use driver::{Config, JobError, Limits, Listen, Snapshot, Summary};
 use rpc::message::{
-    Bucket, Caller, Digest, Outcome, Register, RegisterAnswer, Registered, TaskAnswer, Work,
+    Bucket, Caller, Digest, Findings, Outcome, Register, RegisterAnswer, Registered, TaskAnswer,
+    Work,
 };
 use rpc::message::{WordRule, WordRules};
 use rpc::{Client, Credentials};
@@ -204,7 +205,7 @@ impl Worker {
             let outcome = match task.work {
                 Work::Map { .. } => Outcome::Mapped {
                     buckets: vec![Bucket { digest: EMPTY, words: 0 }],
-                    invalid_bytes: 0,
+                    findings: Findings::default(),
                 },
                 Work::Reduce { .. } => {
                     reduced = Some((Instant::now(), processor_time()?));

@@ -86,8 +86,13 @@ impl Cause {
     pub(crate) fn severity(&self) -> scheduler::Failure {
         match self {
             Self::NotPublished(_) if self.is_violation() => scheduler::Failure::Violation,
-            // The bytes of the plan are gone: whatever is counted now would be another job.
-            Self::Reported(Failure::InputChanged { .. } | Failure::InputMissing { .. })
+            // The bytes of the plan are gone, or no worker can read them: whatever is counted now
+            // would be another job.
+            Self::Reported(
+                Failure::InputChanged { .. }
+                | Failure::InputDamaged { .. }
+                | Failure::InputMissing { .. },
+            )
             | Self::Conservation { .. }
             | Self::NotDurable(_)
             | Self::NotJournaled(_) => scheduler::Failure::Fatal,

@@ -3,7 +3,7 @@
 //!
 //! The leaf crates do not know each other, so the crate that knows all of them converts.
 
-use journal::{BucketMade, MapCommit};
+use journal::{BadRecord, BucketMade, Column, Findings, MapCommit, Records};
 use rpc::message;
 use scheduler::{AttemptId, Phase, TaskId};
 use store::Digest;
@@ -32,12 +32,72 @@ pub(crate) fn wire_digest(digest: Digest) -> message::Digest {
     message::Digest { bytes: digest.bytes, crc32: digest.crc32 }
 }
 
-pub(crate) fn map_commit(buckets: &[message::Bucket], invalid_bytes: u64) -> MapCommit {
+pub(crate) fn map_commit(buckets: &[message::Bucket], findings: &message::Findings) -> MapCommit {
     let made = |bucket: &message::Bucket| BucketMade {
         digest: digest(bucket.digest),
         words: bucket.words,
     };
-    MapCommit { buckets: buckets.iter().map(made).collect(), invalid_bytes }
+    let bad_record = |record: &message::BadRecord| BadRecord {
+        split: record.split,
+        offset: record.offset,
+        number: record.number,
+        problem: record.problem.clone(),
+    };
+    let findings = Findings {
+        invalid_bytes: findings.invalid_bytes,
+        invalid_splits: findings.invalid_splits.clone(),
+        documents: findings.documents,
+        bad_records: findings.bad_records,
+        first_bad_records: findings.first_bad_records.iter().map(bad_record).collect(),
+    };
+    MapCommit { buckets: buckets.iter().map(made).collect(), findings }
+}
+
+pub(crate) fn wire_format(format: &journal::Format) -> message::Format {
+    let records = match &format.records {
+        None => message::Records::WholeText,
+        Some(Records::Csv { column, delimiter }) => message::Records::Csv {
+            column: match column {
+                Column::Name(name) => message::Column::Name(name.clone()),
+                Column::Number(number) => message::Column::Number(*number),
+            },
+            delimiter: u8::try_from(*delimiter).expect("delimiters are ASCII"),
+        },
+        Some(Records::JsonLines { field }) => message::Records::JsonLines { field: field.clone() },
+        Some(Records::Parquet { column }) => message::Records::Parquet { column: column.clone() },
+        Some(Records::Wet) => message::Records::Wet,
+        Some(Records::Unknown) => unreachable!("a plan has formats of this version"),
+    };
+    let (compression, encoding) = (format.compression.clone(), format.encoding.clone());
+    message::Format { compression, encoding, records }
+}
+
+/// A format as the journal records it.
+pub(crate) fn recorded_format(format: &inputs::Format) -> journal::Format {
+    let records = match &format.records {
+        inputs::Records::None => None,
+        inputs::Records::Csv { column, delimiter } => {
+            let column = match column {
+                inputs::Column::Name(name) => Column::Name(name.clone()),
+                inputs::Column::Number(number) => Column::Number(number.get()),
+            };
+            Some(Records::Csv { column, delimiter: (*delimiter).into() })
+        }
+        inputs::Records::JsonLines { field } => {
+            Some(Records::JsonLines { field: field.as_str().to_owned() })
+        }
+        inputs::Records::Parquet { column } => Some(Records::Parquet { column: column.clone() }),
+        inputs::Records::Wet => Some(Records::Wet),
+    };
+    let compression = format.compression;
+    let encoding = format.encoding;
+    journal::Format {
+        compression: (compression != inputs::Compression::None)
+            .then(|| compression.name().to_owned()),
+        encoding: (encoding != inputs::Encoding::UTF_8).then(|| encoding.name().to_owned()),
+        records,
+        whole: !format.is_cuttable(),
+    }
 }
 
 pub(crate) fn recorded_rule(rule: message::WordRule) -> journal::WordRule {

@@ -106,8 +106,8 @@ impl Reports {
         let (_, outcome) = self.reported.remove(&attempt).expect("what is published was reported");
         let index = attempt.task.index;
         match outcome {
-            Outcome::Mapped { buckets, invalid_bytes } => {
-                self.enter_map(index, ids::map_commit(&buckets, invalid_bytes), task_bytes)
+            Outcome::Mapped { buckets, findings } => {
+                self.enter_map(index, ids::map_commit(&buckets, &findings), task_bytes)
             }
             Outcome::Reduced { output, words, distinct_words } => {
                 let output = ids::digest(output);
@@ -124,7 +124,7 @@ impl Reports {
         if let Some(lost) = self.maps[map as usize].take() {
             self.totals.input_bytes -= task_bytes;
             self.totals.invalid_bytes =
-                self.totals.invalid_bytes.saturating_sub(lost.invalid_bytes);
+                self.totals.invalid_bytes.saturating_sub(lost.findings.invalid_bytes);
             for (bucket, made) in lost.buckets.iter().enumerate() {
                 self.emitted[bucket] -= made.words;
                 self.bucket_bytes[bucket] -= made.digest.bytes;
@@ -139,7 +139,8 @@ impl Reports {
             self.totals.intermediate_bytes += made.digest.bytes;
         }
         // No decision depends on it, so it is not checked.
-        self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(commit.invalid_bytes);
+        let invalid_bytes = commit.findings.invalid_bytes;
+        self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(invalid_bytes);
         self.totals.input_bytes += task_bytes;
         let bucket_bytes = commit.buckets.iter().map(|made| made.digest.bytes).collect();
         self.maps[map as usize] = Some(commit);

@@ -23,6 +23,8 @@ pub(crate) struct JobSpec {
     /// Every folder that a worker must be allowed to use.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) heartbeat: Duration,
+    /// Whether workers skip bad records and count them.
+    pub(crate) skip_bad_records: bool,
 }
 
 impl JobSpec {
@@ -43,6 +45,7 @@ impl JobSpec {
             files: self.files.clone(),
             rules: self.rules,
             buckets: self.reduce_tasks,
+            skip_bad_records: self.skip_bad_records,
         }
     }
 
@@ -129,5 +132,6 @@ fn split(split: PlannedSplit<'_>) -> Split {
         file_bytes: split.input.bytes,
         modified_seconds: split.input.modified.seconds,
         modified_nanos: split.input.modified.nanoseconds,
+        format: ids::wire_format(split.format),
     }
 }

@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use journal::{
-    Commits, FileLog, Format, JournalError, Log, Opening, Outcome, Plan, PlannedInput, Record,
-    Recorded,
+    Commits, FileLog, JournalError, Log, Opening, Outcome, Plan, PlannedInput, Record, Recorded,
 };
 use rpc::Credentials;
 use rpc::message::{Session, WordRules};
@@ -26,6 +25,7 @@ use crate::claim::{
     self, Ask, BlockingClock, Claimed, Hold, LookError, MachineClock, OnConflict, Taken, Waiting,
 };
 use crate::driver::Shutdown;
+use crate::ids;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan;
 use crate::recovery::{self, AskedJob};
@@ -289,7 +289,8 @@ impl Checked {
         let listing = listing.map_err(unusable_input)?;
         let inputs =
             listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
-        let inputs = inputs.into_iter().map(|input| (input, Format::default())).collect();
+        let text = ids::recorded_format(&inputs::Format::default());
+        let inputs = inputs.into_iter().map(|input| (input, text.clone())).collect();
         let plan = plan::plan(inputs, config.map_tasks);
         check_numbers(&plan, config.reduce_tasks.get())?;
         let files = files?;
@@ -435,6 +436,7 @@ pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session
         plan: Arc::new(plan),
         files,
         heartbeat: heartbeat(&config.limits),
+        skip_bad_records: false,
     }
 }
 

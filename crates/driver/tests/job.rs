@@ -10,8 +10,8 @@ use std::time::Duration;
 use driver::{Config, EarlyEnd, JobError, Snapshot, Summary};
 use journal::{Log, Record};
 use rpc::message::{
-    Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Register, RegisterAnswer, Task,
-    TaskAnswer, Verdict, Work,
+    Bucket, Caller, Digest, Failure, Findings, JobState, Order, Outcome, Register, RegisterAnswer,
+    Task, TaskAnswer, Verdict, Work,
 };
 use rpc::{Client, Credentials};
 use store::{Durability, Local, Staging, Store, layout};
@@ -148,7 +148,8 @@ async fn report_of_missing_files_does_not_count() {
     let digest = Digest { bytes: 4, crc32: 7 };
     let buckets = vec![Bucket { digest, words: 1 }];
 
-    let verdict = worker.report(&task, Outcome::Mapped { buckets, invalid_bytes: 0 }).await;
+    let verdict =
+        worker.report(&task, Outcome::Mapped { buckets, findings: Findings::default() }).await;
 
     assert_eq!(verdict, Verdict::Stale);
     worker.work_to_the_end().await;
@@ -244,7 +245,10 @@ impl Worker {
                 let names = |bucket| layout::intermediate(task.attempt.task, bucket);
                 (0..self.buckets).map(names).for_each(create);
                 let empty = Bucket { digest: EMPTY, words: 0 };
-                Outcome::Mapped { buckets: vec![empty; self.buckets as usize], invalid_bytes: 0 }
+                Outcome::Mapped {
+                    buckets: vec![empty; self.buckets as usize],
+                    findings: Findings::default(),
+                }
             }
             Work::Reduce { intermediates } => {
                 assert!(intermediates.iter().all(|&digest| digest == EMPTY));

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use driver::{Config, Prepared, StartError, StoodBy, Waiting};
-use journal::{JournalError, Log, Opening, Outcome, Record};
+use journal::{Findings, JournalError, Log, Opening, Outcome, Record};
 use rpc::message::WordRule;
 
 mod folder;
@@ -152,9 +152,9 @@ fn damaged_journal_stops_the_driver_with_the_line_and_is_kept() {
 #[test]
 fn line_that_no_driver_can_have_written_stops_the_driver() {
     let map = |task, buckets: &[(u64, u32, u64)]| {
-        let (attempt, worker, invalid_bytes) = (0, "w0".to_owned(), 0);
+        let (attempt, worker, findings) = (0, "w0".to_owned(), Findings::default());
         let buckets = buckets.iter().map(|&made| made.into()).collect();
-        Record::Map { task, attempt, worker, span: None, buckets, invalid_bytes }
+        Record::Map { task, attempt, worker, span: None, buckets, findings }
     };
     let reduce = |task, words| {
         let (attempt, worker, bytes, crc32) = (0, "w0".to_owned(), 0, 0);

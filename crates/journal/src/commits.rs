@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use store::{Digest, Name, layout};
 
+use crate::findings::Findings;
 use crate::record::{BucketMade, Outcome, Record, Span};
 
 /// Which tasks are committed, and what they made.
@@ -22,8 +23,8 @@ pub struct Commits {
 pub struct MapCommit {
     /// The file of each bucket, by index.
     pub buckets: Vec<BucketMade>,
-    /// Bytes that were not UTF-8.
-    pub invalid_bytes: u64,
+    /// What it has found besides words.
+    pub findings: Findings,
 }
 
 /// What a committed reduce task made.
@@ -60,8 +61,8 @@ impl MapCommit {
     /// The record of the commit of its map task by `winner`.
     pub fn into_record(self, winner: Winner) -> Record {
         let Winner { task, attempt, worker, span } = winner;
-        let Self { buckets, invalid_bytes } = self;
-        Record::Map { task, attempt, worker, span, buckets, invalid_bytes }
+        let Self { buckets, findings } = self;
+        Record::Map { task, attempt, worker, span, buckets, findings }
     }
 }
 
@@ -92,9 +93,9 @@ impl Commits {
 
     fn add(&mut self, record: &Record) {
         match record {
-            Record::Map { task, buckets, invalid_bytes, .. } => {
-                let (buckets, invalid_bytes) = (buckets.clone(), *invalid_bytes);
-                self.maps.insert(*task, MapCommit { buckets, invalid_bytes });
+            Record::Map { task, buckets, findings, .. } => {
+                let (buckets, findings) = (buckets.clone(), findings.clone());
+                self.maps.insert(*task, MapCommit { buckets, findings });
             }
             Record::Reduce { task, bytes, crc32, words, distinct_words, .. } => {
                 let output = Digest { bytes: *bytes, crc32: *crc32 };

@@ -128,8 +128,12 @@ pub enum FailureKind {
     DiskFull,
     /// The task named a staging folder that is not its attempt's.
     ForeignStaging,
+    /// The worker cannot read files of this format.
+    FormatUnknown,
     /// An input is not what it was when the job was planned.
     InputChanged,
+    /// The content of an input is not what its format says.
+    InputDamaged,
     /// An input is gone.
     InputMissing,
     /// An input cannot be read.
@@ -170,7 +174,9 @@ impl FailureKind {
         let text = match self {
             Self::DiskFull => "disk full",
             Self::ForeignStaging => "foreign staging folder",
+            Self::FormatUnknown => "format unknown",
             Self::InputChanged => "input changed",
+            Self::InputDamaged => "input damaged",
             Self::InputMissing => "input missing",
             Self::InputUnreadable => "input unreadable",
             Self::IntermediateCorrupt => "intermediate damaged",

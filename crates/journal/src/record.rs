@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::Digest;
 
 use crate::ending::Ending;
+use crate::findings::Findings;
 use crate::format::Format;
 
 /// One line of the journal.
@@ -61,8 +62,9 @@ pub enum Record {
         span: Option<Span>,
         /// The file of each bucket, by index.
         buckets: Vec<BucketMade>,
-        /// Bytes that were not UTF-8.
-        invalid_bytes: u64,
+        /// What it has found besides words.
+        #[serde(flatten)]
+        findings: Findings,
     },
     /// A reduce task is committed.
     Reduce {

@@ -2,6 +2,7 @@
 
 use store::Digest;
 
+use crate::findings::Findings;
 use crate::record::{BucketMade, Record, Span, WordRule};
 
 /// The first record of a journal.
@@ -27,7 +28,7 @@ pub(crate) fn map(task: u32) -> Record {
         worker: "w1 (host:7)".to_owned(),
         span: Some(Span { started_ms: 3, ended_ms: 7 }),
         buckets: [2, 0].map(|words| BucketMade { digest, words }).to_vec(),
-        invalid_bytes: 3,
+        findings: Findings { invalid_bytes: 3, ..Findings::default() },
     }
 }
 

@@ -120,3 +120,6 @@ pub const RESET_STREAMS_MAX: usize = 20;
 
 /// Calls that broke the rules of HTTP/2 before the connection is given up.
 pub const BROKEN_STREAMS_MAX: usize = 64;
+
+/// Findings of a kind in a report: what a summary shows.
+pub const FINDINGS_MAX: usize = 10;

@@ -72,6 +72,8 @@ pub struct Registered {
     pub rules: WordRules,
     /// `M`.
     pub buckets: u32,
+    /// Whether bad records are skipped and counted. Otherwise the first one fails the attempt.
+    pub skip_bad_records: bool,
 }
 
 /// How text becomes words.
@@ -190,6 +192,55 @@ pub struct Split {
     pub modified_seconds: i64,
     /// And nanoseconds, below 1,000,000,000.
     pub modified_nanos: u32,
+    /// What the file is.
+    pub format: Format,
+}
+
+/// What a file is. The default is plain text in UTF-8.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Format {
+    /// How it is compressed as a whole, by the name in the `.proto`.
+    pub compression: Option<String>,
+    /// How its text is encoded, if not in UTF-8.
+    pub encoding: Option<String>,
+    /// Which parts of it are text.
+    pub records: Records,
+}
+
+/// Which parts of a file are text.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Records {
+    /// All of it: the file is one document.
+    #[default]
+    WholeText,
+    /// One column of comma-separated values.
+    Csv {
+        /// Which.
+        column: Column,
+        /// Between two columns.
+        delimiter: u8,
+    },
+    /// One field of each line, which is a JSON object.
+    JsonLines {
+        /// Its dotted path.
+        field: String,
+    },
+    /// One column of Apache Parquet.
+    Parquet {
+        /// Its dotted path.
+        column: String,
+    },
+    /// The `conversion` records of a WARC file.
+    Wet,
+}
+
+/// A column of comma-separated values.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Column {
+    /// By its name in the first record.
+    Name(String),
+    /// By its number, from 1.
+    Number(u32),
 }
 
 /// Length and CRC-32 of a file.
@@ -236,8 +287,8 @@ pub enum Outcome {
     Mapped {
         /// Of bucket `b`, at index `b`.
         buckets: Vec<Bucket>,
-        /// Bytes that were not part of a UTF-8 character.
-        invalid_bytes: u64,
+        /// What it has found besides words.
+        findings: Findings,
     },
     /// A reduce attempt staged its output.
     Reduced {
@@ -248,6 +299,35 @@ pub enum Outcome {
         /// The number of lines.
         distinct_words: u64,
     },
+}
+
+/// What a map attempt has found in its splits, besides words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Findings {
+    /// Bytes that were not part of a UTF-8 character.
+    pub invalid_bytes: u64,
+    /// Of the splits with such bytes, those with most, as their index and the bytes: at most
+    /// [`FINDINGS_MAX`](crate::limits::FINDINGS_MAX).
+    pub invalid_splits: Vec<(u32, u64)>,
+    /// Records that were read, and files that are one document, counted where they begin.
+    pub documents: u64,
+    /// Records that were skipped because they are not what the format says.
+    pub bad_records: u64,
+    /// The first of them, at most [`FINDINGS_MAX`](crate::limits::FINDINGS_MAX).
+    pub first_bad_records: Vec<BadRecord>,
+}
+
+/// A record that is not what the format of its file says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadRecord {
+    /// The index of its split in the task.
+    pub split: u32,
+    /// Where it begins in the text of the file; of Parquet, the index of its row.
+    pub offset: u64,
+    /// Its number in the file, from 1, if it is known.
+    pub number: Option<u64>,
+    /// What is wrong with it, for people.
+    pub problem: String,
 }
 
 /// One bucket file of a map attempt.
@@ -272,6 +352,14 @@ pub enum Failure {
         /// The operating system's message.
         detail: String,
     },
+    /// The worker cannot read files of this format.
+    #[error("this worker cannot read input {}: {detail}", shown(path))]
+    FormatUnknown {
+        /// The input.
+        path: PathBuf,
+        /// The part of the format that it does not know.
+        detail: String,
+    },
     /// The task names a staging folder that is not its attempt's.
     #[error("{} is not the staging folder of this attempt", shown(path))]
     ForeignStaging {
@@ -287,6 +375,20 @@ pub enum Failure {
         then_bytes: u64,
         /// Its size now.
         now_bytes: u64,
+    },
+    /// The content of an input is not what its format says.
+    #[error("{}", damaged(path, detail, *record, *offset, *text_offset))]
+    InputDamaged {
+        /// The input.
+        path: PathBuf,
+        /// How much of the file had been read, in bytes.
+        offset: u64,
+        /// How much of its text, after decompression; of a bad record, where it begins.
+        text_offset: u64,
+        /// The number of the bad record in the file, from 1, if it is one and that is known.
+        record: Option<u64>,
+        /// What is wrong.
+        detail: String,
     },
     /// An input is gone.
     #[error("input {} disappeared during the job", shown(path))]
@@ -402,7 +504,9 @@ impl Failure {
             Self::InputUnreadable { users, .. } | Self::Io { users, .. } => *users,
             Self::DiskFull { .. }
             | Self::ForeignStaging { .. }
+            | Self::FormatUnknown { .. }
             | Self::InputChanged { .. }
+            | Self::InputDamaged { .. }
             | Self::InputMissing { .. }
             | Self::IntermediateCorrupt { .. }
             | Self::IntermediateMissing { .. }
@@ -421,7 +525,9 @@ impl Failure {
         match self {
             Self::DiskFull { path, .. } => ("disk_full", Some(path)),
             Self::ForeignStaging { path } => ("foreign_staging", Some(path)),
+            Self::FormatUnknown { path, .. } => ("format_unknown", Some(path)),
             Self::InputChanged { path, .. } => ("input_changed", Some(path)),
+            Self::InputDamaged { path, .. } => ("input_damaged", Some(path)),
             Self::InputMissing { path } => ("input_missing", Some(path)),
             Self::InputUnreadable { path, .. } => ("input_unreadable", Some(path)),
             Self::IntermediateCorrupt { .. } => ("intermediate_corrupt", None),
@@ -456,6 +562,23 @@ fn of_results(users: Option<Users>) -> String {
     users.map_or_else(String::new, |Users { worker, owner }| {
         format!("; the worker runs as uid {worker}, the results belong to uid {owner}")
     })
+}
+
+/// With the offsets of the file and of its text where they differ.
+fn damaged(
+    path: &Path,
+    detail: &str,
+    record: Option<u64>,
+    offset: u64,
+    text_offset: u64,
+) -> String {
+    let path = shown(path);
+    let record = record.map_or_else(String::new, |number| format!(" in record {number}"));
+    let place = match offset == text_offset {
+        true => format!("at byte {offset}"),
+        false => format!("at byte {offset} of the file, byte {text_offset} of its text"),
+    };
+    format!("input {path} is damaged: {detail}{record}, {place}")
 }
 
 fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {

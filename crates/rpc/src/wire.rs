@@ -6,6 +6,7 @@
 pub(crate) mod client;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
+mod input;
 #[allow(
     missing_docs,
     clippy::all,
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::message::{
-    Attempt, Bucket, Caller, Digest, Failure, JobState, Order, Outcome, Phase, PhaseStatus,
+    Attempt, Bucket, Caller, Digest, Failure, Format, JobState, Order, Outcome, Phase, PhaseStatus,
     Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Users,
     Verdict, WordRule, WordRules, Work,
 };
@@ -189,6 +190,7 @@ impl From<RegisterAnswer> for pb::RegisterResponse {
                 files: bytes(&registered.files),
                 rules: Some(registered.rules.into()),
                 buckets: registered.buckets,
+                skip_bad_records: registered.skip_bad_records,
             }),
             RegisterAnswer::VersionMismatch { protocol, build } => {
                 Answer::VersionMismatch(pb::VersionMismatch { protocol, build })
@@ -221,6 +223,7 @@ fn register_answer(response: pb::RegisterResponse) -> Result<RegisterAnswer, Mal
                 files: path(registered.files),
                 rules: word_rules(registered.rules)?,
                 buckets: registered.buckets,
+                skip_bad_records: registered.skip_bad_records,
             })
         }
         Answer::VersionMismatch(pb::VersionMismatch { protocol, build }) => {
@@ -240,6 +243,7 @@ impl From<Split> for pb::Split {
             file_bytes: split.file_bytes,
             modified_seconds: split.modified_seconds,
             modified_nanos: split.modified_nanos,
+            format: (split.format != Format::default()).then(|| split.format.into()),
         }
     }
 }
@@ -258,6 +262,7 @@ fn split(split: pb::Split) -> Result<Split, Malformed> {
         file_bytes: split.file_bytes,
         modified_seconds: split.modified_seconds,
         modified_nanos: split.modified_nanos,
+        format: input::format(split.format)?,
     })
 }
 
@@ -383,12 +388,19 @@ impl From<Outcome> for pb::report_request::Outcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Failed(failure) => Self::Failure(failure.into()),
-            Outcome::Mapped { buckets, invalid_bytes } => Self::MapDone(pb::MapDone {
-                bucket_bytes: buckets.iter().map(|bucket| bucket.digest.bytes).collect(),
-                bucket_crc32: buckets.iter().map(|bucket| bucket.digest.crc32).collect(),
-                bucket_words: buckets.iter().map(|bucket| bucket.words).collect(),
-                invalid_bytes,
-            }),
+            Outcome::Mapped { buckets, findings } => {
+                let (invalid_splits, first_bad_records) = input::lists(&findings);
+                Self::MapDone(pb::MapDone {
+                    bucket_bytes: buckets.iter().map(|bucket| bucket.digest.bytes).collect(),
+                    bucket_crc32: buckets.iter().map(|bucket| bucket.digest.crc32).collect(),
+                    bucket_words: buckets.iter().map(|bucket| bucket.words).collect(),
+                    invalid_bytes: findings.invalid_bytes,
+                    invalid_splits,
+                    documents: findings.documents,
+                    bad_records: findings.bad_records,
+                    first_bad_records,
+                })
+            }
             Outcome::Reduced { output, words, distinct_words } => {
                 Self::ReduceDone(pb::ReduceDone {
                     output: Some(output.into()),
@@ -408,6 +420,7 @@ fn outcome(outcome: Option<pb::report_request::Outcome>) -> Result<Outcome, Malf
             if map.bucket_bytes.len() > limits::REDUCE_TASKS_MAX as usize {
                 return Err(Malformed("more buckets than a job has reduce tasks"));
             }
+            let findings = input::findings(&map)?;
             let digests = digests(&map.bucket_bytes, &map.bucket_crc32)?;
             if map.bucket_words.len() != digests.len() {
                 return Err(Malformed("not as many word counts as buckets"));
@@ -417,7 +430,7 @@ fn outcome(outcome: Option<pb::report_request::Outcome>) -> Result<Outcome, Malf
                 .zip(map.bucket_words)
                 .map(|(digest, words)| Bucket { digest, words })
                 .collect();
-            Outcome::Mapped { buckets, invalid_bytes: map.invalid_bytes }
+            Outcome::Mapped { buckets, findings }
         }
         Wire::ReduceDone(reduce) => Outcome::Reduced {
             output: digest(reduce.output)?,
@@ -453,8 +466,20 @@ impl From<Failure> for pb::Failure {
             Failure::ForeignStaging { path } => {
                 Cause::ForeignStaging(pb::ForeignStaging { path: bytes(&path) })
             }
+            Failure::FormatUnknown { path, detail } => {
+                Cause::FormatUnknown(pb::FormatUnknown { path: bytes(&path), detail })
+            }
             Failure::InputChanged { path, then_bytes, now_bytes } => {
                 Cause::InputChanged(pb::InputChanged { path: bytes(&path), then_bytes, now_bytes })
+            }
+            Failure::InputDamaged { path, offset, text_offset, record, detail } => {
+                Cause::InputDamaged(pb::InputDamaged {
+                    path: bytes(&path),
+                    offset,
+                    text_offset,
+                    record: record.unwrap_or(0),
+                    detail,
+                })
             }
             Failure::InputMissing { path } => {
                 Cause::InputMissing(pb::InputMissing { path: bytes(&path) })
@@ -507,10 +532,21 @@ fn failure(failure: pb::Failure) -> Result<Failure, Malformed> {
         Cause::ForeignStaging(foreign) => {
             Failure::ForeignStaging { path: short_path(foreign.path)? }
         }
+        Cause::FormatUnknown(unknown) => Failure::FormatUnknown {
+            path: short_path(unknown.path)?,
+            detail: text(&unknown.detail),
+        },
         Cause::InputChanged(changed) => Failure::InputChanged {
             path: short_path(changed.path)?,
             then_bytes: changed.then_bytes,
             now_bytes: changed.now_bytes,
+        },
+        Cause::InputDamaged(damaged) => Failure::InputDamaged {
+            path: short_path(damaged.path)?,
+            offset: damaged.offset,
+            text_offset: damaged.text_offset,
+            record: Some(damaged.record).filter(|&record| record > 0),
+            detail: text(&damaged.detail),
         },
         Cause::InputMissing(missing) => Failure::InputMissing { path: short_path(missing.path)? },
         Cause::InputUnreadable(io) => Failure::InputUnreadable {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Bucket, Caller, Digest, JobState, Order, Outcome, Phase, PhaseStatus, Register,
-    RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Verdict,
-    WordRule, WordRules, Work,
+    Attempt, Bucket, Caller, Digest, Findings, Format, JobState, Order, Outcome, Phase,
+    PhaseStatus, Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task,
+    TaskAnswer, Verdict, WordRule, WordRules, Work,
 };
 use rpc::{
     CallError, Client, Credentials, Driver, OtherServer, Peer, Refusal, ServeError, Token, limits,
@@ -244,6 +244,7 @@ fn registered() -> RegisterAnswer {
         files: "/data/files".into(),
         rules: WordRules { rule: WordRule::Letters, ignore_case: true },
         buckets: 4,
+        skip_bad_records: false,
     })
 }
 
@@ -259,6 +260,7 @@ fn split() -> Split {
         file_bytes: 8,
         modified_seconds: 1,
         modified_nanos: 2,
+        format: Format::default(),
     }
 }
 
@@ -273,7 +275,10 @@ fn running() -> Running {
 
 fn outcome() -> Outcome {
     let bucket = Bucket { digest: Digest { bytes: 4, crc32: u32::MAX }, words: 2 };
-    Outcome::Mapped { buckets: vec![bucket; 4], invalid_bytes: 1 }
+    Outcome::Mapped {
+        buckets: vec![bucket; 4],
+        findings: Findings { invalid_bytes: 1, ..Findings::default() },
+    }
 }
 
 fn status() -> Status {

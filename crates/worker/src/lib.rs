@@ -18,6 +18,7 @@ mod config;
 mod digest;
 mod driver_timeout;
 mod failure;
+mod findings;
 mod heartbeat;
 mod job;
 mod job_end;

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU32;
 
-use rpc::message::{Bucket, Outcome, Split};
+use rpc::message::{Bucket, Failure, Format, Outcome, Split};
 use store::{Durability, InputFile, StagedObject, layout};
 use words::{Rules, Tokenizer};
 
 use crate::budget::BLOCK_BYTES;
 use crate::digest;
 use crate::failure::{Interrupted, input_failure, store_failure};
+use crate::findings::FindingsCount;
 use crate::job::{AttemptContext, Job};
 use crate::progress::Progress;
 use crate::throttle::Throttle;
@@ -26,14 +27,17 @@ pub(crate) fn execute(
         files: create_files(context)?,
         part_bytes: part_bytes(job.buckets.get()),
         block: &mut buffers.block,
+        findings: FindingsCount::default(),
         throttle: Throttle::new(job.throttle),
         progress: context.progress,
     };
     faults::reach("worker::map", context.task);
-    for split in splits {
+    for (index, split) in (0..).zip(splits) {
         let input = job.open_input(split)?;
+        let invalid_bytes = attempt.tokenizer.invalid_bytes();
         attempt.read(&input, split)?;
         input.check().map_err(input_failure)?;
+        attempt.findings.end_split(index, attempt.tokenizer.invalid_bytes() - invalid_bytes);
     }
     let (outcome, tokenizer) = attempt.finish()?;
     buffers.keep_tokenizer(job, tokenizer);
@@ -87,18 +91,36 @@ struct MapAttempt<'attempt> {
     /// Files are written in multiples of it, except at their ends.
     part_bytes: usize,
     block: &'attempt mut [u8],
+    findings: FindingsCount,
     throttle: Throttle,
     progress: &'attempt Progress,
 }
 
 impl MapAttempt<'_> {
     fn read(&mut self, input: &InputFile, split: &Split) -> Result<(), Interrupted> {
-        let before = split.start.saturating_sub(Tokenizer::LOOKBEHIND as u64);
-        let length = (split.start - before) as usize;
+        if split.format != Format::default() {
+            let (path, detail) = (split.path.clone(), format!("{:?}", split.format));
+            return Err(Failure::FormatUnknown { path, detail }.into());
+        }
+        self.read_text(input, split)?;
+        // A file is one document, and belongs to the split in which it begins.
+        if split.start == 0 {
+            self.findings.end_document();
+        }
+        Ok(())
+    }
+
+    /// Reads a split of plain text.
+    fn read_text(&mut self, input: &InputFile, split: &Split) -> Result<(), Interrupted> {
+        let text = text_start(input, split.start)?;
+        let start = split.start.max(text);
+        let before = start.saturating_sub(Tokenizer::LOOKBEHIND as u64);
+        let before = if start == text { text } else { before };
+        let length = (start - before) as usize;
         let length = input.read_at(before, &mut self.block[..length]).map_err(input_failure)?;
         self.tokenizer.begin(&self.block[..length]);
 
-        let mut offset = split.start;
+        let mut offset = start;
         while offset < split.end {
             let length = self.read_block(input, offset, split.end)?;
             self.tokenizer.feed(&self.block[..length]);
@@ -168,9 +190,22 @@ impl MapAttempt<'_> {
             });
             self.progress.advance()?;
         }
-        let invalid_bytes = self.tokenizer.invalid_bytes();
-        Ok((Outcome::Mapped { buckets, invalid_bytes }, self.tokenizer))
+        let findings = self.findings.finish();
+        Ok((Outcome::Mapped { buckets, findings }, self.tokenizer))
     }
+}
+
+/// Where the text of a file begins: behind its byte order mark, if that can matter to a split that
+/// begins at `start`.
+fn text_start(input: &InputFile, start: u64) -> Result<u64, Failure> {
+    const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+    let mut first = [0; BYTE_ORDER_MARK.len()];
+    let length = first.len() as u64;
+    if start > length {
+        return Ok(0);
+    }
+    input.read_at(0, &mut first).map_err(input_failure)?;
+    Ok(if first == BYTE_ORDER_MARK { length } else { 0 })
 }
 
 /// How many bytes of a bucket are written at once, with so many buckets: a power of two, so that

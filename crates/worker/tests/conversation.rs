@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rpc::message::{
-    Attempt, Caller, Failure, Order, Outcome, Phase, Register, RegisterAnswer, Registered, Running,
-    Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
+    Attempt, Caller, Failure, Format, Order, Outcome, Phase, Register, RegisterAnswer, Registered,
+    Running, Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
 };
 use rpc::{Peer, Refusal, Token};
 use store::{Local, layout};
@@ -534,6 +534,7 @@ impl rpc::Driver for Scripted {
                 files: script.files.clone().unwrap_or_else(|| self.files.clone()),
                 rules: WordRules { rule: WordRule::Letters, ignore_case: false },
                 buckets: 2,
+                skip_bad_records: false,
             })
         };
         Ok(script.refusal.clone().unwrap_or_else(welcome))
@@ -726,6 +727,7 @@ impl Bench {
             file_bytes: input.bytes,
             modified_seconds: input.modified.seconds,
             modified_nanos: input.modified.nanoseconds,
+            format: Format::default(),
         };
         let splits = if input.bytes == 0 { Vec::new() } else { vec![split] };
         TaskAnswer::Task(Task { work: Work::Map { splits }, ..self.plain_task(task) })

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rpc::message::{
-    Attempt, Caller, Digest, Failure, Order, Outcome, Phase, Register, RegisterAnswer, Registered,
-    Running, Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
+    Attempt, Caller, Digest, Failure, Format, Order, Outcome, Phase, Register, RegisterAnswer,
+    Registered, Running, Session, Split, Status, Task, TaskAnswer, Verdict, WordRule, WordRules,
+    Work,
 };
 use rpc::{Peer, Refusal};
 use store::{Local, layout};
@@ -398,6 +399,7 @@ impl Bench {
             file_bytes: metadata.len(),
             modified_seconds: metadata.mtime(),
             modified_nanos: metadata.mtime_nsec().try_into().unwrap(),
+            format: Format::default(),
         }
     }
 
@@ -424,6 +426,7 @@ impl Bench {
             files: self.path("files"),
             rules: WordRules { rule: WordRule::Letters, ignore_case: false },
             buckets: 1,
+            skip_bad_records: false,
         }
     }
 

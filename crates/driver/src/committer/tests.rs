@@ -457,7 +457,7 @@ impl Bench {
         let record = {
             let winner = Winner { task, attempt: 0, worker: "w0".to_owned(), span: None };
             let buckets = vec![BucketMade { digest, words: 1 }];
-            MapCommit { buckets, invalid_bytes: 0 }.into_record(winner)
+            MapCommit { buckets, findings: journal::Findings::default() }.into_record(winner)
         };
         Commit {
             attempt,

@@ -90,8 +90,8 @@ impl Driver {
         let span = Some(notes::span(&notes::record_of(&self.sched, attempt), now));
         let winner = Winner { task, attempt: number, worker, span };
         let (objects, durability, record) = match outcome {
-            Outcome::Mapped { buckets, invalid_bytes } => {
-                let commit = ids::map_commit(buckets, *invalid_bytes);
+            Outcome::Mapped { buckets, findings } => {
+                let commit = ids::map_commit(buckets, findings);
                 let objects = commit.objects(task).collect();
                 (objects, Durability::Verified, commit.into_record(winner))
             }

@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use journal::{Ending, Outcome as Recorded, Plan, Record};
 use rpc::Identity;
 use rpc::message::{
-    Attempt, Bucket, Caller, Digest, Failure, JobState, Registered, Session, Task, WordRule,
-    WordRules, Work,
+    Attempt, Bucket, Caller, Digest, Failure, Findings, JobState, Registered, Session, Task,
+    WordRule, WordRules, Work,
 };
 use scheduler::{Limits, Outcome as JobOutcome, Reason};
 use store::{Input, Loss, Modified, StoreError};
@@ -411,6 +411,7 @@ impl Bench {
             files: "/data/files".into(),
             folders: vec!["/data/books".into(), "/data/files".into()],
             heartbeat: SECOND,
+            skip_bad_records: false,
         };
         let sched = Scheduler::new(&spec.for_scheduler(), Limits::default());
         let shutdown = Shutdown::new(Vec::new(), worker_wait, Duration::ZERO);
@@ -689,7 +690,7 @@ fn bucket(bytes: u64, words: u64) -> Bucket {
 
 /// One bucket, with words of three letters.
 fn mapped(words: u64) -> Outcome {
-    Outcome::Mapped { buckets: vec![bucket(4 * words, words)], invalid_bytes: 0 }
+    Outcome::Mapped { buckets: vec![bucket(4 * words, words)], findings: Findings::default() }
 }
 
 fn reduced(words: u64) -> Outcome {

@@ -63,8 +63,10 @@ impl Job {
             |task| Winner { task, attempt: 0, worker: "w0 (host:1)".to_owned(), span: None };
         let mut records = Vec::new();
         for map in 0..3 {
-            let commit =
-                MapCommit { buckets: vec![BucketMade { digest, words }; 2], invalid_bytes: 0 };
+            let commit = MapCommit {
+                buckets: vec![BucketMade { digest, words }; 2],
+                findings: journal::Findings::default(),
+            };
             for (name, _) in commit.objects(map) {
                 fs::write(store.path(&name), TEXT).unwrap();
             }

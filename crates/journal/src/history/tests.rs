@@ -4,6 +4,7 @@ use super::*;
 use store::Digest;
 
 use crate::ending::FailureKind;
+use crate::findings::Findings;
 use crate::format::Format;
 use crate::record::{BucketMade, WordRule};
 
@@ -52,7 +53,7 @@ fn map(task: u32, attempt: u32) -> Record {
     let (worker, span) = ("w0 (host:1)".to_owned(), Some(Span { started_ms: 3, ended_ms: 7 }));
     let digest = Digest { bytes: 6, crc32: 7 };
     let buckets = vec![BucketMade { digest, words: 2 }];
-    Record::Map { task, attempt, worker, span, buckets, invalid_bytes: 0 }
+    Record::Map { task, attempt, worker, span, buckets, findings: Findings::default() }
 }
 
 fn reduce(span: Option<Span>) -> Record {

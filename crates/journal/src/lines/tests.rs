@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::disk::DiskFault;
 use crate::ending::{Death, Ending, FailureKind, Users};
+use crate::findings::{BadRecord, Findings};
 use crate::format::{Column, Format, Records};
 use crate::record::{BucketMade, Outcome, Phase, Span, Strikes, WordRule, escape, unescape};
 use crate::samples::{begin, map};
@@ -60,14 +61,14 @@ fn any_record() -> impl Strategy<Value = Record> {
     let buckets = prop::collection::vec(bucket, 0..5);
     prop_oneof![
         any::<u64>().prop_map(begin),
-        (any::<u32>(), any::<u32>(), any::<String>(), buckets, any::<u64>(), span()).prop_map(
-            |(task, attempt, worker, buckets, invalid_bytes, span)| Record::Map {
+        (any::<u32>(), any::<u32>(), any::<String>(), buckets, any_findings(), span()).prop_map(
+            |(task, attempt, worker, buckets, findings, span)| Record::Map {
                 task,
                 attempt,
                 worker,
                 span: Some(span).filter(|span| span.ended_ms > 0),
                 buckets,
-                invalid_bytes
+                findings
             }
         ),
         (any::<String>(), any::<(u64, i64, u32)>(), any_format()).prop_map(
@@ -94,6 +95,18 @@ fn any_record() -> impl Strategy<Value = Record> {
         Just(Record::IntermediatesRemoved),
         any_note(),
     ]
+}
+
+fn any_findings() -> impl Strategy<Value = Findings> {
+    let bad_record = (any::<(u32, u64)>(), any::<Option<u64>>(), any::<String>()).prop_map(
+        |((split, offset), number, problem)| BadRecord { split, offset, number, problem },
+    );
+    let lists =
+        (prop::collection::vec(any::<(u32, u64)>(), 0..3), prop::collection::vec(bad_record, 0..3));
+    (any::<(u64, u64, u64)>(), lists).prop_map(|(numbers, (invalid_splits, first_bad_records))| {
+        let (invalid_bytes, documents, bad_records) = numbers;
+        Findings { invalid_bytes, invalid_splits, documents, bad_records, first_bad_records }
+    })
 }
 
 fn any_format() -> impl Strategy<Value = Format> {

@@ -4,8 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use journal::{
-    BucketMade, Death, Ending, FailureKind, FileLog, Format, Log, Opening, Outcome, Phase, Record,
-    Span, Strikes, Users, WordRule,
+    BucketMade, Death, Ending, FailureKind, FileLog, Findings, Format, Log, Opening, Outcome,
+    Phase, Record, Span, Strikes, Users, WordRule,
 };
 use serde_json::{Value, json};
 
@@ -332,7 +332,7 @@ fn ended(
 fn map(task: u32, attempt: u32, worker: &str, times: (u64, u64)) -> Record {
     let (worker, span) = (worker.to_owned(), Some(span(times)));
     let buckets = vec![BucketMade::from((6, 7, 2))];
-    Record::Map { task, attempt, worker, span, buckets, invalid_bytes: 0 }
+    Record::Map { task, attempt, worker, span, buckets, findings: Findings::default() }
 }
 
 fn reduce(worker: &str, times: (u64, u64)) -> Record {

@@ -272,6 +272,12 @@ fn shown(failure: pb::Failure) -> pb::Failure {
         Cause::StagingDamaged(pb::StagingDamaged { path, detail }) => {
             Cause::StagingDamaged(pb::StagingDamaged { path, detail: text(&detail) })
         }
+        Cause::FormatUnknown(pb::FormatUnknown { path, detail }) => {
+            Cause::FormatUnknown(pb::FormatUnknown { path, detail: text(&detail) })
+        }
+        Cause::InputDamaged(damaged) => {
+            Cause::InputDamaged(pb::InputDamaged { detail: text(&damaged.detail), ..damaged })
+        }
         Cause::Tampered(pb::Tampered { path, detail }) => {
             Cause::Tampered(pb::Tampered { path, detail: text(&detail) })
         }
@@ -292,6 +298,8 @@ fn look_at(failure: &Failure) {
     assert!(!failure.to_string().contains(char::is_control), "{failure:?} would reach a terminal");
     let texts = match failure {
         Failure::DiskFull { detail, .. }
+        | Failure::FormatUnknown { detail, .. }
+        | Failure::InputDamaged { detail, .. }
         | Failure::StagingDamaged { detail, .. }
         | Failure::Tampered { detail, .. } => vec![detail],
         Failure::InputUnreadable { operation, detail, .. }

@@ -52,6 +52,8 @@ pub struct Registered {
     pub buckets: u32,
     #[prost(uint64, tag = "7")]
     pub number: u64,
+    #[prost(bool, tag = "8")]
+    pub skip_bad_records: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VersionMismatch {
@@ -151,7 +153,65 @@ pub struct Split {
     pub modified_seconds: i64,
     #[prost(uint32, tag = "6")]
     pub modified_nanos: u32,
+    #[prost(message, optional, tag = "7")]
+    pub format: ::core::option::Option<Format>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Format {
+    #[prost(string, tag = "1")]
+    pub compression: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub encoding: ::prost::alloc::string::String,
+    #[prost(oneof = "format::Records", tags = "3, 4, 5, 6, 7")]
+    pub records: ::core::option::Option<format::Records>,
+}
+/// Nested message and enum types in `Format`.
+pub mod format {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Records {
+        #[prost(message, tag = "3")]
+        WholeText(super::WholeText),
+        #[prost(message, tag = "4")]
+        JsonLines(super::JsonLines),
+        #[prost(message, tag = "5")]
+        Csv(super::Csv),
+        #[prost(message, tag = "6")]
+        Parquet(super::Parquet),
+        #[prost(message, tag = "7")]
+        Wet(super::Wet),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WholeText {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JsonLines {
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Csv {
+    #[prost(uint32, tag = "3")]
+    pub delimiter: u32,
+    #[prost(oneof = "csv::Column", tags = "1, 2")]
+    pub column: ::core::option::Option<csv::Column>,
+}
+/// Nested message and enum types in `Csv`.
+pub mod csv {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Column {
+        #[prost(string, tag = "1")]
+        Name(::prost::alloc::string::String),
+        #[prost(uint32, tag = "2")]
+        Number(u32),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Parquet {
+    #[prost(string, tag = "1")]
+    pub column: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Wet {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReduceTask {
     #[prost(uint64, repeated, tag = "1")]
@@ -191,7 +251,7 @@ pub struct HeartbeatResponse {
     #[prost(enumeration = "Order", tag = "1")]
     pub order: i32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportRequest {
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
@@ -206,7 +266,7 @@ pub struct ReportRequest {
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
         #[prost(message, tag = "4")]
         MapDone(super::MapDone),
@@ -216,7 +276,7 @@ pub mod report_request {
         Failure(super::Failure),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MapDone {
     #[prost(uint64, repeated, tag = "1")]
     pub bucket_bytes: ::prost::alloc::vec::Vec<u64>,
@@ -226,6 +286,32 @@ pub struct MapDone {
     pub bucket_words: ::prost::alloc::vec::Vec<u64>,
     #[prost(uint64, tag = "4")]
     pub invalid_bytes: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub invalid_splits: ::prost::alloc::vec::Vec<InvalidBytes>,
+    #[prost(uint64, tag = "6")]
+    pub documents: u64,
+    #[prost(uint64, tag = "7")]
+    pub bad_records: u64,
+    #[prost(message, repeated, tag = "8")]
+    pub first_bad_records: ::prost::alloc::vec::Vec<BadRecord>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InvalidBytes {
+    #[prost(uint32, tag = "1")]
+    pub split: u32,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BadRecord {
+    #[prost(uint32, tag = "1")]
+    pub split: u32,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    #[prost(string, tag = "4")]
+    pub problem: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReduceDone {
@@ -240,7 +326,7 @@ pub struct ReduceDone {
 pub struct Failure {
     #[prost(
         oneof = "failure::Cause",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub cause: ::core::option::Option<failure::Cause>,
 }
@@ -276,6 +362,10 @@ pub mod failure {
         Tampered(super::Tampered),
         #[prost(message, tag = "14")]
         TooManyLongWords(super::TooManyLongWords),
+        #[prost(message, tag = "15")]
+        InputDamaged(super::InputDamaged),
+        #[prost(message, tag = "16")]
+        FormatUnknown(super::FormatUnknown),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -291,6 +381,26 @@ pub struct InputChanged {
     pub then_bytes: u64,
     #[prost(uint64, tag = "3")]
     pub now_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InputDamaged {
+    #[prost(bytes = "vec", tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint64, tag = "3")]
+    pub text_offset: u64,
+    #[prost(uint64, tag = "4")]
+    pub record: u64,
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FormatUnknown {
+    #[prost(bytes = "vec", tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IntermediateMissing {

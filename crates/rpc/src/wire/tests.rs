@@ -11,6 +11,7 @@ use tonic::{Code, Request, Response};
 use super::client::CallError;
 use super::*;
 use crate::credentials::Credentials;
+use crate::message::{BadRecord, Column, Findings, Records};
 use crate::peer::{Peer, Refusal};
 
 const ATTEMPT: Attempt = Attempt { phase: Phase::Reduce, task: 3, number: 1 };
@@ -77,7 +78,9 @@ fn lists_longer_than_any_job_are_malformed() {
     use crate::limits::{MAP_TASKS_MAX, REDUCE_TASKS_MAX};
     let mapped = |count| {
         let bucket = Bucket { digest: DIGEST, words: 1 };
-        outcome(Some(Outcome::Mapped { buckets: vec![bucket; count], invalid_bytes: 0 }.into()))
+        outcome(Some(
+            Outcome::Mapped { buckets: vec![bucket; count], findings: Findings::default() }.into(),
+        ))
     };
     assert!(mapped(REDUCE_TASKS_MAX as usize).is_ok());
     let more = Malformed("more buckets than a job has reduce tasks");
@@ -99,6 +102,7 @@ fn register_answers_round_trip() {
         files: odd_path(),
         rules: WordRules { rule: WordRule::Whitespace, ignore_case: true },
         buckets: 26,
+        skip_bad_records: true,
     };
     for answer in [
         RegisterAnswer::Exit,
@@ -119,14 +123,17 @@ fn task_answers_round_trip() {
         file_bytes: 5,
         modified_seconds: -1,
         modified_nanos: 999_999_999,
+        format: Format::default(),
     };
+    let format = Format { compression: Some("gzip".to_owned()), ..Format::default() };
     let task =
         |work| TaskAnswer::Task(Task { attempt: ATTEMPT, staging: "hidden/a".to_owned(), work });
     for answer in [
         TaskAnswer::Exit,
         TaskAnswer::Register,
         TaskAnswer::Wait,
-        task(Work::Map { splits: vec![split] }),
+        task(Work::Map { splits: vec![split.clone()] }),
+        task(Work::Map { splits: vec![Split { format, ..split }] }),
         task(Work::Map { splits: vec![] }),
         task(Work::Reduce { intermediates: vec![DIGEST, Digest { bytes: 0, crc32: 0 }] }),
     ] {
@@ -137,7 +144,11 @@ fn task_answers_round_trip() {
 #[test]
 fn outcomes_round_trip() {
     for sent in [
-        Outcome::Mapped { buckets: vec![Bucket { digest: DIGEST, words: 4 }], invalid_bytes: 2 },
+        Outcome::Mapped {
+            buckets: vec![Bucket { digest: DIGEST, words: 4 }],
+            findings: Findings { invalid_bytes: 2, ..Findings::default() },
+        },
+        Outcome::Mapped { buckets: vec![], findings: many_findings() },
         Outcome::Reduced { output: DIGEST, words: 12, distinct_words: 3 },
     ] {
         assert_eq!(outcome(Some(sent.clone().into())), Ok(sent));
@@ -164,12 +175,87 @@ fn failures_are_named_as_their_fields_are() {
     }
 }
 
+/// As many as a report has, of the largest numbers.
+fn many_findings() -> Findings {
+    let bad_record = BadRecord {
+        split: u32::MAX,
+        offset: u64::MAX,
+        number: Some(u64::MAX),
+        problem: "x".repeat(limits::TEXT_BYTES_MAX),
+    };
+    Findings {
+        invalid_bytes: u64::MAX,
+        invalid_splits: vec![(u32::MAX, u64::MAX); limits::FINDINGS_MAX],
+        documents: u64::MAX,
+        bad_records: u64::MAX,
+        first_bad_records: vec![bad_record; limits::FINDINGS_MAX],
+    }
+}
+
+#[test]
+fn formats_round_trip() {
+    let csv = |column| Records::Csv { column, delimiter: b'\t' };
+    for records in [
+        Records::WholeText,
+        csv(Column::Name(String::new())),
+        csv(Column::Number(7)),
+        Records::JsonLines { field: "a.b".to_owned() },
+        Records::Parquet { column: "a.b".to_owned() },
+        Records::Wet,
+    ] {
+        for name in [None, Some("gzip".to_owned())] {
+            let (compression, encoding) = (name.clone(), name);
+            let sent = Format { compression, encoding, records: records.clone() };
+            assert_eq!(input::format(Some(sent.clone().into())), Ok(sent));
+        }
+    }
+    assert_eq!(input::format(None), Ok(Format::default()));
+}
+
+#[test]
+fn formats_that_cannot_be_are_malformed() {
+    use pb::format::Records as Wire;
+    let records = |records| input::format(Some(pb::Format { records, ..pb::Format::default() }));
+    assert!(records(None).is_err());
+    let name = |name: &str| Some(pb::csv::Column::Name(name.to_owned()));
+    for (column, delimiter, is_good) in [
+        (name("a"), 44, true),
+        (name("a"), 128, false),
+        (name("a"), 300, false),
+        (Some(pb::csv::Column::Number(0)), 44, false),
+        (None, 44, false),
+    ] {
+        let csv = Wire::Csv(pb::Csv { column, delimiter });
+        assert_eq!(records(Some(csv)).is_ok(), is_good);
+    }
+}
+
+#[test]
+fn more_findings_than_a_report_has_are_malformed() {
+    let sent = many_findings();
+    let (mut invalid_splits, first_bad_records) = input::lists(&sent);
+    let done = pb::MapDone { invalid_splits: invalid_splits.clone(), ..pb::MapDone::default() };
+    assert!(input::findings(&done).is_ok());
+    invalid_splits.extend(invalid_splits.clone());
+    assert!(input::findings(&pb::MapDone { invalid_splits, ..done.clone() }).is_err());
+    let first_bad_records = [first_bad_records.clone(), first_bad_records].concat();
+    assert!(input::findings(&pb::MapDone { first_bad_records, ..done }).is_err());
+}
+
 fn failures() -> Vec<Failure> {
     let (operation, detail) = ("open".to_owned(), "permission denied".to_owned());
     vec![
         Failure::DiskFull { path: odd_path(), os_error: 28, detail: detail.clone() },
         Failure::ForeignStaging { path: odd_path() },
+        Failure::FormatUnknown { path: odd_path(), detail: detail.clone() },
         Failure::InputChanged { path: odd_path(), then_bytes: 1, now_bytes: 2 },
+        Failure::InputDamaged {
+            path: odd_path(),
+            offset: 1,
+            text_offset: 2,
+            record: Some(3),
+            detail: detail.clone(),
+        },
         Failure::InputMissing { path: odd_path() },
         Failure::InputUnreadable {
             path: odd_path(),
@@ -276,7 +362,7 @@ fn lists_of_unequal_length_are_malformed() {
         bucket_bytes: vec![1, 2],
         bucket_crc32: vec![1],
         bucket_words: vec![1, 2],
-        invalid_bytes: 0,
+        ..pb::MapDone::default()
     };
     assert!(outcome(Some(pb::report_request::Outcome::MapDone(done))).is_err());
     assert!(digests(&[1], &[]).is_err());
@@ -292,7 +378,7 @@ fn messages_of_the_largest_job_are_below_the_limit() {
         session: "s".repeat(100),
         worker: u64::MAX,
         attempt: Some(ATTEMPT.into()),
-        outcome: Some(Outcome::Mapped { buckets, invalid_bytes: u64::MAX }.into()),
+        outcome: Some(Outcome::Mapped { buckets, findings: many_findings() }.into()),
         ask_next: true,
     };
     assert!(report.encoded_len() < REQUEST_BYTES_MAX / 2, "{} bytes", report.encoded_len());

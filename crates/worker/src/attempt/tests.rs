@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use rpc::message::{Attempt, Bucket, Digest, Phase, Session, Split};
+use rpc::message::{Attempt, Bucket, Digest, Format, Phase, Session, Split};
 use store::{Local, Roots, layout};
 
 use super::*;
@@ -32,6 +32,24 @@ fn one_map_and_one_reduce_count_a_text() {
     assert_eq!(buckets.iter().map(|bucket| bucket.words).collect::<Vec<_>>(), [7, 2]);
     assert_eq!(bench.reduce(0, &[&buckets]), "b 1\nbe 2\nnot 1\nthat 1\nto 2\n");
     assert_eq!(bench.reduce(1, &[&buckets]), "is 1\nor 1\n");
+}
+
+/// Wherever the text is cut, in the mark as well, and although it is no white space.
+#[test]
+fn byte_order_mark_at_the_start_of_a_file_is_in_no_word() {
+    let text = "\u{FEFF}The cat \u{FEFF}sat";
+    for cut in 0..=text.len() {
+        let mut bench = Bench::new(1, text.as_bytes());
+        bench.job.rules.words = words::WordRule::Whitespace;
+        let parts = [(0, cut), (cut, text.len())];
+        let words = |(task, (start, end))| {
+            let (_, invalid_bytes) = bench.map(task, &bench.splits(start, end));
+            assert_eq!(invalid_bytes, 0);
+            bench.intermediate(task, 0)
+        };
+        let found: String = (0..).zip(parts).map(words).collect();
+        assert_eq!(found, "The\ncat\n\u{FEFF}sat\n", "cut at {cut}");
+    }
 }
 
 #[test]
@@ -404,6 +422,7 @@ impl Bench {
             file_bytes: input.bytes,
             modified_seconds: input.modified.seconds,
             modified_nanos: input.modified.nanoseconds,
+            format: Format::default(),
         }]
     }
 
@@ -423,12 +442,12 @@ impl Bench {
     fn map(&self, task: u32, splits: &[Split]) -> (Vec<Bucket>, u64) {
         let task = self.map_task(task, splits.to_vec());
         let outcome = self.execute(&task, &progress()).unwrap();
-        let Outcome::Mapped { buckets, invalid_bytes } = outcome else { panic!("{outcome:?}") };
+        let Outcome::Mapped { buckets, findings } = outcome else { panic!("{outcome:?}") };
         for (bucket, made) in (0..).zip(&buckets) {
             let name = layout::intermediate(task.attempt.task, bucket);
             self.publish(&task, &name, made.digest);
         }
-        (buckets, invalid_bytes)
+        (buckets, findings.invalid_bytes)
     }
 
     /// Executes a reduce task over map tasks that left these buckets, and returns its output.

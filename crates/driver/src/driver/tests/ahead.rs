@@ -70,8 +70,10 @@ async fn last_commits_of_a_phase_are_awaited() {
 #[tokio::test(start_paused = true)]
 async fn workers_wait_for_a_disk_that_does_not_keep_up() {
     let buckets = PUBLISHING_FILES_MAX as u32 / 2 + 1;
-    let mapped =
-        || Outcome::Mapped { buckets: vec![bucket(0, 0); buckets as usize], invalid_bytes: 0 };
+    let mapped = || Outcome::Mapped {
+        buckets: vec![bucket(0, 0); buckets as usize],
+        findings: Findings::default(),
+    };
     let bench = Bench::new(9, buckets);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;

@@ -113,11 +113,11 @@ async fn waiting_call_of_a_worker_that_is_excluded_is_denied() {
 async fn impossible_report_is_a_failure_and_a_violation() {
     let reports = [
         // Not as many buckets as there are.
-        Outcome::Mapped { buckets: Vec::new(), invalid_bytes: 0 },
+        Outcome::Mapped { buckets: Vec::new(), findings: Findings::default() },
         // Another phase.
         reduced(1),
         // More words than bytes. Two of these in one sum would overflow.
-        Outcome::Mapped { buckets: vec![bucket(8, u64::MAX)], invalid_bytes: 0 },
+        Outcome::Mapped { buckets: vec![bucket(8, u64::MAX)], findings: Findings::default() },
     ];
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
@@ -145,7 +145,7 @@ async fn report_of_more_bytes_than_the_input_can_become_is_a_violation() {
     let bench = Bench::new(1, 1);
     let caller = bench.register(1).await;
     let task = bench.task(&caller).await;
-    let huge = Outcome::Mapped { buckets: vec![bucket(61, 1)], invalid_bytes: 0 };
+    let huge = Outcome::Mapped { buckets: vec![bucket(61, 1)], findings: Findings::default() };
 
     let verdict = soon(bench.report(&caller, task.attempt, huge).await).await;
 
@@ -154,7 +154,7 @@ async fn report_of_more_bytes_than_the_input_can_become_is_a_violation() {
     assert_eq!(bench.status().await.violations, 1);
     // As much as ten bytes may become: what is staged decides.
     let task = bench.task(&caller).await;
-    let large = Outcome::Mapped { buckets: vec![bucket(60, 1)], invalid_bytes: 0 };
+    let large = Outcome::Mapped { buckets: vec![bucket(60, 1)], findings: Findings::default() };
     let _verdict = bench.report(&caller, task.attempt, large).await;
     assert_eq!(bench.status().await.violations, 1);
 }
@@ -233,8 +233,11 @@ async fn late_repeated_and_reordered_messages_are_no_violations() {
                 assert_eq!(bench.beat(caller, Some(running(attempt, 1))).await, Order::Register);
             }
         }
-        for outcome in [mapped(3), failed(), Outcome::Mapped { buckets: vec![], invalid_bytes: 0 }]
-        {
+        for outcome in [
+            mapped(3),
+            failed(),
+            Outcome::Mapped { buckets: vec![], findings: Findings::default() },
+        ] {
             let verdict = bench.report(&late, lost.attempt, outcome.clone()).await;
             assert_eq!(soon(verdict).await, Ok(Verdict::Stale));
             let verdict = bench.report(&other, missing.attempt, outcome).await;

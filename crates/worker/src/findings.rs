@@ -1,0 +1,60 @@
+//! What a map attempt finds in its splits besides words.
+
+use std::cmp::Reverse;
+
+use rpc::limits::FINDINGS_MAX;
+use rpc::message::Findings;
+
+/// Counts split by split, and keeps the splits with most invalid bytes.
+#[derive(Default)]
+pub(crate) struct FindingsCount(Findings);
+
+impl FindingsCount {
+    /// The split with this index is read. It has `invalid_bytes` bytes that are no part of a UTF-8
+    /// character.
+    pub(crate) fn end_split(&mut self, split: u32, invalid_bytes: u64) {
+        if invalid_bytes == 0 {
+            return;
+        }
+        self.0.invalid_bytes += invalid_bytes;
+        let splits = &mut self.0.invalid_splits;
+        let index = splits.partition_point(|&(_, bytes)| bytes >= invalid_bytes);
+        splits.insert(index, (split, invalid_bytes));
+        splits.truncate(FINDINGS_MAX);
+    }
+
+    /// A document has ended.
+    pub(crate) fn end_document(&mut self) {
+        self.0.documents += 1;
+    }
+
+    pub(crate) fn finish(self) -> Findings {
+        debug_assert!(self.0.invalid_splits.is_sorted_by_key(|&(_, bytes)| Reverse(bytes)));
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_with_most_invalid_bytes_are_kept_in_order() {
+        let mut count = FindingsCount::default();
+        for split in 0..100 {
+            count.end_split(split, u64::from(split * 37 % 50));
+            count.end_document();
+        }
+        let findings = count.finish();
+        assert_eq!(findings.documents, 100);
+        assert_eq!(findings.invalid_bytes, 2 * (0..50).sum::<u64>());
+        let bytes: Vec<u64> = findings.invalid_splits.iter().map(|&(_, bytes)| bytes).collect();
+        assert_eq!(bytes, [49, 49, 48, 48, 47, 47, 46, 46, 45, 45]);
+        assert!(
+            findings
+                .invalid_splits
+                .iter()
+                .all(|&(split, bytes)| u64::from(split * 37 % 50) == bytes)
+        );
+    }
+}
