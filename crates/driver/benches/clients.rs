@@ -74,6 +74,7 @@ fn job(
         listen: Listen { address: "127.0.0.1:0".to_owned(), ..Listen::default() },
         fresh: false,
         drop_intermediates: false,
+        reading: driver::Reading::default(),
         worker_wait: None,
     })?;
     let store = Arc::new(Local::open(&files)?);

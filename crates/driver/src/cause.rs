@@ -11,6 +11,16 @@ pub(crate) enum Cause {
     /// Nothing was wrong with it; the job ends because of another attempt.
     #[error("no longer needed")]
     Abandoned,
+    /// With the bad records of this task, the job has more than it may have.
+    #[error("{}", Ending::from(self))]
+    BadRecords {
+        /// In all map tasks so far.
+        found: u64,
+        /// The limit.
+        max: u64,
+        /// The first that the task has found, for people.
+        first: Option<String>,
+    },
     /// Counting found another number of words than mapping had emitted.
     #[error("{}", Ending::from(self))]
     Conservation {
@@ -58,6 +68,7 @@ impl Cause {
                 | StoreError::Refused { .. } => false,
             },
             Self::Abandoned
+            | Self::BadRecords { .. }
             | Self::Conservation { .. }
             | Self::NotDurable(_)
             | Self::NotJournaled(_)
@@ -75,6 +86,7 @@ impl Cause {
             Self::NotDurable(_) => Some(DiskFault::Refused),
             Self::NotJournaled(error) => error.disk(),
             Self::Abandoned
+            | Self::BadRecords { .. }
             | Self::Conservation { .. }
             | Self::NotPublished(_)
             | Self::Reported(_)
@@ -93,6 +105,7 @@ impl Cause {
                 | Failure::InputDamaged { .. }
                 | Failure::InputMissing { .. },
             )
+            | Self::BadRecords { .. }
             | Self::Conservation { .. }
             | Self::NotDurable(_)
             | Self::NotJournaled(_) => scheduler::Failure::Fatal,
@@ -109,6 +122,9 @@ impl From<&Cause> for Ending {
     fn from(cause: &Cause) -> Self {
         match cause {
             Cause::Abandoned => Self::Abandoned,
+            Cause::BadRecords { found, max, first } => {
+                Self::BadRecords { found: *found, max: *max, first: first.clone() }
+            }
             &Cause::Conservation { bucket, emitted, counted } => {
                 Self::Conservation { bucket, emitted, counted }
             }

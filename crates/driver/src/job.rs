@@ -117,6 +117,16 @@ impl Prepared {
         self.begun.spec.plan.bytes()
     }
 
+    /// The largest input that cannot be cut, if it is larger than an equal share, and how many
+    /// hundredths of all bytes it has.
+    pub fn larger_than_a_share(&self) -> Option<(&Path, u64)> {
+        let plan = &self.begun.spec.plan;
+        let input = plan.larger_than_a_share()?;
+        let hundredths = u128::from(input.bytes) * 100 / u128::from(plan.bytes().max(1));
+        let hundredths = u64::try_from(hundredths).expect("at most 100");
+        (input.bytes >= LARGE_BYTES).then_some((&input.path, hundredths))
+    }
+
     /// What the user may not have intended with the inputs.
     pub fn notes(&self) -> &ListingNotes {
         &self.notes
@@ -520,7 +530,7 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
     let output = |bucket| files.join(layout::output(bucket).as_str());
     Ok(Summary {
         input_files: plan.inputs().len(),
-        invalid_bytes: totals.invalid_bytes,
+        findings: ended.reports.findings(plan),
         distinct_words: totals.distinct_words,
         output_bytes: totals.output_bytes,
         workers: ended.roster.added(),
@@ -531,6 +541,9 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
         files,
     })
 }
+
+/// An input that is read in less than about a tenth of a second keeps no worker waiting.
+const LARGE_BYTES: u64 = 16 << 20;
 
 /// Calls that are queued for the loop. A worker has at most two in flight; further ones wait in its
 /// connection (backpressure).

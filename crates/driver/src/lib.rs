@@ -39,7 +39,7 @@ pub use journal::Outcome;
 pub use plan::default_map_tasks;
 pub use recovery::{Difference, InputChange};
 pub use scheduler::{Limits, Phase, TaskId};
-pub use start::{Config, Differences, Listen, StartError, StoodBy, prepare, stand_by};
+pub use start::{Config, Differences, Listen, Reading, StartError, StoodBy, prepare, stand_by};
 pub use status::{Backups, PhaseSnapshot, Removing, Resumed, Snapshot, Summary};
 pub use status_client::{StatusClientError, fetch_status};
 pub use store::{Arguments, Filter, Holder, LeftOut, ListingNotes, Repeated, host_name};

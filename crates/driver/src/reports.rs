@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use journal::{Ending, MapCommit, ReduceCommit};
+use journal::{Ending, JobFindings, MapCommit, Plan, ReduceCommit};
 use rpc::message::Outcome;
 use scheduler::{AttemptId, WorkerId};
 use store::Digest;
@@ -19,7 +19,7 @@ use crate::progress::LiveProgress;
 pub(crate) struct Totals {
     pub(crate) input_bytes: u64,
     pub(crate) words_emitted: u64,
-    pub(crate) invalid_bytes: u64,
+    pub(crate) bad_records: u64,
     pub(crate) intermediate_bytes: u64,
     pub(crate) intermediate_bytes_read: u64,
     pub(crate) words_counted: u64,
@@ -89,6 +89,32 @@ impl Reports {
         self.reported.len()
     }
 
+    /// Whether the job, with this task, has at most `max` bad records. `first` describes the first
+    /// of the task.
+    pub(crate) fn check_bad_records(
+        &self,
+        max: u64,
+        first: impl FnOnce() -> Option<String>,
+    ) -> Result<(), Cause> {
+        let of_report = |(_, outcome): &(WorkerId, Outcome)| match outcome {
+            Outcome::Mapped { findings, .. } => findings.bad_records,
+            Outcome::Failed(_) | Outcome::Reduced { .. } => 0,
+        };
+        // What is being published may count as well.
+        let reported = self.reported.values().map(of_report);
+        let found = reported.fold(self.totals.bad_records, u64::saturating_add);
+        match found <= max {
+            true => Ok(()),
+            false => Err(Cause::BadRecords { found, max, first: first() }),
+        }
+    }
+
+    /// What the committed map tasks have found besides words.
+    pub(crate) fn findings(&self, plan: &Plan) -> JobFindings {
+        let maps = (0..).zip(&self.maps);
+        JobFindings::of(plan, maps.filter_map(|(map, made)| Some((map, &made.as_ref()?.findings))))
+    }
+
     /// Whether as many words were counted in the bucket as were emitted into it.
     pub(crate) fn check_conservation(&self, bucket: u32, counted: u64) -> Result<(), Cause> {
         let emitted = self.emitted[bucket as usize];
@@ -123,8 +149,8 @@ impl Reports {
     pub(crate) fn enter_map(&mut self, map: u32, commit: MapCommit, task_bytes: u64) -> Vec<u64> {
         if let Some(lost) = self.maps[map as usize].take() {
             self.totals.input_bytes -= task_bytes;
-            self.totals.invalid_bytes =
-                self.totals.invalid_bytes.saturating_sub(lost.findings.invalid_bytes);
+            self.totals.bad_records =
+                self.totals.bad_records.saturating_sub(lost.findings.bad_records);
             for (bucket, made) in lost.buckets.iter().enumerate() {
                 self.emitted[bucket] -= made.words;
                 self.bucket_bytes[bucket] -= made.digest.bytes;
@@ -138,9 +164,8 @@ impl Reports {
             self.totals.words_emitted += made.words;
             self.totals.intermediate_bytes += made.digest.bytes;
         }
-        // No decision depends on it, so it is not checked.
-        let invalid_bytes = commit.findings.invalid_bytes;
-        self.totals.invalid_bytes = self.totals.invalid_bytes.saturating_add(invalid_bytes);
+        let bad_records = commit.findings.bad_records;
+        self.totals.bad_records = self.totals.bad_records.saturating_add(bad_records);
         self.totals.input_bytes += task_bytes;
         let bucket_bytes = commit.buckets.iter().map(|made| made.digest.bytes).collect();
         self.maps[map as usize] = Some(commit);

@@ -23,8 +23,9 @@ pub(crate) struct JobSpec {
     /// Every folder that a worker must be allowed to use.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) heartbeat: Duration,
-    /// Whether workers skip bad records and count them.
-    pub(crate) skip_bad_records: bool,
+    /// How many bad records workers may skip, in all map tasks; `None`: the first one fails its
+    /// task, and the job.
+    pub(crate) bad_records_max: Option<u64>,
 }
 
 impl JobSpec {
@@ -45,7 +46,7 @@ impl JobSpec {
             files: self.files.clone(),
             rules: self.rules,
             buckets: self.reduce_tasks,
-            skip_bad_records: self.skip_bad_records,
+            skip_bad_records: self.bad_records_max.is_some(),
         }
     }
 
@@ -113,6 +114,19 @@ impl JobSpec {
             (Phase::Map, Outcome::Failed(_) | Outcome::Reduced { .. })
             | (Phase::Reduce, Outcome::Failed(_) | Outcome::Mapped { .. }) => false,
         }
+    }
+
+    /// The first bad record that a map task has reported, for people.
+    pub(crate) fn first_bad_record(&self, map: u32, outcome: &Outcome) -> Option<String> {
+        let Outcome::Mapped { findings, .. } = outcome else { return None };
+        let record = findings.first_bad_records.first()?;
+        let split = self.plan.splits(map).nth(record.split as usize)?;
+        let place = match record.number {
+            Some(number) => format!("record {number}"),
+            None => format!("the record at byte {}", record.offset),
+        };
+        let path = rpc::text::escaped(&split.input.path.to_string_lossy()).to_string();
+        Some(format!("{place} of {path} ({})", record.problem))
     }
 
     /// How many objects a task makes.

@@ -68,6 +68,16 @@ pub struct Config {
     pub fresh: bool,
     /// Remove the intermediates when the job is done.
     pub drop_intermediates: bool,
+    /// How the inputs are read.
+    pub reading: Reading,
+}
+
+/// How inputs are read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// How many bad records may be skipped in the whole job; `None`: the first one fails it. No
+    /// part of what the job is: a job that fails because of it can be resumed with more.
+    pub bad_records_max: Option<u64>,
 }
 
 /// Where to listen, and which callers are accepted.
@@ -436,7 +446,7 @@ pub(crate) fn spec(config: &Config, plan: Plan, files: PathBuf, session: Session
         plan: Arc::new(plan),
         files,
         heartbeat: heartbeat(&config.limits),
-        skip_bad_records: false,
+        bad_records_max: config.reading.bad_records_max,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use journal::SetAside;
+use journal::{JobFindings, SetAside};
 use rpc::message::PhaseStatus;
 
 /// A running job at one moment.
@@ -93,8 +93,8 @@ pub struct Summary {
     pub snapshot: Snapshot,
     /// Input files.
     pub input_files: usize,
-    /// Bytes of input that were not part of a UTF-8 character.
-    pub invalid_bytes: u64,
+    /// What the map tasks have found besides words.
+    pub findings: JobFindings,
     /// Words that differ, over all outputs.
     pub distinct_words: u64,
     /// Bytes of all outputs.

@@ -26,6 +26,16 @@ pub enum Ending {
         /// Whether the other one is its backup; if not, this one was the backup.
         by_backup: bool,
     },
+    /// With its bad records, the job has more of them than it may have.
+    BadRecords {
+        /// In all map tasks so far.
+        found: u64,
+        /// The limit.
+        max: u64,
+        /// The first that it has found, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<String>,
+    },
     /// It counted another number of words than the map tasks had emitted.
     Conservation {
         /// The bucket.
@@ -201,6 +211,7 @@ impl Ending {
             Self::Failed { failure: FailureKind::DiskFull, .. } => Some(DiskFault::Full),
             Self::NotCommitted { disk, .. } | Self::Rejected { disk, .. } => *disk,
             Self::Abandoned
+            | Self::BadRecords { .. }
             | Self::Superseded { .. }
             | Self::Conservation { .. }
             | Self::Died(_)
@@ -219,6 +230,7 @@ impl Ending {
         match self {
             Self::Failed { failure, users, .. } => Some((failure, (*users)?)),
             Self::Abandoned
+            | Self::BadRecords { .. }
             | Self::Superseded { .. }
             | Self::Conservation { .. }
             | Self::Died(_)
@@ -238,6 +250,7 @@ impl Ending {
         let cause = match self {
             Self::Abandoned => "no longer needed",
             Self::Superseded { .. } => "superseded",
+            Self::BadRecords { .. } => "bad records",
             Self::Conservation { .. } => "words lost",
             Self::Died(_) => "worker died",
             Self::Failed { users: Some(_), .. } => "not permitted",
@@ -263,6 +276,10 @@ impl fmt::Display for Ending {
             Self::Superseded { by_backup: true } => f.write_str("superseded by its backup"),
             Self::Superseded { by_backup: false } => {
                 f.write_str("superseded by the attempt that it was the backup of")
+            }
+            Self::BadRecords { found, max, first } => {
+                write!(f, "{found} bad records, and {max} are allowed")?;
+                first.iter().try_for_each(|first| write!(f, "; the first: {first}"))
             }
             Self::Conservation { bucket, emitted, counted } => write!(
                 f,

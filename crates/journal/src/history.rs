@@ -15,6 +15,7 @@ use crate::contact::is_driven;
 use crate::disk::DiskFault;
 use crate::ending::Ending;
 use crate::file_log::FileLog;
+use crate::findings::{Findings, JobFindings};
 use crate::log::{JournalError, Log};
 use crate::plan::Plan;
 use crate::record::{Outcome, Phase, Record, Span, Strikes, TaskId, unescape};
@@ -37,6 +38,8 @@ pub struct History {
     attempts: BTreeMap<TaskId, Vec<AttemptHistory>>,
     /// Sizes of the bucket files of each map task, as it was last committed.
     bucket_bytes: BTreeMap<u32, Vec<u64>>,
+    /// What each map task has found, as it was last committed.
+    findings: BTreeMap<u32, Findings>,
 }
 
 /// One driver runs the job, from its start to its end.
@@ -235,6 +238,16 @@ impl History {
         self.plan.bytes()
     }
 
+    /// How many inputs have each format, in words; empty if all are plain text.
+    pub fn formats(&self) -> BTreeMap<String, usize> {
+        self.plan.formats()
+    }
+
+    /// What its committed map tasks have found in the inputs besides words.
+    pub fn findings(&self) -> JobFindings {
+        JobFindings::of(&self.plan, self.findings.iter().map(|(&map, found)| (map, found)))
+    }
+
     /// What a task was to do, for people.
     pub fn work(&self, task: TaskId) -> String {
         self.plan.describe(task)
@@ -311,6 +324,7 @@ impl History {
             reduce_tasks: *reduce_tasks,
             attempts: BTreeMap::new(),
             bucket_bytes: BTreeMap::new(),
+            findings: BTreeMap::new(),
         };
         for record in records {
             history.add(record);
@@ -340,11 +354,12 @@ impl History {
                 });
             }
             Record::Input { .. } | Record::IntermediatesRemoved => {}
-            Record::Map { task, attempt, worker, span, buckets, .. } => {
+            Record::Map { task, attempt, worker, span, buckets, findings } => {
                 let id = TaskId::map(*task);
                 let bytes = self.share_bytes(*task);
                 let sizes = buckets.iter().map(|made| made.digest.bytes).collect();
                 self.bucket_bytes.insert(*task, sizes);
+                self.findings.insert(*task, findings.clone());
                 self.commit(id, *attempt, worker, *span, bytes);
             }
             Record::Reduce { task, attempt, worker, span, .. } => {
@@ -372,6 +387,7 @@ impl History {
             Record::Recalled { map, reduce, attempt, sentence } => {
                 let by = format!("{}.a{attempt}", TaskId::reduce(*reduce));
                 let fate = Fate::Recalled { by, sentence: sentence.clone() };
+                self.findings.remove(map);
                 self.discount(TaskId::map(*map), &fate);
             }
             Record::End { outcome } => {

@@ -50,7 +50,7 @@ pub use end::has_ended;
 pub use ending::{Death, Ending, FailureKind, Users};
 pub use expansion::Expansion;
 pub use file_log::FileLog;
-pub use findings::{BadRecord, Findings};
+pub use findings::{BadRecord, Findings, JobFindings};
 pub use format::{Column, Format, Records};
 pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, SetAside, State, history};
 pub use lines::{encode, parse};

@@ -151,6 +151,18 @@ impl Plan {
         whole.chain(cut).filter(|split| split.start < split.end)
     }
 
+    /// How many inputs have each format, in words; empty if all are plain text.
+    pub fn formats(&self) -> BTreeMap<String, usize> {
+        let mut formats = BTreeMap::new();
+        if self.inputs.iter().all(|planned| planned.format.is_plain()) {
+            return formats;
+        }
+        for planned in &self.inputs {
+            *formats.entry(planned.format.to_string()).or_default() += 1;
+        }
+        formats
+    }
+
     /// The largest input that cannot be cut, if it alone is larger than an equal share: one worker
     /// reads it while others may have nothing to do.
     pub fn larger_than_a_share(&self) -> Option<&Input> {

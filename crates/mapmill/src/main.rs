@@ -8,6 +8,7 @@ mod clean;
 mod contact;
 mod disk_advice;
 mod documents;
+mod findings;
 mod flags;
 mod fleet;
 mod globs;
@@ -189,6 +190,10 @@ fn prepare(
     }
     if let Some(left_out) = &prepared.notes().left_out {
         messages::warn(&Warning::LeftOut(left_out.clone()), show.verbosity);
+    }
+    if let Some((path, hundredths)) = prepared.larger_than_a_share() {
+        let path = path.to_owned();
+        messages::warn(&Warning::OnePiece { path, hundredths }, show.verbosity);
     }
     if prepared.replaces_results() {
         let files = prepared.files().to_owned();

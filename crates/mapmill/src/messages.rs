@@ -157,6 +157,8 @@ pub(crate) enum Warning {
     LeftOut(LeftOut),
     /// An environment variable does not say what to log.
     LogFilter { variable: &'static str },
+    /// An input cannot be cut, and is larger than an equal share.
+    OnePiece { path: PathBuf, hundredths: u64 },
     /// An input is counted more than once.
     RepeatedInput(Repeated),
     /// The results folder holds results of an earlier job.
@@ -183,6 +185,11 @@ impl Display for Warning {
                 }
                 Ok(())
             }
+            Self::OnePiece { path, hundredths } => write!(
+                f,
+                "{} is {hundredths} % of the input and cannot be cut: one worker will read it",
+                path.display()
+            ),
             Self::LogFilter { variable } => {
                 write!(f, "cannot parse {variable}; expected for example h2=debug,rpc=trace")
             }

@@ -8,6 +8,7 @@ use journal::{SetAside, Strikes};
 use rpc::text::escaped;
 use serde::Serialize;
 
+use crate::findings::{BadRecord, InvalidFile, bad_records, finding_lines, invalid_files};
 use crate::flags::Show;
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, rate, seconds};
@@ -53,7 +54,15 @@ struct WorkerSetAside {
 struct InputTotals {
     files: usize,
     bytes: u64,
+    /// Files that are one document, and records.
+    documents: u64,
     invalid_bytes: u64,
+    /// The files with most of them, at most ten.
+    invalid_files: Vec<InvalidFile>,
+    /// Skipped, with `--on-bad-record skip`.
+    bad_records: u64,
+    /// The first of them, at most ten.
+    first_bad_records: Vec<BadRecord>,
 }
 
 #[derive(Serialize)]
@@ -146,16 +155,23 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
     }
 }
 
+fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
     let snapshot = &summary.snapshot;
-    let name = |path: &Path| path.to_string_lossy().into_owned();
     JobReport {
         state: "done",
         seconds: summary.elapsed.as_secs_f64(),
         input: InputTotals {
             files: summary.input_files,
             bytes: snapshot.map.counts.bytes_total,
-            invalid_bytes: summary.invalid_bytes,
+            documents: summary.findings.documents,
+            invalid_bytes: summary.findings.invalid_bytes,
+            invalid_files: invalid_files(&summary.findings),
+            bad_records: summary.findings.bad_records,
+            first_bad_records: bad_records(&summary.findings),
         },
         map: (&snapshot.map).into(),
         reduce: (&snapshot.reduce).into(),
@@ -220,8 +236,8 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
             plural(summary.distinct_words, "distinct", "distinct")
         ),
     );
-    if summary.invalid_bytes > 0 {
-        line("not UTF-8", plural(summary.invalid_bytes, "byte", "bytes"));
+    for (heading, text) in finding_lines(&summary.findings) {
+        line(heading, text);
     }
     line("attempts", attempts);
     line("workers", plural(summary.workers as u64, "worker", "workers"));

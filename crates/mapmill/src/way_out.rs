@@ -123,6 +123,7 @@ pub(crate) fn of_failed_attempts(error: &JobError) -> Option<String> {
     endings.find_map(|ending| match ending {
         Ending::Died(death) => of_death(*death).map(|way_out| format!("{death}: {way_out}")),
         Ending::Abandoned
+        | Ending::BadRecords { .. }
         | Ending::Conservation { .. }
         | Ending::Failed { .. }
         | Ending::Left
@@ -141,6 +142,9 @@ pub(crate) fn of_failed_attempts(error: &JobError) -> Option<String> {
 pub(crate) fn of_ending(ending: &Ending) -> WayOut {
     if let Ending::Died(death) = ending {
         return of_death(*death).map(Cow::from);
+    }
+    if let Ending::BadRecords { .. } = ending {
+        return Some("mend the input, or allow more with `--bad-records-max`".into());
     }
     let (failure, Users { worker, owner }) = ending.not_permitted()?;
     Some(of_users(*failure == FailureKind::InputUnreadable, worker, owner))

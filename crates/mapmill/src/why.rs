@@ -9,6 +9,7 @@ use journal::{AttemptHistory, Ending, Fate, History, Phase, SetAside, State, Tas
 use rpc::text::escaped;
 use serde::Serialize;
 
+use crate::findings;
 use crate::flags::{DEFAULT_FILES, WhyFlags};
 use crate::messages::{self, Failure};
 use crate::numbers::{bytes, plural, seconds, utc};
@@ -118,13 +119,54 @@ struct Overview {
     state: &'static str,
     job: String,
     build: String,
-    input_files: usize,
-    input_bytes: u64,
+    #[serde(flatten)]
+    inputs: InputsReport,
     #[serde(rename = "lives")]
     epochs: Vec<EpochReport>,
     map: PhaseHistory,
     reduce: PhaseHistory,
     set_aside: Vec<SetAsideReport>,
+}
+
+/// The inputs, and what was found in them.
+#[derive(Serialize)]
+struct InputsReport {
+    input_files: usize,
+    input_bytes: u64,
+    /// How many files have each format; empty if all are plain text.
+    formats: BTreeMap<String, usize>,
+    documents: u64,
+    invalid_bytes: u64,
+    invalid_files: Vec<findings::InvalidFile>,
+    bad_records: u64,
+    first_bad_records: Vec<findings::BadRecord>,
+}
+
+impl InputsReport {
+    fn of(history: &History) -> Self {
+        let found = history.findings();
+        Self {
+            input_files: history.input_files(),
+            input_bytes: history.input_bytes(),
+            formats: history.formats(),
+            documents: found.documents,
+            invalid_bytes: found.invalid_bytes,
+            invalid_files: findings::invalid_files(&found),
+            bad_records: found.bad_records,
+            first_bad_records: findings::bad_records(&found),
+        }
+    }
+
+    fn text(&self) -> String {
+        let files = plural(self.input_files as u64, "file", "files");
+        let mut text = format!("{files}, {}", bytes(self.input_bytes));
+        let formats = self.formats.iter().map(|(format, files)| format!("{files} {format}"));
+        let formats = formats.collect::<Vec<_>>().join("; ");
+        if !formats.is_empty() {
+            text.push_str(&format!(" ({})", escaped(&formats)));
+        }
+        text
+    }
 }
 
 #[derive(Serialize)]
@@ -185,8 +227,7 @@ impl Overview {
             state: code(history.state),
             job: history.job.clone(),
             build: history.build.clone(),
-            input_files: history.input_files(),
-            input_bytes: history.input_bytes(),
+            inputs: InputsReport::of(history),
             epochs: epochs.collect(),
             map: PhaseHistory::of(Phase::Map, history),
             reduce: PhaseHistory::of(Phase::Reduce, history),
@@ -197,8 +238,10 @@ impl Overview {
     fn text(&self, history: &History) -> String {
         let mut text = format!("the job in {} {}\n", escaped(&self.files), words(history.state));
         let mut line = |name: &str, rest: &str| text.push_str(&format!("  {name:<8} {rest}\n"));
-        let input = plural(self.input_files as u64, "file", "files");
-        line("input", &format!("{input}, {}", bytes(self.input_bytes)));
+        line("input", &self.inputs.text());
+        for (name, found) in findings::finding_lines(&history.findings()) {
+            line(name, &found);
+        }
         for (index, epoch) in self.epochs.iter().enumerate() {
             let name = match self.epochs.len() {
                 1 => "driver".to_owned(),

@@ -58,6 +58,11 @@ impl InputFile {
         Ok(file)
     }
 
+    /// Its length in the plan.
+    pub fn bytes(&self) -> u64 {
+        self.input.bytes
+    }
+
     /// Read the bytes at `offset`. Fills `buffer` unless the planned end comes before; 0 is that
     /// end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, InputError> {

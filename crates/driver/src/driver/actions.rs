@@ -87,6 +87,8 @@ impl Driver {
             .expect("a report is kept before the scheduler's actions are polled");
         let (task, number) = (attempt.task.index, attempt.number);
         let worker = self.members.roster.describe(*worker);
+        let first = || self.spec.first_bad_record(task, outcome);
+        self.reports.check_bad_records(self.spec.bad_records_max.unwrap_or(u64::MAX), first)?;
         let span = Some(notes::span(&notes::record_of(&self.sched, attempt), now));
         let winner = Winner { task, attempt: number, worker, span };
         let (objects, durability, record) = match outcome {

@@ -27,6 +27,7 @@ use crate::committer::Commit;
 
 mod ahead;
 mod end;
+mod inputs;
 mod notes;
 mod violations;
 
@@ -374,6 +375,28 @@ impl<T> Future for Answer<T> {
     }
 }
 
+/// A job over one file with ten bytes for each map task.
+fn spec(map_tasks: u32, reduce_tasks: u32) -> JobSpec {
+    let input = Input {
+        path: "/data/books/a".into(),
+        bytes: 10 * u64::from(map_tasks),
+        modified: Modified { seconds: 0, nanoseconds: 0 },
+    };
+    JobSpec {
+        session: Session("6f1e-e1".to_owned()),
+        plan: Arc::new(Plan::new(
+            vec![(input, journal::Format::default())],
+            NonZeroU32::new(map_tasks).unwrap(),
+        )),
+        rules: WordRules { rule: WordRule::Letters, ignore_case: false },
+        reduce_tasks,
+        files: "/data/files".into(),
+        folders: vec!["/data/books".into(), "/data/files".into()],
+        heartbeat: SECOND,
+        bad_records_max: None,
+    }
+}
+
 /// A running loop, and the other ends of its channels.
 struct Bench {
     events: mpsc::Sender<Event>,
@@ -394,25 +417,17 @@ impl Bench {
         Self::with(1, 1, Some(worker_wait))
     }
 
+    /// A job of one reduce task in which so many bad records may be skipped.
+    fn skipping(map_tasks: u32, bad_records_max: u64) -> Self {
+        let spec = JobSpec { bad_records_max: Some(bad_records_max), ..spec(map_tasks, 1) };
+        Self::of(spec, None)
+    }
+
     fn with(map_tasks: u32, reduce_tasks: u32, worker_wait: Option<Duration>) -> Self {
-        let input = Input {
-            path: "/data/books/a".into(),
-            bytes: 10 * u64::from(map_tasks),
-            modified: Modified { seconds: 0, nanoseconds: 0 },
-        };
-        let spec = JobSpec {
-            session: Session("6f1e-e1".to_owned()),
-            plan: Arc::new(Plan::new(
-                vec![(input, journal::Format::default())],
-                NonZeroU32::new(map_tasks).unwrap(),
-            )),
-            rules: WordRules { rule: WordRule::Letters, ignore_case: false },
-            reduce_tasks,
-            files: "/data/files".into(),
-            folders: vec!["/data/books".into(), "/data/files".into()],
-            heartbeat: SECOND,
-            skip_bad_records: false,
-        };
+        Self::of(spec(map_tasks, reduce_tasks), worker_wait)
+    }
+
+    fn of(spec: JobSpec, worker_wait: Option<Duration>) -> Self {
         let sched = Scheduler::new(&spec.for_scheduler(), Limits::default());
         let shutdown = Shutdown::new(Vec::new(), worker_wait, Duration::ZERO);
         let (events, inbox) = mpsc::channel(16);

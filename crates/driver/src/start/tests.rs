@@ -61,5 +61,6 @@ fn config(input: PathBuf, files: PathBuf) -> Config {
         worker_wait: None,
         fresh: false,
         drop_intermediates: false,
+        reading: Reading::default(),
     }
 }

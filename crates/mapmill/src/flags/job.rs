@@ -46,6 +46,21 @@ pub(super) struct JobFlags {
     #[arg(short, long, help_heading = "Job")]
     ignore_case: bool,
 
+    /// Skip and count bad records, or end the job with the first one (the default)
+    ///
+    /// A record is bad if it does not follow the syntax of its format, or if its field is not text:
+    /// a line that is no JSON object, a quote that is never closed. A missing field and `null` are
+    /// empty documents, not bad records. Damage of a compressed file always ends the job.
+    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = "Job")]
+    #[arg(hide_short_help = true)]
+    on_bad_record: OnBadRecordFlag,
+
+    /// With `--on-bad-record skip`, end the job above COUNT bad records [default: 0]
+    ///
+    /// The message names the first of them. The same command with a higher COUNT resumes the job.
+    #[arg(long, value_name = "COUNT", hide_short_help = true, help_heading = "Job")]
+    bad_records_max: Option<u64>,
+
     /// Write the results to DIR
     ///
     /// DIR is created if it does not exist. The results of a finished job in DIR are replaced. If
@@ -148,6 +163,15 @@ enum WordsFlag {
     Whitespace,
 }
 
+/// The values of `--on-bad-record`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum OnBadRecordFlag {
+    /// End the job with the first one
+    Fail,
+    /// Count it and continue with the next record
+    Skip,
+}
+
 impl From<WordsFlag> for rpc::message::WordRule {
     fn from(flag: WordsFlag) -> Self {
         match flag {
@@ -182,6 +206,12 @@ pub(super) fn driver_config(
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
         drop_intermediates: job.drop_intermediates && !job.keep_intermediates,
+        reading: driver::Reading {
+            bad_records_max: match job.on_bad_record {
+                OnBadRecordFlag::Fail => None,
+                OnBadRecordFlag::Skip => Some(job.bad_records_max.unwrap_or(0)),
+            },
+        },
     }
 }
 

@@ -104,7 +104,12 @@ fn json_is_one_line_with_the_right_numbers() {
     let expected = json!({
         "state": "done",
         "seconds": null,
-        "input": { "files": 2, "bytes": 18, "invalid_bytes": 2 },
+        "input": {
+            "files": 2, "bytes": 18, "documents": 2,
+            "invalid_bytes": 2,
+            "invalid_files": [{ "path": "<scratch>/in/b.txt", "bytes": 2 }],
+            "bad_records": 0, "first_bad_records": [],
+        },
         "map": {
             "tasks": 3, "tasks_resumed": 0, "bytes": 18, "bytes_resumed": 0, "words": 7,
             "seconds": null,

@@ -149,6 +149,7 @@ impl World {
             worker_wait: None,
             fresh: false,
             drop_intermediates: false,
+            reading: driver::Reading::default(),
         }
     }
 
