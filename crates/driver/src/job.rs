@@ -1,5 +1,6 @@
 //! Runs a prepared job, from the first call of a worker to the summary for the user.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -28,7 +29,7 @@ use crate::driver::{Deserted, Driver, Ended, Event, Shutdown, Unrecorded};
 use crate::ids;
 use crate::service::Service;
 use crate::spec::JobSpec;
-use crate::start::Bound;
+use crate::start::{Bound, Copies};
 use crate::status::{Snapshot, Summary};
 
 /// A job that listens for workers and has not begun.
@@ -37,6 +38,8 @@ pub struct Prepared {
     pub(crate) credentials: Credentials,
     /// How to call this driver, in its folder. Before the claim: it is dropped first.
     pub(crate) announcement: Option<Announcement>,
+    /// Of inputs that can be read only once. Before the claim, which they are in.
+    pub(crate) copies: Copies,
     /// Held until the job is over.
     pub(crate) claimed: Claimed,
     pub(crate) notes: ListingNotes,
@@ -119,12 +122,18 @@ impl Prepared {
 
     /// The largest input that cannot be cut, if it is larger than an equal share, and how many
     /// hundredths of all bytes it has.
-    pub fn larger_than_a_share(&self) -> Option<(&Path, u64)> {
+    pub fn larger_than_a_share(&self) -> Option<(Cow<'_, Path>, u64)> {
         let plan = &self.begun.spec.plan;
         let input = plan.larger_than_a_share()?;
         let hundredths = u128::from(input.bytes) * 100 / u128::from(plan.bytes().max(1));
         let hundredths = u64::try_from(hundredths).expect("at most 100");
-        (input.bytes >= LARGE_BYTES).then_some((&input.path, hundredths))
+        (input.bytes >= LARGE_BYTES).then(|| (store::shown_input(&input.path), hundredths))
+    }
+
+    /// Whether the job can be resumed if it ends early. One that reads a copy of an input that can
+    /// be read only once cannot.
+    pub fn is_resumable(&self) -> bool {
+        self.begun.spec.plan.is_resumable()
     }
 
     /// What the user may not have intended with the inputs.
@@ -217,6 +226,7 @@ impl Prepared {
         // Another folder may be there now, with another job.
         let is_in_place = journal::has_ended(&files, &session.0);
         drop(self.announcement);
+        drop(self.copies);
         drop(self.claimed);
         match result {
             Ok(_) if !is_in_place => Err(JobError::FilesMoved { files }),

@@ -25,7 +25,8 @@ pub(crate) struct AskedJob<'plan> {
 
 impl AskedJob<'_> {
     /// The id of the unfinished job that `records` describe, if there is one. Its committed tasks
-    /// can be kept.
+    /// can be kept. A job that has read an input that can be read only once has ended with its
+    /// driver.
     ///
     /// # Errors
     ///
@@ -36,7 +37,7 @@ impl AskedJob<'_> {
     ) -> Result<Option<&'records str>, Vec<Difference>> {
         let Some((job, differences)) = self.compare(records) else { return Ok(None) };
         let is_done = |record: &Record| matches!(record, Record::End { outcome: Outcome::Done });
-        if records.iter().any(is_done) {
+        if records.iter().any(is_done) || !is_resumable(records) {
             return Ok(None);
         }
         if differences.is_empty() { Ok(Some(job)) } else { Err(differences) }
@@ -96,6 +97,24 @@ impl AskedJob<'_> {
         };
         std::iter::once(begin).chain(self.plan.inputs().iter().map(input)).collect()
     }
+}
+
+/// As of [`Plan::is_resumable`].
+fn is_resumable(records: &[Record]) -> bool {
+    let mut about_the_job = records.iter().take_while(|record| is_about_the_job(record));
+    let reads_copy = |record: &Record| match record {
+        Record::Input { path, .. } => store::is_input_copy(&journal::unescape(path)),
+        Record::Begin { .. }
+        | Record::End { .. }
+        | Record::Ended { .. }
+        | Record::IntermediatesRemoved
+        | Record::Map { .. }
+        | Record::Recalled { .. }
+        | Record::Reduce { .. }
+        | Record::Resume { .. }
+        | Record::Started { .. } => false,
+    };
+    !about_the_job.any(reads_copy)
 }
 
 fn is_about_the_job(record: &Record) -> bool {

@@ -1,7 +1,8 @@
 //! Turns a [`Config`] into a job that is ready to run.
 //!
 //! [`prepare`] checks the inputs, the numbers, the results folder and the address, in this order.
-//! Nothing on disk is changed before all checks have passed.
+//! Nothing on disk is changed before all checks have passed. Only then is an input read that can be
+//! read only once ([`copies`]).
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -18,7 +19,9 @@ use journal::{
 use rpc::Credentials;
 use rpc::message::{Session, WordRules};
 use scheduler::Limits;
-use store::{Arguments, Claims, Holder, ListingNotes, Local, LocalClaims, Store, StoreError};
+use store::{
+    Arguments, Claims, Holder, Listing, ListingNotes, Local, LocalClaims, Store, StoreError, Stream,
+};
 use tokio::sync::mpsc;
 
 use crate::claim::{
@@ -28,11 +31,12 @@ use crate::driver::Shutdown;
 use crate::ids;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan;
-use crate::recovery::{self, AskedJob};
+use crate::recovery::{self, AskedJob, Difference, InputChange};
 use crate::spec::JobSpec;
 
 mod bind;
 mod check;
+mod copies;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -43,12 +47,13 @@ pub use error::{Differences, StartError};
 pub(crate) use bind::Bound;
 use bind::{bind, bind_when_free};
 use check::{check_numbers, inspect_files, resolve_folder, resolve_input};
+pub(crate) use copies::Copies;
 use error::{claim_error, lock_error, lost_error};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to read.
+    /// What to read: files and folders, FIFOs, and `-` for standard input.
     pub inputs: Arguments,
     /// The folder that receives the results.
     pub files: PathBuf,
@@ -93,19 +98,21 @@ pub struct Listen {
 
 /// Checks everything, then claims the results folder and begins the journal.
 ///
-/// If a driver that may be alive on another machine holds the claim, this takes up to 10 s:
-/// `waiting` is called several times a second meanwhile, and may break off.
+/// If a driver that may be alive on another machine holds the claim, this takes up to 10 s. Inputs
+/// that can be read only once are copied, which takes as long as their writers do. `waiting` is
+/// called several times a second meanwhile, and may break off.
 ///
 /// # Errors
 ///
 /// When the job cannot start. Nothing on disk was changed, unless the results folder itself could
 /// not be written.
 pub fn prepare(
-    config: Config,
+    mut config: Config,
     mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
 ) -> Result<Prepared, StartError> {
     faults::arm();
-    let checked = Checked::of(&config)?;
+    let streams = config.inputs.take_streams().map_err(unusable_input)?;
+    let checked = Checked::of(&config, streams, Copies::default())?;
     let bound = bind(&config.listen)?;
     let (store, claims) = claimable(&checked.files)?;
     claims.lock().map_err(lock_error)?;
@@ -116,6 +123,7 @@ pub fn prepare(
     let folder = Unclaimed::here(&checked.files, claims, &store);
     let opened = taking.open(folder, &config, Claimed::new)?;
     faults::reach("driver::locked", "");
+    let checked = checked.with_copies(&config, &store, &opened.claimed.hold, &mut waiting)?;
     begin_here(config, checked, bound, store, opened)
 }
 
@@ -137,19 +145,24 @@ pub enum StoodBy {
 /// # Errors
 ///
 /// As of [`prepare`]. The inputs and the results folder are checked before the wait, and again
-/// after it.
+/// after it. An input that can be read only once is not possible: the other driver has read
+/// another.
 pub fn stand_by(
-    config: Config,
+    mut config: Config,
     mut waiting: impl FnMut(&Waiting) -> ControlFlow<()>,
 ) -> Result<StoodBy, StartError> {
     faults::arm();
-    let mut checked = Checked::of(&config)?;
+    if let Some(stream) = config.inputs.take_streams().map_err(unusable_input)?.first() {
+        return Err(StartError::StandbyStream { input: stream.name().display().to_string() });
+    }
+    let check = || Checked::of(&config, Vec::new(), Copies::default());
+    let mut checked = check()?;
     checked.compare(&config, None)?;
     let files = checked.files.clone();
     let (store, claims) = claimable(&files)?;
     let holder = Holder::this_process(Some(config.listen.address.clone()));
     let is_wanted = &mut |epoch| {
-        checked = Checked::of(&config)?;
+        checked = check()?;
         checked.compare(&config, Some(epoch))
     };
     let ask = Ask { waiting: &mut waiting, is_wanted };
@@ -290,22 +303,29 @@ struct Checked {
     plan: Plan,
     notes: ListingNotes,
     files: PathBuf,
+    /// Inputs that are not in the plan until they are copied.
+    streams: Vec<Stream>,
+    copies: Copies,
 }
 
 impl Checked {
-    fn of(config: &Config) -> Result<Self, StartError> {
+    fn of(config: &Config, streams: Vec<Stream>, copies: Copies) -> Result<Self, StartError> {
         let files = resolve_folder(&config.files);
-        let listing = config.inputs.list(files.as_deref().ok());
-        let listing = listing.map_err(unusable_input)?;
-        let inputs =
+        let may_have_none = !streams.is_empty() || !copies.inputs.is_empty();
+        let listing = match config.inputs.paths.is_empty() && may_have_none {
+            true => Listing::default(),
+            false => config.inputs.list(files.as_deref().ok()).map_err(unusable_input)?,
+        };
+        let mut inputs =
             listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
+        inputs.extend(copies.inputs.iter().cloned());
         let text = ids::recorded_format(&inputs::Format::default());
         let inputs = inputs.into_iter().map(|input| (input, text.clone())).collect();
         let plan = plan::plan(inputs, config.map_tasks);
         check_numbers(&plan, config.reduce_tasks.get())?;
         let files = files?;
-        inspect_files(&files, plan.inputs())?;
-        Ok(Self { plan, notes: listing.notes, files })
+        inspect_files(&files, plan.inputs(), &copies)?;
+        Ok(Self { plan, notes: listing.notes, files, streams, copies })
     }
 
     /// Compares this job with the one that the folder holds, before a driver that may be only
@@ -321,7 +341,17 @@ impl Checked {
             return Ok(());
         }
         let Ok(recorded) = read(&FileLog::in_folder(&self.files), config) else { return Ok(()) };
-        find_unfinished(config, &self.plan, &self.files, &recorded)?;
+        let unfinished = find_unfinished(config, &self.plan, &self.files, &recorded);
+        if let Some(first) = self.streams.first()
+            && !matches!(unfinished, Ok(None))
+        {
+            // No job has the copies that will be made.
+            let path = first.name().display().to_string();
+            let (change, more) = (InputChange::Added, self.streams.len() - 1);
+            let differences = Differences(vec![Difference::Inputs { change, path, more }]);
+            return Err(StartError::OtherJob { files: self.files.clone(), differences });
+        }
+        unfinished?;
         let has_begun = |epoch| epoch <= recorded.last_epoch();
         let differences = asked(config, &self.plan).differences(&recorded.records);
         match stood_by_for.is_some_and(has_begun) && !differences.is_empty() {
@@ -345,13 +375,13 @@ fn claimable(files: &Path) -> Result<(Local, LocalClaims), StartError> {
 /// Begins the journal of the job whose results folder is claimed.
 fn begin_here(
     config: Config,
-    Checked { plan, notes, files }: Checked,
+    Checked { plan, notes, files, copies, streams: _ }: Checked,
     bound: Bound,
     store: Local,
     Opened { claimed, log, recorded, .. }: Opened<Claimed>,
 ) -> Result<Prepared, StartError> {
     // Again: before the folder was claimed, another driver may have finished a job in it.
-    let survey = inspect_files(&files, plan.inputs())?;
+    let survey = inspect_files(&files, plan.inputs(), &copies)?;
     let begin = Begin { config: &config, plan: &plan, files: &files, hold: &claimed.hold };
     let Beginning { session, journal, recovered } =
         begin.begin(Box::new(log), recorded, &store, random_id)?;
@@ -364,6 +394,7 @@ fn begin_here(
         bound,
         credentials: config.listen.credentials,
         announcement: None,
+        copies,
         notes,
         replaces_results: survey.has_results() && recovered.is_none(),
         begun: BegunJob {

@@ -82,17 +82,21 @@ impl JobFindings {
             for record in &findings.first_bad_records {
                 let Some(file) = file(record.split) else { continue };
                 if job.first_bad_records.len() < SHOWN_MAX {
-                    job.first_bad_records.push((file.to_owned(), record.clone()));
+                    job.first_bad_records.push((shown(file), record.clone()));
                 }
             }
         }
         let mut invalid_files: Vec<_> = invalid_files.into_iter().collect();
         invalid_files.sort_by_key(|&(_, bytes)| Reverse(bytes));
         invalid_files.truncate(SHOWN_MAX);
-        let owned = |(file, bytes): (&Path, u64)| (file.to_owned(), bytes);
-        job.invalid_files = invalid_files.into_iter().map(owned).collect();
+        let invalid_files = invalid_files.into_iter().map(|(file, bytes)| (shown(file), bytes));
+        job.invalid_files = invalid_files.collect();
         job
     }
+}
+
+fn shown(file: &Path) -> PathBuf {
+    store::shown_input(file).into_owned()
 }
 
 /// As many files, and as many bad records, as a person looks at.

@@ -3,6 +3,7 @@
 //! Recovery asks a journal what is committed; a history is what happened. Both read the same
 //! records and share nothing else: no decision depends on a history.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -17,7 +18,7 @@ use crate::ending::Ending;
 use crate::file_log::FileLog;
 use crate::findings::{Findings, JobFindings};
 use crate::log::{JournalError, Log};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedSplit};
 use crate::record::{Outcome, Phase, Record, Span, Strikes, TaskId, unescape};
 
 /// What happened to a job.
@@ -248,6 +249,11 @@ impl History {
         JobFindings::of(&self.plan, self.findings.iter().map(|(&map, found)| (map, found)))
     }
 
+    /// As of [`Plan::is_resumable`].
+    pub fn is_resumable(&self) -> bool {
+        self.plan.is_resumable()
+    }
+
     /// What a task was to do, for people.
     pub fn work(&self, task: TaskId) -> String {
         self.plan.describe(task)
@@ -255,11 +261,14 @@ impl History {
 
     /// The files that a task was to read of the inputs, each with its first byte and the one behind
     /// its last.
-    pub fn splits(&self, task: TaskId) -> Vec<(&Path, u64, u64)> {
+    pub fn splits(&self, task: TaskId) -> Vec<(Cow<'_, Path>, u64, u64)> {
         match task.phase {
             Phase::Map => {
                 let splits = self.plan.splits(task.index);
-                splits.map(|split| (split.input.path.as_path(), split.start, split.end)).collect()
+                let shown = splits.map(|PlannedSplit { input, start, end, .. }| {
+                    (store::shown_input(&input.path), start, end)
+                });
+                shown.collect()
             }
             Phase::Reduce => Vec::new(),
         }

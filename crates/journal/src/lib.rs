@@ -56,7 +56,9 @@ pub use history::{AttemptHistory, Epoch, Fate, History, HistoryError, SetAside, 
 pub use lines::{encode, parse};
 pub use log::{JournalError, Log, Opening, Recorded};
 pub use plan::{Plan, PlannedInput, PlannedSplit};
-pub use record::{BucketMade, Outcome, Phase, Record, Span, Strikes, TaskId, WordRule, escape};
+pub use record::{
+    BucketMade, Outcome, Phase, Record, Span, Strikes, TaskId, WordRule, escape, unescape,
+};
 pub use validate::validate;
 pub use verify::{Finding, Verified, VerifyError, is_done, verify};
 

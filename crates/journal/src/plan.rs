@@ -191,13 +191,20 @@ impl Plan {
         }
     }
 
+    /// Whether another driver finds the same inputs. An input that can be read only once is copied,
+    /// and the copy is removed with the driver that has made it.
+    pub fn is_resumable(&self) -> bool {
+        !self.inputs.iter().any(|planned| store::is_input_copy(&planned.input.path))
+    }
+
     /// What a task was to do, for people.
     pub fn describe(&self, task: TaskId) -> String {
         match task.phase {
             Phase::Map => {
                 let mut splits = self.splits(task.index);
                 let Some(first) = splits.next() else { return "no bytes".to_owned() };
-                let path = first.input.path.display();
+                let path = store::shown_input(&first.input.path);
+                let path = path.display();
                 let others = match splits.count() {
                     0 => String::new(),
                     others => format!(" and {others} more"),

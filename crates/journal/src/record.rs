@@ -324,7 +324,7 @@ pub fn escape(path: &Path) -> String {
 }
 
 /// The path that [`escape`] has written so. Text that it cannot have written is kept as it is.
-pub(crate) fn unescape(text: &str) -> PathBuf {
+pub fn unescape(text: &str) -> PathBuf {
     let (mut bytes, mut rest) = (Vec::new(), text);
     while let Some((plain, escaped)) = rest.split_once('\\') {
         bytes.extend(plain.as_bytes());

@@ -9,7 +9,7 @@ use crate::numbers::{bytes, grouped};
 
 /// For a job that ended because a file in `files` could not be written. Staged files are removed
 /// already, so their space counts as free.
-pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
+pub(crate) fn advice(files: &Path, fault: DiskFault, is_resumable: bool) -> String {
     let path = files.display();
     let first = match (fault, rustix::fs::statvfs(files)) {
         (DiskFault::Full, Ok(disk)) => {
@@ -27,7 +27,12 @@ pub(crate) fn advice(files: &Path, fault: DiskFault) -> String {
         (DiskFault::Full, Err(_)) => format!("free some space in {path}"),
         (DiskFault::Refused, Ok(_) | Err(_)) => format!("check the disk of {path}"),
     };
-    format!("{first}, and run the job again, without --fresh: committed tasks are kept")
+    match is_resumable {
+        true => {
+            format!("{first}, and run the job again, without --fresh: committed tasks are kept")
+        }
+        false => format!("{first}, and run the job again, with the same input"),
+    }
 }
 
 /// Whether a larger part of the inodes is used than of the space: the system has one error for

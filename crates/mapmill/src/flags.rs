@@ -163,6 +163,9 @@ fn example(command: &str, exit_codes: &str) -> String {
     format!("Example:\n  {command}{blank}{exit_codes}")
 }
 
+/// The default folder of input files.
+pub(crate) const DEFAULT_INPUT: &str = "inputs";
+
 /// The default folder of results.
 pub(crate) const DEFAULT_FILES: &str = "files";
 

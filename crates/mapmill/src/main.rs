@@ -6,6 +6,7 @@
 mod certs;
 mod clean;
 mod contact;
+mod copying;
 mod disk_advice;
 mod documents;
 mod findings;
@@ -172,13 +173,15 @@ fn prepare(
         }
         OnConflict::StandBy => standby::prepare(config, show.verbosity, is_interrupted),
     };
+    terminal::erase();
     let prepared = prepared.map_err(|error| match error {
         StandbyError::Failed { files } => Failure::done_elsewhere(&files),
         StandbyError::Start(error) => {
             let advice = if let StartError::NotLoopback { .. } = error {
                 Some(invitation::to_certificates(&listen))
             } else {
-                error.disk().map(|fault| disk_advice::advice(&files, fault))
+                let is_resumable = !matches!(error, StartError::Copy { .. });
+                error.disk().map(|fault| disk_advice::advice(&files, fault, is_resumable))
             };
             let way_out = way_out::of_start(&error);
             Failure::not_started(error).hint(way_out).advise(advice)
@@ -192,7 +195,7 @@ fn prepare(
         messages::warn(&Warning::LeftOut(left_out.clone()), show.verbosity);
     }
     if let Some((path, hundredths)) = prepared.larger_than_a_share() {
-        let path = path.to_owned();
+        let path = path.into_owned();
         messages::warn(&Warning::OnePiece { path, hundredths }, show.verbosity);
     }
     if prepared.replaces_results() {
@@ -228,7 +231,7 @@ async fn execute(
     let (running, over) = oneshot::channel();
     let progress = progress::show(watcher, over, worker, show.verbosity);
     let progress = tokio::spawn(progress);
-    let files = prepared.files().to_owned();
+    let (files, is_resumable) = (prepared.files().to_owned(), prepared.is_resumable());
     let result = prepared.run(snapshots, ended_early).await;
     // This ends the progress, which prints its last state.
     drop(running);
@@ -236,10 +239,11 @@ async fn execute(
     match result {
         Ok(summary) => report::print(&summary, show),
         Err(error) => {
-            report::print_failure(&error, show);
-            let of_disk = error.disk().map(|fault| disk_advice::advice(&files, fault));
+            report::print_failure(&error, show, is_resumable);
+            let advice = |fault| disk_advice::advice(&files, fault, is_resumable);
+            let of_disk = error.disk().map(advice);
             let advice = of_disk.or_else(|| way_out::of_failed_attempts(&error));
-            let way_out = way_out::of_job(&error);
+            let way_out = way_out::of_job(&error, is_resumable);
             Err(Failure::job(error).hint(way_out).advise(advice))
         }
     }

@@ -151,6 +151,8 @@ impl Error for SystemError {
 pub(crate) enum Warning {
     /// A certificate or its key is not usable, or will soon not be.
     Certificate(Box<Finding>),
+    /// An input that was copied has no bytes: perhaps what should write it has failed.
+    EmptyInput { input: String },
     /// Other machines can reach the driver, and nothing is encrypted.
     Insecure { address: SocketAddr },
     /// Results of jobs are in a folder of the input.
@@ -171,6 +173,7 @@ impl Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate(finding) => finding.fmt(f),
+            Self::EmptyInput { input } => write!(f, "{input} is empty"),
             Self::Insecure { address } => write!(
                 f,
                 "{address} can be reached from other machines, and nothing is encrypted (--insecure)"

@@ -134,7 +134,7 @@ pub(crate) fn print(summary: &Summary, show: Show) -> Result<(), Failure> {
 }
 
 /// Prints the report of a job that failed. `main` prints the error itself.
-pub(crate) fn print_failure(error: &JobError, show: Show) {
+pub(crate) fn print_failure(error: &JobError, show: Show, is_resumable: bool) {
     if show.json {
         let state = match error {
             JobError::Cancelled => "cancelled",
@@ -150,7 +150,7 @@ pub(crate) fn print_failure(error: &JobError, show: Show) {
         // The job has failed already; that stdout cannot be written adds nothing.
         let _ = messages::json(&FailureReport {
             state,
-            error: messages::with_hint(error.to_string(), &way_out::of_job(error)),
+            error: messages::with_hint(error.to_string(), &way_out::of_job(error, is_resumable)),
         });
     }
 }

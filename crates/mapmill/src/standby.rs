@@ -1,4 +1,5 @@
-//! Waiting for the claim of a results folder, which another driver holds.
+//! What happens before a driver begins: it waits for the claim of a results folder, which another
+//! driver holds, and copies what can be read only once.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use driver::{OnConflict, Outcome, Prepared, StartError, StoodBy, Waiting};
 use journal::duration;
 
+use crate::copying::Copying;
 use crate::messages;
 use crate::verbosity::Verbosity;
 
@@ -18,9 +20,10 @@ pub(crate) fn waiting(
     is_interrupted: Arc<AtomicBool>,
 ) -> impl FnMut(&Waiting) -> ControlFlow<()> {
     let mut told: Option<Waiting> = None;
+    let mut copying = Copying::default();
     move |waiting| {
         if told.as_ref() != Some(waiting) && verbosity > Verbosity::Quiet {
-            report(waiting, on_conflict);
+            report(waiting, on_conflict, &mut copying);
         }
         told = Some(waiting.clone());
         match is_interrupted.load(Ordering::Relaxed) {
@@ -30,7 +33,7 @@ pub(crate) fn waiting(
     }
 }
 
-fn report(waiting: &Waiting, on_conflict: OnConflict) {
+fn report(waiting: &Waiting, on_conflict: OnConflict, copying: &mut Copying) {
     let silent_max = match waiting {
         Waiting::Address { address } => {
             return messages::say(format_args!(
@@ -39,6 +42,9 @@ fn report(waiting: &Waiting, on_conflict: OnConflict) {
             ));
         }
         Waiting::Claim { silent_max, .. } => *silent_max,
+        Waiting::Copy { input, files, bytes, is_complete } => {
+            return copying.report(input, files, *bytes, *is_complete);
+        }
     };
     let (holder, time) = (waiting.named_holder(), duration::exact(silent_max));
     match on_conflict {

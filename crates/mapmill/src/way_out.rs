@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 use driver::{ClaimLost, CleanError, Difference, InputChange, JobError, StartError};
 use journal::{Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError};
@@ -13,6 +14,8 @@ use rpc::{Credentials, Denial, Role, TlsError};
 use rustix::process::Signal;
 use worker::{RootError, WorkerError};
 
+use crate::flags::DEFAULT_INPUT;
+use crate::machine;
 use crate::shell::quoted;
 
 /// A few words; `None` if the error needs none.
@@ -21,9 +24,12 @@ pub(crate) type WayOut = Option<Cow<'static, str>>;
 pub(crate) fn of_start(error: &StartError) -> WayOut {
     let few = match error {
         StartError::Bind { source, .. } => of_bind(source)?,
-        StartError::Files { .. } | StartError::InputInFiles { .. } | StartError::Lock(_) => {
-            OTHER_FILES
-        }
+        // What is wrong with the disk takes a line of its own.
+        StartError::Copy { .. } if error.disk().is_some() => return None,
+        StartError::Copy { .. }
+        | StartError::Files { .. }
+        | StartError::InputInFiles { .. }
+        | StartError::Lock(_) => OTHER_FILES,
         StartError::FilesIsAFile { .. } => "give --files a folder, which need not exist",
         StartError::FilesNotOurs(_) => OTHER_FILES_INSTEAD,
         StartError::Foreign { .. } => "move it away, or choose another folder with --files",
@@ -50,11 +56,20 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
         StartError::Resolve { .. } => {
             "check the name, or use an IP address, such as 127.0.0.1:50051"
         }
+        StartError::StandbyStream { .. } => {
+            "save it in a file, and name the file; or leave out --standby"
+        }
         StartError::TaskTooLarge { .. } => "use more map tasks: -n",
         StartError::TooManyIntermediates { .. } => "use fewer of either: -n, -m",
+        StartError::Input(input)
+            if input.is_missing(Path::new(DEFAULT_INPUT)) && machine::is_stdin_a_pipe() =>
+        {
+            "or `-`, to read standard input"
+        }
         StartError::Input(_)
         | StartError::Randomness(_)
         | StartError::Stopped
+        | StartError::Stream { .. }
         | StartError::Thread(_)
         | StartError::TooManyTasks { .. } => return None,
     };
@@ -76,7 +91,9 @@ fn of_bind(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-pub(crate) fn of_job(error: &JobError) -> WayOut {
+/// `is_resumable` is of the job.
+pub(crate) fn of_job(error: &JobError, is_resumable: bool) -> WayOut {
+    let again = again(is_resumable);
     match error {
         JobError::Failed { failure, files, .. } => {
             let files = quoted(files);
@@ -84,22 +101,30 @@ pub(crate) fn of_job(error: &JobError) -> WayOut {
             Some(format!("details: mapmill why {files} {task}").into())
         }
         JobError::NoWorkers { waited: Some(_) } => {
-            Some("run the same command again to resume (--worker-wait sets the limit)".into())
+            Some(format!("{again} (--worker-wait sets the limit)").into())
         }
-        JobError::Cancelled | JobError::NoWorkers { waited: None } => {
-            Some("run the same command again to resume".into())
-        }
+        JobError::Cancelled | JobError::NoWorkers { waited: None } => Some(again.into()),
+        JobError::Replaced { .. } if !is_resumable => Some(again.into()),
         JobError::Replaced { .. } => {
             Some("run the same command again: the job makes the output anew".into())
         }
         JobError::Superseded(ClaimLost::NotRenewed { .. } | ClaimLost::Removed) => {
-            Some("if none has, run the same command again to resume".into())
+            Some(format!("if none has, {again}").into())
         }
         JobError::FilesMoved { .. }
         | JobError::Journal(_)
         | JobError::Serve(_)
         | JobError::Superseded(ClaimLost::TakenOver { .. })
         | JobError::System { .. } => None,
+    }
+}
+
+/// What continues a job that has ended early. One that has read standard input or a FIFO cannot be
+/// resumed: that input is gone.
+pub(crate) fn again(is_resumable: bool) -> &'static str {
+    match is_resumable {
+        true => "run the same command again to resume",
+        false => "run the same command again, with the same input, to start over",
     }
 }
 

@@ -236,7 +236,7 @@ impl Overview {
     }
 
     fn text(&self, history: &History) -> String {
-        let mut text = format!("the job in {} {}\n", escaped(&self.files), words(history.state));
+        let mut text = format!("the job in {} {}\n", escaped(&self.files), words(history));
         let mut line = |name: &str, rest: &str| text.push_str(&format!("  {name:<8} {rest}\n"));
         line("input", &self.inputs.text());
         for (name, found) in findings::finding_lines(&history.findings()) {
@@ -547,15 +547,16 @@ fn ended(code: &'static str) -> &'static str {
     }
 }
 
-fn words(state: State) -> &'static str {
-    match state {
-        State::Cancelled => "was interrupted; run the same command again to resume",
-        State::CutOff => "was cut off; run the same command again to resume",
-        State::Done => "is done",
-        State::Failed => "has failed",
-        State::NoWorkers => "stopped for lack of workers; run the same command again to resume",
-        State::Running => "is running",
-    }
+fn words(history: &History) -> String {
+    let ended = match history.state {
+        State::Cancelled => "was interrupted",
+        State::CutOff => "was cut off",
+        State::Done => return "is done".to_owned(),
+        State::Failed => return "has failed".to_owned(),
+        State::NoWorkers => "stopped for lack of workers",
+        State::Running => return "is running".to_owned(),
+    };
+    format!("{ended}; {}", way_out::again(history.is_resumable()))
 }
 
 /// How many names are shown: enough to see a pattern.

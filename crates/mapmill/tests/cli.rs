@@ -16,6 +16,7 @@ mod cli {
     mod security;
     mod signals;
     mod status;
+    mod streams;
     mod terminal;
     mod tls;
     mod top;

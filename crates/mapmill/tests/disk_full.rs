@@ -177,6 +177,29 @@ echo x >files/.mapmill/filler
     run.wait_for("free some space in ");
 }
 
+/// What was copied is removed before the free space is told.
+#[test]
+fn standard_input_that_does_not_fit_is_not_kept() {
+    let script = r#"
+mount -t tmpfs -o size=256k tmpfs files || exit 99
+yes word | head -c 1000000 | "$@"
+code=$?
+find files -name 'input-*' >&2
+exit $code"#;
+    let job = TestJob::new();
+    let Some(mut run) = on_small_disk(&job, script, &["run", "-"]) else { return };
+
+    assert_eq!(run.code(), 2);
+    let (log, files) = (run.log(), job.path("files"));
+    let sentence = format!("cannot copy standard input into {}: No space left", files.display());
+    assert!(log.contains(&sentence), "{log}");
+    let advice = run.wait_for(" of 256.0 KiB now), and run the job again, with the same input");
+    let free = advice.split_once('(').and_then(|(_, rest)| rest.split_once(".0 KiB free"));
+    let free: u32 = free.and_then(|(free, _)| free.parse().ok()).expect("the free space is told");
+    assert!(free > 200, "{advice}");
+    assert!(!log.contains("input-"), "{log}");
+}
+
 #[test]
 fn clean_on_a_read_only_disk_names_the_cause() {
     let script = r#"

@@ -12,6 +12,12 @@ fn shown(path: &Path) -> String {
     escaped(&path.to_string_lossy()).to_string()
 }
 
+/// An input for people: a file, or what has a name and no path, such as standard input.
+fn input(path: &Path) -> String {
+    let shown = shown(path);
+    if path.is_absolute() { format!("input {shown}") } else { shown }
+}
+
 /// One epoch of a driver. Opaque to a worker, which returns it with every call.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Session(pub String);
@@ -391,13 +397,13 @@ pub enum Failure {
         detail: String,
     },
     /// An input is gone.
-    #[error("input {} disappeared during the job", shown(path))]
+    #[error("{} disappeared during the job", input(path))]
     InputMissing {
         /// The input.
         path: PathBuf,
     },
     /// An input cannot be read.
-    #[error("cannot {operation} input {}: {detail}{}", shown(path), of_input(*users))]
+    #[error("cannot {operation} {}: {detail}{}", input(path), of_input(*users))]
     InputUnreadable {
         /// The input.
         path: PathBuf,
@@ -582,13 +588,11 @@ fn damaged(
 }
 
 fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {
-    let path = shown(path);
+    let input = input(path);
     if then_bytes == now_bytes {
-        format!("input {path} was modified during the job ({then_bytes} bytes then and now)")
+        format!("{input} was modified during the job ({then_bytes} bytes then and now)")
     } else {
-        format!(
-            "input {path} changed size during the job: {then_bytes} bytes at start, {now_bytes} now"
-        )
+        format!("{input} changed size during the job: {then_bytes} bytes at start, {now_bytes} now")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why an input cannot be planned or read, and which files are inputs.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,11 @@ pub enum InputError {
         /// The error of the system.
         source: io::Error,
     },
+    /// It can be read only once.
+    StreamTwice {
+        /// What messages call it.
+        name: OsString,
+    },
     /// It cannot be opened, or its metadata cannot be read.
     Unreadable {
         /// The file or folder.
@@ -128,6 +134,9 @@ impl fmt::Display for InputError {
             Self::Read { path, offset, .. } => {
                 write!(f, "cannot read input {} at byte {offset}", path.display())
             }
+            Self::StreamTwice { name } => {
+                write!(f, "{} is named twice, but can be read only once", name.display())
+            }
             Self::Unreadable { path, .. } => write!(f, "cannot read input {}", path.display()),
         }
     }
@@ -144,7 +153,8 @@ impl Error for InputError {
             | Self::NoFiles { .. }
             | Self::NotAFile { .. }
             | Self::Oversized { .. }
-            | Self::OutsideRoots { .. } => None,
+            | Self::OutsideRoots { .. }
+            | Self::StreamTwice { .. } => None,
         }
     }
 }

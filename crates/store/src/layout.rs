@@ -7,6 +7,7 @@
 //! .mapmill/driver.json                     how to call the driver of this folder
 //! .mapmill/lock                            held by the driver of this folder
 //! .mapmill/claims/<epoch>/                 of the driver that claimed the epoch (`claims.rs`)
+//!   input-<n>-<name>                       copy of an input that can be read only once
 //! .mapmill/staging/<session>/<attempt>/    of one attempt: `m3.a0`, or `r3.a0` of a reduce task
 //!   <file>                                 staged: no reader looks here
 //!   run-<n>                                a sorted run of a reduce attempt: never published
@@ -16,9 +17,11 @@
 //! letters, digits, `.`, `_` and `-`. A name from the wire cannot be hidden either, so no peer can
 //! name the journal or another attempt's staging.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -288,6 +291,60 @@ pub(crate) fn parse_claim(file: impl AsRef<OsStr>) -> Option<u64> {
     parse_number(file.as_ref().to_str()?).filter(|&epoch| epoch <= EPOCH_MAX)
 }
 
+/// Where the driver that claimed `epoch` copies input `index` of those that can be read only once.
+///
+/// It is in the claim, so a driver that takes over removes it with the claim. `name` is what
+/// messages call the input. The file's name has it, escaped, so that workers and readers of a
+/// journal, which have only the path, call it the same ([`shown_input`]).
+pub(crate) fn input_copy(epoch: u64, index: usize, name: &OsStr) -> PathBuf {
+    let mut escaped = name.as_bytes().iter().map(|&byte| match is_plain_byte(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    });
+    // Of a long path the end says most.
+    let mut parts: Vec<String> = Vec::new();
+    let mut room = COPY_NAME_BYTES_MAX;
+    while let Some(part) = escaped.next_back() {
+        let Some(left) = room.checked_sub(part.len()) else {
+            parts.push("...".to_owned());
+            break;
+        };
+        room = left;
+        parts.push(part);
+    }
+    parts.reverse();
+    claim(epoch).join(format!("{INPUT_COPY}{index}-{}", parts.concat()))
+}
+
+/// What messages call the input at `path`: of a copy, the name of what was copied.
+pub fn shown_input(path: &Path) -> Cow<'_, Path> {
+    copied_input(path).map_or(Cow::Borrowed(path), |name| Cow::Owned(name.into()))
+}
+
+/// Whether the input at `path` is a copy that a driver has made, of an input that can be read only
+/// once.
+pub fn is_input_copy(path: &Path) -> bool {
+    copied_input(path).is_some()
+}
+
+fn copied_input(path: &Path) -> Option<OsString> {
+    let folder = path.parent()?;
+    if !folder.ends_with(claim(parse_claim(folder.file_name()?)?)) {
+        return None;
+    }
+    let file = path.file_name()?.to_str()?.strip_prefix(INPUT_COPY)?;
+    let (index, mut rest) = file.split_once('-')?;
+    parse_number::<usize>(index)?;
+    let mut name = Vec::new();
+    while let Some((plain, escaped)) = rest.split_once('%') {
+        name.extend(plain.as_bytes());
+        name.push(u8::from_str_radix(escaped.get(..2)?, 16).ok()?);
+        rest = &escaped[2..];
+    }
+    name.extend(rest.as_bytes());
+    Some(OsString::from_vec(name))
+}
+
 /// No job is resumed so often; there is always a next epoch.
 const EPOCH_MAX: u64 = 1 << 62;
 
@@ -306,8 +363,11 @@ fn check_length(text: &str) -> Result<(), BadName> {
 
 /// Not empty, not hidden (which excludes `.` and `..`), and safe in a log line.
 fn is_plain(component: &str) -> bool {
-    let is_plain_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !component.is_empty() && !component.starts_with('.') && component.bytes().all(is_plain_byte)
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
 
 /// A file that is created for a moment in a folder of a store, to see which owner and mode its file
@@ -316,6 +376,7 @@ pub(crate) const PROBE: &str = ".mapmill-probe";
 
 const CLAIMS: &str = ".mapmill/claims";
 const HIDDEN: &str = ".mapmill";
+const INPUT_COPY: &str = "input-";
 const INTERMEDIATE: &str = "intermediate";
 const INTERMEDIATE_FILE: &str = "mr-";
 const OUTPUT: &str = "out";
@@ -324,6 +385,9 @@ const STAGING: &str = ".mapmill/staging";
 
 /// Our names stay below 150 bytes; no known file system refuses a path of this length.
 const NAME_BYTES_MAX: usize = 512;
+
+/// A file name may have 255 bytes; the rest is for the index.
+const COPY_NAME_BYTES_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -372,6 +436,41 @@ mod tests {
         }
         assert!(!is_ours(Folder::Output, "mr-1-2"));
         assert!(!is_ours(Folder::Intermediate, "out-1"));
+    }
+
+    #[test]
+    fn copy_of_an_input_is_shown_as_what_was_copied() {
+        let long = format!("/{}/pipe", "long/".repeat(100));
+        for name in ["standard input", "/dev/fd/63", "a%b-c", "é", "", &long] {
+            let copy = Path::new("/data/files").join(input_copy(7, 1, OsStr::new(name)));
+            assert!(is_input_copy(&copy), "{copy:?}");
+            assert!(copy.file_name().unwrap().len() < 255, "{copy:?}");
+            let shown = shown_input(&copy).to_str().unwrap().to_owned();
+            match shown.strip_prefix("...") {
+                Some(end) => assert!(end.len() > 100 && long.ends_with(end), "{shown}"),
+                None => assert_eq!(shown, name),
+            }
+        }
+        let copy = input_copy(7, 0, OsStr::new("standard input"));
+        assert_eq!(copy.to_str(), Some(".mapmill/claims/7/input-0-standard%20input"));
+    }
+
+    #[test]
+    fn other_files_are_shown_by_their_path() {
+        for path in [
+            "/data/a.txt",
+            "/data/input-0-a",
+            "/files/.mapmill/claims/07/input-0-a",
+            "/files/.mapmill/claims/7/input-x-a",
+            "/files/.mapmill/claims/7/input-0",
+            "/files/.mapmill/claims/7/input-0-%2",
+            "/files/.mapmill/claims/7/input-0-%xx",
+            "/files/.mapmill/claims/7/beat-0",
+            "/files/.mapmill/claims/7/a/input-0-a",
+            "/",
+        ] {
+            assert_eq!(shown_input(Path::new(path)), Path::new(path));
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! NFSv4 with its close-to-open rules). `contract.rs` tests what every other store must do as well.
 //!
 //! Beside the store are the user's own files, which are only read: [`Arguments`] lists them,
-//! [`InputFile`] reads them and notices when they change during the job.
+//! [`InputFile`] reads them and notices when they change during the job. What can be read only once
+//! ([`Stream`]) is copied first ([`InputCopy`]).
 //!
 //! Deliberately absent: the meaning of the bytes, async code, retries, clocks, and decisions: the
 //! scheduler decides whether an attempt counts. A sync that failed is not repeated: after it the
@@ -30,6 +31,7 @@ mod lock;
 mod owner;
 mod roots;
 mod store;
+mod stream;
 mod survey;
 mod verified;
 mod walk;
@@ -46,12 +48,13 @@ pub use digest::{Digest, Digester};
 pub use error::{Loss, Operation, StoreError, is_full};
 pub use input::{Input, InputFile, Modified};
 pub use input_error::InputError;
-pub use layout::{BadName, Folder, Name, Staging};
-pub use local::Local;
+pub use layout::{BadName, Folder, Name, Staging, is_input_copy, shown_input};
+pub use local::{InputCopy, Local};
 pub use lock::{FolderLock, LockError};
 pub use owner::{OwnerError, Users, require_ownership};
 pub use roots::{Roots, below};
 pub use store::{Durability, Identity, Object, StagedObject, Store};
+pub use stream::{OpenStream, Stream};
 pub use survey::{Survey, survey};
 pub use verified::{VerifiedObject, VerifiedReader};
 pub use walk::{Arguments, Filter, LeftOut, Listing, ListingNotes, Repeated, list_inputs};

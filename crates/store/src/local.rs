@@ -30,7 +30,9 @@ use crate::layout::{self, Folder, Name, Staging};
 use crate::store::{Durability, Identity, Object, StagedObject, Store};
 use crate::verified::VerifiedReader;
 
+mod input_copy;
 mod staged_file;
+pub use input_copy::InputCopy;
 use staged_file::StagedFile;
 
 /// A store in a folder of a file system.

@@ -34,7 +34,7 @@ use results::Results;
 pub use filter::Filter;
 
 /// The files that the arguments of a job name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Sorted by path as the user would write it. A file that was named twice is there twice.
     pub inputs: Vec<Input>,

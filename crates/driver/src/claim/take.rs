@@ -1,6 +1,7 @@
 //! Takes a claim: waits while another driver holds one, then claims the next epoch.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,17 @@ pub enum Waiting {
         /// After what silence it counts as dead.
         silent_max: Duration,
     },
+    /// It copies an input that can be read only once.
+    Copy {
+        /// What messages call it.
+        input: String,
+        /// The results folder, in which the copy is.
+        files: PathBuf,
+        /// Copied so far.
+        bytes: u64,
+        /// Whether that is all.
+        is_complete: bool,
+    },
 }
 
 impl Waiting {
@@ -31,7 +43,7 @@ impl Waiting {
     /// it says of itself is escaped.
     pub fn named_holder(&self) -> String {
         match self {
-            Self::Address { .. } => String::new(),
+            Self::Address { .. } | Self::Copy { .. } => String::new(),
             Self::Claim { holder, .. } => named(holder.as_ref()),
         }
     }

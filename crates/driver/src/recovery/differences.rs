@@ -145,7 +145,7 @@ fn of_inputs(then: &[(&str, State<'_>)], now: &[(&str, State<'_>)]) -> Vec<Diffe
     }
     let difference = |(change, paths): (InputChange, Vec<&str>)| Difference::Inputs {
         change,
-        path: paths[0].to_owned(),
+        path: journal::escape(&store::shown_input(&journal::unescape(paths[0]))),
         more: paths.len() - 1,
     };
     changes.into_iter().map(difference).collect()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use journal::{Plan, PlannedInput};
 use store::{Input, InputError, OwnerError, StoreError};
 
+use super::copies::Copies;
 use super::error::{StartError, unusable_input};
 use crate::plan::largest_description;
 
@@ -72,12 +73,14 @@ pub(super) fn resolve_folder(files: &Path) -> Result<PathBuf, StartError> {
 pub(super) fn inspect_files(
     files: &Path,
     inputs: &[PlannedInput],
+    copies: &Copies,
 ) -> Result<store::Survey, StartError> {
     if files.exists() && !files.is_dir() {
         return Err(StartError::FilesIsAFile { path: files.to_owned() });
     }
     let mut inputs = inputs.iter().map(|planned| &planned.input);
-    if let Some(input) = inputs.find(|input| input.path.starts_with(files)) {
+    let is_inside = |path: &Path| path.starts_with(files) && !copies.include(path);
+    if let Some(input) = inputs.find(|input| is_inside(&input.path)) {
         let (input, files) = (input.path.clone(), files.to_owned());
         return Err(StartError::InputInFiles { input, files });
     }

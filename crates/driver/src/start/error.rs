@@ -25,6 +25,16 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// An input that can be read only once cannot be copied.
+    #[error("cannot copy {input} into {}", files.display())]
+    Copy {
+        /// What messages call it.
+        input: String,
+        /// The results folder.
+        files: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The results folder cannot be read or written.
     #[error("cannot use {} for the results", path.display())]
     Files {
@@ -116,9 +126,23 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The user interrupted the wait for another driver.
+    /// An input that can be read only once is given to a standby.
+    #[error("a standby cannot take over a job that reads {input}: it can be read only once")]
+    StandbyStream {
+        /// What messages call it.
+        input: String,
+    },
+    /// The user interrupted the wait for another driver, or the copying of an input.
     #[error("interrupted")]
     Stopped,
+    /// An input that can be read only once cannot be read.
+    #[error("cannot read {input}")]
+    Stream {
+        /// What messages call it.
+        input: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The operating system does not start another thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -162,6 +186,8 @@ impl StartError {
         if let Self::Files { source: StoreError::Full { .. }, .. } = self {
             Some(DiskFault::Full)
         } else if let Self::Lock(LockError::Io { source, .. }) = self {
+            store::is_full(source).then_some(DiskFault::Full)
+        } else if let Self::Copy { source, .. } = self {
             store::is_full(source).then_some(DiskFault::Full)
         } else if let Self::Journal(error) = self {
             error.disk()
@@ -230,6 +256,11 @@ fn and_more(others: usize) -> String {
 pub struct UnusableInput(InputError);
 
 impl UnusableInput {
+    /// Whether `path` was named, and does not exist.
+    pub fn is_missing(&self, path: &Path) -> bool {
+        matches!(&self.0, InputError::Missing { path: missing } if missing == path)
+    }
+
     fn way_out(&self) -> &'static str {
         match &self.0 {
             InputError::Dangling { .. } => "; repair the link, or remove it",
@@ -241,6 +272,7 @@ impl UnusableInput {
                 " (hidden files and results of jobs are skipped); name the files and folders to read"
             }
             InputError::NotAFile { .. } => "; save its output in a file, or leave it out",
+            InputError::StreamTwice { .. } => "; name it once",
             InputError::Oversized { .. } => "; copy it to another file first, and name the copy",
             InputError::Unreadable { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>

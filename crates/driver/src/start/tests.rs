@@ -16,7 +16,7 @@ fn standby_frozen_with_its_claim_finds_the_job_that_another_driver_has_done_mean
     let (input, files) = (folder.path().join("input"), folder.path().join("files"));
     fs::write(&input, "a word").unwrap();
     let config = config(input, files);
-    let Checked { plan, files, .. } = Checked::of(&config).unwrap();
+    let Checked { plan, files, .. } = Checked::of(&config, Vec::new(), Copies::default()).unwrap();
     let (store, _) = claimable(&files).unwrap();
     let claims = Arc::new(MemoryClaims::default());
     let was_frozen = Cell::new(false);

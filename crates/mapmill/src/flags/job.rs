@@ -6,17 +6,24 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::DEFAULT_INPUT;
 use crate::globs::{self, Glob};
 use crate::numbers::{parse_count, parse_seconds};
 
 #[derive(Args, Debug)]
 pub(super) struct JobFlags {
-    /// Files and folders to read
+    /// Files and folders to read; `-` is standard input
     ///
     /// Folders are read recursively, sorted by path. Hidden files in them are skipped, and so are
     /// results of jobs, unless INPUT names them (`files/out`). Symbolic links are followed, each at
     /// most once. A file that is named twice is counted twice.
-    #[arg(value_name = "INPUT", default_value = "inputs", value_hint = ValueHint::AnyPath)]
+    ///
+    /// Standard input (`-`) and FIFOs, such as `<(zcat a.gz)`, are copied into a hidden folder of
+    /// DIR first, and come after all files. The copy is removed when the job ends, in any way, so
+    /// such a job cannot be resumed: the same command, with the same input, starts it over. A copy
+    /// that a killed driver has left is removed when the next job in DIR starts. `./-` is a file
+    /// with the name `-`.
+    #[arg(value_name = "INPUT", default_value = DEFAULT_INPUT, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
 
     /// Read only the files of folders that match GLOB

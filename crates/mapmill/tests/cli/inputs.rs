@@ -112,7 +112,13 @@ fn input_that_is_not_a_regular_file_is_named_without_waiting_for_it() {
     let status = Command::new("mkfifo").arg(scratch.path("fifo")).status().unwrap();
     assert!(status.success());
     let _listener = UnixListener::bind(scratch.path("socket")).unwrap();
-    for (path, kind) in [("fifo", "a FIFO"), ("socket", "a socket"), ("/dev/zero", "a device")] {
+    scratch.create("pipes");
+    fs::rename(scratch.path("fifo"), scratch.path("pipes/fifo")).unwrap();
+    scratch.refuses_job(
+        &["in", "pipes"],
+        "input pipes/fifo is a FIFO, not a regular file; save its output in a file, or leave it out",
+    );
+    for (path, kind) in [("socket", "a socket"), ("/dev/zero", "a device")] {
         let sentence = format!(
             "input {path} is {kind}, not a regular file; save its output in a file, or leave it \
              out"

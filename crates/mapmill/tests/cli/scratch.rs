@@ -61,6 +61,16 @@ impl Scratch {
         self.in_here(mapmill(), args)
     }
 
+    /// A script of bash in this folder, in which `$mapmill` is the program.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = self.in_here(Command::new("bash"), &["-c", script]);
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        command.env("mapmill", mapmill().get_program());
+        command
+    }
+
     /// `mapmill` without the privileges of root, for whom nothing is unreadable. An unprivileged
     /// user may not see the folder the program was built in, so it gets a copy.
     pub fn unprivileged(&self, args: &[impl AsRef<OsStr>]) -> Command {

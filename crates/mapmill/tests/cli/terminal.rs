@@ -88,6 +88,31 @@ fn progress_on_a_terminal_fits_its_width() {
     }
 }
 
+/// What is typed is echoed, and a line that changes in place would be in the way.
+#[test]
+fn standard_input_that_is_typed_has_a_hint_and_no_progress_line() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(&["run", "-", "-w", "1"]);
+    command.env("TERM", "xterm-256color");
+    let shown = with_typed(command, 80, Some("b a b\n\u{4}"));
+    assert!(shown.starts_with("b a b"), "the terminal echoes: {shown:?}");
+    assert!(shown.contains("mapmill: reading standard input; Ctrl-D ends it\r\n"), "{shown:?}");
+    assert!(shown.contains("mapmill: copied standard input into "), "{shown:?}");
+    assert!(!shown.contains("copying"), "{shown:?}");
+    assert!(shown.contains("b  2"), "{shown:?}");
+}
+
+#[test]
+fn progress_of_copying_is_a_line_that_changes() {
+    let scratch = Scratch::new();
+    let mut command = scratch.shell("{ printf 'a b'; sleep 0.5; printf a; } | $mapmill run - -w 1");
+    command.env("TERM", "xterm-256color");
+    let shown = on_terminal(command, 80);
+    assert!(shown.contains("\r\u{1b}[Kcopying standard input: 3 B in "), "{shown:?}");
+    let copied = "\r\u{1b}[Kmapmill: copied standard input into ";
+    assert!(shown.contains(copied), "{shown:?}");
+}
+
 #[test]
 fn tables_fit_the_width() {
     let scratch = Scratch::new();
@@ -112,7 +137,13 @@ fn tables_fit_the_width() {
 
 /// What `command` writes to a terminal of so many columns, until it succeeds.
 #[track_caller]
-fn on_terminal(mut command: Command, columns: u16) -> String {
+fn on_terminal(command: Command, columns: u16) -> String {
+    with_typed(command, columns, None)
+}
+
+/// The same, with this terminal as stdin too if something is typed.
+#[track_caller]
+fn with_typed(mut command: Command, columns: u16, typed: Option<&str>) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("it is ours");
     unlockpt(&master).expect("it is ours");
@@ -120,7 +151,12 @@ fn on_terminal(mut command: Command, columns: u16) -> String {
     let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("ours");
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&slave, size).expect("a terminal has a size");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(slave);
+    let stdin = typed.map(|_| slave.try_clone().expect("it is open"));
+    command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+    command.stdout(Stdio::null()).stderr(slave);
+    if let Some(typed) = typed {
+        rustix::io::write(&master, typed.as_bytes()).expect("a terminal holds a line");
+    }
     let mut child = command.spawn().expect("the program under test can be started");
     // Only the child holds the other side: the end of the reading is its end.
     drop(command);
