@@ -19,6 +19,9 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
     let found = journal::contact(files).map_err(Failure::start)?;
     let none = || {
         let files = files.to_owned();
+        if journal::is_driven(&files) {
+            return Failure::output(Starting { files });
+        }
         match journal::holds_job(&files) {
             true => Failure::output(NotRunning { files, driver: None }),
             false => Failure::output(NoJob { files }),
@@ -44,6 +47,21 @@ pub(crate) fn find(files: &Path) -> Result<Found, Failure> {
 pub(crate) fn not_running(files: &Path, driver: &Addresses) -> Failure {
     Failure::output(NotRunning { files: files.to_owned(), driver: Some(driver.clone()) })
 }
+
+/// A driver uses the folder, and does not listen yet.
+#[derive(Debug)]
+struct Starting {
+    files: PathBuf,
+}
+
+impl fmt::Display for Starting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files.display();
+        write!(f, "the driver in {files} has not begun the job: it may still copy its input")
+    }
+}
+
+impl std::error::Error for Starting {}
 
 /// No driver runs in the folder.
 #[derive(Debug)]

@@ -36,8 +36,8 @@ impl OtherServer {
                 "something other than a Mapmill driver answers {place}: it does not speak HTTP/2"
             ),
             Self::Silent => format!(
-                "something other than a Mapmill driver, or a driver that is paused, listens \
-                 {place}: it accepts connections and does not answer"
+                "something other than a Mapmill driver, or a driver that is paused or copies its \
+                 input, listens {place}: it accepts connections and does not answer"
             ),
         }
     }

@@ -159,10 +159,13 @@ fn what_a_killed_driver_has_copied_is_removed_when_the_next_job_starts() {
 }
 
 #[test]
-fn interrupt_ends_the_copying() {
+fn interrupt_ends_the_copying_which_status_reports() {
     let scratch = Scratch::new();
     let script = "{ printf 'x'; tail -f /dev/null --pid=$$; } | $driver -";
     let (driver, pid) = start_and_wait_for_copy(&scratch, script);
+    let status = scratch.run(&["status", "files"]);
+    let line = "mapmill: the driver in files has not begun the job: it may still copy its input\n";
+    assert_eq!((status.code, &status.stderr[..]), (1, line));
     rustix::process::kill_process(pid, Signal::INT).expect("it runs");
     let ended = Ended::of(driver);
     assert_eq!(ended.code, 130, "{}", ended.stderr);
