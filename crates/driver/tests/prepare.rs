@@ -1,7 +1,8 @@
 //! Which jobs are refused, what `prepare` writes, and what one epoch leaves for the next.
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
@@ -427,6 +428,62 @@ fn earlier_results_are_noticed() {
     // A job that is resumed replaces only files of its own.
     assert!(!prepare(folder.config()).unwrap().replaces_results());
     assert!(prepare(Config { fresh: true, ..folder.config() }).unwrap().replaces_results());
+}
+
+#[test]
+fn what_can_be_read_only_once_is_copied_until_the_job_is_over() {
+    let folder = folder();
+    let (config, fifo) = config_with_fifo(&folder);
+    let writer = std::thread::spawn(move || fs::write(fifo, "three").unwrap());
+    let prepared = driver::prepare(config, |_| ControlFlow::Continue(())).unwrap();
+    writer.join().unwrap();
+
+    assert_eq!((prepared.input_files(), prepared.input_bytes()), (2, 13));
+    assert_eq!(prepared.folders(), [folder.path().join("files"), folder.path().join("inputs")]);
+    assert!(!prepared.is_resumable());
+    let claim = folder.files().join(".mapmill/claims/1");
+    assert_eq!(copies(&claim).len(), 1);
+    drop(prepared);
+    assert_eq!(copies(&claim).len(), 0);
+    assert!(claim.join("released").exists());
+
+    // It is not in the way of another job, and itself begins anew.
+    assert_eq!(prepare(folder.config()).unwrap().resumes(), None);
+    assert_eq!(prepare(folder.config()).unwrap().resumes(), Some((0, 0)));
+}
+
+/// It would copy for hours, and then find that it may not begin.
+#[test]
+fn driver_that_is_superseded_stops_copying() {
+    let folder = folder();
+    let (config, fifo) = config_with_fifo(&folder);
+    let mut writer = File::options().read(true).write(true).open(fifo).unwrap();
+    writer.write_all(b"three").unwrap();
+    let claims = folder.files().join(".mapmill/claims");
+    let refused = driver::prepare(config, |waiting| {
+        let has_copied = matches!(waiting, Waiting::Copy { bytes: 5, .. });
+        if has_copied && !claims.join("2").exists() {
+            fs::create_dir(claims.join("2")).unwrap();
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(refused, Err(StartError::InUse { .. })));
+    assert_eq!(copies(&claims.join("1")).len(), 0);
+}
+
+/// A job over the folder's input and a FIFO.
+fn config_with_fifo(folder: &Folder) -> (Config, PathBuf) {
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut config = folder.config();
+    config.inputs.paths.push(fifo.clone());
+    (config, fifo)
+}
+
+/// The copies of inputs in a claim.
+fn copies(claim: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(claim).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| store::is_input_copy(path)).collect()
 }
 
 /// A folder whose input has eight bytes.

@@ -455,6 +455,21 @@ mod tests {
         assert_eq!(copy.to_str(), Some(".mapmill/claims/7/input-0-standard%20input"));
     }
 
+    proptest! {
+        #[test]
+        fn any_name_is_read_back_from_its_copy(name in prop::collection::vec(1..=u8::MAX, 0..60)) {
+            let copy = input_copy(1, 0, OsStr::from_bytes(&name));
+            prop_assert!(copy.file_name().is_some_and(|file| file.len() < 255));
+            let shown = shown_input(&copy).into_owned().into_os_string();
+            prop_assert_eq!(shown.as_bytes(), name);
+        }
+
+        #[test]
+        fn any_path_can_be_shown(file in ".*") {
+            shown_input(&claim(1).join(format!("{INPUT_COPY}0-{file}")));
+        }
+    }
+
     #[test]
     fn other_files_are_shown_by_their_path() {
         for path in [
