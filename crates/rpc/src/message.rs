@@ -359,7 +359,7 @@ pub enum Failure {
         detail: String,
     },
     /// The worker cannot read files of this format.
-    #[error("this worker cannot read input {}: {detail}", shown(path))]
+    #[error("this worker cannot read {}: {detail}", input(path))]
     FormatUnknown {
         /// The input.
         path: PathBuf,
@@ -525,6 +525,30 @@ impl Failure {
         }
     }
 
+    /// The same, with another path of the input that it is about, if it is about one.
+    #[must_use]
+    pub fn naming_input(mut self, name: impl FnOnce(PathBuf) -> PathBuf) -> Self {
+        match &mut self {
+            Self::FormatUnknown { path, .. }
+            | Self::InputChanged { path, .. }
+            | Self::InputDamaged { path, .. }
+            | Self::InputMissing { path }
+            | Self::InputUnreadable { path, .. } => *path = name(std::mem::take(path)),
+            Self::DiskFull { .. }
+            | Self::ForeignStaging { .. }
+            | Self::IntermediateCorrupt { .. }
+            | Self::IntermediateMissing { .. }
+            | Self::Io { .. }
+            | Self::OutsideRoots { .. }
+            | Self::Panicked { .. }
+            | Self::StagingDamaged { .. }
+            | Self::StagingExists
+            | Self::Tampered { .. }
+            | Self::TooManyLongWords { .. } => {}
+        }
+        self
+    }
+
     /// The name of its field in the `.proto`, which the journal keeps, and the file or folder that
     /// it is about.
     pub fn about(&self) -> (&'static str, Option<&Path>) {
@@ -578,13 +602,13 @@ fn damaged(
     offset: u64,
     text_offset: u64,
 ) -> String {
-    let path = shown(path);
+    let input = input(path);
     let record = record.map_or_else(String::new, |number| format!(" in record {number}"));
     let place = match offset == text_offset {
         true => format!("at byte {offset}"),
         false => format!("at byte {offset} of the file, byte {text_offset} of its text"),
     };
-    format!("input {path} is damaged: {detail}{record}, {place}")
+    format!("{input} is damaged: {detail}{record}, {place}")
 }
 
 fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {

@@ -23,10 +23,9 @@ impl From<Failure> for Interrupted {
 
 /// The failure that an error about an input is reported as.
 pub(crate) fn input_failure(error: InputError) -> Failure {
-    let shown = |path: &Path| store::shown_input(path).into_owned();
     let unreadable =
         |path: &Path, operation: String, source: &io::Error| Failure::InputUnreadable {
-            path: shown(path),
+            path: path.to_owned(),
             operation,
             os_error: source.raw_os_error().unwrap_or(0),
             detail: source.to_string(),
@@ -34,13 +33,13 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
         };
     match error {
         InputError::Changed { path, then_bytes, now_bytes } => {
-            Failure::InputChanged { path: shown(&path), then_bytes, now_bytes }
+            Failure::InputChanged { path, then_bytes, now_bytes }
         }
         InputError::Dangling { path, .. } | InputError::Missing { path } => {
-            Failure::InputMissing { path: shown(&path) }
+            Failure::InputMissing { path }
         }
         InputError::Linked { path } => Failure::InputUnreadable {
-            path: shown(&path),
+            path,
             operation: "open".to_owned(),
             os_error: 0,
             detail: BEHIND_A_LINK.to_owned(),
@@ -52,7 +51,7 @@ pub(crate) fn input_failure(error: InputError) -> Failure {
             unreachable!("a worker opens files, it does not list them")
         }
         InputError::NotAFile { path, kind } => Failure::InputUnreadable {
-            path: shown(&path),
+            path,
             operation: "read".to_owned(),
             os_error: 0,
             detail: format!("it has become {kind}"),

@@ -331,6 +331,7 @@ impl Worker {
             Ok(outcome) => Some(outcome),
             Err(Interrupted::Abandoned) => None,
             Err(Interrupted::Failed(failure)) => {
+                let failure = failure.naming_input(|path| store::shown_input(&path).into_owned());
                 (self.config.notify)(Notice::Failed { attempt, cause: failure.clone() });
                 Some(Outcome::Failed(failure))
             }

@@ -175,6 +175,28 @@ fn failures_are_named_as_their_fields_are() {
     }
 }
 
+/// A name that is no path is not called an input.
+#[test]
+fn every_failure_about_an_input_can_name_it() {
+    let mut named = Vec::new();
+    for sent in failures() {
+        let name = "standard input";
+        let shown = sent.clone().naming_input(|_| name.into());
+        let is_about_an_input = shown != sent;
+        assert_eq!(is_about_an_input, shown.about().1 == Some(std::path::Path::new(name)));
+        if is_about_an_input {
+            let sentence = shown.to_string();
+            assert!(sentence.contains(name) && !sentence.contains("input standard"), "{sentence}");
+            named.push(shown.about().0);
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    let about_inputs =
+        ["format_unknown", "input_changed", "input_damaged", "input_missing", "input_unreadable"];
+    assert_eq!(named, about_inputs);
+}
+
 /// As many as a report has, of the largest numbers.
 fn many_findings() -> Findings {
     let bad_record = BadRecord {
