@@ -20,6 +20,7 @@ use store::{Claims, Folder, Holder, Local, LocalClaims, LockError, Store, StoreE
 use crate::claim::{
     self, Ask, ClaimLost, Claimed, Hold, LookError, MachineClock, OnConflict, TakeError, Waiting,
 };
+use crate::recovery::is_resumable;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -83,6 +84,12 @@ pub enum CleanError {
         /// The folder.
         path: PathBuf,
     },
+    /// It has read an input that can be read only once, and has ended early.
+    #[error("the job in {} is not done, and cannot be resumed", path.display())]
+    NotResumable {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Some files are removed, and others are not.
     #[error("cannot remove all intermediates and staging in {}", path.display())]
     Partial {
@@ -129,15 +136,13 @@ pub fn clean(files: &Path, mut waiting: impl FnMut(&Waiting)) -> Result<Cleaned,
         LockError::Io { .. } => CleanError::Lock { path: path(), source: error },
     })?;
     let is_held = claims.is_held().map_err(in_files)?;
-    if !is_held && !is_done(&recorded.records) {
-        return Err(CleanError::NotDone { path: path() });
+    if !is_held {
+        require_done(&recorded, files)?;
     }
     let Opened { claimed, mut log, recorded } = open(claims, files, &mut waiting)?;
     let hold = &*claimed.hold;
     faults::reach("clean::claimed", "");
-    if !is_done(&recorded.records) {
-        return Err(CleanError::NotDone { path: path() });
-    }
+    require_done(&recorded, files)?;
     let superseded = |lost| CleanError::Superseded { path: path(), lost };
     hold.check(&MachineClock).map_err(superseded)?;
     if recorded.records.last() != Some(&Record::IntermediatesRemoved) {
@@ -153,6 +158,16 @@ pub fn clean(files: &Path, mut waiting: impl FnMut(&Waiting)) -> Result<Cleaned,
         LookError::Store(source) => CleanError::Partial { path: path(), source },
     })?;
     Ok(cleaned)
+}
+
+/// Nothing is removed of a job that is not done.
+fn require_done(recorded: &Recorded, files: &Path) -> Result<(), CleanError> {
+    let path = files.to_owned();
+    match is_done(&recorded.records) {
+        true => Ok(()),
+        false if is_resumable(&recorded.records) => Err(CleanError::NotDone { path }),
+        false => Err(CleanError::NotResumable { path }),
+    }
 }
 
 /// A claimed results folder, and what its journal has recorded.
@@ -180,8 +195,7 @@ fn open(
     loop {
         let is_wanted = &mut |_| {
             let recorded = FileLog::in_folder(files).read_valid().map_err(CleanError::Journal)?;
-            let not_done = || CleanError::NotDone { path: path() };
-            is_done(&recorded.records).then_some(()).ok_or_else(not_done)
+            require_done(&recorded, files)
         };
         let (asked, refuse) = ((&holder, above), OnConflict::Refuse);
         let ask = Ask { waiting: &mut waiting, is_wanted };

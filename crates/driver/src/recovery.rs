@@ -100,7 +100,7 @@ impl AskedJob<'_> {
 }
 
 /// As of [`Plan::is_resumable`].
-fn is_resumable(records: &[Record]) -> bool {
+pub(crate) fn is_resumable(records: &[Record]) -> bool {
     let mut about_the_job = records.iter().take_while(|record| is_about_the_job(record));
     let reads_copy = |record: &Record| match record {
         Record::Input { path, .. } => store::is_input_copy(&journal::unescape(path)),

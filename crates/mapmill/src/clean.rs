@@ -31,6 +31,7 @@ pub(crate) fn print(flags: &CleanFlags) -> Result<(), Failure> {
             | CleanError::Lock { .. }
             | CleanError::NoJob { .. }
             | CleanError::NotDone { .. }
+            | CleanError::NotResumable { .. }
             | CleanError::Thread(_) => Failure::start(error),
         };
         failure.hint(way_out)

@@ -336,6 +336,9 @@ pub(crate) fn of_clean(error: &CleanError) -> WayOut {
         CleanError::Journal(error) => of_journal(error).map(Cow::from),
         CleanError::NoJob { .. } => Some(NAME_FILES.into()),
         CleanError::NotDone { .. } => Some("run it again with the same arguments".into()),
+        CleanError::NotResumable { .. } => {
+            Some("the next job in the folder removes what it has left".into())
+        }
         CleanError::Partial { .. } => Some("run the same command again".into()),
         CleanError::Superseded { .. } => {
             Some("run the same command again when no job runs there".into())

@@ -187,6 +187,10 @@ fn interrupted_job_over_standard_input_is_started_over() {
     let why = scratch.run(&["why"]).silent();
     let first = why.lines().next().unwrap_or_default();
     assert_eq!(first, format!("the job in files was interrupted; {way_out}"));
+    let clean = scratch.run(&["clean"]);
+    let line = "mapmill: the job in files is not done, and cannot be resumed; the next job in the \
+                folder removes what it has left\n";
+    assert_eq!((clean.code, &clean.stderr[..]), (2, line));
 
     let ended = scratch.end(scratch.shell("printf 'x x' | $mapmill run -"));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
