@@ -3,17 +3,20 @@
 use crate::damage::ReadError;
 use crate::record::BadRecord;
 
-/// Bytes in order, block by block.
+/// Bytes in order, block by block, as from a [`BufRead`](std::io::BufRead) with typed errors.
 pub trait Blocks {
     /// Why the source cannot be read.
     type Error;
 
-    /// The next bytes, borrowed until the next call; none at the end.
+    /// The next bytes: the same until some are taken. None at the end.
     ///
     /// # Errors
     ///
     /// When the source cannot be read, or what it holds is damaged.
-    fn next_block(&mut self) -> Result<&[u8], ReadError<Self::Error>>;
+    fn pending(&mut self) -> Result<&[u8], ReadError<Self::Error>>;
+
+    /// Takes the first `bytes` of what is pending.
+    fn take(&mut self, bytes: usize);
 
     /// How many bytes of the file were taken from the source, for progress. Never decreases.
     fn bytes_read(&self) -> u64;

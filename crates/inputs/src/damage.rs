@@ -28,6 +28,9 @@ pub enum DamageKind {
         /// The limit.
         max: u64,
     },
+    /// The chosen column is not there.
+    #[error("no such column")]
+    NoColumn,
     /// A record is bad that is too large to be held in memory before its text is given.
     #[error("a bad record ({0})")]
     Record(Problem),

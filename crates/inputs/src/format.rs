@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 pub struct Format {
     /// How the file is compressed as a whole.
     pub compression: Compression,
-    /// How the text in it is encoded. JSON, Parquet and WET are always UTF-8.
+    /// How the text in it is encoded. JSON and WET are UTF-8 by their own rules.
     pub encoding: Encoding,
     /// Which parts of it are text.
     pub records: Records,
@@ -29,7 +29,6 @@ impl Format {
             Records::JsonLines { .. } | Records::None => true,
             // A line feed may be within quotes, and only all bytes before it tell.
             Records::Csv { .. } | Records::Wet => false,
-            Records::Parquet { .. } => false,
         };
         has_cuts && self.compression == Compression::None && self.encoding == Encoding::default()
     }
@@ -87,11 +86,6 @@ pub enum Records {
     JsonLines {
         /// Which.
         field: Field,
-    },
-    /// One column of Apache Parquet, by its dotted path. Each row is a document.
-    Parquet {
-        /// Which.
-        column: String,
     },
     /// The text of the `conversion` records of a WARC file (WET), each a document.
     Wet,
@@ -155,6 +149,10 @@ impl Encoding {
     /// UTF-8.
     pub const UTF_8: Self = Self("UTF-8");
 
+    pub(crate) const fn named(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// Its name: `UTF-8`, `windows-1252`.
     pub fn name(self) -> &'static str {
         self.0
@@ -189,7 +187,6 @@ impl fmt::Display for Format {
             Records::JsonLines { field } => {
                 write!(f, "{separator}JSON lines, field {}", field.as_str())
             }
-            Records::Parquet { column } => write!(f, "{separator}Parquet, column {column}"),
             Records::Wet => write!(f, "{separator}WET"),
         }
     }

@@ -14,13 +14,23 @@
 //! What is deliberately absent: words, tasks, writing, threads, and a cache.
 
 mod blocks;
+mod csv;
 mod damage;
+mod decompress;
+mod encoding;
 mod format;
+mod input;
+mod json_lines;
+mod reader;
 mod record;
 mod source;
+#[cfg(test)]
+mod testing;
+mod wet;
 
 pub use blocks::{Blocks, Event, Events};
 pub use damage::{Damage, DamageKind, ReadError};
-pub use format::{Column, Compression, Encoding, Field, Format, Records};
+pub use format::{Column, Compression, Encoding, Field, Format, InvalidField, Records};
+pub use reader::{Limits, Reading, open};
 pub use record::{BadRecord, Problem};
 pub use source::Source;

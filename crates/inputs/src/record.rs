@@ -5,11 +5,10 @@ use thiserror::Error;
 /// A record is not what the format says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BadRecord {
-    /// Where it begins in the text of the file, after decompression, in bytes; of Parquet, the
-    /// index of its row.
+    /// Where it begins in the text of the file, after decompression, in bytes.
     pub offset: u64,
-    /// Its number in the file, from 1: the line of JSON lines, the record of CSV and WARC, the row
-    /// of Parquet. `None` where the read did not begin at the start of the file.
+    /// Its number in the file, from 1: the line of JSON lines, the record of CSV. `None` where the
+    /// read did not begin at the start of the file.
     pub number: Option<u64>,
     /// What is wrong.
     pub problem: Problem,
@@ -18,6 +17,12 @@ pub struct BadRecord {
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum Problem {
+    /// It has fewer columns than the chosen one.
+    #[error("the column is missing")]
+    NoColumn,
+    /// It is something else than a JSON object.
+    #[error("not a JSON object")]
+    NoObject,
     /// It does not follow the syntax of its format.
     #[error("invalid syntax")]
     Syntax,

@@ -3,7 +3,7 @@
 /// A file that is read at any offset, and that does not change while it is read.
 pub trait Source {
     /// Why bytes cannot be read.
-    type Error;
+    type Error: Send;
 
     /// The length of the file.
     fn bytes(&self) -> u64;

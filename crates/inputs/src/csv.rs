@@ -1,0 +1,259 @@
+//! Comma-separated values (RFC 4180): one column is text, and each record a document.
+//!
+//! Parsed by `csv-core`, field by field, so that a field may be larger than memory. As with JSON
+//! lines, a record is held until it is over, unless its text is larger than [`HELD_BYTES_MAX`].
+
+use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
+
+use crate::blocks::{Blocks, Event, Events};
+use crate::damage::{Damage, DamageKind, ReadError};
+use crate::format::Column;
+use crate::record::{BadRecord, Problem};
+
+/// The documents of comma-separated values.
+pub(crate) struct Csv<B> {
+    blocks: B,
+    reader: Reader,
+    column: Chosen,
+    /// A part of a field, as the reader gives it.
+    part: Box<[u8]>,
+    /// Of the chosen column of this record, or of a field of the header.
+    text: Vec<u8>,
+    place: Place,
+    next: Next,
+}
+
+/// Which column is text.
+enum Chosen {
+    /// At this index.
+    Index(usize),
+    /// The first record will tell.
+    Name(String),
+}
+
+/// Where the read is.
+struct Place {
+    /// In bytes of the text.
+    offset: u64,
+    /// Where the record begins.
+    record_start: u64,
+    /// The number of the record, from 1.
+    record: u64,
+    /// The index of the field in its record.
+    field: usize,
+    /// Whether the record names the columns.
+    is_header: bool,
+    /// Whether text of this record was given.
+    is_given: bool,
+}
+
+/// What the next call does first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    /// Begins a record.
+    Begin,
+    /// Gives the end of the document whose text was given.
+    EndOfDocument,
+    /// Reads on in the record, of which what is held was given.
+    Rest,
+    /// Nothing: all records are read.
+    Nothing,
+}
+
+impl<B: Blocks> Csv<B> {
+    pub(crate) fn new(blocks: B, column: &Column, delimiter: u8) -> Self {
+        let is_header = matches!(column, Column::Name(_));
+        let column = match column {
+            Column::Name(name) => Chosen::Name(name.clone()),
+            Column::Number(number) => Chosen::Index(number.get() as usize - 1),
+        };
+        Self {
+            blocks,
+            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            column,
+            part: vec![0; PART_BYTES].into_boxed_slice(),
+            text: Vec::new(),
+            place: Place {
+                offset: 0,
+                record_start: 0,
+                record: 0,
+                field: 0,
+                is_header,
+                is_given: false,
+            },
+            next: Next::Begin,
+        }
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.blocks.take(bytes);
+        self.place.offset += bytes as u64;
+    }
+
+    /// Skips the line feed of the record before, and empty lines. False at the end of the text.
+    fn begin_record(&mut self) -> Result<bool, ReadError<B::Error>> {
+        loop {
+            let block = self.blocks.pending()?;
+            let skipped = block.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let (is_over, is_all) = (block.is_empty(), skipped == block.len());
+            self.take(skipped);
+            if is_over {
+                return Ok(false);
+            }
+            if !is_all {
+                let place = &mut self.place;
+                (place.record_start, place.record) = (place.offset, place.record + 1);
+                (place.field, place.is_given) = (0, false);
+                self.text.clear();
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads until there is something to give.
+    fn advance(&mut self) -> Result<Given, ReadError<B::Error>> {
+        loop {
+            match self.next {
+                Next::Nothing => return Ok(Given::Nothing),
+                Next::EndOfDocument => {
+                    self.next = Next::Begin;
+                    return Ok(Given::EndOfDocument);
+                }
+                Next::Begin => {
+                    if !self.begin_record()? {
+                        self.next = Next::Nothing;
+                        continue;
+                    }
+                }
+                Next::Rest => self.text.clear(),
+            }
+            if let Some(given) = self.read_record()? {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Reads to the end of the record, or until too much is held. `None`: it was the header.
+    fn read_record(&mut self) -> Result<Option<Given>, ReadError<B::Error>> {
+        loop {
+            let pending = self.blocks.pending()?;
+            // The reader does not say whether the text ends within quotes. Another line feed tells:
+            // there, it is a part of the field.
+            let is_over = pending.is_empty();
+            let block = if is_over { b"\n" } else { pending };
+            let (result, taken, made) = self.reader.read_field(block, &mut self.part);
+            if is_over && made > 0 {
+                return self.bad(Problem::Unfinished).map(Some);
+            }
+            let taken = if is_over { 0 } else { taken };
+            if self.is_chosen() {
+                self.text.extend_from_slice(&self.part[..made]);
+            }
+            self.take(taken);
+            match result {
+                ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {
+                    if self.text.len() > HELD_BYTES_MAX {
+                        self.place.is_given = true;
+                        self.next = Next::Rest;
+                        return Ok(Some(Given::Text));
+                    }
+                }
+                ReadFieldResult::Field { record_end } => {
+                    self.end_header_field();
+                    self.place.field += 1;
+                    if record_end {
+                        return self.end_record();
+                    }
+                }
+                // The record has ended before.
+                ReadFieldResult::End => return self.end_record(),
+            }
+        }
+    }
+
+    /// Whether the field that is being read is held.
+    fn is_chosen(&self) -> bool {
+        match &self.column {
+            Chosen::Index(index) => *index == self.place.field,
+            Chosen::Name(_) => true,
+        }
+    }
+
+    /// A field has ended: of the header, it may be the name of the column.
+    fn end_header_field(&mut self) {
+        if let Chosen::Name(name) = &self.column {
+            if name.as_bytes() == self.text {
+                self.column = Chosen::Index(self.place.field);
+            }
+            self.text.clear();
+        }
+    }
+
+    fn end_record(&mut self) -> Result<Option<Given>, ReadError<B::Error>> {
+        let index = match &self.column {
+            // This was the header, and the column is not in it.
+            Chosen::Name(_) => return Err(self.damage(DamageKind::NoColumn)),
+            Chosen::Index(index) => *index,
+        };
+        self.next = Next::Begin;
+        if std::mem::take(&mut self.place.is_header) {
+            return Ok(None);
+        }
+        if index >= self.place.field {
+            return self.bad(Problem::NoColumn).map(Some);
+        }
+        if self.text.is_empty() {
+            return Ok(Some(Given::EndOfDocument));
+        }
+        self.next = Next::EndOfDocument;
+        Ok(Some(Given::Text))
+    }
+
+    fn bad(&mut self, problem: Problem) -> Result<Given, ReadError<B::Error>> {
+        if self.place.is_given {
+            return Err(self.damage(DamageKind::Record(problem)));
+        }
+        self.next = Next::Begin;
+        let (offset, number) = (self.place.record_start, Some(self.place.record));
+        Ok(Given::Bad(BadRecord { offset, number, problem }))
+    }
+
+    fn damage(&self, kind: DamageKind) -> ReadError<B::Error> {
+        let (offset, text_offset) = (self.blocks.bytes_read(), self.place.record_start);
+        Damage { kind, offset, text_offset }.into()
+    }
+}
+
+/// What a call gives.
+enum Given {
+    Bad(BadRecord),
+    EndOfDocument,
+    Nothing,
+    Text,
+}
+
+impl<B: Blocks> Events for Csv<B> {
+    type Error = B::Error;
+
+    fn next_event(&mut self) -> Result<Option<Event<'_>>, ReadError<B::Error>> {
+        Ok(match self.advance()? {
+            Given::Bad(record) => Some(Event::BadRecord(record)),
+            Given::EndOfDocument => Some(Event::EndOfDocument),
+            Given::Nothing => None,
+            Given::Text => Some(Event::Text(&self.text)),
+        })
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.blocks.bytes_read()
+    }
+}
+
+/// How much of a field is read at once.
+const PART_BYTES: usize = 64 << 10;
+
+/// How much text of a record is held before it is given.
+const HELD_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Decompression: the bytes that a compressed file holds.
+//!
+//! A file may be many members, one after the other: gzip calls them that, Zstandard and LZ4 frames,
+//! bzip2 and xz streams. The libraries decode one member at a time; here is what they have in
+//! common: the next member begins where one has ended, zeros after the last one are padding (as for
+//! `gzip` and `tar`), other bytes there are damage, and so is a file that ends inside a member.
+
+use crate::blocks::Blocks;
+use crate::damage::{Damage, DamageKind, ReadError};
+use crate::format::Compression;
+use crate::input::Input;
+use crate::reader::Limits;
+use crate::source::Source;
+
+mod bzip2;
+mod gzip;
+mod lz4;
+mod xz;
+mod zstd;
+
+/// A decoder of one format.
+trait Codec: Send {
+    /// Decodes from `input` into `output`, neither of which is empty.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, DamageKind>;
+
+    /// Begins another member. Called before the first one as well.
+    fn begin(&mut self) -> Result<(), DamageKind>;
+
+    /// The first byte of every member.
+    fn can_begin_with(&self, first: u8) -> bool;
+}
+
+/// What a step has done.
+struct Step {
+    /// Bytes of the input that it has taken.
+    taken: usize,
+    /// Bytes of the output that it has made.
+    made: usize,
+    /// Whether the member is over.
+    is_end: bool,
+}
+
+/// The bytes that `source` holds, decompressed.
+pub(crate) fn decompressed<'s, S: Source + Send + 's>(
+    source: S,
+    compression: Compression,
+    limits: Limits,
+) -> Box<dyn Blocks<Error = S::Error> + Send + 's> {
+    let input = Input::new(source, 0);
+    let codec: Box<dyn Codec> = match compression {
+        Compression::None => return Box::new(input),
+        Compression::Lz4 => return Box::new(lz4::Lz4::new(input)),
+        Compression::Bzip2 => Box::new(bzip2::Bzip2::new()),
+        Compression::Gzip => Box::new(gzip::Gzip::new()),
+        Compression::Xz => Box::new(xz::Xz::new(limits.memory_bytes)),
+        Compression::Zstd => Box::new(zstd::Zstd::new(limits.memory_bytes)),
+    };
+    let output = vec![0; OUTPUT_BYTES].into_boxed_slice();
+    Box::new(Decompressed {
+        input,
+        codec,
+        output,
+        taken: 0,
+        filled: 0,
+        place: Place::Start,
+        text_bytes: 0,
+        damage: None,
+    })
+}
+
+struct Decompressed<S> {
+    input: Input<S>,
+    codec: Box<dyn Codec>,
+    output: Box<[u8]>,
+    /// What is decoded and not taken: `output[taken..filled]`.
+    taken: usize,
+    filled: usize,
+    place: Place,
+    /// How much was decoded.
+    text_bytes: u64,
+    /// What was found behind the bytes that were given last.
+    damage: Option<DamageKind>,
+}
+
+/// Where the read is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// Before the first member.
+    Start,
+    /// Inside a member.
+    Inside,
+    /// Behind a member.
+    Behind,
+}
+
+impl<S: Source> Decompressed<S> {
+    fn damage(&self, kind: DamageKind) -> Damage {
+        Damage { kind, offset: self.input.position(), text_offset: self.text_bytes }
+    }
+
+    /// Begins the next member. False at the end of the file.
+    fn begin_member(&mut self) -> Result<bool, ReadError<S::Error>> {
+        if self.place == Place::Behind {
+            skip_zeros(&mut self.input).map_err(ReadError::Source)?;
+        }
+        let Some(&first) = self.input.pending().map_err(ReadError::Source)?.first() else {
+            return Ok(false);
+        };
+        if !self.codec.can_begin_with(first) {
+            let kind = match self.place {
+                Place::Behind => DamageKind::Trailing,
+                Place::Inside | Place::Start => DamageKind::Malformed,
+            };
+            return Err(self.damage(kind).into());
+        }
+        self.codec.begin().map_err(|kind| self.damage(kind))?;
+        self.place = Place::Inside;
+        Ok(true)
+    }
+
+    /// Fills the output, unless the end of the file, or damage, comes before. Returns how much of
+    /// it.
+    fn fill(&mut self) -> Result<usize, ReadError<S::Error>> {
+        let mut filled = 0;
+        while filled < self.output.len() {
+            if self.place != Place::Inside && !self.begin_member()? {
+                break;
+            }
+            let input = self.input.pending().map_err(ReadError::Source)?;
+            let step = match input {
+                [] => Err(DamageKind::Truncated),
+                input => self.codec.step(input, &mut self.output[filled..]),
+            };
+            match step {
+                Ok(Step { taken: 0, made: 0, is_end: false }) => {
+                    self.damage = Some(DamageKind::Malformed);
+                    break;
+                }
+                Ok(Step { taken, made, is_end }) => {
+                    self.input.take(taken);
+                    filled += made;
+                    if is_end {
+                        self.place = Place::Behind;
+                    }
+                }
+                Err(kind) => {
+                    self.damage = Some(kind);
+                    break;
+                }
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl<S: Source> Blocks for Decompressed<S> {
+    type Error = S::Error;
+
+    fn pending(&mut self) -> Result<&[u8], ReadError<S::Error>> {
+        if self.taken == self.filled {
+            (self.taken, self.filled) = (0, 0);
+            if self.damage.is_none() {
+                self.filled = self.fill()?;
+                self.text_bytes += self.filled as u64;
+            }
+            // What was decoded before the damage is given first.
+            if let (0, Some(kind)) = (self.filled, self.damage) {
+                return Err(self.damage(kind).into());
+            }
+        }
+        Ok(&self.output[self.taken..self.filled])
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.taken = (self.taken + bytes).min(self.filled);
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.input.position()
+    }
+}
+
+/// Takes zeros until another byte, or the end of the file, comes.
+fn skip_zeros<S: Source>(input: &mut Input<S>) -> Result<(), S::Error> {
+    loop {
+        let pending = input.pending()?;
+        let zeros = pending.iter().take_while(|&&byte| byte == 0).count();
+        let is_all = zeros == pending.len();
+        let is_end = pending.is_empty();
+        input.take(zeros);
+        if is_end || !is_all {
+            return Ok(());
+        }
+    }
+}
+
+/// How much is decoded at once. It stays in a second-level cache while it is counted.
+const OUTPUT_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;
