@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use rpc::limits::FINDINGS_MAX;
-use rpc::message::Findings;
+use rpc::message::{BadRecord, Failure, Findings, Split};
 
 /// Counts split by split, and keeps the splits with most invalid bytes.
 #[derive(Default)]
@@ -28,9 +28,32 @@ impl FindingsCount {
         self.0.documents += 1;
     }
 
+    /// A record of the split with this index is skipped.
+    pub(crate) fn skip_record(&mut self, split: u32, record: &inputs::BadRecord) {
+        self.0.bad_records += 1;
+        if self.0.first_bad_records.len() < FINDINGS_MAX {
+            let &inputs::BadRecord { offset, number, problem } = record;
+            let problem = problem.to_string();
+            self.0.first_bad_records.push(BadRecord { split, offset, number, problem });
+        }
+    }
+
     pub(crate) fn finish(self) -> Findings {
         debug_assert!(self.0.invalid_splits.is_sorted_by_key(|&(_, bytes)| Reverse(bytes)));
         self.0
+    }
+}
+
+/// A bad record, where none is skipped. `bytes_read` of the file were read.
+pub(crate) fn bad_record(record: &inputs::BadRecord, bytes_read: u64, split: &Split) -> Failure {
+    // Where the text is the file, both offsets are where the record begins.
+    let is_text = split.format.compression.is_none() && split.format.encoding.is_none();
+    Failure::InputDamaged {
+        path: split.path.clone(),
+        offset: if is_text { record.offset } else { bytes_read },
+        text_offset: record.offset,
+        record: record.number,
+        detail: format!("a bad record ({})", record.problem),
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) throttle: Option<NonZeroU64>,
     /// The limit for the whole worker.
     pub(crate) memory_bytes: u64,
+    /// Whether bad records are skipped and counted; otherwise the first one fails the attempt.
+    pub(crate) skip_bad_records: bool,
 }
 
 impl Job {

@@ -19,6 +19,7 @@ mod digest;
 mod driver_timeout;
 mod failure;
 mod findings;
+mod format;
 mod heartbeat;
 mod job;
 mod job_end;

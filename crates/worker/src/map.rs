@@ -14,6 +14,8 @@ use crate::job::{AttemptContext, Job};
 use crate::progress::Progress;
 use crate::throttle::Throttle;
 
+mod documents;
+
 pub(crate) fn execute(
     context: AttemptContext<'_>,
     splits: &[Split],
@@ -23,6 +25,7 @@ pub(crate) fn execute(
     let tokenizer = buffers.take_tokenizer(job);
     buffers.block.resize(BLOCK_BYTES, 0);
     let mut attempt = MapAttempt {
+        job,
         tokenizer,
         files: create_files(context)?,
         part_bytes: part_bytes(job.buckets.get()),
@@ -35,7 +38,7 @@ pub(crate) fn execute(
     for (index, split) in (0..).zip(splits) {
         let input = job.open_input(split)?;
         let invalid_bytes = attempt.tokenizer.invalid_bytes();
-        attempt.read(&input, split)?;
+        attempt.read(&input, split, index)?;
         input.check().map_err(input_failure)?;
         attempt.findings.end_split(index, attempt.tokenizer.invalid_bytes() - invalid_bytes);
     }
@@ -85,6 +88,7 @@ fn create_files(context: AttemptContext<'_>) -> Result<Vec<Box<dyn StagedObject>
 }
 
 struct MapAttempt<'attempt> {
+    job: &'attempt Job,
     tokenizer: Tokenizer,
     /// Of bucket `b`, at index `b`.
     files: Vec<Box<dyn StagedObject>>,
@@ -97,10 +101,10 @@ struct MapAttempt<'attempt> {
 }
 
 impl MapAttempt<'_> {
-    fn read(&mut self, input: &InputFile, split: &Split) -> Result<(), Interrupted> {
+    /// `index` is that of the split in its task.
+    fn read(&mut self, input: &InputFile, split: &Split, index: u32) -> Result<(), Interrupted> {
         if split.format != Format::default() {
-            let (path, detail) = (split.path.clone(), format!("{:?}", split.format));
-            return Err(Failure::FormatUnknown { path, detail }.into());
+            return self.read_documents(input, split, index);
         }
         self.read_text(input, split)?;
         // A file is one document, and belongs to the split in which it begins.
@@ -125,7 +129,7 @@ impl MapAttempt<'_> {
             let length = self.read_block(input, offset, split.end)?;
             self.tokenizer.feed(&self.block[..length]);
             offset += length as u64;
-            self.after_block(length)?;
+            self.after_block(length as u64)?;
         }
         // A word that crosses the end belongs to this split, however long it is.
         while self.tokenizer.feed_beyond(&[]) && offset < split.file_bytes {
@@ -151,9 +155,9 @@ impl MapAttempt<'_> {
     }
 
     /// `length` bytes of the split were separated into words: writes what fills a part.
-    fn after_block(&mut self, length: usize) -> Result<(), Interrupted> {
+    fn after_block(&mut self, length: u64) -> Result<(), Interrupted> {
         self.flush(self.part_bytes)?;
-        self.progress.read(length as u64, self.tokenizer.words());
+        self.progress.read(length, self.tokenizer.words());
         self.throttle.wait(length, self.progress);
         self.progress.advance()
     }
@@ -305,6 +309,7 @@ mod tests {
             roots: store::Roots::new(&[]),
             throttle: None,
             memory_bytes: 256 << 20,
+            skip_bad_records: false,
         }
     }
 

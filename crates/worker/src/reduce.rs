@@ -55,7 +55,7 @@ impl ReduceAttempt<'_> {
         while let Some(block) = reader.next_block().map_err(damaged)? {
             self.counter.feed(block)?;
             progress.read(block.len() as u64, self.counter.words());
-            self.throttle.wait(block.len(), progress);
+            self.throttle.wait(block.len() as u64, progress);
             progress.check_abandoned()?;
         }
         if !self.counter.end_object() {

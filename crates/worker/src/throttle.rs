@@ -27,9 +27,9 @@ impl Throttle {
     }
 
     /// `bytes` more were read. Waits until the rate allows them, or the attempt is abandoned.
-    pub(crate) fn wait(&mut self, bytes: usize, progress: &Progress) {
+    pub(crate) fn wait(&mut self, bytes: u64, progress: &Progress) {
         let Some(rate) = self.rate else { return };
-        self.bytes += bytes as u64;
+        self.bytes += bytes;
         let due = Duration::from_secs_f64(self.bytes as f64 / rate.get() as f64);
         while let Some(early) = due.checked_sub(self.began.elapsed())
             && !early.is_zero()

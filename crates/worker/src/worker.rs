@@ -316,6 +316,7 @@ impl Worker {
                 .expect("checked on arrival, see rpc::wire"),
             throttle: self.config.throttle,
             memory_bytes: self.config.memory_bytes,
+            skip_bad_records: registered.skip_bad_records,
         });
         registration.job = Some(Arc::clone(&opened));
         Ok(opened)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use rpc::message::{Attempt, Bucket, Digest, Format, Phase, Session, Split};
+use rpc::message::{Attempt, Bucket, Digest, Findings, Format, Phase, Session, Split};
 use store::{Local, Roots, layout};
 
 use super::*;
@@ -18,6 +18,8 @@ use crate::budget::BLOCK_BYTES;
 use crate::digest;
 use crate::failure::BEHIND_A_LINK;
 use crate::machine::open_store;
+
+mod formats;
 
 #[test]
 fn one_map_and_one_reduce_count_a_text() {
@@ -391,6 +393,7 @@ impl Bench {
             roots: Roots::new(&[root]),
             throttle: None,
             memory_bytes: 256 << 20,
+            skip_bad_records: false,
         };
         Self { folder, text: text.to_owned(), job, buffers: RefCell::default() }
     }

@@ -219,6 +219,7 @@ impl Bench {
             roots: store::Roots::new(&[]),
             throttle: None,
             memory_bytes,
+            skip_bad_records: false,
         };
         Self { folder, job, staging }
     }
