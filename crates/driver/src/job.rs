@@ -1,6 +1,7 @@
 //! Runs a prepared job, from the first call of a worker to the summary for the user.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -118,6 +119,11 @@ impl Prepared {
     /// How many bytes they have.
     pub fn input_bytes(&self) -> u64 {
         self.begun.spec.plan.bytes()
+    }
+
+    /// How many inputs have each format, in words; empty if all are plain text.
+    pub fn formats(&self) -> BTreeMap<String, usize> {
+        self.begun.spec.plan.formats()
     }
 
     /// The largest input that cannot be cut, if it is larger than an equal share, and how many

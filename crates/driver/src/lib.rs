@@ -34,6 +34,7 @@ mod status_client;
 
 pub use claim::{ClaimLost, OnConflict, Waiting};
 pub use clean::{CleanError, Cleaned, clean};
+pub use inputs::{Choice, Column, Encoding, Field, Kind, NotText};
 pub use job::{EarlyEnd, JobError, Prepared, Witness};
 pub use journal::Outcome;
 pub use plan::default_map_tasks;

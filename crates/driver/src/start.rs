@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use inputs::Choice;
 use journal::{
     Commits, FileLog, JournalError, Log, Opening, Outcome, Plan, PlannedInput, Record, Recorded,
 };
@@ -28,7 +29,6 @@ use crate::claim::{
     self, Ask, BlockingClock, Claimed, Hold, LookError, MachineClock, OnConflict, Taken, Waiting,
 };
 use crate::driver::Shutdown;
-use crate::ids;
 use crate::job::{BegunJob, EVENTS_MAX, Prepared};
 use crate::plan;
 use crate::recovery::{self, AskedJob, Difference, InputChange};
@@ -38,6 +38,7 @@ mod bind;
 mod check;
 mod copies;
 mod error;
+mod formats;
 #[cfg(test)]
 mod tests;
 
@@ -80,6 +81,8 @@ pub struct Config {
 /// How inputs are read.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
+    /// What the inputs are, as far as the user has chosen.
+    pub choice: Choice,
     /// How many bad records may be skipped in the whole job; `None`: the first one fails it. No
     /// part of what the job is: a job that fails because of it can be resumed with more.
     pub bad_records_max: Option<u64>,
@@ -319,8 +322,8 @@ impl Checked {
         let mut inputs =
             listing.inputs.into_iter().map(resolve_input).collect::<Result<Vec<_>, _>>()?;
         inputs.extend(copies.inputs.iter().cloned());
-        let text = ids::recorded_format(&inputs::Format::default());
-        let inputs = inputs.into_iter().map(|input| (input, text.clone())).collect();
+        let formats = formats::examine(&inputs, &config.reading.choice)?;
+        let inputs = inputs.into_iter().zip(formats).collect();
         let plan = plan::plan(inputs, config.map_tasks);
         check_numbers(&plan, config.reduce_tasks.get())?;
         let files = files?;

@@ -85,6 +85,31 @@ impl<B: Blocks> Csv<B> {
         }
     }
 
+    /// The names in the first record. `None` if it does not end, or is damaged.
+    pub(crate) fn read_header(mut self) -> Option<Vec<String>> {
+        let mut names = Vec::new();
+        let mut name = Vec::new();
+        if !self.begin_record().ok()? {
+            return None;
+        }
+        loop {
+            let block = self.blocks.pending().ok()?;
+            let (result, taken, made) = self.reader.read_field(block, &mut self.part);
+            name.extend_from_slice(&self.part[..made]);
+            self.take(taken);
+            let is_over = match result {
+                ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => continue,
+                ReadFieldResult::Field { record_end } => record_end,
+                ReadFieldResult::End => true,
+            };
+            names.push(String::from_utf8_lossy(&name).into_owned());
+            name.clear();
+            if is_over {
+                return Some(names);
+            }
+        }
+    }
+
     fn take(&mut self, bytes: usize) {
         self.blocks.take(bytes);
         self.place.offset += bytes as u64;

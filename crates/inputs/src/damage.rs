@@ -32,7 +32,7 @@ pub enum DamageKind {
     #[error("no such column")]
     NoColumn,
     /// A record is bad that is too large to be held in memory before its text is given.
-    #[error("a bad record ({0})")]
+    #[error("bad record: {0}")]
     Record(Problem),
     /// Bytes follow the end of the data, and are not more of it.
     #[error("other data after the end of the compressed data")]

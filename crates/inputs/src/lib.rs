@@ -18,6 +18,7 @@ mod csv;
 mod damage;
 mod decompress;
 mod encoding;
+mod examine;
 mod format;
 mod input;
 mod json_lines;
@@ -30,6 +31,7 @@ mod wet;
 
 pub use blocks::{Blocks, Event, Events};
 pub use damage::{Damage, DamageKind, ReadError};
+pub use examine::{Choice, HEAD_BYTES, Kind, NotText, examine};
 pub use format::{Column, Compression, Encoding, Field, Format, InvalidField, Records};
 pub use reader::{Limits, Reading, open};
 pub use record::{BadRecord, Problem};

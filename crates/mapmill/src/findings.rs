@@ -1,5 +1,6 @@
 //! What was found in the inputs besides words, as the report and `mapmill why` show it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use journal::JobFindings;
@@ -22,6 +23,14 @@ pub(crate) struct BadRecord {
     /// From 1; `null` if it is not known.
     number: Option<u64>,
     problem: String,
+}
+
+/// How many files have each format: `512 files: gzip, JSON lines, field text`.
+pub(crate) fn formats(formats: &BTreeMap<String, usize>) -> String {
+    let one = |(format, files): (&String, &usize)| {
+        format!("{}: {}", plural(*files as u64, "file", "files"), escaped(format))
+    };
+    formats.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// What was found in the inputs, as JSON shows it.

@@ -10,6 +10,7 @@ mod documents;
 mod driver;
 mod job;
 mod parse_error;
+mod reading;
 mod run;
 mod security;
 mod status;

@@ -194,6 +194,10 @@ fn prepare(
     if let Some(left_out) = &prepared.notes().left_out {
         messages::warn(&Warning::LeftOut(left_out.clone()), show.verbosity);
     }
+    let formats = prepared.formats();
+    if !formats.is_empty() && show.verbosity >= Verbosity::Normal {
+        messages::say(format_args!("reading {}", findings::formats(&formats)));
+    }
     if let Some((path, hundredths)) = prepared.larger_than_a_share() {
         let path = path.into_owned();
         messages::warn(&Warning::OnePiece { path, hundredths }, show.verbosity);

@@ -18,6 +18,8 @@ use crate::flags::DEFAULT_INPUT;
 use crate::machine;
 use crate::shell::quoted;
 
+mod not_text;
+
 /// A few words; `None` if the error needs none.
 pub(crate) type WayOut = Option<Cow<'static, str>>;
 
@@ -38,6 +40,9 @@ pub(crate) fn of_start(error: &StartError) -> WayOut {
             "wait for the other job, or choose another folder with --files"
         }
         StartError::NotLoopback { .. } => "use TLS (--tls), or accept the risk with --insecure",
+        StartError::NotText { path, why, .. } => {
+            return Some(not_text::way_out(path, why).into());
+        }
         StartError::OtherJob { differences, .. } => {
             let has_changed = |difference: &Difference| {
                 let changed = InputChange::Changed;

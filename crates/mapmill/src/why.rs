@@ -160,10 +160,8 @@ impl InputsReport {
     fn text(&self) -> String {
         let files = plural(self.input_files as u64, "file", "files");
         let mut text = format!("{files}, {}", bytes(self.input_bytes));
-        let formats = self.formats.iter().map(|(format, files)| format!("{files} {format}"));
-        let formats = formats.collect::<Vec<_>>().join("; ");
-        if !formats.is_empty() {
-            text.push_str(&format!(" ({})", escaped(&formats)));
+        if !self.formats.is_empty() {
+            text.push_str(&format!(" ({})", findings::formats(&self.formats)));
         }
         text
     }

@@ -6,6 +6,7 @@ mod cli {
     mod clean;
     mod files;
     mod flags;
+    mod formats;
     mod globs;
     mod help;
     mod inputs;

@@ -603,12 +603,12 @@ fn damaged(
     text_offset: u64,
 ) -> String {
     let input = input(path);
-    let record = record.map_or_else(String::new, |number| format!(" in record {number}"));
+    let record = record.map_or_else(String::new, |number| format!("record {number}, "));
     let place = match offset == text_offset {
         true => format!("at byte {offset}"),
         false => format!("at byte {offset} of the file, byte {text_offset} of its text"),
     };
-    format!("{input} is damaged: {detail}{record}, {place}")
+    format!("{input} is damaged: {detail} ({record}{place})")
 }
 
 fn changed(path: &Path, then_bytes: u64, now_bytes: u64) -> String {

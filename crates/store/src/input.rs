@@ -116,6 +116,29 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> 
     Ok((file, opened))
 }
 
+/// Fill `head` with the first bytes of a file that the user names. Returns how many there are:
+/// fewer only if the file has no more.
+///
+/// # Errors
+///
+/// When it is no regular file, or cannot be read.
+pub fn read_head(path: &Path, head: &mut [u8]) -> Result<usize, InputError> {
+    let (mut file, _) = open_regular(path)?;
+    let mut filled = 0;
+    while filled < head.len() {
+        match file.read(&mut head[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                let (path, offset) = (path.to_owned(), filled as u64);
+                return Err(InputError::Read { path, offset, source });
+            }
+        }
+    }
+    Ok(filled)
+}
+
 /// The metadata of a file that the user names, if its length is that of its content.
 ///
 /// Some file systems do not know the length of what they hold: `/proc` says 0, and so do some

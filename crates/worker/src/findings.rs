@@ -53,7 +53,7 @@ pub(crate) fn bad_record(record: &inputs::BadRecord, bytes_read: u64, split: &Sp
         offset: if is_text { record.offset } else { bytes_read },
         text_offset: record.offset,
         record: record.number,
-        detail: format!("a bad record ({})", record.problem),
+        detail: format!("bad record: {}", record.problem),
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use inputs::NotText;
 use journal::{DiskFault, JournalError};
 use store::{Holder, InputError, LockError, OwnerError, StoreError};
 
@@ -95,6 +96,16 @@ pub enum StartError {
     NotLoopback {
         /// The address.
         address: SocketAddr,
+    },
+    /// An input is not text, or it is not clear which part of it is.
+    #[error("{} {why}{}", input(path), and_more_inputs(*others))]
+    NotText {
+        /// The first such input; not absolute if it is a copy of standard input or of a FIFO.
+        path: PathBuf,
+        /// What it is.
+        why: NotText,
+        /// How many more there are.
+        others: usize,
     },
     /// The results folder holds an unfinished job that differs from this one.
     #[error(
@@ -244,6 +255,19 @@ pub(super) fn lock_error(error: LockError) -> StartError {
     match error {
         LockError::Held { .. } => StartError::Locked(error),
         LockError::Io { .. } => StartError::Lock(error),
+    }
+}
+
+fn input(path: &Path) -> String {
+    let shown = path.display();
+    if path.is_absolute() { format!("input {shown}") } else { shown.to_string() }
+}
+
+fn and_more_inputs(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => " (and 1 more input is not text)".to_owned(),
+        others => format!(" (and {others} more inputs are not text)"),
     }
 }
 

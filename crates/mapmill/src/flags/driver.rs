@@ -71,7 +71,7 @@ impl TryFrom<DriverFlags> for DriverRequest {
         let (address, unprotected) = (flags.listen, flags.insecure);
         let (credentials, keys) = flags.security.for_listening(unprotected)?;
         let listen = driver::Listen { address, credentials, unprotected };
-        let config = driver_config(flags.job, flags.scheduling, listen);
+        let config = driver_config(flags.job, flags.scheduling, listen)?;
         let on_conflict = match flags.standby {
             true => driver::OnConflict::StandBy,
             false => driver::OnConflict::Refuse,

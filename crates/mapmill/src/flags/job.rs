@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::DEFAULT_INPUT;
+use super::reading::ReadingFlags;
 use crate::globs::{self, Glob};
+use crate::messages::Failure;
 use crate::numbers::{parse_count, parse_seconds};
 
 #[derive(Args, Debug)]
@@ -53,20 +55,8 @@ pub(super) struct JobFlags {
     #[arg(short, long, help_heading = "Job")]
     ignore_case: bool,
 
-    /// Skip and count bad records, or end the job with the first one (the default)
-    ///
-    /// A record is bad if it does not follow the syntax of its format, or if its field is not text:
-    /// a line that is no JSON object, a quote that is never closed. A missing field and `null` are
-    /// empty documents, not bad records. Damage of a compressed file always ends the job.
-    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = "Job")]
-    #[arg(hide_short_help = true)]
-    on_bad_record: OnBadRecordFlag,
-
-    /// With `--on-bad-record skip`, end the job above COUNT bad records [default: 0]
-    ///
-    /// The message names the first of them. The same command with a higher COUNT resumes the job.
-    #[arg(long, value_name = "COUNT", hide_short_help = true, help_heading = "Job")]
-    bad_records_max: Option<u64>,
+    #[command(flatten)]
+    reading: ReadingFlags,
 
     /// Write the results to DIR
     ///
@@ -170,15 +160,6 @@ enum WordsFlag {
     Whitespace,
 }
 
-/// The values of `--on-bad-record`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum OnBadRecordFlag {
-    /// End the job with the first one
-    Fail,
-    /// Count it and continue with the next record
-    Skip,
-}
-
 impl From<WordsFlag> for rpc::message::WordRule {
     fn from(flag: WordsFlag) -> Self {
         match flag {
@@ -192,8 +173,8 @@ pub(super) fn driver_config(
     job: JobFlags,
     scheduling: SchedulingFlags,
     listen: driver::Listen,
-) -> driver::Config {
-    driver::Config {
+) -> Result<driver::Config, Failure> {
+    Ok(driver::Config {
         inputs: driver::Arguments {
             paths: job.inputs,
             filter: globs::filter(job.include, job.exclude),
@@ -213,13 +194,8 @@ pub(super) fn driver_config(
         worker_wait: scheduling.worker_wait,
         fresh: job.fresh,
         drop_intermediates: job.drop_intermediates && !job.keep_intermediates,
-        reading: driver::Reading {
-            bad_records_max: match job.on_bad_record {
-                OnBadRecordFlag::Fail => None,
-                OnBadRecordFlag::Skip => Some(job.bad_records_max.unwrap_or(0)),
-            },
-        },
-    }
+        reading: job.reading.try_into()?,
+    })
 }
 
 /// The end of the long help of `run` and `driver`.

@@ -75,7 +75,7 @@ impl TryFrom<RunFlags> for RunRequest {
         let address = "127.0.0.1:0".to_owned();
         let credentials = Some(token.clone()).into();
         let listen = driver::Listen { address, credentials, unprotected: false };
-        let config = driver_config(flags.job, flags.scheduling, listen);
+        let config = driver_config(flags.job, flags.scheduling, listen)?;
         let show = Show::from(flags.show);
         let cores = available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
         let cores = cores.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);

@@ -91,9 +91,9 @@ fn unknown_flag_gets_the_nearest_one_suggested() {
 #[test]
 fn unknown_flag_without_a_near_one_gets_the_list() {
     let scratch = Scratch::new();
-    let sentence = "unexpected argument '--colour' found; to pass '--colour' as a value, use \
-                    '-- --colour' (see <command> --help)";
-    scratch.refuses_job(&["in", "--colour"], sentence);
+    let sentence = "unexpected argument '--zzz' found; to pass '--zzz' as a value, use '-- --zzz' \
+                    (see <command> --help)";
+    scratch.refuses_job(&["in", "--zzz"], sentence);
     scratch.refuses(
         scratch.command(&["worker", "in"]),
         "unexpected argument 'in' found (see mapmill worker --help)",

@@ -89,7 +89,9 @@ fn json_is_one_line_with_the_right_numbers() {
     let scratch = Scratch::new();
     // Two bytes that are not UTF-8.
     scratch.write("in/b.txt", b"b\xffc \xfea, b-2\n");
-    let ended = scratch.run(&["run", "in", "--json", "-n", "3", "-m", "2", "-w", "2"]);
+    let as_it_is = ["--format", "text"];
+    let flags = ["run", "in", "--json", "-n", "3", "-m", "2", "-w", "2"];
+    let ended = scratch.run(&[&flags[..], &as_it_is].concat());
     assert_eq!(ended.code, 0);
     assert!(ended.stderr.contains("\nmapmill: done in "), "{}", ended.stderr);
     let mut report = one_line(&scratch.mask(&ended.stdout));

@@ -26,7 +26,8 @@ fn standard_input_is_counted_and_its_copy_is_removed() {
 #[test]
 fn bytes_that_are_not_utf_8_are_found_in_standard_input() {
     let scratch = Scratch::new();
-    let ended = scratch.end(scratch.shell("printf 'caf\\xe9' | $mapmill run -n 1 - --json"));
+    let ended =
+        scratch.end(scratch.shell("printf 'a small caf\\xe9' | $mapmill run -n 1 - --json"));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     for text in [ended.stdout, ended.stderr, scratch.run(&["why"]).silent()] {
         assert!(text.contains("standard input") && !text.contains("claims"), "{text}");

@@ -36,7 +36,7 @@ async fn damaged_input_fails_the_job_at_the_first_attempt() {
     assert_failed(&ended, "m0", Reason::Fatal);
     let cause = ended.reports.conclusion(ids::attempt_id(task.attempt)).unwrap().0.to_string();
     let expected =
-        "input /data/books/a is damaged: an early end, at byte 5 of the file, byte 9 of its text";
+        "input /data/books/a is damaged: an early end (at byte 5 of the file, byte 9 of its text)";
     assert_eq!(cause, expected);
 }
 

@@ -91,7 +91,7 @@ fn bad_record_fails_the_attempt_unless_it_is_skipped() {
         offset: 15,
         text_offset: 15,
         record: Some(2),
-        detail: "a bad record (invalid syntax)".to_owned(),
+        detail: "bad record: invalid syntax".to_owned(),
     };
     assert_eq!(failure, expected);
 
