@@ -116,16 +116,20 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> 
     Ok((file, opened))
 }
 
-/// Fill `head` with the first bytes of a file that the user names. Returns how many there are:
-/// fewer only if the file has no more.
+/// Fill `head` with the first bytes of a file that was listed. Returns how many there are: fewer
+/// only if the file has no more.
 ///
 /// # Errors
 ///
-/// When it is no regular file, or cannot be read.
+/// When it is no regular file any more, or cannot be read.
 pub fn read_head(path: &Path, head: &mut [u8]) -> Result<usize, InputError> {
-    let (mut file, _) = open_regular(path)?;
-    let mut filled = 0;
-    while filled < head.len() {
+    // Its kind was checked when it was listed. This is done for every file of a job: a system call
+    // that can be omitted is.
+    let mut file = anchor::open_anywhere(path).map_err(unreadable(path))?;
+    let bytes = require_regular_file(path, &file)?.len();
+    let wanted = usize::try_from(bytes).map_or(head.len(), |bytes| bytes.min(head.len()));
+    let (head, mut filled) = (&mut head[..wanted], 0);
+    while filled < wanted {
         match file.read(&mut head[filled..]) {
             Ok(0) => break,
             Ok(length) => filled += length,

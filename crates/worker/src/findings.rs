@@ -44,7 +44,7 @@ impl FindingsCount {
     }
 }
 
-/// A bad record, where none is skipped. `bytes_read` of the file were read.
+/// A bad record, where none is skipped. It is within the first `bytes_read` bytes of the file.
 pub(crate) fn bad_record(record: &inputs::BadRecord, bytes_read: u64, split: &Split) -> Failure {
     // Where the text is the file, both offsets are where the record begins.
     let is_text = split.format.compression.is_none() && split.format.encoding.is_none();

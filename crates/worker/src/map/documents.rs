@@ -1,10 +1,16 @@
 //! Splits that are not plain text: read document by document.
+//!
+//! Decompressing takes longer than counting, and both take a core: a thread of its own reads ahead,
+//! by a few batches, while the attempt's thread counts.
 
-use inputs::{Event, Limits, ReadError, Source};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use inputs::{BadRecord, Event, Limits, ReadError, Reading, Source};
 use rpc::message::{Failure, Split};
 use store::{InputError, InputFile};
 
-use super::{BLOCK_BYTES, MapAttempt};
+use super::MapAttempt;
 use crate::failure::{Interrupted, input_failure};
 use crate::findings;
 use crate::format;
@@ -24,6 +30,23 @@ impl Source for InputSource<'_> {
     }
 }
 
+/// Some text of a split, and what ends in it.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    /// Where something ends in the text, in order.
+    marks: Vec<(usize, Mark)>,
+    /// How much of the file was read for it.
+    file_bytes: u64,
+    /// How much was read before it ended.
+    bytes_read: u64,
+}
+
+enum Mark {
+    BadRecord(BadRecord),
+    EndOfDocument,
+}
+
 impl MapAttempt<'_> {
     /// Reads a split that has a format. The end of a document ends a word.
     pub(super) fn read_documents(
@@ -33,45 +56,114 @@ impl MapAttempt<'_> {
         index: u32,
     ) -> Result<(), Interrupted> {
         let format = format::of_split(split)?;
-        let failure = |error| read_failure(error, split);
         let limits = Limits { memory_bytes: self.job.memory_bytes / 2 };
         let range = split.start..split.end;
-        let mut events = inputs::open(InputSource(input), &format, range, limits);
-        // Since the buckets were looked at.
-        let (mut text_bytes, mut file_bytes) = (0, 0);
-        let mut is_open = false;
-        while let Some(event) = events.next_event().map_err(failure)? {
-            match event {
-                Event::BadRecord(record) if self.job.skip_bad_records => {
-                    self.findings.skip_record(index, &record);
+        let events = inputs::open(InputSource(input), &format, range, limits);
+        thread::scope(|scope| {
+            let (send, receive) = sync_channel(BATCHES_AHEAD);
+            let (give_back, returned) = sync_channel(BATCHES_AHEAD);
+            let reader = thread::Builder::new().name("reader".to_owned());
+            let spawned = reader.spawn_scoped(scope, move || read_ahead(events, &send, &returned));
+            spawned.map_err(|error| no_thread(&error, split))?;
+            let mut is_open = false;
+            for batch in receive {
+                let mut batch = batch.map_err(|error| read_failure(error, split))?;
+                self.count(&batch, &mut is_open, split, index)?;
+                self.after_block(batch.file_bytes)?;
+                batch.text.clear();
+                batch.marks.clear();
+                // The reader makes a new one if none comes back, and needs none at its end.
+                let _ = give_back.try_send(batch);
+            }
+            Ok(())
+        })
+    }
+
+    fn count(
+        &mut self,
+        batch: &Batch,
+        is_open: &mut bool,
+        split: &Split,
+        index: u32,
+    ) -> Result<(), Interrupted> {
+        let mut begin = 0;
+        for (end, mark) in &batch.marks {
+            self.feed(&batch.text[begin..*end], is_open);
+            begin = *end;
+            match mark {
+                Mark::BadRecord(record) if self.job.skip_bad_records => {
+                    self.findings.skip_record(index, record);
                 }
-                Event::BadRecord(record) => {
-                    return Err(findings::bad_record(&record, events.bytes_read(), split).into());
+                Mark::BadRecord(record) => {
+                    return Err(findings::bad_record(record, batch.bytes_read, split).into());
                 }
-                Event::EndOfDocument => {
-                    if is_open {
+                Mark::EndOfDocument => {
+                    if std::mem::take(is_open) {
                         self.tokenizer.end();
                     }
-                    is_open = false;
                     self.findings.end_document();
                 }
-                Event::Text(text) => {
-                    if !is_open {
-                        self.tokenizer.begin(&[]);
-                    }
-                    is_open = true;
-                    self.tokenizer.feed(text);
-                    text_bytes += text.len();
-                }
-            }
-            let read = events.bytes_read() - file_bytes;
-            if text_bytes >= BLOCK_BYTES || read >= BLOCK_BYTES as u64 {
-                self.after_block(read)?;
-                (text_bytes, file_bytes) = (0, events.bytes_read());
             }
         }
-        self.after_block(events.bytes_read() - file_bytes)
+        self.feed(&batch.text[begin..], is_open);
+        Ok(())
     }
+
+    fn feed(&mut self, text: &[u8], is_open: &mut bool) {
+        if text.is_empty() {
+            return;
+        }
+        if !std::mem::replace(is_open, true) {
+            self.tokenizer.begin(&[]);
+        }
+        self.tokenizer.feed(text);
+    }
+}
+
+/// Reads until the end, an error, or until nothing is received any more.
+fn read_ahead(
+    mut events: Reading<'_, InputError>,
+    send: &SyncSender<Result<Batch, ReadError<InputError>>>,
+    returned: &Receiver<Batch>,
+) {
+    let mut bytes_read = 0;
+    loop {
+        let mut batch = returned.try_recv().unwrap_or_default();
+        let filled = fill(&mut events, &mut batch);
+        batch.file_bytes = events.bytes_read() - bytes_read;
+        bytes_read = events.bytes_read();
+        batch.bytes_read = bytes_read;
+        // What came before an error may hold a bad record, which is named first.
+        let is_received = send.send(Ok(batch)).is_ok();
+        match filled {
+            Ok(true) if is_received => {}
+            Ok(_) => return,
+            Err(error) => {
+                let _ = send.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+/// False at the end of the split.
+fn fill(
+    events: &mut Reading<'_, InputError>,
+    batch: &mut Batch,
+) -> Result<bool, ReadError<InputError>> {
+    while batch.text.len() < BATCH_BYTES && batch.marks.len() < BATCH_MARKS {
+        let mark = match events.next_event()? {
+            None => return Ok(false),
+            Some(Event::BadRecord(record)) => Mark::BadRecord(record),
+            Some(Event::EndOfDocument) => Mark::EndOfDocument,
+            Some(Event::Text(text)) => {
+                batch.text.extend_from_slice(text);
+                continue;
+            }
+        };
+        batch.marks.push((batch.text.len(), mark));
+    }
+    Ok(true)
 }
 
 fn read_failure(error: ReadError<InputError>, split: &Split) -> Failure {
@@ -86,3 +178,22 @@ fn read_failure(error: ReadError<InputError>, split: &Split) -> Failure {
         ReadError::Source(error) => input_failure(error),
     }
 }
+
+fn no_thread(error: &std::io::Error, split: &Split) -> Failure {
+    Failure::InputUnreadable {
+        path: split.path.clone(),
+        operation: "start a thread for".to_owned(),
+        os_error: error.raw_os_error().unwrap_or(0),
+        detail: error.to_string(),
+        users: None,
+    }
+}
+
+/// How far the reader may be ahead.
+const BATCHES_AHEAD: usize = 3;
+
+/// Text that is read at once, about. Two of them fit into a second-level cache.
+const BATCH_BYTES: usize = 128 << 10;
+
+/// So that a batch of empty documents ends.
+const BATCH_MARKS: usize = 4 << 10;
