@@ -12,6 +12,7 @@ use crate::decompress::decompressed;
 use crate::encoding::decoded;
 use crate::format::{Column, Compression, Encoding, Field, Format, Records};
 use crate::reader::Limits;
+use crate::source::Source;
 
 mod text;
 
@@ -135,30 +136,54 @@ fn list(before: &str, names: &[String]) -> String {
     }
 }
 
-/// What the file called `name` is, of which `head` are the first [`HEAD_BYTES`], or all.
+/// A file cannot be counted, or not be read.
+#[derive(Debug)]
+pub enum ExamineError<E> {
+    /// It is not text, or it is not clear which part of it is.
+    NotText(NotText),
+    /// The source cannot be read.
+    Source(E),
+}
+
+impl<E> From<NotText> for ExamineError<E> {
+    fn from(why: NotText) -> Self {
+        Self::NotText(why)
+    }
+}
+
+/// What the file called `name` is. Its first bytes are read, [`HEAD_BYTES`] of them into `head`,
+/// which has at least that length; of a compressed file as many more as the first [`HEAD_BYTES`] of
+/// its text take: a block of LZ4 may have four megabytes.
 ///
 /// # Errors
 ///
-/// When it is not text, or it is not clear which part of it is.
-pub fn examine(name: &Path, head: &[u8], choice: &Choice) -> Result<Format, NotText> {
+/// When it is not text, when it is not clear which part of it is, or when it cannot be read.
+pub fn examine<S: Source + Send + Sync>(
+    name: &Path,
+    source: &S,
+    head: &mut [u8],
+    choice: &Choice,
+) -> Result<Format, ExamineError<S::Error>> {
     let encoding = choice.encoding.unwrap_or_default();
     if choice.kind == Kind::Text {
         return Ok(Format { encoding, ..Format::default() });
     }
+    let length = source.read_at(0, &mut head[..HEAD_BYTES]).map_err(ExamineError::Source)?;
+    let head = &head[..length];
     let compression = Compression::of(head);
     let (name, says) = without_compression(name);
     if compression == Compression::None {
         if let Some(says) = says.filter(|_| !head.is_empty()) {
-            return Err(NotText::Misnamed { compression: says });
+            return Err(NotText::Misnamed { compression: says }.into());
         }
-        return Examined { name, head, compression, choice }.format();
+        return Ok(Examined { name, head, compression, choice }.format()?);
     }
-    let head = decompress_head(head, compression)?;
+    let head = decompress_head(source, compression)?;
     let inner = Compression::of(&head);
     if inner != Compression::None {
-        return Err(NotText::Compressed { outer: compression, inner });
+        return Err(NotText::Compressed { outer: compression, inner }.into());
     }
-    Examined { name, head: &head, compression, choice }.format()
+    Ok(Examined { name, head: &head, compression, choice }.format()?)
 }
 
 impl Compression {
@@ -213,10 +238,13 @@ fn extension(name: &Path) -> String {
     name.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
-/// The first bytes of the text, at most [`HEAD_BYTES`]: fewer if `head` has no more.
-fn decompress_head(head: &[u8], compression: Compression) -> Result<Vec<u8>, NotText> {
+/// The first bytes of the text, at most [`HEAD_BYTES`].
+fn decompress_head<S: Source + Send + Sync>(
+    source: &S,
+    compression: Compression,
+) -> Result<Vec<u8>, ExamineError<S::Error>> {
     let limits = Limits { memory_bytes: HEAD_MEMORY_BYTES };
-    let mut blocks = decompressed(head, compression, limits);
+    let mut blocks = decompressed(source, compression, limits);
     let mut text = Vec::new();
     while text.len() < HEAD_BYTES {
         let length = match blocks.pending() {
@@ -225,14 +253,12 @@ fn decompress_head(head: &[u8], compression: Compression) -> Result<Vec<u8>, Not
                 text.extend_from_slice(block);
                 block.len()
             }
-            // The rest of the file is not in the head.
-            Err(ReadError::Damaged(damage)) if damage.kind == DamageKind::Truncated => break,
             Err(ReadError::Damaged(damage)) if text.is_empty() => {
-                return Err(NotText::Damaged { compression, kind: damage.kind });
+                return Err(NotText::Damaged { compression, kind: damage.kind }.into());
             }
             // The job finds it, and says where it is.
             Err(ReadError::Damaged(_)) => break,
-            Err(ReadError::Source(error)) => match error {},
+            Err(ReadError::Source(error)) => return Err(ExamineError::Source(error)),
         };
         blocks.take(length);
     }
@@ -254,18 +280,21 @@ impl Examined<'_> {
     fn format(&self) -> Result<Format, NotText> {
         let compression = self.compression;
         let encoding = self.encoding();
-        if encoding == Encoding::UTF_8 {
-            match text::look(self.head) {
-                Looks::Binary(extension) => {
-                    return Err(NotText::Binary { extension, compression });
-                }
-                Looks::Invalid { percent } => return Err(NotText::Invalid { percent }),
-                Looks::Nul => return Err(NotText::Nul { compression }),
-                Looks::Text => {}
-                Looks::Unmarked(encoding) => return Err(NotText::Unmarked { encoding }),
-            }
+        let decoded = (encoding != Encoding::UTF_8).then(|| decode(self.head, encoding));
+        let text = decoded.as_deref().unwrap_or(self.head);
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        // Of pages in any encoding.
+        if self.choice.kind == Kind::Auto && text.starts_with(b"WARC/") && !self.is_wet(text) {
+            return Err(NotText::Warc);
         }
-        let records = self.records(encoding)?;
+        match text::look(self.head, text) {
+            Looks::Binary(extension) => return Err(NotText::Binary { extension, compression }),
+            Looks::Invalid { percent } => return Err(NotText::Invalid { percent }),
+            Looks::Nul => return Err(NotText::Nul { compression }),
+            Looks::Text => {}
+            Looks::Unmarked(encoding) => return Err(NotText::Unmarked { encoding }),
+        }
+        let records = self.records(text)?;
         Ok(Format { compression, encoding, records })
     }
 
@@ -283,63 +312,80 @@ impl Examined<'_> {
         marked.or(self.choice.encoding).unwrap_or_default()
     }
 
-    fn records(&self, encoding: Encoding) -> Result<Records, NotText> {
+    fn records(&self, text: &[u8]) -> Result<Records, NotText> {
         let Choice { kind, field, column, .. } = self.choice;
         if let Some(field) = field {
             return Ok(Records::JsonLines { field: field.clone() });
         }
         if let Some(column) = column {
-            return self.csv(column, encoding);
+            return self.csv(column, text);
         }
-        let extension = extension(self.name);
-        let is_warc = self.head.starts_with(b"WARC/");
-        let is_json = matches!(extension.as_str(), "jsonl" | "ndjson") && self.is_object();
-        match kind {
-            Kind::Wet => Ok(Records::Wet),
-            Kind::Auto | Kind::Csv | Kind::JsonLines | Kind::Text | Kind::Tsv if is_warc => {
-                match self.has_conversions() {
-                    true => Ok(Records::Wet),
-                    false => Err(NotText::Warc),
-                }
-            }
-            Kind::Auto | Kind::Csv | Kind::JsonLines | Kind::Text | Kind::Tsv if is_json => {
-                Err(NotText::FieldWanted { fields: text::keys(self.head) })
-            }
-            Kind::Auto | Kind::Csv | Kind::JsonLines | Kind::Text | Kind::Tsv => Ok(Records::None),
+        if *kind == Kind::Wet || text.starts_with(b"WARC/") {
+            return Ok(Records::Wet);
+        }
+        let is_json_lines = matches!(extension(self.name).as_str(), "jsonl" | "ndjson");
+        match is_json_lines && text.trim_ascii_start().first() == Some(&b'{') {
+            true => Err(NotText::FieldWanted { fields: text::keys(text) }),
+            false => Ok(Records::None),
         }
     }
 
-    /// Whether the first thing in it is a JSON object.
-    fn is_object(&self) -> bool {
-        let head = self.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(self.head);
-        head.trim_ascii_start().first() == Some(&b'{')
-    }
-
-    fn has_conversions(&self) -> bool {
-        let is_wet = extension(self.name) == "wet";
+    /// Whether WARC has records of text.
+    fn is_wet(&self, text: &[u8]) -> bool {
         let kind = b"warc-type: conversion";
-        is_wet || self.head.windows(kind.len()).any(|window| window.eq_ignore_ascii_case(kind))
+        extension(self.name) == "wet"
+            || text.windows(kind.len()).any(|window| window.eq_ignore_ascii_case(kind))
     }
 
-    /// Comma-separated values, whose header is looked at if it has to name the column.
-    fn csv(&self, column: &Column, encoding: Encoding) -> Result<Records, NotText> {
-        let is_tabs = match self.choice.kind {
-            Kind::Tsv => true,
-            Kind::Auto => matches!(extension(self.name).as_str(), "tsv" | "tab"),
-            Kind::Csv | Kind::JsonLines | Kind::Text | Kind::Wet => false,
+    /// Comma-separated values, or tab-separated ones if the name or the header says so.
+    fn csv(&self, column: &Column, text: &[u8]) -> Result<Records, NotText> {
+        let records = |delimiter| Ok(Records::Csv { column: column.clone(), delimiter });
+        let (first, second) = match self.choice.kind {
+            Kind::Tsv => (b'\t', None),
+            Kind::Auto if matches!(extension(self.name).as_str(), "tsv" | "tab") => (b'\t', None),
+            Kind::Auto => (b',', Some(b'\t')),
+            Kind::Csv | Kind::JsonLines | Kind::Text | Kind::Wet => (b',', None),
         };
-        let delimiter = if is_tabs { b'\t' } else { b',' };
-        if let Column::Name(name) = column {
+        let Column::Name(name) = column else { return records(first) };
+        let header = |delimiter| {
             let limits = Limits { memory_bytes: HEAD_MEMORY_BYTES };
-            let blocks = decoded(decompressed(self.head, Compression::None, limits), encoding);
-            let header = Csv::new(blocks, column, delimiter).read_header();
-            if let Some(columns) = header.filter(|columns| !columns.contains(name)) {
-                return Err(NotText::NoColumn { column: name.clone(), columns });
-            }
+            let blocks = decompressed(text, Compression::None, limits);
+            Csv::new(blocks, column, delimiter).read_header()
+        };
+        // A header that does not end in the head is for the job to find out about.
+        let Some(columns) = header(first) else { return records(first) };
+        if columns.contains(name) {
+            return records(first);
         }
-        Ok(Records::Csv { column: column.clone(), delimiter })
+        match second.filter(|&other| header(other).is_some_and(|names| names.contains(name))) {
+            Some(delimiter) => records(delimiter),
+            None => Err(NotText::NoColumn { column: name.clone(), columns }),
+        }
     }
 }
+
+/// `head` in UTF-8. A character that its end cuts off is omitted.
+fn decode(head: &[u8], encoding: Encoding) -> Vec<u8> {
+    let whole = head.len() - head.len() % UNIT_BYTES;
+    let limits = Limits { memory_bytes: HEAD_MEMORY_BYTES };
+    let mut blocks = decoded(decompressed(&head[..whole], Compression::None, limits), encoding);
+    let mut text = Vec::new();
+    loop {
+        let length = match blocks.pending() {
+            Ok([]) => return text,
+            Ok(block) => {
+                text.extend_from_slice(block);
+                block.len()
+            }
+            Err(ReadError::Damaged(_)) => unreachable!("what is not compressed is not damaged"),
+            Err(ReadError::Source(error)) => match error {},
+        };
+        blocks.take(length);
+    }
+}
+
+/// Of UTF-32, the largest.
+const UNIT_BYTES: usize = 4;
 
 /// For the windows and dictionaries of a head.
 const HEAD_MEMORY_BYTES: u64 = 128 << 20;

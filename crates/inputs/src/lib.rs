@@ -31,7 +31,7 @@ mod wet;
 
 pub use blocks::{Blocks, Event, Events};
 pub use damage::{Damage, DamageKind, ReadError};
-pub use examine::{Choice, HEAD_BYTES, Kind, NotText, examine};
+pub use examine::{Choice, ExamineError, HEAD_BYTES, Kind, NotText, examine};
 pub use format::{Column, Compression, Encoding, Field, Format, InvalidField, Records};
 pub use reader::{Limits, Reading, open};
 pub use record::{BadRecord, Problem};

@@ -116,31 +116,55 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), InputError> 
     Ok((file, opened))
 }
 
-/// Fill `head` with the first bytes of a file that was listed. Returns how many there are: fewer
-/// only if the file has no more.
-///
-/// # Errors
-///
-/// When it is no regular file any more, or cannot be read.
-pub fn read_head(path: &Path, head: &mut [u8]) -> Result<usize, InputError> {
-    // Its kind was checked when it was listed. This is done for every file of a job: a system call
-    // that can be omitted is.
-    let mut file = anchor::open_anywhere(path).map_err(unreadable(path))?;
-    let bytes = require_regular_file(path, &file)?.len();
-    let wanted = usize::try_from(bytes).map_or(head.len(), |bytes| bytes.min(head.len()));
-    let (head, mut filled) = (&mut head[..wanted], 0);
-    while filled < wanted {
-        match file.read(&mut head[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => {
-                let (path, offset) = (path.to_owned(), filled as u64);
-                return Err(InputError::Read { path, offset, source });
+/// A file that was listed, before it is planned.
+#[derive(Debug)]
+pub struct ListedFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl ListedFile {
+    /// Open it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular file any more, or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, InputError> {
+        // Its kind was checked when it was listed. This is done for every file of a job: a system
+        // call that can be omitted is.
+        let file = anchor::open_anywhere(path).map_err(unreadable(path))?;
+        let bytes = require_regular_file(path, &file)?.len();
+        Ok(Self { path: path.to_owned(), file, bytes })
+    }
+
+    /// Its length.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Read the bytes at `offset`. Fills `buffer` unless the end of the file comes before.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let left = self.bytes.saturating_sub(offset);
+        let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let mut filled = 0;
+        while filled < wanted {
+            match self.file.read_at(&mut buffer[filled..wanted], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(length) => filled += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let (path, offset) = (self.path.clone(), offset + filled as u64);
+                    return Err(InputError::Read { path, offset, source });
+                }
             }
         }
+        Ok(filled)
     }
-    Ok(filled)
 }
 
 /// The metadata of a file that the user names, if its length is that of its content.

@@ -46,7 +46,7 @@ mod watchdog;
 pub use claims::{Beat, Claim, ClaimState, Claims, Holder, LocalClaims, Sign, host_name};
 pub use digest::{Digest, Digester};
 pub use error::{Loss, Operation, StoreError, is_full};
-pub use input::{Input, InputFile, Modified, read_head};
+pub use input::{Input, InputFile, ListedFile, Modified};
 pub use input_error::InputError;
 pub use layout::{BadName, Folder, Name, Staging, is_input_copy, shown_input};
 pub use local::{InputCopy, Local};

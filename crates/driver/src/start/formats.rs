@@ -5,9 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use inputs::{Choice, HEAD_BYTES};
+use inputs::{Choice, ExamineError, HEAD_BYTES, Source};
 use journal::Format;
-use store::Input;
+use store::{Input, InputError, ListedFile};
 
 use super::error::{StartError, unusable_input};
 use crate::ids;
@@ -53,13 +53,31 @@ fn take(next: &AtomicUsize, files: usize) -> Option<usize> {
 }
 
 fn examine_one(input: &Input, choice: &Choice, head: &mut [u8]) -> Result<Format, StartError> {
-    let length = store::read_head(&input.path, head).map_err(unusable_input)?;
-    let format = inputs::examine(&input.path, &head[..length], choice);
-    let format = format.map_err(|why| {
-        let path = store::shown_input(&input.path).into_owned();
-        StartError::NotText { path, why, others: 0 }
-    })?;
+    let file = ListedSource(ListedFile::open(&input.path).map_err(unusable_input)?);
+    let format =
+        inputs::examine(&input.path, &file, head, choice).map_err(|error| match error {
+            ExamineError::NotText(why) => {
+                let path = store::shown_input(&input.path).into_owned();
+                StartError::NotText { path, why, others: 0 }
+            }
+            ExamineError::Source(error) => unusable_input(error),
+        })?;
     Ok(ids::recorded_format(&format))
+}
+
+/// A listed file, as it is examined.
+struct ListedSource(ListedFile);
+
+impl Source for ListedSource {
+    type Error = InputError;
+
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, InputError> {
+        self.0.read_at(offset, buffer)
+    }
 }
 
 /// More do not read faster from a disk, and a start is short.

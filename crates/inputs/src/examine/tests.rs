@@ -5,8 +5,16 @@ use proptest::prelude::*;
 use super::*;
 
 #[track_caller]
-fn check(name: &str, head: &[u8], expected: Result<Format, NotText>) {
-    assert_eq!(examine(Path::new(name), head, &Choice::default()), expected, "{name}");
+fn check(name: &str, file: &[u8], expected: Result<Format, NotText>) {
+    assert_eq!(find(name, file, &Choice::default()), expected, "{name}");
+}
+
+fn find(name: &str, file: &[u8], choice: &Choice) -> Result<Format, NotText> {
+    let mut head = vec![0; HEAD_BYTES];
+    examine(Path::new(name), &file, &mut head, choice).map_err(|error| match error {
+        ExamineError::NotText(why) => why,
+        ExamineError::Source(error) => match error {},
+    })
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -97,10 +105,20 @@ fn encodings_are_known_by_their_marks_and_suspected_without() {
     check("a", &little[4..], unmarked(Encoding::UTF_32LE));
     check("a", &utf_16("Быть или не быть, вот"), unmarked(Encoding::UTF_16LE));
 
+    // Bytes that no text has are in none, however it is encoded.
+    let western = Encoding::of_label("windows-1252");
+    let choice = Choice { encoding: western, ..Choice::default() };
+    let png = find("a", b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR", &choice);
+    let compression = Compression::None;
+    assert_eq!(png, Err(NotText::Binary { extension: "png", compression }));
+    assert!(find("a", b"%PDF-1.7", &choice).is_err());
+    let choice = Choice { encoding: Some(Encoding::UTF_16LE), ..Choice::default() };
+    assert!(find("a", &b"\x00\xD8".repeat(20), &choice).is_err());
+
     // A choice is for the files that have no mark.
     let encoding = Encoding::of_label("windows-1252");
     let choice = Choice { encoding, ..Choice::default() };
-    let found = |head: &[u8]| examine(Path::new("a"), head, &choice).unwrap().encoding;
+    let found = |file: &[u8]| find("a", file, &choice).unwrap().encoding;
     assert_eq!(found(&b"\xE9\xE8".repeat(9)).name(), "windows-1252");
     assert_eq!(found(&utf_16(text)), Encoding::UTF_16LE);
     assert_eq!(found(text.as_bytes()), Encoding::UTF_8);
@@ -135,9 +153,11 @@ fn compressions_are_known_by_their_content_and_their_names_must_agree() {
         b"\x1F\x8B\x08\xFFxxxxxxxxxxxx\0\0\0",
         Err(NotText::Damaged { compression, kind }),
     );
-    // The head ends inside of the member.
+    // Damage behind the head is for the job to find.
     let file = gzip(&b"to be or not to be ".repeat(100_000));
     check("a.gz", &file[..file.len() / 2], Ok(GZIP));
+    let (compression, kind) = (Compression::Gzip, DamageKind::Truncated);
+    check("a.gz", &file[..11], Err(NotText::Damaged { compression, kind }));
 }
 
 #[test]
@@ -151,7 +171,7 @@ fn records_are_chosen_or_asked_for() {
     check("a.json", object, Ok(Format::default()));
 
     let choose = |choice: Choice, name: &str, head: &[u8]| {
-        examine(Path::new(name), head, &choice).map(|format| format.records)
+        find(name, head, &choice).map(|format| format.records)
     };
     let field = Field::parse("text").unwrap();
     let choice = Choice { field: Some(field.clone()), ..Choice::default() };
@@ -163,6 +183,7 @@ fn records_are_chosen_or_asked_for() {
     assert_eq!(choose(by_name(Kind::Auto), "x.csv", b"a,b\n1,2"), csv(b','));
     assert_eq!(choose(by_name(Kind::Auto), "x.tsv", b"a\tb\n1\t2"), csv(b'\t'));
     assert_eq!(choose(by_name(Kind::Tsv), "x", b"a\tb\n1\t2"), csv(b'\t'));
+    assert_eq!(choose(by_name(Kind::Auto), "x", b"a\tb\n1\t2"), csv(b'\t'));
     assert_eq!(choose(by_name(Kind::Auto), "x", b""), csv(b','));
     let columns = vec!["a".to_owned(), "c,\n".to_owned()];
     let missing = Err(NotText::NoColumn { column: "b".to_owned(), columns });
@@ -172,14 +193,74 @@ fn records_are_chosen_or_asked_for() {
     let wet = b"WARC/1.0\r\nWARC-Type: warcinfo\r\n\r\nWARC/1.0\r\nWARC-Type: conversion\r\n";
     assert_eq!(choose(Choice::default(), "a", wet), Ok(Records::Wet));
     assert_eq!(choose(Choice::default(), "a.warc.wet", &wet[..20]), Ok(Records::Wet));
-    check("a.warc", b"WARC/1.0\r\nWARC-Type: response\r\n\r\n", Err(NotText::Warc));
+    check("a.warc", b"WARC/1.0\r\nWARC-Type: response\r\n\r\n\0", Err(NotText::Warc));
+}
+
+/// A block of bzip2 has 900 KB, one of LZ4 up to 4 MiB: the first one is read, however long.
+#[test]
+fn first_block_of_any_size_is_looked_into() {
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'a' + (state >> 24) as u8 % 26
+    })
+    .take(6 << 20)
+    .collect();
+    let mut tar = noise.clone();
+    tar[..512].fill(0);
+    tar[257..262].copy_from_slice(b"ustar");
+    let utf_16 = utf_16(&format!("\u{FEFF}{}", std::str::from_utf8(&noise[..3 << 20]).unwrap()));
+    let lines = [b"{\"text\":\"".as_slice(), &noise, b"\"}\n"].concat();
+    for compression in Compression::ALL {
+        let found = |name, text| find(name, &compress(compression, text), &Choice::default());
+        let is_tar = found("a", &tar);
+        assert_eq!(
+            is_tar,
+            Err(NotText::Binary { extension: "tar", compression }),
+            "{compression:?}"
+        );
+        assert_eq!(found("a", &utf_16).unwrap().encoding, Encoding::UTF_16LE, "{compression:?}");
+        let fields = vec!["text".to_owned()];
+        assert_eq!(found("a.jsonl", &lines), Err(NotText::FieldWanted { fields }));
+    }
+}
+
+fn compress(compression: Compression, text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    match compression {
+        Compression::None => text.to_vec(),
+        Compression::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(vec![], bzip2::Compression::new(9));
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compression::Gzip => gzip(text),
+        Compression::Lz4 => {
+            let info =
+                lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max4MB);
+            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, vec![]);
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compression::Xz => {
+            let mut encoder = liblzma::write::XzEncoder::new(vec![], 1);
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compression::Zstd => {
+            let mut out = vec![0; zstd_safe::compress_bound(text.len())];
+            let length = zstd_safe::compress(&mut out[..], text, 1).unwrap();
+            out.truncate(length);
+            out
+        }
+    }
 }
 
 #[test]
 fn text_as_it_is_refuses_nothing() {
     let choice = Choice { kind: Kind::Text, ..Choice::default() };
     for head in [&b"\0\0"[..], b"%PDF-", &gzip(b"text"), b"\xFF\xFE"] {
-        assert_eq!(examine(Path::new("a.gz"), head, &choice), Ok(Format::default()));
+        assert_eq!(find("a.gz", head, &choice), Ok(Format::default()));
     }
 }
 
@@ -188,13 +269,13 @@ proptest! {
     fn any_text_without_nul_is_text(text in "[^\0]{0,200}") {
         prop_assume!(!["%PDF-", "PAR1", "PARE", "WARC/"].iter().any(|magic| text.starts_with(magic)));
         prop_assert_eq!(
-            examine(Path::new("a.txt"), text.as_bytes(), &Choice::default()),
+            find("a.txt", text.as_bytes(), &Choice::default()),
             Ok(Format::default())
         );
     }
 
     #[test]
     fn any_bytes_are_something(head in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = examine(Path::new("a.jsonl"), &head, &Choice::default());
+        let _ = find("a.jsonl", &head, &Choice::default());
     }
 }

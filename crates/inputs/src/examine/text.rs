@@ -20,19 +20,20 @@ pub(super) enum Looks {
     Unmarked(Encoding),
 }
 
-/// What `head` looks like: the beginning of a file, or of what it holds compressed.
+/// What `head` looks like, the beginning of a file or of what it holds compressed; in UTF-8 it is
+/// `text`, with an invalid byte for what is no character.
 ///
 /// Bytes decide before magic numbers do: `BM`, `MZ` or `II*` may also begin a book.
-pub(super) fn look(head: &[u8]) -> Looks {
+pub(super) fn look(head: &[u8], text: &[u8]) -> Looks {
     // These are text at first sight, and are none.
     for (magic, extension) in [(&b"%PDF-"[..], "pdf"), (b"PAR1", "parquet"), (b"PARE", "parquet")] {
         if head.starts_with(magic) {
             return Looks::Binary(extension);
         }
     }
-    let has_nul = memchr::memchr(0, head).is_some();
-    let invalid = if has_nul { 0 } else { invalid_bytes(head) };
-    if !has_nul && invalid * TENTH <= head.len() {
+    let has_nul = memchr::memchr(0, text).is_some();
+    let invalid = if has_nul { 0 } else { invalid_bytes(text) };
+    if !has_nul && invalid * TENTH <= text.len() {
         return Looks::Text;
     }
     if let Some(kind) = infer::get(head) {
@@ -41,7 +42,7 @@ pub(super) fn look(head: &[u8]) -> Looks {
     match unmarked(head) {
         Some(encoding) => Looks::Unmarked(encoding),
         None if has_nul => Looks::Nul,
-        None => Looks::Invalid { percent: (invalid * 100 / head.len()) as u64 },
+        None => Looks::Invalid { percent: (invalid * 100 / text.len()) as u64 },
     }
 }
 

@@ -12,16 +12,18 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
     let file = if path.is_absolute() { quoted(path) } else { "FILE".to_owned() };
     match why {
         NotText::Binary { extension, .. } => match into_text(extension, &file) {
-            Some(command) => format!("count its text with `{command}`, or {AS_IT_IS}"),
-            None => format!("leave such files out with `--exclude '*.{extension}'`, or {AS_IT_IS}"),
+            Some(command) => {
+                format!("count its text with `{command}`, {}, or {AS_IT_IS}", leave_out(path))
+            }
+            None => format!("{}, or {AS_IT_IS}", leave_out(path)),
         },
         NotText::Compressed { outer, .. } => {
             format!("decompress it once: `{} -dc {file} | mapmill run -`", outer.name())
         }
-        NotText::Damaged { .. } => "restore the file, or leave it out with `--exclude`".to_owned(),
+        NotText::Damaged { .. } => format!("restore it, or {}", leave_out(path)),
         NotText::FieldWanted { fields } => {
             let field = fields.iter().find(|field| *field == "text").or(fields.first());
-            let field = field.map_or("text", String::as_str);
+            let field = quoted(field.map_or("text", String::as_str));
             format!("choose one, such as `--field {field}`, or {AS_IT_IS}")
         }
         NotText::Invalid { .. } => {
@@ -29,7 +31,7 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
         }
         NotText::Misnamed { .. } => format!("rename it, or {AS_IT_IS}"),
         NotText::NoColumn { .. } => "choose one of its columns with --column".to_owned(),
-        NotText::Nul { .. } => format!("leave it out with `--exclude`, or {AS_IT_IS}"),
+        NotText::Nul { .. } => format!("{}, or {AS_IT_IS}", leave_out(path)),
         NotText::Unmarked { encoding } => {
             let (name, lower) = (encoding.name(), encoding.name().to_ascii_lowercase());
             format!(
@@ -38,6 +40,15 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
         }
         NotText::Warc => format!("use the WET file of the same pages, or {AS_IT_IS}"),
     }
+}
+
+/// The flag that leaves out such files, by how their names end.
+fn leave_out(path: &Path) -> String {
+    let glob = match path.extension() {
+        Some(extension) => format!("*.{}", extension.to_string_lossy()),
+        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    format!("leave such files out with `--exclude {}`", quoted(glob))
 }
 
 /// The command that writes the text of a file of this kind to a job.

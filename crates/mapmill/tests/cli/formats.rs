@@ -77,7 +77,6 @@ fn records_are_documents() {
     assert_eq!(scratch.counts(&["--encoding", "latin1"]), "naïve 1\n");
 }
 
-/// One file each, the sentence, and the way out.
 #[test]
 fn what_is_not_text_is_refused_by_name() {
     let tar = {
@@ -85,25 +84,44 @@ fn what_is_not_text_is_refused_by_name() {
         tar[257..262].copy_from_slice(b"ustar");
         tar
     };
-    let as_it_is = "or count its bytes as they are with `--format text`";
-    let text =
-        |command: &str| format!("count its text with `{command} | mapmill run -`, {as_it_is}");
-    for (name, head, what, way_out) in [
-        ("a.zip", b"PK\x03\x04\0".to_vec(), "holds zip, not text", text("unzip -p <file>")),
-        ("a.pdf", b"%PDF-1.4".to_vec(), "holds pdf, not text", text("pdftotext <file> -")),
-        ("a.tar.gz", gzip(&tar), "holds gzip of tar, not text", text("tar -xOf <file>")),
+    let leave = |glob: &str| format!("leave such files out with `--exclude {glob}`");
+    let text = |command: &str, glob: &str| {
+        format!("count its text with `{command} | mapmill run -`, {}, {AS_IT_IS}", leave(glob))
+    };
+    for refused in [
+        (
+            "a.zip",
+            b"PK\x03\x04\0".to_vec(),
+            "holds zip, not text",
+            text("unzip -p <file>", "'*.zip'"),
+        ),
+        (
+            "a.pdf",
+            b"%PDF-1.4".to_vec(),
+            "holds pdf, not text",
+            text("pdftotext <file> -", "'*.pdf'"),
+        ),
+        ("a.tar.gz", gzip(&tar), "holds gzip of tar, not text", text("tar -xOf <file>", "'*.gz'")),
         (
             "a.png",
             b"\x89PNG\r\n\x1A\n\0".to_vec(),
             "holds png, not text",
-            format!("leave such files out with `--exclude '*.png'`, {as_it_is}"),
+            format!("{}, {AS_IT_IS}", leave("'*.png'")),
         ),
         (
             "a.bin",
             b"a\0b".to_vec(),
             "holds binary data, not text",
-            format!("leave it out with `--exclude`, {as_it_is}"),
+            format!("{}, {AS_IT_IS}", leave("'*.bin'")),
         ),
+    ] {
+        check_refused(refused);
+    }
+}
+
+#[test]
+fn text_that_needs_a_word_of_the_user_is_refused_with_it() {
+    for refused in [
         (
             "a.txt",
             utf_16("to be or not"),
@@ -116,35 +134,43 @@ fn what_is_not_text_is_refused_by_name() {
             "a.txt",
             b"\xE4\xF6\xFC".to_vec(),
             "is not UTF-8 in 100 % of its first bytes",
-            format!("say how it is encoded, such as `--encoding windows-1252`, {as_it_is}"),
+            format!("say how it is encoded, such as `--encoding windows-1252`, {AS_IT_IS}"),
         ),
         (
             "a.gz",
             b"text".to_vec(),
             "does not hold gzip, as its name says",
-            format!("rename it, {as_it_is}"),
+            format!("rename it, {AS_IT_IS}"),
         ),
         (
             "a.jsonl",
             b"{\"id\":1,\"body\":\"x\"}\n".to_vec(),
             "holds JSON lines, and no field is chosen; its first record has: id, body",
-            format!("choose one, such as `--field id`, {as_it_is}"),
+            format!("choose one, such as `--field id`, {AS_IT_IS}"),
         ),
         (
             "a.warc",
             b"WARC/1.0\r\nWARC-Type: response\r\n\r\n".to_vec(),
             "holds WARC records of web pages, not of text",
-            format!("use the WET file of the same pages, {as_it_is}"),
+            format!("use the WET file of the same pages, {AS_IT_IS}"),
         ),
     ] {
-        let scratch = Scratch::new();
-        fs::remove_file(scratch.path("in/a.txt")).unwrap();
-        scratch.write(format!("in/{name}"), head);
-        let file = format!("<scratch>/in/{name}");
-        let sentence = format!("input {file} {what}; {}", way_out.replace("<file>", &file));
-        scratch.refuses_job(&["in"], &sentence);
+        check_refused(refused);
     }
 }
+
+/// A file of this name, the sentence, and the way out.
+#[track_caller]
+fn check_refused((name, head, what, way_out): (&str, Vec<u8>, &str, String)) {
+    let scratch = Scratch::new();
+    fs::remove_file(scratch.path("in/a.txt")).expect("it is there");
+    scratch.write(format!("in/{name}"), head);
+    let file = format!("<scratch>/in/{name}");
+    let sentence = format!("input {file} {what}; {}", way_out.replace("<file>", &file));
+    scratch.refuses_job(&["in"], &sentence);
+}
+
+const AS_IT_IS: &str = "or count its bytes as they are with `--format text`";
 
 #[test]
 fn several_files_that_are_no_text_are_counted() {
