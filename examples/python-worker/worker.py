@@ -225,6 +225,9 @@ class Worker:
         invalid_bytes = 0
         for split in task.map.splits:
             self.below_roots(split.path)
+            if split.HasField("format"):
+                # It reads plain text alone: what else it counted would be wrong.
+                raise Failed(format_unknown=pb.FormatUnknown(path=split.path, detail="it is not plain text"))
             with open_input(split) as descriptor:
                 invalid_bytes += map_split(descriptor, split, WORD[self.job.rules.rule], buckets, running)
         buckets.flush()
@@ -287,8 +290,11 @@ def boundary(descriptor: int, position: int, split: pb.Split) -> Tuple[int, str]
     """Where the first character at or behind `position` begins, and the character before it ("" at the start).
 
     A character has at most 4 bytes, and no byte that begins one also continues one. So decoding may start in the
-    middle of a character, 4 bytes before: it is correct from the next character on.
+    middle of a character, 4 bytes before: it is correct from the next character on. A byte order mark at the start
+    of the file is no part of the text: the first character is the one behind it.
     """
+    if position <= len(codecs.BOM_UTF8) and os.pread(descriptor, len(codecs.BOM_UTF8), 0) == codecs.BOM_UTF8:
+        return len(codecs.BOM_UTF8), ""
     at = max(0, position - 4)
     before = ""
     for character in "".join(characters(descriptor, at, min(position + 3, split.file_bytes))):
