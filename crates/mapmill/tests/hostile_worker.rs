@@ -245,7 +245,10 @@ fn intermediates_with_another_checksum_are_made_again() {
 #[test]
 fn everything_that_could_be_a_path_is_known_and_never_opened() {
     let expected = BTreeMap::from([
+        ("BadRecord.problem", "escaped and cut on arrival, shown"),
         ("ForeignStaging.path", "shown, with control characters escaped"),
+        ("FormatUnknown.path", "the same"),
+        ("InputDamaged.path", "the same"),
         ("InputChanged.path", "the same"),
         ("InputMissing.path", "the same"),
         ("Io.detail", "escaped and cut on arrival, shown"),
@@ -257,6 +260,8 @@ fn everything_that_could_be_a_path_is_known_and_never_opened() {
         ("Panicked.message", "escaped and cut on arrival, shown"),
         ("StagingDamaged.detail", "the same"),
         ("Tampered.detail", "the same"),
+        ("FormatUnknown.detail", "the same"),
+        ("InputDamaged.detail", "the same"),
         ("RegisterRequest.build", "the same"),
         ("RegisterRequest.instance", "compared with others"),
         ("RegisterRequest.name", "compared with the certificate, escaped and cut, shown"),

@@ -75,7 +75,7 @@ fn unmarked(head: &[u8]) -> Option<Encoding> {
     let zeros = |offset: usize, unit: usize| {
         let units = head.len() / unit;
         let zeros = head.iter().skip(offset).step_by(unit).filter(|&&byte| byte == 0).count();
-        if units >= UNITS_MIN { zeros.min(units) * 100 / units } else { 0 }
+        if zeros >= ZEROS_MIN { zeros.min(units) * 100 / units } else { 0 }
     };
     // The highest byte is zero in every character of UTF-32, the next one in most.
     let is_utf_32 =
@@ -94,8 +94,8 @@ fn unmarked(head: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Of fewer, nothing can be said.
-const UNITS_MIN: usize = 8;
+/// Of fewer zeros, nothing can be said.
+const ZEROS_MIN: usize = 3;
 
 /// The keys of the JSON object that `head` begins with, as far as it is there.
 pub(super) fn keys(head: &[u8]) -> Vec<String> {

@@ -26,7 +26,7 @@ pub(super) struct ReadingFlags {
     #[arg(conflicts_with = "column")]
     field: Option<driver::Field>,
 
-    /// Count one column of CSV or TSV: a name of the first record, or a number from 1
+    /// Count one column of CSV or TSV, by its name or its number
     ///
     /// Each record is a document. With a name, the first record is a header and is not counted;
     /// with a number, it is counted as well. Names that are numbers cannot be given.
@@ -41,19 +41,19 @@ pub(super) struct ReadingFlags {
     #[arg(value_parser = parse_encoding)]
     encoding: Option<driver::Encoding>,
 
-    /// Skip and count bad records, or end the job with the first one (the default)
+    /// Skip and count bad records [default: the first one ends the job]
     ///
     /// A record is bad if it does not follow the syntax of its format, or if its field is not text:
     /// a line that is no JSON object, a quote that is never closed. A missing field and `null` are
     /// empty documents, not bad records. Damage of a compressed file always ends the job.
-    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = "Job")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = "Input")]
+    #[arg(hide_short_help = true, hide_default_value = true)]
     on_bad_record: OnBadRecordFlag,
 
-    /// With `--on-bad-record skip`, end the job above COUNT bad records [default: 0]
+    /// End the job above COUNT skipped bad records [default: 0]
     ///
     /// The message names the first of them. The same command with a higher COUNT resumes the job.
-    #[arg(long, value_name = "COUNT", hide_short_help = true, help_heading = "Job")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true, help_heading = "Input")]
     bad_records_max: Option<u64>,
 }
 
