@@ -1,7 +1,7 @@
 //! JSON lines: one field of each line is a document.
 //!
 //! A record is held until it is over, and judged as a whole: a bad one gives no text. One with more
-//! than [`HELD_BYTES_MAX`] of text is given as it is read, so that memory is bounded; if it turns
+//! than [`PAUSE_BYTES`] of text is given as it is read, so that memory is bounded; if it turns
 //! out to be bad, or if its field occurs again (the last one counts), the read ends.
 
 use std::ops::Range;
