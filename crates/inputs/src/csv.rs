@@ -43,8 +43,6 @@ struct Place {
     field: usize,
     /// Whether the record names the columns.
     is_header: bool,
-    /// Whether text of this record was given.
-    is_given: bool,
 }
 
 /// What the next call does first.
@@ -73,20 +71,14 @@ impl<B: Blocks> Csv<B> {
             column,
             part: vec![0; PART_BYTES].into_boxed_slice(),
             text: Vec::new(),
-            place: Place {
-                offset: 0,
-                record_start: 0,
-                record: 0,
-                field: 0,
-                is_header,
-                is_given: false,
-            },
+            place: Place { offset: 0, record_start: 0, record: 0, field: 0, is_header },
             next: Next::Begin,
         }
     }
 
-    /// The names in the first record. `None` if it does not end, or is damaged.
-    pub(crate) fn read_header(mut self) -> Option<Vec<String>> {
+    /// The names in the first record. `None` if it is damaged, or does not end, unless the text
+    /// `is_whole`.
+    pub(crate) fn read_header(mut self, is_whole: bool) -> Option<Vec<String>> {
         let mut names = Vec::new();
         let mut name = Vec::new();
         if !self.begin_record().ok()? {
@@ -94,6 +86,9 @@ impl<B: Blocks> Csv<B> {
         }
         loop {
             let block = self.blocks.pending().ok()?;
+            if block.is_empty() && !is_whole {
+                return None;
+            }
             let (result, taken, made) = self.reader.read_field(block, &mut self.part);
             name.extend_from_slice(&self.part[..made]);
             self.take(taken);
@@ -128,7 +123,7 @@ impl<B: Blocks> Csv<B> {
             if !is_all {
                 let place = &mut self.place;
                 (place.record_start, place.record) = (place.offset, place.record + 1);
-                (place.field, place.is_given) = (0, false);
+                place.field = 0;
                 self.text.clear();
                 return Ok(true);
             }
@@ -167,8 +162,9 @@ impl<B: Blocks> Csv<B> {
             let is_over = pending.is_empty();
             let block = if is_over { b"\n" } else { pending };
             let (result, taken, made) = self.reader.read_field(block, &mut self.part);
+            // An open quote takes the rest of the file: that is no record to skip.
             if is_over && made > 0 {
-                return self.bad(Problem::Unfinished).map(Some);
+                return Err(self.damage(DamageKind::Record(Problem::Unfinished)));
             }
             let taken = if is_over { 0 } else { taken };
             if self.is_chosen() {
@@ -177,8 +173,10 @@ impl<B: Blocks> Csv<B> {
             self.take(taken);
             match result {
                 ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {
+                    if self.text.len() > HELD_BYTES_MAX && self.place.is_header {
+                        return Err(self.damage(DamageKind::Record(Problem::TooLarge)));
+                    }
                     if self.text.len() > HELD_BYTES_MAX {
-                        self.place.is_given = true;
                         self.next = Next::Rest;
                         return Ok(Some(Given::Text));
                     }
@@ -225,22 +223,15 @@ impl<B: Blocks> Csv<B> {
             return Ok(None);
         }
         if index >= self.place.field {
-            return self.bad(Problem::NoColumn).map(Some);
+            let (offset, number) = (self.place.record_start, Some(self.place.record));
+            let problem = Problem::NoColumn;
+            return Ok(Some(Given::Bad(BadRecord { offset, number, problem })));
         }
         if self.text.is_empty() {
             return Ok(Some(Given::EndOfDocument));
         }
         self.next = Next::EndOfDocument;
         Ok(Some(Given::Text))
-    }
-
-    fn bad(&mut self, problem: Problem) -> Result<Given, ReadError<B::Error>> {
-        if self.place.is_given {
-            return Err(self.damage(DamageKind::Record(problem)));
-        }
-        self.next = Next::Begin;
-        let (offset, number) = (self.place.record_start, Some(self.place.record));
-        Ok(Given::Bad(BadRecord { offset, number, problem }))
     }
 
     fn damage(&self, kind: DamageKind) -> ReadError<B::Error> {

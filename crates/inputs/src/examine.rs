@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes, its name and what the user has chosen; and what is not text.
 //!
-//! A job that counts a picture as text ends with exit code 0 and words that nobody wrote. So every
+//! A job that counts a picture as text ends with exit code 0 and words that are none. So every
 //! file is looked at before anything starts, and refused unless it is text or can be made text.
 
 use std::path::Path;
@@ -132,9 +132,17 @@ fn inside(compression: Compression) -> String {
 fn list(before: &str, names: &[String]) -> String {
     match names {
         [] => String::new(),
-        names => format!("{before}{}", names.join(", ")),
+        names => {
+            let shown = names[..names.len().min(NAMES_SHOWN_MAX)].join(", ");
+            let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{before}{shown}{more}")
+        }
     }
 }
+
+/// As many as fit into a message.
+const NAMES_SHOWN_MAX: usize = 10;
 
 /// A file cannot be counted, or not be read.
 #[derive(Debug)]
@@ -350,7 +358,7 @@ impl Examined<'_> {
         let header = |delimiter| {
             let limits = Limits { memory_bytes: HEAD_MEMORY_BYTES };
             let blocks = decompressed(text, Compression::None, limits);
-            Csv::new(blocks, column, delimiter).read_header()
+            Csv::new(blocks, column, delimiter).read_header(self.head.len() < HEAD_BYTES)
         };
         // A header that does not end in the head is for the job to find out about.
         let Some(columns) = header(first) else { return records(first) };

@@ -189,6 +189,9 @@ fn records_are_chosen_or_asked_for() {
     let missing = Err(NotText::NoColumn { column: "b".to_owned(), columns });
     assert_eq!(choose(by_name(Kind::Csv), "x", b"\xEF\xBB\xBFa,\"c,\n\"\n1,2"), missing);
     check("a.csv", b"a,b\n", Ok(Format::default()));
+    // A header that is longer than the head is for the job to read.
+    let long = format!("{}b\n1,2\n", "a,".repeat(HEAD_BYTES));
+    assert_eq!(choose(by_name(Kind::Csv), "x", long.as_bytes()), csv(b','));
 
     let wet = b"WARC/1.0\r\nWARC-Type: warcinfo\r\n\r\nWARC/1.0\r\nWARC-Type: conversion\r\n";
     assert_eq!(choose(Choice::default(), "a", wet), Ok(Records::Wet));

@@ -74,7 +74,7 @@ enum State {
 /// What a string is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Role {
-    /// A value that nobody asked for.
+    /// A value that is not the field.
     Ignored,
     Key,
     /// The value of the field.

@@ -212,7 +212,7 @@ fn record_larger_than_is_held_is_given_in_parts() {
         let read = read_part(bad.as_bytes(), "a", range(&bad), usize::MAX);
         assert_eq!(read, Err(DamageKind::Record(problem)), "{tail}");
     }
-    // Of a field that nobody asked for, nothing is held.
+    // Of another field, nothing is held.
     let other = read_part(good.as_bytes(), "b", range(&good), usize::MAX).unwrap();
     assert_eq!(other, [Line::Text(vec![]), Line::Text(vec![])]);
 }

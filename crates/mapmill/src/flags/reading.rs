@@ -44,8 +44,9 @@ pub(super) struct ReadingFlags {
     /// Skip and count bad records [default: the first one ends the job]
     ///
     /// A record is bad if it does not follow the syntax of its format, or if its field is not text:
-    /// a line that is no JSON object, a quote that is never closed. A missing field and `null` are
-    /// empty documents, not bad records. Damage of a compressed file always ends the job.
+    /// a line that is no JSON object, a record of CSV without the column. A missing field and
+    /// `null` are empty documents, not bad records. Damage of a compressed file, and a quote of CSV
+    /// that is never closed, always end the job.
     #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = "Input")]
     #[arg(hide_short_help = true, hide_default_value = true)]
     on_bad_record: OnBadRecordFlag,
