@@ -7,8 +7,8 @@ use rpc::message::{self, Failure, Split};
 
 /// # Errors
 ///
-/// When this worker cannot read files of the format. A driver assigns no such split, unless its
-/// version is a later one.
+/// When this worker cannot read files of the format: that of a driver of a later version, or one
+/// that is only on the wire so far.
 pub(crate) fn of_split(split: &Split) -> Result<Format, Failure> {
     let message::Format { compression, encoding, records } = &split.format;
     let unknown = |detail: String| Failure::FormatUnknown { path: split.path.clone(), detail };
