@@ -17,6 +17,7 @@ import codecs
 import collections
 import contextlib
 import errno
+import gzip
 import importlib
 import os
 import random
@@ -121,7 +122,7 @@ class Worker:
 
     def register(self) -> None:
         answer = self.driver.call("Register", pb.RegisterRequest(
-            protocol=PROTOCOL, build=BUILD, instance=self.instance, roots=self.roots,
+            protocol=PROTOCOL, build=BUILD, instance=self.instance, roots=self.roots, abilities=ABILITIES,
             name=f"{socket.gethostname()}:{os.getpid()}"), CALL_SECONDS)
         kind = answer.WhichOneof("answer")
         if kind == "version_mismatch":
@@ -225,11 +226,13 @@ class Worker:
         invalid_bytes = 0
         for split in task.map.splits:
             self.below_roots(split.path)
-            if split.HasField("format"):
-                # It reads plain text alone: what else it counted would be wrong.
-                raise Failed(format_unknown=pb.FormatUnknown(path=split.path, detail="it is not plain text"))
+            is_gzip = split.format == GZIP
+            if split.HasField("format") and not is_gzip:
+                # The driver knows from ABILITIES: it does not happen. What else was counted would be wrong.
+                raise Failed(format_unknown=pb.FormatUnknown(path=split.path, detail="neither text nor gzip"))
+            map_one = map_gzip if is_gzip else map_split
             with open_input(split) as descriptor:
-                invalid_bytes += map_split(descriptor, split, WORD[self.job.rules.rule], buckets, running)
+                invalid_bytes += map_one(descriptor, split, WORD[self.job.rules.rule], buckets, running)
         buckets.flush()
         return pb.MapDone(bucket_bytes=buckets.bytes, bucket_crc32=buckets.crc32,
                           bucket_words=buckets.words, invalid_bytes=invalid_bytes)
@@ -281,6 +284,32 @@ def map_split(descriptor: int, split: pb.Split, word: regex.Pattern, buckets: Bu
             words.feed(rest.group() if rest else "")
             running.step()
             if text and (rest is None or rest.end() < len(text)):
+                break
+    words.end()
+    return invalid_bytes
+
+
+def map_gzip(descriptor: int, split: pb.Split, word: regex.Pattern, buckets: Buckets, running: Running) -> int:
+    """The same for a file compressed with gzip, which is never cut. Its progress is in compressed bytes."""
+    words = Words(word, buckets, under_way=False)
+    decoder = codecs.getincrementaldecoder(UTF8[0])(UTF8[1])
+    text_bytes, invalid_bytes, is_start = 0, 0, True
+    with open(descriptor, "rb", closefd=False) as file, gzip.GzipFile(fileobj=file) as content:
+        before = 0
+        while True:
+            try:
+                block = content.read(BLOCK_BYTES)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise Failed(input_damaged=pb.InputDamaged(
+                    path=split.path, offset=file.tell(), text_offset=text_bytes, detail=str(error))) from None
+            text_bytes += len(block)
+            text = decoder.decode(block, final=not block)
+            if is_start and text:
+                text, is_start = text[text.startswith("\ufeff"):], False
+            invalid_bytes += INVALID.subn("", text)[1]
+            running.step(file.tell() - before, words.feed(text))
+            before = file.tell()
+            if not block:
                 break
     words.end()
     return invalid_bytes
@@ -489,8 +518,8 @@ def open_input(split: pb.Split) -> Iterator[int]:
             unchanged()
             try:
                 yield descriptor
-            except OSError:
-                unchanged()  # A better reason, if the file has become too short to read.
+            except (OSError, Failed):
+                unchanged()  # A better reason, if the file has been replaced or cut meanwhile.
                 raise
             unchanged()
     finally:
@@ -620,6 +649,9 @@ PROTOCOL = 1
 BUILD = "mapmill-python-worker 0.1.0"
 TOKEN_ENV = "MAPMILL_TOKEN"
 JOB_OVER = "the job is over"
+
+ABILITIES = ["gzip"]  # What it reads besides plain text. It is given no other files.
+GZIP = pb.Format(compression="gzip", whole_text=pb.WholeText())
 
 UTF8 = ("utf-8", "surrogateescape")
 """Decodes an invalid byte B as the character U+DC00 + B, which no valid text contains, and encodes it back."""

@@ -19,7 +19,9 @@ use std::process::{Command, ExitCode};
 use bench::loops::Reading;
 use bench::texts::Text;
 use bench::{loops, say, top};
-use scheduler::{Action, Heartbeat, Job, Limits, Order, Outcome, Phase, Scheduler, Time, WorkerId};
+use scheduler::{
+    Abilities, Action, Heartbeat, Job, Limits, Order, Outcome, Phase, Scheduler, Time, WorkerId,
+};
 use words::{Counter, Level};
 
 fn main() -> ExitCode {
@@ -92,14 +94,14 @@ fn sort() -> io::Result<()> {
 
 /// A job of many tasks in which nothing goes wrong; a heartbeat now and then.
 fn schedule() {
-    let job = Job { map_bytes: vec![1 << 20; 2_000], reduce_tasks: 100 };
+    let job = Job { map_bytes: vec![1 << 20; 2_000], map_needs: Vec::new(), reduce_tasks: 100 };
     let bucket_bytes = vec![1 << 10; 100];
     counted_by_callgrind(|| {
         let mut scheduler = Scheduler::new(&job, Limits::default());
         let mut now = Time::default();
         let mut publishing = VecDeque::new();
         for worker in (0..50).map(WorkerId) {
-            scheduler.handle_register(now, worker);
+            scheduler.handle_register(now, worker, Abilities::NONE);
             scheduler.handle_idle(now, worker);
         }
         while let Some(action) = scheduler.poll_action() {

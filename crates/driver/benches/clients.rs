@@ -6,6 +6,7 @@
 //! tasks are staged before the clock starts. Every client has a connection of its own; the clients
 //! share one runtime, and the driver has another.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
@@ -160,6 +161,7 @@ impl Worker {
             instance,
             name: format!("client:{number}"),
             roots: Vec::new(),
+            abilities: BTreeSet::new(),
         };
         match client.register(&register).await? {
             RegisterAnswer::Registered(Registered { session, worker, .. }) => {

@@ -109,6 +109,7 @@ impl Cause {
             | Self::Conservation { .. }
             | Self::NotDurable(_)
             | Self::NotJournaled(_) => scheduler::Failure::Fatal,
+            Self::Reported(Failure::FormatUnknown { .. }) => scheduler::Failure::Unable,
             // Another worker, on another machine, may not meet it.
             Self::Reported(_) | Self::Abandoned | Self::NotPublished(_) => {
                 scheduler::Failure::Transient

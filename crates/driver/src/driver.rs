@@ -173,12 +173,25 @@ impl Driver {
     }
 
     fn cancel_if_abandoned(&mut self) {
-        let is_deserted =
-            self.sched.outcome().is_none() && self.sched.snapshot().workers.alive == 0;
+        let is_deserted = self.sched.outcome().is_none() && self.waits_for_a_worker();
         let now = self.clock.now();
         if self.shutdown.is_abandoned(now, is_deserted) {
+            if self.sched.snapshot().workers.alive > 0 {
+                self.shutdown.note_stranded(ids::stranded(&self.sched));
+            }
             self.sched.handle_cancel(now);
         }
+    }
+
+    /// Whether there is no worker, or none that can do any of what is left.
+    fn waits_for_a_worker(&self) -> bool {
+        let snapshot = self.sched.snapshot();
+        let map = snapshot.map;
+        let stranded = || self.sched.stranded().map(|(_, tasks)| tasks).sum::<u32>();
+        let reduce = snapshot.reduce;
+        let open = map.running + map.publishing + reduce.running + reduce.publishing;
+        let is_stranded = open == 0 && map.waiting > 0 && map.waiting == stranded();
+        snapshot.workers.alive == 0 || is_stranded
     }
 
     /// Asks the committer to clean up, once the scheduler has decided how the job ends.
@@ -270,6 +283,7 @@ impl Driver {
     ) -> Result<RegisterAnswer, Refusal> {
         let sched = &self.sched;
         let is_alive = |worker| sched.knows(worker);
+        let abilities = ids::abilities(register.abilities.iter().copied());
         let admitted = match self.members.register(now, peer, register, &self.spec, is_alive) {
             Ok(admitted) => admitted,
             Err(NotAdmitted::Denied(denial)) => return Err(self.exclude(now, denial)),
@@ -281,7 +295,7 @@ impl Driver {
             return Ok(RegisterAnswer::Exit);
         }
         tracing::info!(worker = self.members.roster.describe(worker), "register {worker}");
-        self.sched.handle_register(now, worker);
+        self.sched.handle_register(now, worker, abilities);
         Ok(RegisterAnswer::Registered(self.spec.registered(admitted)))
     }
 

@@ -19,7 +19,8 @@ pub fn check(records: &[Record]) {
     }
     let Commits { maps, reduces, recalls } = Commits::of(records);
     let map_bytes = vec![1; map_tasks as usize];
-    let mut sched = Scheduler::new(&Job { map_bytes, reduce_tasks }, Limits::default());
+    let mut sched =
+        Scheduler::new(&Job { map_bytes, map_needs: Vec::new(), reduce_tasks }, Limits::default());
     let mut reports = Reports::new(map_tasks, reduce_tasks);
     for (map, times) in recalls {
         sched.restore_recalls(map, times);

@@ -1,11 +1,12 @@
-//! Attempts, phases, rules and digests as the scheduler or the store has them, and as they are on
-//! the wire and in the journal.
+//! Attempts, phases, rules, abilities and digests as the scheduler or the store has them, and as
+//! they are on the wire and in the journal.
 //!
 //! The leaf crates do not know each other, so the crate that knows all of them converts.
 
 use journal::{BadRecord, BucketMade, Column, Findings, MapCommit, Records};
-use rpc::message;
-use scheduler::{AttemptId, Phase, TaskId};
+use rpc::Ability;
+use rpc::message::{self, Stranded};
+use scheduler::{Abilities, AttemptId, Phase, Scheduler, TaskId};
 use store::Digest;
 
 pub(crate) fn attempt_id(attempt: message::Attempt) -> AttemptId {
@@ -51,6 +52,22 @@ pub(crate) fn map_commit(buckets: &[message::Bucket], findings: &message::Findin
         first_bad_records: findings.first_bad_records.iter().map(bad_record).collect(),
     };
     MapCommit { buckets: buckets.iter().map(made).collect(), findings }
+}
+
+/// A set of abilities: the scheduler's bit of each is its place in [`Ability::ALL`].
+pub(crate) fn abilities(abilities: impl IntoIterator<Item = Ability>) -> Abilities {
+    let bit = |ability| Ability::ALL.iter().position(|one| *one == ability);
+    let bits = abilities.into_iter().filter_map(bit);
+    bits.fold(Abilities::NONE, |all, bit| all.union(Abilities(1 << bit)))
+}
+
+/// The map tasks that wait and that no worker can do.
+pub(crate) fn stranded(sched: &Scheduler) -> Vec<Stranded> {
+    let name = |bit: u32| Ability::ALL[bit as usize].name().to_owned();
+    let stranded = sched.stranded();
+    stranded
+        .map(|(needs, tasks)| Stranded { abilities: needs.bits().map(name).collect(), tasks })
+        .collect()
 }
 
 pub(crate) fn wire_format(format: &journal::Format) -> message::Format {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use journal::{
     Announcement, AttemptHistory, Commits, Contact, Death, DiskFault, JournalError, Log, Plan,
 };
+use rpc::message::Stranded;
 use rpc::text::escaped;
 use rpc::{Credentials, ServeError};
 use scheduler::{AttemptId, JobFailure, Limits, Outcome, Scheduler};
@@ -388,18 +389,24 @@ pub enum EarlyEnd {
     NoWorkers,
 }
 
-/// For how long there was no worker: `0.3 s`, `2 s`, `1 min 5 s`.
-struct LackText(Option<Duration>);
+/// For how long there was no worker that could do what is left: `0.3 s`, `2 s`, `1 min 5 s`.
+struct LackText<'error>(Option<Duration>, &'error [Stranded]);
 
-impl fmt::Display for LackText {
+impl fmt::Display for LackText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("no worker can be kept alive"),
-            Some(waited) if waited.as_secs() < 60 => {
-                let seconds = (waited.as_secs_f64() * 10.0).round() / 10.0;
-                write!(f, "no worker was connected for {seconds} s")
-            }
-            Some(waited) => write!(f, "no worker was connected for {}", duration::whole(waited)),
+        let Self(Some(waited), stranded) = *self else {
+            return f.write_str("no worker can be kept alive");
+        };
+        for one in stranded {
+            write!(f, "{one}; ")?;
+        }
+        let such = if stranded.is_empty() { "" } else { "such " };
+        write!(f, "no {such}worker was connected for ")?;
+        if waited.as_secs() < 60 {
+            let seconds = (waited.as_secs_f64() * 10.0).round() / 10.0;
+            write!(f, "{seconds} s")
+        } else {
+            write!(f, "{}", duration::whole(waited))
         }
     }
 }
@@ -431,11 +438,13 @@ pub enum JobError {
     /// All tasks are committed, but the journal cannot record that the job is done.
     #[error("the results are complete, but the journal is not")]
     Journal(#[source] JournalError),
-    /// No worker connected, or all have disconnected.
-    #[error("{}: the job stops", LackText(*waited))]
+    /// No worker connected that can do what is left, or all have disconnected.
+    #[error("{}: the job stops", LackText(*waited, stranded))]
     NoWorkers {
         /// How long the driver has waited; `None` if no worker can be kept alive.
         waited: Option<Duration>,
+        /// The map tasks that the connected workers cannot do; empty if none is connected.
+        stranded: Vec<Stranded>,
     },
     /// An output was replaced by another file after its commit.
     #[error("{} was replaced after it was committed", output.display())]
@@ -531,7 +540,7 @@ fn conclude(mut ended: Ended, plan: &Plan, files: PathBuf) -> Result<Summary, Jo
     match *outcome {
         Outcome::Cancelled => {
             return Err(match ended.deserted {
-                Some(Deserted { waited }) => JobError::NoWorkers { waited },
+                Some(Deserted { waited, stranded }) => JobError::NoWorkers { waited, stranded },
                 None => JobError::Cancelled,
             });
         }

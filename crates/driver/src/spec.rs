@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use journal::{Plan, PlannedSplit};
 use rpc::message::{Outcome, Register, Registered, Session, Split, Task, WordRules, Work};
-use scheduler::{AttemptId, Job, Phase, TaskId};
+use scheduler::{Abilities, AttemptId, Job, Phase, TaskId};
 use store::{Digest, Staging, layout};
 
 use crate::admission::Admitted;
@@ -32,8 +32,14 @@ impl JobSpec {
     /// The job as the scheduler sees it.
     pub(crate) fn for_scheduler(&self) -> Job {
         let maps = 0..self.plan.map_tasks().get();
-        let map_bytes = maps.map(|task| self.plan.task_bytes(task)).collect();
-        Job { map_bytes, reduce_tasks: self.reduce_tasks }
+        let map_bytes = maps.clone().map(|task| self.plan.task_bytes(task)).collect();
+        let mut map_needs: Vec<Abilities> = maps
+            .map(|task| self.plan.splits(task).map(needs).fold(Abilities::NONE, Abilities::union))
+            .collect();
+        if map_needs.iter().all(|needs| *needs == Abilities::NONE) {
+            map_needs.clear();
+        }
+        Job { map_bytes, map_needs, reduce_tasks: self.reduce_tasks }
     }
 
     /// The answer to a worker that takes part.
@@ -135,6 +141,14 @@ impl JobSpec {
             Phase::Map => self.reduce_tasks as usize,
             Phase::Reduce => 1,
         }
+    }
+}
+
+/// What a worker must be able to read for a split.
+fn needs(split: PlannedSplit<'_>) -> Abilities {
+    match split.format.is_plain() {
+        true => Abilities::NONE,
+        false => ids::abilities(ids::wire_format(split.format).needs()),
     }
 }
 

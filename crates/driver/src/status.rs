@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use journal::{JobFindings, SetAside};
-use rpc::message::PhaseStatus;
+use rpc::message::{AttemptCounts, PhaseStatus, Stranded};
 
 /// A running job at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -18,12 +18,10 @@ pub struct Snapshot {
     pub reduce: PhaseSnapshot,
     /// Workers alive.
     pub workers: u32,
-    /// Attempts assigned to workers.
-    pub attempts_started: u64,
-    /// Attempts reported as failed, or stuck.
-    pub attempts_failed: u64,
-    /// Attempts lost with their worker.
-    pub attempts_lost: u64,
+    /// The map tasks that wait and that no worker can do.
+    pub stranded: Vec<Stranded>,
+    /// The attempts so far.
+    pub attempts: AttemptCounts,
     /// Attempts that were started to race one that was far behind.
     pub backups: Backups,
     /// Reports that came too late to count.

@@ -1,6 +1,7 @@
 //! Whole jobs over real sockets, with workers that make the calls of real ones.
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -38,7 +39,7 @@ async fn job_leaves_its_results_and_nothing_else() {
     worker.work_to_the_end().await;
 
     let summary = job.ended().await.unwrap();
-    assert_eq!((summary.workers, summary.snapshot.attempts_started), (1, 4));
+    assert_eq!((summary.workers, summary.snapshot.attempts.started), (1, 4));
     let expected = ["mr-0-0", "mr-0-1", "mr-1-0", "mr-1-1"];
     assert_eq!(folder.names("files/intermediate"), expected);
     assert_eq!(folder.names("files/out"), ["out-0", "out-1"]);
@@ -153,7 +154,7 @@ async fn report_of_missing_files_does_not_count() {
 
     assert_eq!(verdict, Verdict::Stale);
     worker.work_to_the_end().await;
-    assert_eq!(job.ended().await.unwrap().snapshot.attempts_failed, 1);
+    assert_eq!(job.ended().await.unwrap().snapshot.attempts.failed, 1);
 }
 
 struct Job {
@@ -203,6 +204,7 @@ impl Worker {
             instance: [instance; 16],
             name: format!("host:{instance}"),
             roots: Vec::new(),
+            abilities: BTreeSet::new(),
         };
         let answer = in_time(client.register(&register)).await.unwrap();
         let RegisterAnswer::Registered(registered) = answer else { panic!("{answer:?}") };

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use driver::{PhaseSnapshot, Removing, Snapshot};
+use rpc::message::Stranded;
 use tokio::sync::{oneshot, watch};
 
 use crate::messages;
@@ -30,6 +31,7 @@ pub(crate) async fn show(
         let snapshot = snapshots.borrow_and_update().clone();
         shown.update(&snapshot);
         shown.call_for_workers(&snapshot, &worker);
+        shown.call_for_able_workers(&snapshot);
         // Rates and times change even without a new snapshot. Cancel safe: the next turn sees a
         // change that this one missed.
         let turn = async {
@@ -61,6 +63,10 @@ struct Shown {
     removing: Removing,
     /// When the lack of workers was last reported, or first seen; `None` while there are workers.
     deserted: Option<Instant>,
+    /// The tasks that no connected worker can do.
+    stranded: Vec<Stranded>,
+    /// Since when; `None` once they were reported.
+    stranded_since: Option<Instant>,
     /// Whether a line can change in place.
     redraws: bool,
     /// Elsewhere, the last line about the running phase.
@@ -97,6 +103,20 @@ impl Shown {
         if self.deserted.get_or_insert_with(Instant::now).elapsed() >= CALL_AGAIN {
             self.deserted = Some(Instant::now());
             messages::log(format_args!("no worker is connected; start one with: {worker}"));
+        }
+    }
+
+    /// Reports the tasks that no connected worker can do, once for each change that lasts.
+    fn call_for_able_workers(&mut self, snapshot: &Snapshot) {
+        let stranded = if snapshot.workers > 0 { &*snapshot.stranded } else { &[] };
+        if self.stranded != stranded {
+            self.stranded = stranded.to_vec();
+            self.stranded_since = Some(Instant::now());
+        }
+        if self.stranded_since.take_if(|since| since.elapsed() >= LASTS).is_some() {
+            for one in stranded {
+                messages::log(format_args!("{one}; none of those connected does"));
+            }
         }
     }
 
@@ -186,12 +206,15 @@ fn line_of_ended(name: &str, phase: &PhaseSnapshot, snapshot: &Snapshot) -> Stri
         plural(counts.words, "word", "words"),
         seconds(phase.elapsed),
         rate(phase.bytes_since_resume(), phase.elapsed),
-        plural(snapshot.attempts_lost + snapshot.attempts_failed, "attempt", "attempts"),
+        plural(snapshot.attempts.lost + snapshot.attempts.failed, "attempt", "attempts"),
     )
 }
 
 /// Fewer files or folders are removed in a moment.
 const REMOVED_SOON: u64 = 100;
+
+/// How long no worker can do a task before that is reported: others may be about to register.
+const LASTS: Duration = Duration::from_secs(2);
 
 /// How often to report that there is no worker.
 const CALL_AGAIN: Duration = Duration::from_secs(10);

@@ -182,9 +182,9 @@ fn json<'a>(summary: &Summary, top: &'a [Frequent]) -> JobReport<'a> {
             set_aside: summary.set_aside.iter().map(WorkerSetAside::from).collect(),
         },
         attempts: AttemptTotals {
-            started: snapshot.attempts_started,
-            failed: snapshot.attempts_failed,
-            lost: snapshot.attempts_lost,
+            started: snapshot.attempts.started,
+            failed: snapshot.attempts.failed,
+            lost: snapshot.attempts.lost,
             backups: snapshot.backups.started,
             backups_won: snapshot.backups.won,
             stale_reports: snapshot.stale_reports,
@@ -203,7 +203,7 @@ fn text(summary: &Summary, frequent: &[Frequent]) -> (String, String) {
     let input = snapshot.map.counts.bytes_total;
     let mut attempts = format!(
         "{} started, {} failed, {} lost",
-        snapshot.attempts_started, snapshot.attempts_failed, snapshot.attempts_lost
+        snapshot.attempts.started, snapshot.attempts.failed, snapshot.attempts.lost
     );
     if snapshot.backups.started > 0 {
         let won = snapshot.backups.won;

@@ -1,7 +1,7 @@
 //! `mapmill status`: the status of a running job, as its driver reports it.
 
 use driver::StatusClientError;
-use rpc::message::{JobState, PhaseStatus, Status};
+use rpc::message::{JobState, PhaseStatus, Status, Stranded};
 use serde::Serialize;
 
 use crate::contact;
@@ -21,6 +21,15 @@ struct StatusReport {
     attempts: AttemptCounts,
     /// Protocol violations: calls and reports that no correct worker makes.
     violations: u64,
+    /// The map tasks that wait and that no worker can do.
+    stranded: Vec<StrandedTasks>,
+}
+
+#[derive(Serialize)]
+struct StrandedTasks {
+    /// What they need, by its names in the `.proto`.
+    abilities: Vec<String>,
+    tasks: u32,
 }
 
 #[derive(Serialize)]
@@ -78,12 +87,17 @@ fn report(status: &Status) -> StatusReport {
         reduce: phase_progress(status.reduce),
         workers: status.workers,
         attempts: AttemptCounts {
-            started: status.attempts_started,
-            failed: status.attempts_failed,
-            lost: status.attempts_lost,
+            started: status.attempts.started,
+            failed: status.attempts.failed,
+            lost: status.attempts.lost,
             stale_reports: status.stale_reports,
         },
         violations: status.violations,
+        stranded: status
+            .stranded
+            .iter()
+            .map(|one| StrandedTasks { abilities: one.abilities.clone(), tasks: one.tasks })
+            .collect(),
     }
 }
 
@@ -111,16 +125,24 @@ fn state(state: JobState) -> &'static str {
 fn text(status: &Status) -> String {
     let attempts = format!(
         "{} started, {} failed, {} lost",
-        status.attempts_started, status.attempts_failed, status.attempts_lost
+        status.attempts.started, status.attempts.failed, status.attempts.lost
     );
     format!(
-        "{}\n  map       {}\n  reduce    {}\n  attempts  {attempts}\n  workers   {}\n{}",
+        "{}\n  map       {}\n  reduce    {}\n  attempts  {attempts}\n  workers   {}\n{}{}",
         state(status.state),
         phase(status.map),
         phase(status.reduce),
         plural(status.workers, "worker", "workers"),
+        stranded(&status.stranded),
         violations(status.violations),
     )
+}
+
+fn stranded(stranded: &[Stranded]) -> String {
+    stranded
+        .iter()
+        .map(|one| format!("  stranded  {one}; none of those connected does\n"))
+        .collect()
 }
 
 fn violations(count: u64) -> String {

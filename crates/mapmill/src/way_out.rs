@@ -105,10 +105,10 @@ pub(crate) fn of_job(error: &JobError, is_resumable: bool) -> WayOut {
             let (files, task) = (escaped(&files), failure.task);
             Some(format!("details: mapmill why {files} {task}").into())
         }
-        JobError::NoWorkers { waited: Some(_) } => {
+        JobError::NoWorkers { waited: Some(_), .. } => {
             Some(format!("{again} (--worker-wait sets the limit)").into())
         }
-        JobError::Cancelled | JobError::NoWorkers { waited: None } => Some(again.into()),
+        JobError::Cancelled | JobError::NoWorkers { waited: None, .. } => Some(again.into()),
         JobError::Replaced { .. } if !is_resumable => Some(again.into()),
         JobError::Replaced { .. } => {
             Some("run the same command again: the job makes the output anew".into())

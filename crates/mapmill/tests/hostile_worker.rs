@@ -240,6 +240,35 @@ fn intermediates_with_another_checksum_are_made_again() {
     assert!(ended.log.contains(&format!("lost w1 r0.a0 m{}", attempt.task)), "{}", ended.log);
 }
 
+/// It would count the bytes of the file as text.
+#[test]
+fn worker_that_does_not_say_that_it_reads_a_format_is_not_given_a_file_of_it() {
+    let text = "one two three ".repeat(500);
+    let encoded: Vec<u8> =
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut cluster = TestJob::new().input(encoded).map_tasks(1).reduce_tasks(1).drive();
+    let raw = Raw::connect(cluster.address());
+    let unable = HostileWorker::register(&raw, 1);
+
+    let sentence =
+        "1 map task waits for a worker that reads encodings; none of those connected does";
+    cluster.driver.wait_until(sentence, |log| log.contains(sentence).then_some(()));
+    let mut status = cluster.job.command("status");
+    let status = status.args(["--json", "--driver", cluster.address()]).output();
+    let status = status.expect("the program starts").stdout;
+    let status: serde_json::Value = serde_json::from_slice(&status).expect("--json prints JSON");
+    let expected = serde_json::json!([{"abilities": ["encodings"], "tasks": 1}]);
+    assert_eq!(status["stranded"], expected);
+    unable.leave().expect("any worker may leave");
+
+    cluster.worker_called(1, &[]);
+    assert_eq!(cluster.workers[0].code(), 0);
+    let (ended, _) = cluster.end();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let output = fs::read_to_string(ended.job.result("out/out-0")).expect("it is text");
+    assert_eq!(output, "one 500\nthree 500\ntwo 500\n");
+}
+
 /// All texts and bytes that a caller can send, and what the driver does with each. It opens none of
 /// them as a file.
 #[test]
@@ -262,6 +291,7 @@ fn everything_that_could_be_a_path_is_known_and_never_opened() {
         ("Tampered.detail", "the same"),
         ("FormatUnknown.detail", "the same"),
         ("InputDamaged.detail", "the same"),
+        ("RegisterRequest.abilities", "compared with those that the driver knows"),
         ("RegisterRequest.build", "the same"),
         ("RegisterRequest.instance", "compared with others"),
         ("RegisterRequest.name", "compared with the certificate, escaped and cut, shown"),

@@ -11,6 +11,7 @@
 //!
 //! Deliberately absent: retries (the worker knows how long to wait), and any decision.
 
+mod ability;
 mod addresses;
 mod auth;
 pub mod certs;
@@ -29,6 +30,7 @@ pub mod text;
 mod tls;
 mod wire;
 
+pub use ability::Ability;
 pub use addresses::Addresses;
 pub use auth::{Token, TokenError};
 pub use credentials::{Credentials, is_loopback};

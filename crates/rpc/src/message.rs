@@ -1,10 +1,12 @@
 //! The messages, in our own types. The `.proto` file says when each is sent and what happens if it
 //! is lost.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::ability::Ability;
 use crate::text::escaped;
 
 /// A path for people. It is untrusted, and may hold any character.
@@ -36,6 +38,8 @@ pub struct Register {
     pub name: String,
     /// Folders below which it may read and write; empty for "anywhere".
     pub roots: Vec<PathBuf>,
+    /// What it can read besides plain text in UTF-8.
+    pub abilities: BTreeSet<Ability>,
 }
 
 /// The answer to [`Register`].
@@ -645,16 +649,42 @@ pub struct Status {
     pub reduce: PhaseStatus,
     /// Workers alive.
     pub workers: u32,
-    /// Attempts started.
-    pub attempts_started: u64,
-    /// Attempts reported as failed, or stuck.
-    pub attempts_failed: u64,
-    /// Attempts lost with their worker.
-    pub attempts_lost: u64,
+    /// The attempts so far.
+    pub attempts: AttemptCounts,
     /// Reports that came too late to count.
     pub stale_reports: u64,
     /// Protocol violations: calls and reports that no correct worker makes.
     pub violations: u64,
+    /// The map tasks that wait and that no worker can do.
+    pub stranded: Vec<Stranded>,
+}
+
+/// The attempts of a job so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AttemptCounts {
+    /// Assigned to workers.
+    pub started: u64,
+    /// Reported as failed, or stuck.
+    pub failed: u64,
+    /// Lost with their worker.
+    pub lost: u64,
+}
+
+/// Map tasks that wait until a worker registers that can do them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stranded {
+    /// What they need, by its names on the wire. The driver may know more names than the caller.
+    pub abilities: Vec<String>,
+    /// How many map tasks need exactly that.
+    pub tasks: u32,
+}
+
+impl fmt::Display for Stranded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { abilities, tasks } = self;
+        let wait = if *tasks == 1 { "map task waits" } else { "map tasks wait" };
+        write!(f, "{tasks} {wait} for a worker that reads {}", escaped(&abilities.join(" and ")))
+    }
 }
 
 /// Whether the job is over, and how.

@@ -23,11 +23,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::ability::Ability;
 use crate::limits;
 use crate::message::{
-    Attempt, Bucket, Caller, Digest, Failure, Format, JobState, Order, Outcome, Phase, PhaseStatus,
-    Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task, TaskAnswer, Users,
-    Verdict, WordRule, WordRules, Work,
+    Attempt, AttemptCounts, Bucket, Caller, Digest, Failure, Format, JobState, Order, Outcome,
+    Phase, PhaseStatus, Register, RegisterAnswer, Registered, Running, Session, Split, Status,
+    Stranded, Task, TaskAnswer, Users, Verdict, WordRule, WordRules, Work,
 };
 use crate::text::escaped;
 
@@ -133,6 +134,7 @@ impl From<&Register> for pb::RegisterRequest {
             instance: register.instance.to_vec(),
             name: register.name.clone(),
             roots: register.roots.iter().map(|root| bytes(root)).collect(),
+            abilities: register.abilities.iter().map(|one| one.name().to_owned()).collect(),
         }
     }
 }
@@ -143,12 +145,16 @@ fn register(request: pb::RegisterRequest) -> Result<Register, Malformed> {
     if request.roots.len() > limits::ROOTS_MAX {
         return Err(Malformed("more than 1000 roots"));
     }
+    if request.abilities.len() > limits::ABILITIES_MAX {
+        return Err(Malformed("more than 100 abilities"));
+    }
     Ok(Register {
         protocol: request.protocol,
         build: name(&request.build),
         instance,
         name: name(&request.name),
         roots: request.roots.into_iter().map(short_path).collect::<Result<_, _>>()?,
+        abilities: request.abilities.iter().filter_map(|name| Ability::from_name(name)).collect(),
     })
 }
 
@@ -667,11 +673,16 @@ impl From<Status> for pb::StatusResponse {
             map: Some(status.map.into()),
             reduce: Some(status.reduce.into()),
             workers: status.workers,
-            attempts_started: status.attempts_started,
-            attempts_failed: status.attempts_failed,
-            attempts_lost: status.attempts_lost,
+            attempts_started: status.attempts.started,
+            attempts_failed: status.attempts.failed,
+            attempts_lost: status.attempts.lost,
             stale_reports: status.stale_reports,
             violations: status.violations,
+            stranded: status
+                .stranded
+                .into_iter()
+                .map(|Stranded { abilities, tasks }| pb::StrandedTasks { abilities, tasks })
+                .collect(),
         }
     }
 }
@@ -690,11 +701,18 @@ fn status(response: pb::StatusResponse) -> Result<Status, Malformed> {
         map: phase_status(response.map)?,
         reduce: phase_status(response.reduce)?,
         workers: response.workers,
-        attempts_started: response.attempts_started,
-        attempts_failed: response.attempts_failed,
-        attempts_lost: response.attempts_lost,
+        attempts: AttemptCounts {
+            started: response.attempts_started,
+            failed: response.attempts_failed,
+            lost: response.attempts_lost,
+        },
         stale_reports: response.stale_reports,
         violations: response.violations,
+        stranded: response
+            .stranded
+            .into_iter()
+            .map(|pb::StrandedTasks { abilities, tasks }| Stranded { abilities, tasks })
+            .collect(),
     })
 }
 

@@ -2,19 +2,20 @@
 //! longer than its deadline for a peer that is gone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Bucket, Caller, Digest, Findings, Format, JobState, Order, Outcome, Phase,
-    PhaseStatus, Register, RegisterAnswer, Registered, Running, Session, Split, Status, Task,
-    TaskAnswer, Verdict, WordRule, WordRules, Work,
+    Attempt, AttemptCounts, Bucket, Caller, Digest, Findings, Format, JobState, Order, Outcome,
+    Phase, PhaseStatus, Register, RegisterAnswer, Registered, Running, Session, Split, Status,
+    Stranded, Task, TaskAnswer, Verdict, WordRule, WordRules, Work,
 };
 use rpc::{
-    CallError, Client, Credentials, Driver, OtherServer, Peer, Refusal, ServeError, Token, limits,
-    serve,
+    Ability, CallError, Client, Credentials, Driver, OtherServer, Peer, Refusal, ServeError, Token,
+    limits, serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -232,6 +233,7 @@ fn registration() -> Register {
         instance: [7; 16],
         name: "host:1".to_owned(),
         roots: vec!["/data".into()],
+        abilities: BTreeSet::from([Ability::Xz]),
     }
 }
 
@@ -288,11 +290,13 @@ fn status() -> Status {
         map: PhaseStatus { tasks: 6, ..PhaseStatus::default() },
         reduce: PhaseStatus::default(),
         workers: 1,
-        attempts_started: 2,
-        attempts_failed: 3,
-        attempts_lost: 4,
+        attempts: AttemptCounts { started: 2, failed: 3, lost: 4 },
         stale_reports: 5,
         violations: 6,
+        stranded: vec![Stranded {
+            abilities: vec!["gzip".to_owned(), "zpaq".to_owned()],
+            tasks: 3,
+        }],
     }
 }
 

@@ -57,6 +57,8 @@ pub enum End {
         /// The number of that attempt.
         by: u32,
     },
+    /// Its worker turned out to lack an ability that the task needs. No failure.
+    Unable,
     /// Its worker never received it. No failure.
     Undelivered,
     /// Its worker's report of it is a protocol violation.
@@ -78,6 +80,7 @@ impl AttemptRecord {
                 | End::Left
                 | End::Starved
                 | End::Superseded { .. }
+                | End::Unable
                 | End::Undelivered,
             ))
             | None => false,
@@ -97,6 +100,7 @@ impl fmt::Display for End {
             Self::Starved => "starved",
             Self::Stuck => "stuck",
             Self::Superseded { by } => return write!(f, "superseded by a{by}"),
+            Self::Unable => "unable",
             Self::Undelivered => "undelivered",
             Self::Violation => "violation",
         })

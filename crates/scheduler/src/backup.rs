@@ -1,12 +1,12 @@
 //! Backup attempts: which attempt is so far behind that another should race it.
 //!
-//! One slow machine must not hold the job up. When no task waits and a worker is idle, the attempt
-//! expected to end last, the *straggler*, gets a second, *speculative* attempt elsewhere, if that
-//! is expected to end sooner; the first to report wins. Dean and Ghemawat (2004) do so with all
-//! attempts left at the end of a phase. To do it for stragglers only follows LATE (Zaharia,
-//! Konwinski, Joseph, Katz and Stoica, "Improving MapReduce performance in heterogeneous
-//! environments", 2008): what counts is when an attempt will end, judged by its rate so far; and a
-//! machine that is slow itself does not help.
+//! One slow machine must not hold the job up. When a worker is idle and no task waits that an idle
+//! one could do, the attempt expected to end last, the *straggler*, gets a second, *speculative*
+//! attempt elsewhere, if that is expected to end sooner; the first to report wins. Dean and
+//! Ghemawat (2004) do so with all attempts left at the end of a phase. To do it for stragglers only
+//! follows LATE (Zaharia, Konwinski, Joseph, Katz and Stoica, "Improving MapReduce performance in
+//! heterogeneous environments", 2008): what counts is when an attempt will end, judged by its rate
+//! so far; and a machine that is slow itself does not help.
 //!
 //! Everything is weighed by bytes, or a large task would look slow. The usual pace is the median of
 //! the attempts reported in the phase. Before the first report it is that of the live attempts:
@@ -21,8 +21,8 @@
 //! * At its rate it needs longer than an attempt that begins now. Together with the first
 //!   condition: an attempt that takes up to twice the usual time gets no backup.
 //!
-//! The backup starts on a worker that is idle, in good standing, has not failed the task, and was
-//! not slow itself in its latest attempt that could be measured.
+//! The backup starts on a worker that is idle, in good standing, can do the task and has not failed
+//! it, and was not slow itself in its latest attempt that could be measured.
 //!
 //! # Invariants
 //!
@@ -33,6 +33,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::abilities::Abilities;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::pace::{Pace, Paces};
 use crate::progress::{AGE_MIN, Progress};
@@ -173,13 +174,17 @@ impl Backups {
             || tasks.running(phase).filter_map(|task| Some((task, task.sole_progress()?)));
         let so_far = || median_so_far(running().map(|(_, progress)| progress));
         let Some(usual) = self.paces(phase).median().or_else(so_far) else { return Next::Never };
-        let mut helpers: VecDeque<WorkerId> =
-            workers.idle_in_good_standing().filter(|worker| !self.slow.contains(worker)).collect();
+        let idle = workers.idle_in_good_standing();
+        let mut helpers: VecDeque<(WorkerId, Abilities)> =
+            idle.filter(|(worker, _)| !self.slow.contains(worker)).collect();
+        let helps = |task: &Task, (worker, abilities): (WorkerId, Abilities)| {
+            abilities.cover(task.needs()) && !task.has_failed_on(worker)
+        };
         let mut behind = Vec::new();
         let mut soonest: Option<Time> = None;
         for (task, progress) in running() {
             // A worker that becomes idle, or is no longer slow, is considered then.
-            if helpers.iter().all(|&worker| task.has_failed_on(worker)) {
+            if !helpers.iter().any(|&helper| helps(task, helper)) {
                 continue;
             }
             let expected = usual.over(progress.bytes);
@@ -194,8 +199,8 @@ impl Backups {
         behind.sort_unstable_by_key(|&(remaining, task)| (remaining, task.id()));
         let mut starts = Vec::new();
         for (_, task) in behind {
-            let place = helpers.iter().position(|&worker| !task.has_failed_on(worker));
-            if let Some(worker) = place.and_then(|place| helpers.remove(place)) {
+            let place = helpers.iter().position(|&helper| helps(task, helper));
+            if let Some((worker, _)) = place.and_then(|place| helpers.remove(place)) {
                 starts.push((task.id(), worker));
             }
         }
@@ -219,7 +224,10 @@ impl Backups {
     }
 
     fn may_start(&self, tasks: &Tasks, workers: &Workers) -> bool {
-        self.enabled && workers.has_idle_in_good_standing() && tasks.next().is_none()
+        let mut waits = tasks.startable().map(|(needs, _)| needs);
+        self.enabled
+            && workers.has_idle_in_good_standing()
+            && !waits.any(|needs| workers.first_eligible(needs).is_some())
     }
 
     /// Until when nothing is looked at, because so much runs and was looked at a moment ago.

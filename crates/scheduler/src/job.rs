@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::abilities::Abilities;
 use crate::id::TaskId;
 
 /// The work to be done, as far as the scheduler needs to know it.
@@ -11,6 +12,9 @@ use crate::id::TaskId;
 pub struct Job {
     /// The size of each map task in bytes, one entry a task. At least one; a task may be empty.
     pub map_bytes: Vec<u64>,
+    /// What each map task needs of its worker. Map tasks beyond the end of the list need nothing:
+    /// it is empty for a job that any worker can do.
+    pub map_needs: Vec<Abilities>,
     /// How many reduce tasks there are. At least one. Their sizes come from the map reports.
     pub reduce_tasks: u32,
 }
@@ -79,6 +83,10 @@ pub enum Failure {
     Fatal,
     /// Yes: for example, this worker's disk is full.
     Transient,
+    /// Yes, on a worker with the abilities that the task needs, which this one turned out to lack.
+    /// Says nothing about the task, and is no strike; if the task needs nothing, it is as
+    /// [`Failure::Transient`].
+    Unable,
     /// Yes, and it says nothing about the task: the worker's report is a protocol violation. Counts
     /// towards [`Limits::losses_max`], or a few malicious workers would end the job.
     Violation,
@@ -123,6 +131,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Fatal => "fatal",
             Self::Transient => "transient",
+            Self::Unable => "unable",
             Self::Violation => "violation",
         })
     }

@@ -14,15 +14,15 @@
 //! none, then wait for the next event or for [`Scheduler::poll_timeout`], whichever comes first:
 //!
 //! ```
-//! use scheduler::{Action, Job, Limits, Outcome, Scheduler, Time, Verdict, WorkerId};
+//! use scheduler::{Abilities, Action, Job, Limits, Outcome, Scheduler, Time, Verdict, WorkerId};
 //! use std::time::Duration;
 //!
-//! let job = Job { map_bytes: vec![300, 700], reduce_tasks: 2 };
+//! let job = Job { map_bytes: vec![300, 700], map_needs: Vec::new(), reduce_tasks: 2 };
 //! let mut scheduler = Scheduler::new(&job, Limits::default());
 //! let now = Time(Duration::from_secs(1)); // since the driver's start
 //! let worker = WorkerId(1);
 //!
-//! scheduler.handle_register(now, worker);
+//! scheduler.handle_register(now, worker, Abilities::NONE);
 //! scheduler.handle_idle(now, worker);
 //! let mut started = Vec::new();
 //! while let Some(action) = scheduler.poll_action() {
@@ -70,6 +70,14 @@
 //! backoff): for a time that doubles until it commits, while a healthy worker is alive. A worker
 //! that is alone gets every task at once, and may end the job.
 //!
+//! # Abilities
+//!
+//! A map task may *need* abilities that not every worker has, for example to read a kind of file:
+//! [`Job::map_needs`]. Only a worker that has them all gets the task; wherever this page says
+//! "another worker" or "a healthy worker", one is meant that could do the task. A worker may
+//! find out that it cannot do it all the same ([`Failure::Unable`]): then it lacks these abilities
+//! for the rest of the job, which is no strike. [`Scheduler::stranded`] says what no worker can do.
+//!
 //! # Stragglers
 //!
 //! A *slow* attempt makes progress, but would hold the job up. When no task waits and a worker is
@@ -89,6 +97,7 @@
 //! which print as the transcripts write them); hash maps, whose order is random.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod abilities;
 mod action;
 mod attempt;
 mod backup;
@@ -96,14 +105,17 @@ mod deadlines;
 mod id;
 mod job;
 mod pace;
+mod pools;
 mod progress;
 mod scheduler;
 mod snapshot;
 mod task;
 mod tasks;
 mod time;
+mod waiting;
 mod workers;
 
+pub use crate::abilities::Abilities;
 pub use crate::action::{Action, Heartbeat, Order, Verdict};
 pub use crate::attempt::{AttemptRecord, End, Role};
 pub use crate::id::{AttemptId, Phase, TaskId, WorkerId};

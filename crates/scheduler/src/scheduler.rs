@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::abilities::Abilities;
 use crate::action::{Action, Heartbeat, Order, Verdict};
 use crate::attempt::{AttemptRecord, End, Role};
 use crate::backup::{Backups, Next};
@@ -21,6 +22,7 @@ use crate::snapshot::{AttemptCounts, Snapshot, Strikes};
 use crate::task::{AttemptStatus, Task};
 use crate::tasks::Tasks;
 use crate::time::Time;
+use crate::waiting::turn;
 use crate::workers::{Due, Workers};
 
 /// One job, from its first task to its outcome.
@@ -71,11 +73,12 @@ impl Scheduler {
     pub fn new(job: &Job, limits: Limits) -> Self {
         assert!(!limits.worker_timeout.is_zero(), "a worker needs time to be heard from");
         assert!(!limits.task_timeout.is_zero(), "an attempt needs time to make progress");
+        let needed = job.map_needs.iter().fold(Abilities::NONE, |all, one| all.union(*one));
         Self {
             begun: false,
             now: Time::default(),
             tasks: Tasks::new(job),
-            workers: Workers::new(limits.worker_failures_max.get()),
+            workers: Workers::new(limits.worker_failures_max.get(), needed),
             backups: Backups::new(limits.backups, limits.worker_timeout),
             actions: VecDeque::new(),
             outcome: None,
@@ -129,13 +132,16 @@ impl Scheduler {
         self.give_up_if_exhausted(map);
     }
 
-    /// `worker` registers, and can be given work when it asks.
+    /// `worker` registers, and can be given work that it has the abilities for when it asks.
     ///
     /// May be repeated. A worker that was forgotten is alive again, without the attempt it held and
-    /// with the failures it had.
-    pub fn handle_register(&mut self, now: Time, worker: WorkerId) {
+    /// with the failures it had. What it turned out to lack it lacks for the rest of the job.
+    pub fn handle_register(&mut self, now: Time, worker: WorkerId, abilities: Abilities) {
         self.handle(now, |this| {
-            this.workers.add(this.now, worker, this.now + this.limits.worker_timeout);
+            let heard_by = this.now + this.limits.worker_timeout;
+            this.workers.add(this.now, worker, abilities, heard_by);
+            // A waiting task may be for it, and not for those that are idle.
+            this.backups.reconsider();
         });
     }
 
@@ -256,7 +262,7 @@ impl Scheduler {
                     this.fail(attempt, End::Failed, failure);
                     Verdict::Accepted
                 }
-                Some(AttemptStatus::Ended(End::Failed)) => Verdict::Accepted,
+                Some(AttemptStatus::Ended(End::Failed | End::Unable)) => Verdict::Accepted,
                 Some(AttemptStatus::Ended(_) | AttemptStatus::Publishing) | None => this.stale(),
             }
         })
@@ -407,6 +413,13 @@ impl Scheduler {
         self.workers.strikes_if_set_aside(worker)
     }
 
+    /// The map tasks that wait, and that no worker which works or asks for work can do: what they
+    /// need, and how many need that. They wait until such a worker registers.
+    pub fn stranded(&self) -> impl Iterator<Item = (Abilities, u32)> {
+        let needing = self.tasks.waiting_maps().filter(|&(needs, _)| needs != Abilities::NONE);
+        needing.filter(|&(needs, _)| !self.workers.has_able(needs))
+    }
+
     /// The job in numbers.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -446,7 +459,11 @@ impl Scheduler {
         self.backups.assert_consistent(self.now, &self.tasks, &self.workers);
         if self.outcome.is_some() {
             assert!(held.is_empty(), "{held:?} are live after the end");
-            assert_eq!(self.workers.eligible().next(), None, "a worker still waits after the end");
+            assert_eq!(
+                self.workers.eligible(Abilities::NONE).next(),
+                None,
+                "a worker still waits after the end"
+            );
         }
     }
 }
@@ -515,24 +532,31 @@ impl Scheduler {
     /// worker could do a task, one that has failed or lost it must not; if all have, the one that
     /// did so last is passed over.
     ///
-    /// A task is skipped only if every idle worker has failed it.
+    /// A task is skipped only if every idle worker that can do it has failed it.
     fn next_start(&self) -> Option<(TaskId, WorkerId)> {
-        let first = self.workers.first_eligible()?;
-        self.tasks.startable().find_map(|task| {
-            if task.attempts().is_empty() {
-                return Some((task.id(), first));
-            }
-            let failed_by = task.failed_by();
-            let mut eligible = self.workers.eligible();
-            let worker = if failed_by.is_empty() {
-                Some(first)
-            } else if self.workers.has_candidate_besides(&failed_by) {
-                eligible.find(|worker| !failed_by.contains(worker))
-            } else {
-                eligible.find(|&worker| Some(worker) != task.failed_last_by()).or(Some(first))
-            };
-            Some((task.id(), worker?))
-        })
+        let groups = self.tasks.startable().filter_map(|(needs, mut tasks)| {
+            let first = self.workers.first_eligible(needs)?;
+            tasks.find_map(|task| Some((task, self.worker_for(task, first)?)))
+        });
+        // Only one group if the tasks are to reduce.
+        let (task, worker) = groups.min_by_key(|(task, _)| turn(task))?;
+        Some((task.id(), worker))
+    }
+
+    /// The idle worker that should do `task`. `first` is the first that can.
+    fn worker_for(&self, task: &Task, first: WorkerId) -> Option<WorkerId> {
+        if task.attempts().is_empty() {
+            return Some(first);
+        }
+        let (failed_by, needs) = (task.failed_by(), task.needs());
+        let mut eligible = self.workers.eligible(needs);
+        if failed_by.is_empty() {
+            Some(first)
+        } else if self.workers.has_candidate_besides(&failed_by, needs) {
+            eligible.find(|worker| !failed_by.contains(worker))
+        } else {
+            eligible.find(|&worker| Some(worker) != task.failed_last_by()).or(Some(first))
+        }
     }
 
     /// Grant an attempt at `task` to `worker`.
@@ -627,6 +651,7 @@ impl Scheduler {
     /// `worker` is dead or has left, and its live attempt ends.
     fn forget(&mut self, worker: WorkerId, end: End) {
         let attempt = self.workers.forget(worker);
+        self.backups.reconsider();
         if let Some(attempt) = attempt {
             self.end(attempt, end);
             self.give_up_if_exhausted(attempt.task);
@@ -635,10 +660,23 @@ impl Scheduler {
 
     /// `attempt` failed.
     fn fail(&mut self, attempt: AttemptId, end: End, failure: Failure) {
-        self.end(attempt, if failure == Failure::Violation { End::Violation } else { end });
+        let needs = self.tasks.find(attempt.task).map_or(Abilities::NONE, Task::needs);
+        let is_report = end == End::Failed;
+        let is_unable = failure == Failure::Unable && is_report && needs != Abilities::NONE;
+        let end = match failure {
+            Failure::Violation => End::Violation,
+            Failure::Unable if is_unable => End::Unable,
+            Failure::Fatal | Failure::Transient | Failure::Unable => end,
+        };
+        self.end(attempt, end);
+        if is_unable {
+            self.workers.note_unable(self.tasks.worker(attempt), needs);
+        }
         match failure {
             Failure::Fatal => self.give_up(attempt.task, Reason::Fatal),
-            Failure::Transient | Failure::Violation => self.give_up_if_exhausted(attempt.task),
+            Failure::Transient | Failure::Unable | Failure::Violation => {
+                self.give_up_if_exhausted(attempt.task);
+            }
         }
     }
 
@@ -658,6 +696,7 @@ impl Scheduler {
             | End::Committed
             | End::Left
             | End::Starved
+            | End::Unable
             | End::Undelivered => {}
         }
         let record = self.tasks.record(attempt);
@@ -677,7 +716,7 @@ impl Scheduler {
 
     fn give_up_if_exhausted(&mut self, task: TaskId) {
         let exhausted = self.tasks.find(task).and_then(|task| {
-            let another_could = self.workers.has_candidate_besides(&task.failed_by());
+            let another_could = self.workers.has_candidate_besides(&task.failed_by(), task.needs());
             task.exhausted(&self.limits, another_could)
         });
         if let Some(reason) = exhausted {

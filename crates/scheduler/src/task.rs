@@ -18,6 +18,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+use crate::abilities::Abilities;
 use crate::attempt::{AttemptRecord, Attempts, End, Role};
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::{Limits, Reason};
@@ -31,6 +32,8 @@ pub(crate) struct Task {
     /// How much work it is: decides the order of tasks and which attempt is slow, nothing else.
     /// Grows only while a reduce task waits for the map phase to end.
     bytes: u64,
+    /// What its worker must be able to do.
+    needs: Abilities,
     state: State,
     attempts: Attempts,
     /// How often its intermediates were lost, so that it had to run again.
@@ -101,10 +104,11 @@ struct Lease {
 }
 
 impl Task {
-    pub(crate) fn new(id: TaskId, bytes: u64) -> Self {
+    pub(crate) fn new(id: TaskId, bytes: u64, needs: Abilities) -> Self {
         Self {
             id,
             bytes,
+            needs,
             state: State::Waiting,
             attempts: Attempts::None,
             recalls: 0,
@@ -241,6 +245,7 @@ impl Task {
             | End::Left
             | End::Lost
             | End::Starved
+            | End::Unable
             | End::Undelivered
             | End::Violation => {}
             End::Superseded { .. } => {
@@ -335,6 +340,10 @@ impl Task {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(crate) fn needs(&self) -> Abilities {
+        self.needs
     }
 
     pub(crate) fn recalls(&self) -> u32 {

@@ -6,9 +6,10 @@
 //!
 //! # Invariants
 //!
-//! * `waiting_maps` holds exactly the map tasks that wait. `waiting_reduces` is empty until every
-//!   map task has been committed once, and holds exactly the reduce tasks that wait from then on;
-//!   they start while no recalled map task has to run again.
+//! * `waiting_maps` holds exactly the map tasks that wait, each with those that need the same of a
+//!   worker. `waiting_reduces` is empty until every map task has been committed once, and holds
+//!   exactly the reduce tasks that wait from then on; they start while no recalled map task has to
+//!   run again.
 //! * `running` holds exactly the tasks that run.
 //! * `map_counts` and `reduce_counts` count the tasks by their status, `maps_recalled` the recalls
 //!   of all. [`Tasks::change`] is the one place that changes a task, and keeps the indexes in step.
@@ -16,15 +17,17 @@
 //!   committed first. Until all were, that sum grows in `bucket_bytes`, which is empty then. A map
 //!   task that runs again leaves the same words, which are not added twice.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::iter;
 use std::mem;
 
+use crate::abilities::Abilities;
 use crate::attempt::AttemptRecord;
 use crate::id::{AttemptId, Phase, TaskId, WorkerId};
 use crate::job::Job;
 use crate::snapshot::PhaseCounts;
 use crate::task::{AttemptStatus, Task, TaskStatus};
+use crate::waiting::{Turn, WaitingMaps, turn};
 
 #[derive(Debug)]
 pub(crate) struct Tasks {
@@ -32,7 +35,7 @@ pub(crate) struct Tasks {
     reduces: Vec<Task>,
     map_counts: PhaseCounts,
     reduce_counts: PhaseCounts,
-    waiting_maps: BTreeSet<Turn>,
+    waiting_maps: WaitingMaps,
     waiting_reduces: BTreeSet<Turn>,
     /// By reduce task, the size of its buckets so far, until every map task has been committed.
     bucket_bytes: Vec<u64>,
@@ -40,21 +43,20 @@ pub(crate) struct Tasks {
     maps_recalled: u64,
 }
 
-/// When a waiting task of a phase is started: the largest first, then the lowest index.
-type Turn = (Reverse<u64>, u32);
-
 impl Tasks {
     pub(crate) fn new(job: &Job) -> Self {
         let map_tasks = u32::try_from(job.map_bytes.len()).expect("a job has fewer than 2^32 maps");
         assert!(map_tasks > 0, "a job has at least one map task");
         assert!(job.reduce_tasks > 0, "a job has at least one reduce task");
 
-        let map = |(index, &bytes)| Task::new(TaskId::map(index), bytes);
-        let maps: Vec<Task> = (0..).zip(&job.map_bytes).map(map).collect();
-        let reduce = |index| Task::new(TaskId::reduce(index), 0);
+        assert!(job.map_needs.len() <= job.map_bytes.len(), "needs of map tasks that do not exist");
+        let needs = job.map_needs.iter().copied().chain(iter::repeat(Abilities::NONE));
+        let map = |((index, &bytes), needs)| Task::new(TaskId::map(index), bytes, needs);
+        let maps: Vec<Task> = (0..).zip(&job.map_bytes).zip(needs).map(map).collect();
+        let reduce = |index| Task::new(TaskId::reduce(index), 0, Abilities::NONE);
         let all_waiting = |tasks| PhaseCounts { tasks, waiting: tasks, ..PhaseCounts::default() };
         Self {
-            waiting_maps: maps.iter().map(turn).collect(),
+            waiting_maps: WaitingMaps::new(&maps),
             waiting_reduces: BTreeSet::new(),
             bucket_bytes: vec![0; job.reduce_tasks as usize],
             maps,
@@ -66,30 +68,35 @@ impl Tasks {
         }
     }
 
-    /// The task that should start next.
-    pub(crate) fn next(&self) -> Option<TaskId> {
-        if let Some(&(_, index)) = self.waiting_maps.first() {
-            return Some(TaskId::map(index));
-        }
-        let reduce = self.waiting_reduces.first().filter(|_| self.may_start(Phase::Reduce))?;
-        Some(TaskId::reduce(reduce.1))
+    /// The tasks that may start, in groups that need the same, each in the order in which its tasks
+    /// should. No group is empty.
+    pub(crate) fn startable(
+        &self,
+    ) -> impl Iterator<Item = (Abilities, impl Iterator<Item = &Task>)> {
+        let maps = self.waiting_maps.groups().map(|(needs, turns)| (needs, &*self.maps, turns));
+        let may_reduce = !self.waiting_reduces.is_empty() && self.may_start(Phase::Reduce);
+        let reduces = (Abilities::NONE, &*self.reduces, &self.waiting_reduces);
+        let groups = maps.chain(Some(reduces).filter(|_| may_reduce));
+        groups.map(|(needs, tasks, turns)| {
+            (needs, turns.iter().map(|&(_, index)| &tasks[index as usize]))
+        })
     }
 
-    /// The tasks that may start, in the order in which they should.
-    pub(crate) fn startable(&self) -> impl Iterator<Item = &Task> {
-        let maps = self.waiting_maps.iter().map(|&(_, index)| &self.maps[index as usize]);
-        let reduces = self.waiting_reduces.iter().filter(|_| self.may_start(Phase::Reduce));
-        maps.chain(reduces.map(|&(_, index)| &self.reduces[index as usize]))
+    /// The map tasks that wait: how many need what.
+    pub(crate) fn waiting_maps(&self) -> impl Iterator<Item = (Abilities, u32)> {
+        let count = |turns: &BTreeSet<Turn>| u32::try_from(turns.len());
+        let groups = self.waiting_maps.groups();
+        groups.map(move |(needs, turns)| {
+            (needs, count(turns).expect("a job has fewer than 2^32 maps"))
+        })
     }
 
     /// Apply `transition` to a task and keep the indexes in step with it.
     pub(crate) fn change<R>(&mut self, id: TaskId, transition: impl FnOnce(&mut Task) -> R) -> R {
         let has_size = id.phase == Phase::Map || self.bucket_bytes.is_empty();
-        let (tasks, counts, waiting) = match id.phase {
-            Phase::Map => (&mut self.maps, &mut self.map_counts, &mut self.waiting_maps),
-            Phase::Reduce => {
-                (&mut self.reduces, &mut self.reduce_counts, &mut self.waiting_reduces)
-            }
+        let (tasks, counts) = match id.phase {
+            Phase::Map => (&mut self.maps, &mut self.map_counts),
+            Phase::Reduce => (&mut self.reduces, &mut self.reduce_counts),
         };
         let task = &mut tasks[id.index as usize];
         let before = task.status();
@@ -102,12 +109,18 @@ impl Tasks {
         *count_mut(counts, after) += 1;
         // A transition changes no size, and so no turn.
         if before == TaskStatus::Waiting {
-            waiting.remove(&turn(task));
+            match id.phase {
+                Phase::Map => self.waiting_maps.remove(task),
+                Phase::Reduce => drop(self.waiting_reduces.remove(&turn(task))),
+            }
         } else if before == TaskStatus::Running {
             self.running.remove(&id);
         }
         if after == TaskStatus::Waiting && has_size {
-            waiting.insert(turn(task));
+            match id.phase {
+                Phase::Map => self.waiting_maps.insert(task),
+                Phase::Reduce => drop(self.waiting_reduces.insert(turn(task))),
+            }
         } else if after == TaskStatus::Running {
             self.running.insert(id);
         }
@@ -229,7 +242,7 @@ impl Tasks {
             *count_mut(counts, task.status()) += 1;
             if task.status() == TaskStatus::Waiting {
                 match task.id().phase {
-                    Phase::Map => waiting_maps.insert(turn(task)),
+                    Phase::Map => waiting_maps.insert((task.needs(), turn(task))),
                     Phase::Reduce => {
                         self.bucket_bytes.is_empty() && waiting_reduces.insert(turn(task))
                     }
@@ -242,7 +255,9 @@ impl Tasks {
         assert_eq!(self.map_counts, map_counts, "the map tasks are counted wrongly");
         assert_eq!(self.reduce_counts, reduce_counts, "the reduce tasks are counted wrongly");
         assert_eq!(self.maps_recalled, recalls, "the recalls are counted wrongly");
-        assert_eq!(self.waiting_maps, waiting_maps, "the wrong map tasks wait");
+        let groups = self.waiting_maps.groups();
+        let listed = groups.flat_map(|(needs, turns)| turns.iter().map(move |&turn| (needs, turn)));
+        assert_eq!(listed.collect::<BTreeSet<_>>(), waiting_maps, "the wrong map tasks wait");
         assert_eq!(self.waiting_reduces, waiting_reduces, "the wrong reduce tasks wait");
         let opened = recalls > 0 || self.may_start(Phase::Reduce);
         assert_eq!(
@@ -259,10 +274,6 @@ impl Tasks {
             Phase::Reduce => self.are_committed(Phase::Map),
         }
     }
-}
-
-fn turn(task: &Task) -> Turn {
-    (Reverse(task.bytes()), task.id().index)
 }
 
 fn count_mut(counts: &mut PhaseCounts, status: TaskStatus) -> &mut u32 {

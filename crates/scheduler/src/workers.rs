@@ -6,26 +6,32 @@
 //! worker could take the task. Neither makes a task wait for a worker that does not ask: a worker
 //! that has neither worked nor asked for work for a while is *absent*, and does not count.
 //!
+//! All of that is judged for each task among the workers that can do it: `pools.rs`.
+//!
 //! # Invariants
 //!
 //! * A worker holds at most one live attempt, and is idle only while it holds none.
-//! * `queue` holds exactly the idle workers. Those in good standing come first, and among them
-//!   those that do not rest, in the order they asked.
+//! * The queues of `pools` hold exactly the idle workers, each in the pool of its abilities. Those
+//!   in good standing come first, and among them those that do not rest, in the order they asked.
+//! * `pools` count the workers in `alive` that are not absent, by their standing.
+//! * A worker's abilities are among `needed`, so that a job that needs none has one pool.
 //! * `deadlines` holds the soonest deadline of every worker in `alive`.
-//! * `present` counts the workers in `alive` that are not absent, by their standing.
 //! * `set_aside_alive` counts the workers in `alive` that are set aside: those with `strikes_max`
 //!   strikes or more.
 //! * `records` also counts for workers that were forgotten: registering again clears nothing. It
-//!   has an entry for each worker with a strike, and so fewer than there are attempts.
+//!   has an entry for each worker with a strike, or with an ability that it turned out to lack, and
+//!   so fewer than there are attempts.
 //! * [`Workers::change`] is the one place that changes a worker, and keeps the indexes in step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
+use crate::abilities::Abilities;
 use crate::attempt::End;
 use crate::deadlines::Deadlines;
 use crate::id::{AttemptId, WorkerId};
+use crate::pools::{ASIDE, Pools, RESTS, Standing};
 use crate::snapshot::{Strikes, WorkerCounts};
 use crate::time::Time;
 
@@ -33,30 +39,22 @@ use crate::time::Time;
 pub(crate) struct Workers {
     /// Strikes that set a worker aside.
     strikes_max: u32,
+    /// What any task of the job needs.
+    needed: Abilities,
     alive: BTreeMap<WorkerId, Worker>,
     /// Of every worker with a strike. Without an entry: none.
     records: BTreeMap<WorkerId, Record>,
     set_aside_alive: u32,
-    present: Present,
-    queue: BTreeSet<Place>,
+    pools: Pools,
     /// The ticket for the next worker that asks for work.
     next_ticket: u64,
     deadlines: Deadlines,
 }
 
-/// A place in the queue: a rank, and the worker that has it. The rank is the worker's ticket, with
-/// a bit for each reason to stand behind others: one number costs less to compare than three.
-type Place = (u64, WorkerId);
-
-/// The bit of a worker that is set aside.
-const ASIDE: u64 = 1 << 63;
-
-/// The bit of a worker that rests.
-const RESTS: u64 = 1 << 62;
-
 #[derive(Clone, Copy, Debug)]
 struct Worker {
     activity: Activity,
+    abilities: Abilities,
     set_aside: bool,
     /// It has had no strike since its last commit.
     healthy: bool,
@@ -78,29 +76,14 @@ enum Activity {
     Busy { attempt: AttemptId, progress_by: Time },
 }
 
-/// What a worker has failed and lost in this job.
+/// What a worker has failed, lost and turned out to lack in this job.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     strikes: Strikes,
+    lacks: Abilities,
     /// Strikes since its last commit.
     in_a_row: u32,
     rests_until: Option<Time>,
-}
-
-/// Whether a worker is set aside, and whether it is healthy; `None` if it is absent.
-type Standing = Option<(bool, bool)>;
-
-/// How many workers are present, and how many of them are healthy.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Present {
-    good: Count,
-    set_aside: Count,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Count {
-    all: usize,
-    healthy: usize,
 }
 
 /// Which deadline has passed.
@@ -117,27 +100,36 @@ pub(crate) enum Due {
 }
 
 impl Workers {
-    pub(crate) fn new(strikes_max: u32) -> Self {
+    pub(crate) fn new(strikes_max: u32, needed: Abilities) -> Self {
         Self {
             strikes_max,
+            needed,
             alive: BTreeMap::new(),
             records: BTreeMap::new(),
             set_aside_alive: 0,
-            present: Present::default(),
-            queue: BTreeSet::new(),
+            pools: Pools::default(),
             next_ticket: 0,
             deadlines: Deadlines::default(),
         }
     }
 
-    /// `worker` is alive, and must be heard from by `heard_by`.
-    pub(crate) fn add(&mut self, now: Time, worker: WorkerId, heard_by: Time) {
+    /// `worker` is alive, says what it can do, and must be heard from by `heard_by`.
+    pub(crate) fn add(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        abilities: Abilities,
+        heard_by: Time,
+    ) {
+        let record = self.records.get(&worker).copied().unwrap_or_default();
+        let abilities = abilities.intersection(self.needed).without(record.lacks);
         if self.hear(worker, heard_by) {
+            self.change(worker, |worker| worker.abilities = abilities);
             return;
         }
-        let record = self.records.get(&worker).copied().unwrap_or_default();
         let added = Worker {
             activity: Activity::Away { asks_by: heard_by },
+            abilities,
             set_aside: self.is_set_aside(&record),
             healthy: record.in_a_row == 0,
             rests_until: record.rests_until.filter(|&until| now < until),
@@ -145,7 +137,7 @@ impl Workers {
         };
         self.alive.insert(worker, added);
         self.set_aside_alive += u32::from(added.set_aside);
-        self.present.add(added.standing());
+        self.pools.of(abilities).add(added.standing());
         self.deadlines.insert(added.deadline(), worker);
     }
 
@@ -153,10 +145,9 @@ impl Workers {
     pub(crate) fn forget(&mut self, worker: WorkerId) -> Option<AttemptId> {
         let gone = self.alive.remove(&worker)?;
         self.set_aside_alive -= u32::from(gone.set_aside);
-        self.present.remove(gone.standing());
-        if let Some(rank) = gone.rank() {
-            self.queue.remove(&(rank, worker));
-        }
+        let pool = self.pools.of(gone.abilities);
+        pool.remove(gone.standing());
+        pool.dequeue(gone.rank(), worker);
         self.deadlines.remove(gone.deadline(), worker);
         gone.attempt()
     }
@@ -197,58 +188,66 @@ impl Workers {
         held.unwrap_or_else(|| panic!("{worker} asked for work while it is not alive"))
     }
 
-    /// The idle workers that may be given a task, in the order they asked. While a worker in good
-    /// standing is present, those that are set aside get nothing, even if all others are busy; and
-    /// while a healthy one is, those that rest get nothing.
-    pub(crate) fn eligible(&self) -> impl Iterator<Item = WorkerId> {
-        let end = self.end_of_eligible();
-        self.queue.iter().take_while(move |&&(rank, _)| rank < end).map(|&(_, worker)| worker)
+    /// The idle workers that may be given a task that needs `needs`, in the order they asked. While
+    /// a worker in good standing that could do it is present, those that are set aside get nothing,
+    /// even if all others are busy; and while a healthy one is, those that rest get nothing.
+    pub(crate) fn eligible(&self, needs: Abilities) -> impl Iterator<Item = WorkerId> {
+        let end = self.pools.end_of_eligible(needs);
+        self.pools.idle(needs, end).map(|(worker, _)| worker)
     }
 
     /// The first of them.
-    pub(crate) fn first_eligible(&self) -> Option<WorkerId> {
+    pub(crate) fn first_eligible(&self, needs: Abilities) -> Option<WorkerId> {
         // Asked after every event, and mostly there is none.
-        let &(rank, worker) = self.queue.first()?;
-        (rank < self.end_of_eligible()).then_some(worker)
+        let (rank, worker) = self.pools.first(needs)?;
+        (rank < self.pools.end_of_eligible(needs)).then_some(worker)
     }
 
-    /// The rank from which on idle workers get nothing.
-    fn end_of_eligible(&self) -> u64 {
-        let (set_aside, count) = self.present.candidates();
-        // Without candidates in good standing, all in the queue are set aside.
-        match (set_aside, count.healthy > 0) {
-            (false, true) => RESTS,
-            (false, false) => ASIDE,
-            (true, true) => ASIDE | RESTS,
-            (true, false) => u64::MAX,
-        }
-    }
-
-    /// The idle workers that may run a backup, in the order they asked.
-    pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = WorkerId> {
-        let end = self.end_of_eligible().min(ASIDE);
-        self.queue.iter().take_while(move |&&(rank, _)| rank < end).map(|&(_, worker)| worker)
+    /// The idle workers that may run a backup, in the order they asked, and what each can do.
+    pub(crate) fn idle_in_good_standing(&self) -> impl Iterator<Item = (WorkerId, Abilities)> {
+        let end = self.pools.end_of_eligible(Abilities::NONE).min(ASIDE);
+        self.pools.idle(Abilities::NONE, end)
     }
 
     /// Whether there is one.
     pub(crate) fn has_idle_in_good_standing(&self) -> bool {
-        let end = self.end_of_eligible().min(ASIDE);
-        self.queue.first().is_some_and(|&(rank, _)| rank < end)
+        let end = self.pools.end_of_eligible(Abilities::NONE).min(ASIDE);
+        self.pools.first(Abilities::NONE).is_some_and(|(rank, _)| rank < end)
     }
 
-    /// Whether a worker that gets tasks, now or when it is idle, is none of `others`.
-    pub(crate) fn has_candidate_besides(&self, others: &BTreeSet<WorkerId>) -> bool {
-        let (set_aside, count) = self.present.candidates();
+    /// Whether a worker that gets tasks that need `needs`, now or when it is idle, is none of
+    /// `others`.
+    pub(crate) fn has_candidate_besides(
+        &self,
+        others: &BTreeSet<WorkerId>,
+        needs: Abilities,
+    ) -> bool {
+        let (set_aside, count) = self.pools.candidates(needs);
         let is_candidate = |worker: &&WorkerId| {
-            let worker = self.alive.get(worker);
-            worker.is_some_and(|worker| worker.is_present() && worker.set_aside == set_aside)
+            let candidate = self.alive.get(worker).filter(|worker| worker.is_present());
+            candidate.is_some_and(|worker| {
+                worker.set_aside == set_aside && worker.abilities.cover(needs)
+            })
         };
         count.all > others.iter().filter(is_candidate).count()
     }
 
-    /// Remove all idle workers from the queue, and return them in its order.
+    /// Whether any worker that is present can do a task that needs `needs`.
+    pub(crate) fn has_able(&self, needs: Abilities) -> bool {
+        self.pools.candidates(needs).1.all > 0
+    }
+
+    /// `worker`, alive or not, turned out to lack one of these abilities.
+    pub(crate) fn note_unable(&mut self, worker: WorkerId, needs: Abilities) {
+        let record = self.records.entry(worker).or_default();
+        record.lacks = record.lacks.union(needs);
+        self.change(worker, |worker| worker.abilities = worker.abilities.without(needs));
+    }
+
+    /// Remove all idle workers from the queues, and return them in their order.
     pub(crate) fn dismiss(&mut self) -> Vec<WorkerId> {
-        let idle: Vec<WorkerId> = self.queue.iter().map(|&(_, worker)| worker).collect();
+        let idle = self.pools.idle(Abilities::NONE, u64::MAX);
+        let idle: Vec<WorkerId> = idle.map(|(worker, _)| worker).collect();
         for &worker in &idle {
             self.change(worker, |record| record.activity = Activity::Absent);
         }
@@ -383,19 +382,21 @@ impl Workers {
 
     /// Recompute the indexes from the workers and compare.
     pub(crate) fn assert_consistent(&self) {
-        let mut queue = BTreeSet::new();
+        let mut pools = Pools::default();
         let mut set_aside_alive = 0;
-        let mut present = Present::default();
         for (worker, record) in &self.alive {
             let before = self.records.get(worker).copied().unwrap_or_default();
             assert_eq!(record.set_aside, self.is_set_aside(&before), "{worker}");
             assert_eq!(record.healthy, before.in_a_row == 0, "{worker}");
             set_aside_alive += u32::from(record.set_aside);
-            present.add(record.standing());
-            queue.extend(record.rank().map(|rank| (rank, *worker)));
+            assert!(self.needed.cover(record.abilities.union(before.lacks)), "{worker}");
+            assert_eq!(record.abilities.intersection(before.lacks), Abilities::NONE, "{worker}");
+            let pool = pools.of(record.abilities);
+            pool.add(record.standing());
+            pool.enqueue(record.rank(), *worker);
         }
-        assert_eq!(self.queue, queue, "the wrong workers are in the queue");
-        assert_eq!(self.present, present, "those that are present are counted wrongly");
+        let (kept, computed) = (self.pools.inhabited(), pools.inhabited());
+        assert_eq!(kept, computed, "the wrong workers are counted or in a queue");
         assert_eq!(self.set_aside_alive, set_aside_alive, "those set aside are counted wrongly");
         let deadlines = self.alive.iter().map(|(&worker, record)| (record.deadline(), worker));
         assert_eq!(self.deadlines, deadlines.collect(), "the wrong deadlines are queued");
@@ -408,57 +409,29 @@ impl Workers {
         transition: impl FnOnce(&mut Worker) -> R,
     ) -> Option<R> {
         let record = self.alive.get_mut(&worker)?;
-        let before = (record.rank(), record.standing(), record.deadline());
+        let state = |record: &Worker| (record.abilities, record.rank(), record.standing());
+        let (before, deadline_before) = (state(record), record.deadline());
         let result = transition(record);
-        let after = (record.rank(), record.standing(), record.deadline());
-        if before.0 != after.0 {
-            if let Some(rank) = before.0 {
-                self.queue.remove(&(rank, worker));
-            }
-            if let Some(rank) = after.0 {
-                self.queue.insert((rank, worker));
-            }
+        let (after, deadline) = (state(record), record.deadline());
+        if before != after {
+            let (abilities, rank, standing) = before;
+            let pool = self.pools.of(abilities);
+            pool.dequeue(rank, worker);
+            pool.remove(standing);
+            let (abilities, rank, standing) = after;
+            let pool = self.pools.of(abilities);
+            pool.enqueue(rank, worker);
+            pool.add(standing);
         }
-        if before.1 != after.1 {
-            self.present.remove(before.1);
-            self.present.add(after.1);
-        }
-        if before.2 != after.2 {
-            self.deadlines.remove(before.2, worker);
-            self.deadlines.insert(after.2, worker);
+        if deadline_before != deadline {
+            self.deadlines.remove(deadline_before, worker);
+            self.deadlines.insert(deadline, worker);
         }
         Some(result)
     }
 
     fn is_set_aside(&self, record: &Record) -> bool {
         record.strikes.all() >= self.strikes_max
-    }
-}
-
-impl Present {
-    fn add(&mut self, standing: Standing) {
-        if let Some((set_aside, healthy)) = standing {
-            let count = self.of(set_aside);
-            count.all += 1;
-            count.healthy += usize::from(healthy);
-        }
-    }
-
-    fn remove(&mut self, standing: Standing) {
-        if let Some((set_aside, healthy)) = standing {
-            let count = self.of(set_aside);
-            count.all -= 1;
-            count.healthy -= usize::from(healthy);
-        }
-    }
-
-    fn of(&mut self, set_aside: bool) -> &mut Count {
-        if set_aside { &mut self.set_aside } else { &mut self.good }
-    }
-
-    /// The workers that get tasks: whether they are those set aside, and how many there are.
-    fn candidates(&self) -> (bool, Count) {
-        if self.good.all > 0 { (false, self.good) } else { (true, self.set_aside) }
     }
 }
 
@@ -518,7 +491,7 @@ mod tests {
 
     #[test]
     fn each_attempt_may_have_a_timeout_of_its_own() {
-        let mut workers = Workers::new(1);
+        let mut workers = Workers::new(1, Abilities::NONE);
         for (worker, timeout) in [(1, 30), (2, 5), (3, 20)] {
             start(&mut workers, WorkerId(worker), at(60), at(timeout));
         }
@@ -533,7 +506,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_silent_for_as_long_as_its_attempt_makes_no_progress_is_due_itself() {
-        let mut workers = Workers::new(1);
+        let mut workers = Workers::new(1, Abilities::NONE);
         start(&mut workers, WorkerId(1), at(10), at(10));
         assert_eq!(workers.due(at(10)), Some((at(10), Due::Worker(WorkerId(1)))));
         assert_eq!(workers.forget(WorkerId(1)), Some(attempt(1)));
@@ -542,7 +515,7 @@ mod tests {
     }
 
     fn start(workers: &mut Workers, worker: WorkerId, heard_by: Time, progress_by: Time) {
-        workers.add(Time::default(), worker, heard_by);
+        workers.add(Time::default(), worker, Abilities::NONE, heard_by);
         assert_eq!(workers.ask(worker), None);
         workers.occupy(worker, attempt(worker.0 as u32), progress_by);
     }

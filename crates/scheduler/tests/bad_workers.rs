@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Failure, Heartbeat, Job, Limits, Outcome, Reason, Scheduler, TaskId, Time,
-    Verdict, WorkerId,
+    Abilities, Action, AttemptId, Failure, Heartbeat, Job, Limits, Outcome, Reason, Scheduler,
+    TaskId, Time, Verdict, WorkerId,
 };
 
 const HEALTHY: WorkerId = WorkerId(9);
@@ -107,7 +107,10 @@ fn a_worker_that_was_set_aside_works_again_when_no_other_is_left() {
 #[test]
 fn the_pause_after_failures_doubles_and_ends_with_a_commit() {
     let limits = Limits { worker_failures_max: Limits::default().losses_max, ..Limits::default() };
-    let mut scheduler = Scheduler::new(&Job { map_bytes: vec![1; 40], reduce_tasks: 1 }, limits);
+    let mut scheduler = Scheduler::new(
+        &Job { map_bytes: vec![1; 40], map_needs: Vec::new(), reduce_tasks: 1 },
+        limits,
+    );
     let mut now = Time::default();
     let held = start(&mut scheduler, now, HEALTHY).expect("there is work");
     let pause = |scheduler: &mut Scheduler, now: &mut Time, attempt: AttemptId| {
@@ -144,12 +147,12 @@ fn the_pause_after_failures_doubles_and_ends_with_a_commit() {
 }
 
 fn start(scheduler: &mut Scheduler, now: Time, worker: WorkerId) -> Option<AttemptId> {
-    scheduler.handle_register(now, worker);
+    scheduler.handle_register(now, worker, Abilities::NONE);
     ask(scheduler, now, worker)
 }
 
 fn ask(scheduler: &mut Scheduler, now: Time, worker: WorkerId) -> Option<AttemptId> {
-    scheduler.handle_register(now, worker);
+    scheduler.handle_register(now, worker, Abilities::NONE);
     scheduler.handle_idle(now, worker);
     scheduler.assert_consistent();
     let mut started = None;
@@ -190,7 +193,7 @@ struct Fleet {
 
 impl Fleet {
     fn new(maps: usize, reduces: u32) -> Self {
-        let job = Job { map_bytes: vec![1000; maps], reduce_tasks: reduces };
+        let job = Job { map_bytes: vec![1000; maps], map_needs: Vec::new(), reduce_tasks: reduces };
         Self {
             scheduler: Scheduler::new(&job, Limits::default()),
             habits: BTreeMap::new(),
@@ -238,7 +241,7 @@ impl Fleet {
         }
         if !self.scheduler.knows(worker) {
             self.running.remove(&worker);
-            self.scheduler.handle_register(self.now, worker);
+            self.scheduler.handle_register(self.now, worker, Abilities::NONE);
         }
         let _ = self.scheduler.handle_heartbeat(self.now, worker, None);
         if let Some(&(attempt, since)) = self.running.get(&worker) {

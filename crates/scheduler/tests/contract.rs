@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Failure, Job, Limits, Role, Scheduler, TaskId, Time, Verdict, WorkerId,
+    Abilities, Action, AttemptId, Failure, Job, Limits, Role, Scheduler, TaskId, Time, Verdict,
+    WorkerId,
 };
 
 #[test]
@@ -87,7 +88,7 @@ fn restoring_the_wrong_number_of_buckets_panics() {
 
 #[test]
 fn a_job_without_map_tasks_panics() {
-    let job = Job { map_bytes: Vec::new(), reduce_tasks: 1 };
+    let job = Job { map_bytes: Vec::new(), map_needs: Vec::new(), reduce_tasks: 1 };
 
     let panic = panic_of(|| drop(Scheduler::new(&job, Limits::default())));
     assert_eq!(panic, "a job has at least one map task");
@@ -127,7 +128,7 @@ fn scheduler() -> Scheduler {
 }
 
 fn job() -> Job {
-    Job { map_bytes: vec![10], reduce_tasks: 1 }
+    Job { map_bytes: vec![10], map_needs: Vec::new(), reduce_tasks: 1 }
 }
 
 fn limits() -> Limits {
@@ -139,7 +140,7 @@ fn at(seconds: u64) -> Time {
 }
 
 fn start(scheduler: &mut Scheduler) {
-    scheduler.handle_register(at(0), WORKER);
+    scheduler.handle_register(at(0), WORKER, Abilities::NONE);
     scheduler.handle_idle(at(0), WORKER);
     let action = scheduler.poll_action();
     assert_eq!(action, Some(Action::Start { attempt: M0_A0, worker: WORKER, role: Role::First }));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fleet::{Fleet, Size};
 use scheduler::{
-    Action, AttemptId, Heartbeat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time, WorkerId,
+    Abilities, Action, AttemptId, Heartbeat, Job, Limits, Outcome, Role, Scheduler, TaskId, Time,
+    WorkerId,
 };
 
 #[expect(dead_code, reason = "shared with the bench, which replays it to another scheduler")]
@@ -36,10 +37,10 @@ fn all_stragglers_among_many_attempts_are_raced_at_once() {
 /// `slow` are ten times as slow, and old enough to be raced after one and a half seconds.
 #[track_caller]
 fn check_races(slow: u32) {
-    let job = Job { map_bytes: vec![100; 200], reduce_tasks: 1 };
+    let job = Job { map_bytes: vec![100; 200], map_needs: Vec::new(), reduce_tasks: 1 };
     let mut scheduler = Scheduler::new(&job, Limits::default());
     for index in 0..200 {
-        scheduler.handle_register(at(0), worker(index));
+        scheduler.handle_register(at(0), worker(index), Abilities::NONE);
         scheduler.handle_idle(at(0), worker(index));
     }
     assert_eq!(

@@ -21,8 +21,8 @@ use cases::{Case, Choice, TIMEOUT_MAX, cases};
 use proptest::prelude::RngExt;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use scheduler::{
-    Action, AttemptId, AttemptRecord, End, Failure, Heartbeat, Limits, Order, Outcome, Phase,
-    Reason, Role, TaskId, Time, Verdict, WorkerId,
+    Abilities, Action, AttemptId, AttemptRecord, End, Failure, Heartbeat, Limits, Order, Outcome,
+    Phase, Reason, Role, TaskId, Time, Verdict, WorkerId,
 };
 use script::{Answer, Event, Reaction, Script};
 
@@ -141,7 +141,9 @@ fn a_backup_races_one_old_attempt_of_the_phase_when_nothing_waits() {
                 assert_ne!(rival.worker, record.worker, "{attempt}");
                 let age = record.started.0 - rival.started.0;
                 assert!(age >= Duration::from_secs(1), "{attempt} after {age:?}");
-                let may_start = |task: &&TaskId| task.phase <= attempt.task.phase;
+                let may_start = |task: &&TaskId| {
+                    task.phase <= attempt.task.phase && world.can(record.worker, **task)
+                };
                 let mut first = world.script.tasks().iter().filter(may_start);
                 assert!(!first.any(|&task| world.is_waiting(task)), "{attempt} goes before others");
                 if is_reduce(attempt) {
@@ -202,11 +204,39 @@ fn no_smaller_task_starts_while_a_larger_one_of_its_phase_waits() {
                 let waiting = waiting.filter(|&&task| world.is_waiting(task));
                 // A task that this worker failed is for another.
                 let waiting = waiting.filter(|&&task| !world.has_failed(task, worker));
+                let waiting = waiting.filter(|&&task| world.can(worker, task));
                 let largest = waiting.map(|&task| world.bytes(task)).max().unwrap_or(0);
                 // An answer that was lost comes again, whatever waits by then.
                 let repeated = !started.insert(attempt);
-                let jumped = !repeated && world.bytes(attempt.task) < largest;
+                // A worker that rests or is set aside leaves a task to a better one that can do it.
+                let leaves = world.strikes(worker) > 0 && !case.job.map_needs.is_empty();
+                let jumped = !repeated && !leaves && world.bytes(attempt.task) < largest;
                 assert!(!jumped, "{attempt} jumped the queue");
+            }
+        });
+    });
+}
+
+#[test]
+fn no_worker_gets_what_it_cannot_do() {
+    check(|case| {
+        let mut started: BTreeSet<AttemptId> = BTreeSet::new();
+        play(case, |world, _, reaction| {
+            for attempt in world.started_by(reaction).filter(|&attempt| started.insert(attempt)) {
+                let worker = world.record(attempt).expect("what was started exists").worker;
+                assert!(world.can(worker, attempt.task), "{attempt} on {worker}");
+            }
+            for (needs, _) in world.script.scheduler.stranded() {
+                assert_ne!(needs, Abilities::NONE);
+                let is_able = |worker: &WorkerId| {
+                    let known = world.script.scheduler.knows(*worker);
+                    known && world.busy().any(|busy| busy == *worker)
+                };
+                let mut able = world.registered.keys().filter(|worker| is_able(worker));
+                let task = world.waiting_maps().find(|&task| world.needs(task) == needs);
+                let task = task.expect("a group that is stranded has tasks");
+                let found = able.find(|&&worker| world.can(worker, task));
+                assert_eq!(found, None, "{task} is stranded");
             }
         });
     });
@@ -229,6 +259,7 @@ fn no_worker_gets_what_a_better_one_could_do() {
                 let in_good_standing: Vec<WorkerId> = world
                     .busy()
                     .filter(|&other| other != worker && world.strikes(other) < strikes_max)
+                    .filter(|&other| world.can(other, attempt.task))
                     .collect();
                 if world.strikes(worker) >= strikes_max {
                     assert!(in_good_standing.is_empty(), "{attempt} on {worker}, set aside");
@@ -256,7 +287,7 @@ fn a_job_whose_workers_all_fail_ends() {
             world.now = world.now + Duration::from_secs(1);
             world.publish_everything();
             for worker in (1..=5).map(WorkerId) {
-                world.apply(&Event::Register { worker });
+                world.apply(&Event::Register { worker, abilities: ALL });
                 world.apply(&Event::Idle { worker });
                 let live: Vec<AttemptId> = world.live_on(worker).collect();
                 for attempt in live {
@@ -432,7 +463,7 @@ fn whatever_happened_one_healthy_worker_finishes_the_job() {
         for _ in 0..rounds {
             world.now = world.now + Duration::from_secs(1);
             world.publish_everything();
-            world.apply(&Event::Register { worker: HEALTHY });
+            world.apply(&Event::Register { worker: HEALTHY, abilities: ALL });
             world.apply(&Event::Idle { worker: HEALTHY });
             let live: Vec<AttemptId> = world.live_on(HEALTHY).collect();
             for attempt in live {
@@ -454,11 +485,17 @@ fn a_transcript_is_parsed_as_it_is_printed() {
     });
 }
 
+/// What a worker can do that can do every task.
+const ALL: Abilities = Abilities(u32::MAX);
+
 /// A script, and what the caller and the workers know of the job.
 struct World {
     script: Script,
     now: Time,
     map_bytes: Vec<u64>,
+    map_needs: Vec<Abilities>,
+    /// What each worker said last that it can do.
+    registered: BTreeMap<WorkerId, Abilities>,
     /// The size of each reduce task: its buckets from all map tasks, when first committed.
     reduce_bytes: Vec<u64>,
     /// The tasks that are committed, and since when.
@@ -479,6 +516,8 @@ impl World {
             script: Script::new(&case.job, case.limits.clone()),
             now: Time::default(),
             map_bytes: case.job.map_bytes.clone(),
+            map_needs: case.job.map_needs.clone(),
+            registered: BTreeMap::new(),
             reduce_bytes: vec![0; case.job.reduce_tasks as usize],
             committed: BTreeMap::new(),
             recalls: BTreeMap::new(),
@@ -498,6 +537,9 @@ impl World {
             true => format!("{event} at {}", self.now),
             false => event.to_string(),
         });
+        if let Event::Register { worker, abilities } = *event {
+            self.registered.insert(worker, abilities);
+        }
         let repeated = self.has_settled(event);
         let reaction = self.script.apply(self.now, event);
         if !repeated {
@@ -546,8 +588,8 @@ impl World {
     /// The event for a choice, if there is anything to choose from.
     fn decide(&mut self, choice: &Choice) -> Option<Event> {
         Some(match *choice {
-            Choice::Ask(worker) if self.script.scheduler.knows(worker) => Event::Idle { worker },
-            Choice::Ask(worker) => Event::Register { worker },
+            Choice::Ask(worker, _) if self.script.scheduler.knows(worker) => Event::Idle { worker },
+            Choice::Ask(worker, abilities) => Event::Register { worker, abilities },
             Choice::Event(ref event) => event.clone(),
             Choice::Beat { recent, by, progress, bytes } => {
                 let (attempt, worker) = self.recently_started(recent, by)?;
@@ -645,6 +687,11 @@ impl World {
         })
     }
 
+    fn waiting_maps(&self) -> impl Iterator<Item = TaskId> {
+        let maps = self.script.tasks().iter().filter(|task| task.phase == Phase::Map);
+        maps.copied().filter(|&task| self.is_waiting(task))
+    }
+
     /// The workers that hold an attempt.
     fn busy(&self) -> impl Iterator<Item = WorkerId> {
         let live = self.script.tasks().iter().flat_map(|&task| self.live_of(task));
@@ -660,6 +707,23 @@ impl World {
     fn has_failed(&self, task: TaskId, worker: WorkerId) -> bool {
         let mut attempts = self.script.scheduler.attempts(task).iter();
         attempts.any(|attempt| attempt.worker == worker && is_strike(attempt))
+    }
+
+    fn needs(&self, task: TaskId) -> Abilities {
+        match task.phase {
+            Phase::Map => self.map_needs.get(task.index as usize).copied().unwrap_or_default(),
+            Phase::Reduce => Abilities::NONE,
+        }
+    }
+
+    /// Whether `worker` has what `task` needs, and has not turned out to lack it.
+    fn can(&self, worker: WorkerId, task: TaskId) -> bool {
+        let unable = self.attempts().filter(|(_, record)| {
+            record.worker == worker && matches!(record.ended, Some((_, End::Unable)))
+        });
+        let lacks = unable.map(|(attempt, _)| self.needs(attempt.task));
+        let lacks = lacks.fold(Abilities::NONE, Abilities::union);
+        self.registered[&worker].without(lacks).cover(self.needs(task))
     }
 
     fn is_waiting(&self, task: TaskId) -> bool {

@@ -3,7 +3,13 @@
 use std::num::NonZeroU32;
 
 use inputs::{Compression, Encoding, Field, Format, Records};
+use rpc::Ability;
 use rpc::message::{self, Failure, Split};
+
+/// What [`of_split`] knows besides plain text.
+pub(crate) fn abilities() -> impl Iterator<Item = Ability> {
+    Ability::ALL.into_iter().filter(|ability| *ability != Ability::Parquet)
+}
 
 /// # Errors
 ///

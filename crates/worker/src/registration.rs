@@ -8,6 +8,7 @@ use rpc::message::{Caller, Register, RegisterAnswer, Registered};
 use crate::backoff::Backoff;
 use crate::config::{Config, WorkerError, is_below};
 use crate::driver_timeout::DriverTimeout;
+use crate::format;
 use crate::job::Job;
 use crate::notice::Notice;
 use crate::progress::CurrentAttempt;
@@ -62,6 +63,7 @@ pub(crate) async fn register(
         instance,
         name: config.name.clone(),
         roots: config.roots.clone(),
+        abilities: format::abilities().collect(),
     };
     let answer = loop {
         match client.register(&register).await {

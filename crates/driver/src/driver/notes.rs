@@ -116,7 +116,7 @@ fn ending(
     match end {
         End::Abandoned => Ending::Abandoned,
         End::Committed => unreachable!("{attempt} won: it is not discarded"),
-        End::Failed | End::Rejected | End::Starved | End::Violation => {
+        End::Failed | End::Rejected | End::Starved | End::Unable | End::Violation => {
             let cause = cause.expect("an attempt fails when its cause is known");
             if let (End::Starved, Cause::Reported(failure)) = (end, &cause) {
                 starved(failure)

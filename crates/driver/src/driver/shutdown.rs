@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rpc::message::Stranded;
 use scheduler::{Outcome, Time};
 use store::Name;
 
@@ -19,18 +20,20 @@ pub(crate) struct Shutdown {
     /// How long without a worker cancels the job.
     worker_wait: Option<Duration>,
     stay_until: Time,
-    /// Since when no worker is connected; `None` while one is.
+    /// Since when no worker is connected that can do what is left; `None` while one is.
     deserted_since: Option<Time>,
     /// If the lack of workers cancelled the job.
     deserted: Option<Deserted>,
     stage: Stage,
 }
 
-/// A job is cancelled because it has no workers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A job is cancelled because it has no workers that can do what is left.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Deserted {
     /// For how long none was connected; `None` if none can be kept alive.
     pub(crate) waited: Option<Duration>,
+    /// The map tasks that those which are connected cannot do; empty if none is.
+    pub(crate) stranded: Vec<Stranded>,
 }
 
 enum Stage {
@@ -80,19 +83,26 @@ impl Shutdown {
         let waited = now.0.saturating_sub(since.0);
         let is_abandoned = self.worker_wait.is_some_and(|wait| waited >= wait);
         if is_abandoned {
-            self.deserted = Some(Deserted { waited: Some(waited) });
+            self.deserted = Some(Deserted { waited: Some(waited), stranded: Vec::new() });
         }
         is_abandoned
     }
 
+    /// The job is abandoned although workers are connected: they cannot do these tasks.
+    pub(super) fn note_stranded(&mut self, stranded: Vec<Stranded>) {
+        if let Some(deserted) = &mut self.deserted {
+            deserted.stranded = stranded;
+        }
+    }
+
     /// The job is to be cancelled, because no worker can be kept alive.
     pub(super) fn note_no_workers(&mut self) {
-        self.deserted.get_or_insert(Deserted { waited: None });
+        self.deserted.get_or_insert(Deserted { waited: None, stranded: Vec::new() });
     }
 
     /// If the lack of workers cancelled the job.
     pub(super) fn deserted(&self) -> Option<Deserted> {
-        self.deserted
+        self.deserted.clone()
     }
 
     /// When the loop has to look again, if the scheduler has to at `timeout`.
@@ -185,7 +195,8 @@ mod tests {
         assert!(!shutdown.is_abandoned(at(5), true));
         assert_eq!(shutdown.deserted(), None);
         assert!(shutdown.is_abandoned(at(6), true));
-        assert_eq!(shutdown.deserted(), Some(Deserted { waited: Some(3 * SECOND) }));
+        let waited = Some(3 * SECOND);
+        assert_eq!(shutdown.deserted(), Some(Deserted { waited, stranded: Vec::new() }));
     }
 
     #[test]

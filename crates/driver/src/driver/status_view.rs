@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rpc::message::{JobState, PhaseStatus, Session, Status};
+use rpc::message::{AttemptCounts, JobState, PhaseStatus, Session, Status};
 use scheduler::{Outcome, Phase, PhaseCounts, Scheduler, Time};
 use tokio::sync::watch;
 
+use crate::ids;
 use crate::reports::{Reports, Totals};
 use crate::status::{Backups, PhaseSnapshot, Removing, Resumed, Snapshot};
 
@@ -121,9 +122,12 @@ impl StatusView {
             map: self.phases.map.snapshot(now, map),
             reduce: self.phases.reduce.snapshot(now, reduce),
             workers: counts.workers.alive,
-            attempts_started: counts.attempts.started,
-            attempts_failed: counts.attempts.failed,
-            attempts_lost: counts.attempts.lost,
+            stranded: ids::stranded(sched),
+            attempts: AttemptCounts {
+                started: counts.attempts.started,
+                failed: counts.attempts.failed,
+                lost: counts.attempts.lost,
+            },
             backups: Backups { started: counts.attempts.backups, won: counts.attempts.backups_won },
             stale_reports: counts.stale_reports,
             violations,
@@ -146,11 +150,10 @@ impl StatusView {
             map: snapshot.map.counts,
             reduce: snapshot.reduce.counts,
             workers: snapshot.workers,
-            attempts_started: snapshot.attempts_started,
-            attempts_failed: snapshot.attempts_failed,
-            attempts_lost: snapshot.attempts_lost,
+            attempts: snapshot.attempts,
             stale_reports: snapshot.stale_reports,
             violations: snapshot.violations,
+            stranded: snapshot.stranded,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! that stops unless all tasks wait.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use super::shutdown::LINGER_MAX;
 use super::*;
 use crate::committer::Commit;
 
+mod abilities;
 mod ahead;
 mod end;
 mod inputs;
@@ -354,7 +356,7 @@ async fn task_is_reassigned_at_once_when_the_call_was_cut_off() {
     let Ok(TaskAnswer::Task(again)) = soon(answer).await else { panic!("a task expected") };
     assert_eq!(again.attempt, map(0, 2));
     let status = bench.status().await;
-    assert_eq!((status.attempts_failed, status.attempts_lost), (1, 0));
+    assert_eq!((status.attempts.failed, status.attempts.lost), (1, 0));
 }
 
 /// An answer of the loop, when it comes.
@@ -688,6 +690,7 @@ fn presentation(instance: u8) -> Register {
         instance: [instance; 16],
         name: format!("host:{instance}"),
         roots: Vec::new(),
+        abilities: BTreeSet::new(),
     }
 }
 

@@ -128,7 +128,8 @@ pub(super) struct SchedulingFlags {
 
     /// End the job after SECS without any worker [default: never]
     ///
-    /// The exit code is then 1. Run the same command again to resume the job.
+    /// Also after SECS in which the workers can read none of the files that are left, and nothing
+    /// runs. The exit code is then 1. Run the same command again to resume the job.
     #[arg(long, value_name = "SECS", value_parser = parse_seconds, help_heading = "Scheduling")]
     worker_wait: Option<Duration>,
 

@@ -104,7 +104,7 @@ fn text(
 }
 
 fn lost(snapshot: &Snapshot) -> u64 {
-    snapshot.attempts_lost + snapshot.attempts_failed
+    snapshot.attempts.lost + snapshot.attempts.failed
 }
 
 fn share(phase: &PhaseSnapshot) -> f64 {
@@ -166,7 +166,7 @@ const BAR: usize = 10;
 #[cfg(test)]
 mod tests {
     use driver::Resumed;
-    use rpc::message::PhaseStatus;
+    use rpc::message::{AttemptCounts, PhaseStatus};
 
     use super::*;
 
@@ -182,8 +182,9 @@ mod tests {
         PhaseSnapshot { counts, elapsed: Duration::from_secs(seconds), resumed: Resumed::default() }
     }
 
-    fn snapshot(attempts_lost: u64) -> Snapshot {
-        Snapshot { workers: 128, attempts_lost, ..Snapshot::default() }
+    fn snapshot(lost: u64) -> Snapshot {
+        let attempts = AttemptCounts { lost, ..AttemptCounts::default() };
+        Snapshot { workers: 128, attempts, ..Snapshot::default() }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     Work, attempt, caller, name, order, outcome, pb, register, register_answer, report_answer,
     report_request, report_response, running, status, task_answer, text,
 };
+use crate::ability::Ability;
 use crate::limits::{NAME_BYTES_MAX, REDUCE_TASKS_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
 use crate::message::{Caller, Running};
 
@@ -108,6 +109,9 @@ fn a_registration(bytes: &[u8]) {
     let shown = |mut message: pb::RegisterRequest| {
         message.build = name(&message.build);
         message.name = name(&message.name);
+        message.abilities.retain(|name| Ability::from_name(name).is_some());
+        message.abilities.sort_unstable();
+        message.abilities.dedup();
         message
     };
     let read = there_and_back(bytes, register, |registration| (&registration).into(), shown);

@@ -14,6 +14,8 @@ pub struct RegisterRequest {
     pub name: ::prost::alloc::string::String,
     #[prost(bytes = "vec", repeated, tag = "5")]
     pub roots: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(string, repeated, tag = "6")]
+    pub abilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterResponse {
@@ -487,7 +489,7 @@ pub struct LeaveRequest {
 pub struct LeaveResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusRequest {}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusResponse {
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
@@ -509,6 +511,15 @@ pub struct StatusResponse {
     pub stale_reports: u64,
     #[prost(uint64, tag = "10")]
     pub violations: u64,
+    #[prost(message, repeated, tag = "11")]
+    pub stranded: ::prost::alloc::vec::Vec<StrandedTasks>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StrandedTasks {
+    #[prost(string, repeated, tag = "1")]
+    pub abilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "2")]
+    pub tasks: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PhaseStatus {

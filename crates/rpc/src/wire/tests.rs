@@ -1,5 +1,6 @@
 //! Every message round-trips, and no malformed one is accepted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message;
@@ -28,6 +29,7 @@ fn registration() -> Register {
         instance: [7; 16],
         name: "host:1".to_owned(),
         roots: vec![odd_path(), "/".into()],
+        abilities: BTreeSet::from([Ability::Gzip, Ability::JsonLines]),
     }
 }
 
@@ -57,7 +59,7 @@ fn text_for_people_cannot_steer_their_terminal() {
 
 #[test]
 fn texts_of_a_worker_are_cut_at_their_limit() {
-    use crate::limits::{PATH_BYTES_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
+    use crate::limits::{ABILITIES_MAX, PATH_BYTES_MAX, ROOTS_MAX, TEXT_BYTES_MAX};
     let message = "é".repeat(TEXT_BYTES_MAX);
     let told = failure(Failure::Panicked { message: message.clone() }.into());
     assert_eq!(told, Ok(Failure::Panicked { message: message[..TEXT_BYTES_MAX].to_owned() }));
@@ -71,6 +73,48 @@ fn texts_of_a_worker_are_cut_at_their_limit() {
         |count| register((&Register { roots: vec!["/a".into(); count], ..registration() }).into());
     assert!(roots(ROOTS_MAX).is_ok());
     assert_eq!(roots(ROOTS_MAX + 1), Err(Malformed("more than 1000 roots")));
+
+    let abilities = |count| {
+        let abilities = vec!["gzip".to_owned(); count];
+        register(pb::RegisterRequest { abilities, ..(&registration()).into() })
+    };
+    assert_eq!(abilities(ABILITIES_MAX).unwrap().abilities, BTreeSet::from([Ability::Gzip]));
+    assert_eq!(abilities(ABILITIES_MAX + 1), Err(Malformed("more than 100 abilities")));
+}
+
+#[test]
+fn abilities_of_later_versions_are_ignored() {
+    let abilities = ["zpaq", "zstd", "Zstd", "", "csv"].map(str::to_owned).to_vec();
+    let read = register(pb::RegisterRequest { abilities, ..(&registration()).into() });
+    assert_eq!(read.unwrap().abilities, BTreeSet::from([Ability::Csv, Ability::Zstd]));
+}
+
+/// A format that needs nothing would be given to workers that count its bytes as text.
+#[test]
+fn every_format_but_plain_text_needs_an_ability() {
+    let needs = |format: &Format| format.needs().collect::<Vec<_>>();
+    assert_eq!(needs(&Format::default()), []);
+    let compression = Some("lz4".to_owned());
+    assert_eq!(needs(&Format { compression, ..Format::default() }), [Ability::Lz4]);
+    let encoding = Some("UTF-16LE".to_owned());
+    assert_eq!(needs(&Format { encoding, ..Format::default() }), [Ability::Encodings]);
+    let csv = Records::Csv { column: Column::Number(1), delimiter: b',' };
+    let lines = Records::JsonLines { field: "text".to_owned() };
+    let parquet = Records::Parquet { column: "text".to_owned() };
+    for (records, ability) in [
+        (csv, Ability::Csv),
+        (lines, Ability::JsonLines),
+        (parquet, Ability::Parquet),
+        (Records::Wet, Ability::Wet),
+    ] {
+        let (plain, gzip) = (None, Some("gzip".to_owned()));
+        let format = Format { compression: plain, encoding: None, records };
+        assert_eq!(needs(&format), [ability]);
+        assert_eq!(needs(&Format { compression: gzip, ..format }), [Ability::Gzip, ability]);
+    }
+    for ability in Ability::ALL {
+        assert_eq!(Ability::from_name(ability.name()), Some(ability));
+    }
 }
 
 #[test]
@@ -346,11 +390,13 @@ fn statuses_round_trip() {
             map: phase(6),
             reduce: phase(7),
             workers: 8,
-            attempts_started: 9,
-            attempts_failed: 10,
-            attempts_lost: 11,
+            attempts: AttemptCounts { started: 9, failed: 10, lost: 11 },
             stale_reports: 12,
             violations: 13,
+            stranded: vec![Stranded {
+                abilities: vec!["gzip".to_owned(), "zpaq".to_owned()],
+                tasks: 3,
+            }],
         };
         assert_eq!(status(sent.clone().into()), Ok(sent));
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rpc::message::{
-    Attempt, Caller, JobState, Order, Outcome, PhaseStatus, Register, RegisterAnswer, Running,
-    Session, Status, TaskAnswer, Verdict,
+    Attempt, AttemptCounts, Caller, JobState, Order, Outcome, PhaseStatus, Register,
+    RegisterAnswer, Running, Session, Status, TaskAnswer, Verdict,
 };
 use rpc::{CallError, Client, Credentials, Driver, Identity, Peer, Refusal, serve};
 use tokio::net::TcpListener;
@@ -135,11 +135,10 @@ impl Driver for Fake {
             map: PhaseStatus::default(),
             reduce: PhaseStatus::default(),
             workers: 0,
-            attempts_started: 0,
-            attempts_failed: 0,
-            attempts_lost: 0,
+            attempts: AttemptCounts { started: 0, failed: 0, lost: 0 },
             stale_reports: 0,
             violations: 0,
+            stranded: Vec::new(),
         };
         self.called(peer, status)
     }

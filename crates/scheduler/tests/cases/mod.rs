@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use scheduler::{AttemptId, Failure, Job, Limits, Phase, TaskId, WorkerId};
+use scheduler::{Abilities, AttemptId, Failure, Job, Limits, Phase, TaskId, WorkerId};
 
 use crate::script::Event;
 
@@ -33,7 +33,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// A worker asks for work, having registered first.
-    Ask(WorkerId),
+    Ask(WorkerId, Abilities),
     /// An event that names nothing the scheduler chose.
     Event(Event),
     /// The worker of a recent attempt, or another, reports that it is alive and running it.
@@ -61,6 +61,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
             // A race: few tasks, idle workers, and attempts that grow old.
             2 | 3 => {
                 job.map_bytes = job.map_bytes.iter().take(3).map(|bytes| 1 + bytes).collect();
+                job.map_needs.truncate(3);
                 (limits.worker_timeout, limits.task_timeout) = (TIMEOUT_MAX, TIMEOUT_MAX);
                 let steady = |pause: Duration| Duration::from_millis(300) + pause / 20;
                 steps.iter_mut().for_each(|step| step.pause = steady(step.pause));
@@ -92,8 +93,13 @@ fn restored(job: &Job, dice: &mut Dice) -> Vec<TaskId> {
 }
 
 fn jobs() -> impl Strategy<Value = Job> {
-    (prop::collection::vec(0..4_u64, 1..6), 1..4_u32)
-        .prop_map(|(map_bytes, reduce_tasks)| Job { map_bytes, reduce_tasks })
+    let maps = prop::collection::vec((0..4_u64, 0..1_u32 << ABILITIES), 1..6);
+    (maps, any::<bool>(), 1..4_u32).prop_map(|(maps, is_plain, reduce_tasks)| {
+        let map_bytes = maps.iter().map(|&(bytes, _)| bytes).collect();
+        let map_needs = maps.iter().map(|&(_, needs)| Abilities(needs));
+        let map_needs = map_needs.filter(|_| !is_plain).collect();
+        Job { map_bytes, map_needs, reduce_tasks }
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -129,8 +135,11 @@ fn step(number: u64) -> Step {
 
 fn choice(dice: &mut Dice) -> Choice {
     match dice.roll(1000) {
-        0..260 => Choice::Ask(dice.worker()),
-        260..290 => Choice::Event(Event::Register { worker: dice.worker() }),
+        0..260 => Choice::Ask(dice.worker(), dice.abilities()),
+        260..290 => {
+            let (worker, abilities) = (dice.worker(), dice.abilities());
+            Choice::Event(Event::Register { worker, abilities })
+        }
         290..320 => Choice::Event(Event::Idle { worker: dice.worker() }),
         320..370 => Choice::Event(Event::Beat { worker: dice.worker(), running: None }),
         370..380 => Choice::Event(Event::Leave { worker: dice.worker() }),
@@ -198,8 +207,15 @@ impl Dice {
         match self.roll(50) {
             49 => Failure::Fatal,
             40..49 => Failure::Violation,
+            30..40 => Failure::Unable,
             _ => Failure::Transient,
         }
+    }
+
+    /// All of those that tasks need, half of the time.
+    fn abilities(&mut self) -> Abilities {
+        let all = Abilities((1 << ABILITIES) - 1);
+        if self.roll(2) == 0 { all } else { Abilities(self.roll(1 << ABILITIES) as u32) }
     }
 
     /// One that may exist, or not.
@@ -212,6 +228,9 @@ impl Dice {
 
 /// As long as the default, so that a jump of a minute outlasts everything.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(10);
+
+/// The abilities that random tasks need some of.
+const ABILITIES: u32 = 3;
 
 /// Enough for most jobs to reach their reduce phase, and for many to end.
 const STEPS_MAX: usize = 300;

@@ -10,8 +10,8 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Scheduler, Time, Verdict,
-    WorkerId,
+    Abilities, Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Scheduler, Time,
+    Verdict, WorkerId,
 };
 
 /// How many workers and tasks there are.
@@ -91,7 +91,8 @@ impl Size {
 
     pub fn job(self) -> Job {
         let bytes = |index| 500_000 + random(u64::from(index)) % 5_000_000;
-        Job { map_bytes: (0..self.maps).map(bytes).collect(), reduce_tasks: self.reduces }
+        let map_bytes = (0..self.maps).map(bytes).collect();
+        Job { map_bytes, map_needs: Vec::new(), reduce_tasks: self.reduces }
     }
 }
 
@@ -293,7 +294,7 @@ fn apply(scheduler: &mut Scheduler, now: Time, call: Call, buckets: &[u64]) -> R
             let buckets = if attempt.task.phase == Phase::Map { buckets } else { &[] };
             scheduler.handle_published(now, attempt, buckets);
         }
-        Call::Register { worker } => scheduler.handle_register(now, worker),
+        Call::Register { worker } => scheduler.handle_register(now, worker, Abilities::NONE),
         Call::Timeout => scheduler.handle_timeout(now),
     }
     Reply::None

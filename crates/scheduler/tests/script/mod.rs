@@ -20,13 +20,14 @@
 //! leave w1 at 4s
 //! died w1 at 4s                        (as its parent process saw)
 //! cancel at 4s
-//! tick at 10s
+//! tick at 10s                          stranded           what no worker can do
 //! ```
 //!
-//! A job may also set `worker_failures` and `backups`; limits that it does not set are those of
-//! `Limits::default`. Between the job and the first event may stand what was committed before a
-//! restart: `restore m0 3,4`, `restore r0`, and how often the intermediates of a map task were
-//! lost: `restore m0 recalled=2`.
+//! A job may also set `needs=none,0+2` (the abilities that each map task needs; `register w1
+//! can=0+2` says which a worker has), `worker_failures` and `backups`; limits that it does not set
+//! are those of `Limits::default`. Between the job and the first event may stand what was committed
+//! before a restart: `restore m0 3,4`, `restore r0`, and how often the intermediates of a map task
+//! were lost: `restore m0 recalled=2`.
 //!
 //! The output of an event is its verdict or order, then the changes (`m0.a0 lost`, `w1 forgotten`,
 //! `m0 recalled`, `job done`), then the actions it caused.
@@ -38,8 +39,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use scheduler::{
-    Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Role, Scheduler, TaskId,
-    Time, Verdict, WorkerId,
+    Abilities, Action, AttemptId, Failure, Heartbeat, Job, Limits, Order, Phase, Role, Scheduler,
+    TaskId, Time, Verdict, WorkerId,
 };
 
 /// Something that happens to a scheduler.
@@ -87,6 +88,7 @@ pub enum Event {
     },
     Register {
         worker: WorkerId,
+        abilities: Abilities,
     },
     /// Happened before a restart, so it has no time.
     Restore {
@@ -170,6 +172,9 @@ impl Script {
             vec![timeout.map_or("never".to_owned(), |time| format!("at {time}"))]
         } else if line == "snapshot" {
             self.scheduler.snapshot().to_string().lines().map(str::to_owned).collect()
+        } else if line == "stranded" {
+            let stranded = self.scheduler.stranded();
+            stranded.map(|(needs, tasks)| format!("{tasks} need {needs}")).collect()
         } else if let Some(task) = line.strip_prefix("attempts ") {
             self.attempts(parse_task(task))
         } else if line.starts_with("restore ") {
@@ -255,7 +260,7 @@ impl Event {
             | Self::Idle { worker }
             | Self::Leave { worker }
             | Self::Lost { worker, .. }
-            | Self::Register { worker } => Some(worker),
+            | Self::Register { worker, .. } => Some(worker),
             Self::Cancel
             | Self::Died { .. }
             | Self::Missing { .. }
@@ -302,7 +307,8 @@ impl fmt::Display for Event {
             Self::Published { attempt, bucket_bytes } => {
                 write!(f, "published {attempt} {}", list(bucket_bytes))
             }
-            Self::Register { worker } => write!(f, "register {worker}"),
+            Self::Register { worker, abilities: Abilities::NONE } => write!(f, "register {worker}"),
+            Self::Register { worker, abilities } => write!(f, "register {worker} can={abilities}"),
             Self::Restore { task, bucket_bytes } if bucket_bytes.is_empty() => {
                 write!(f, "restore {task}")
             }
@@ -361,7 +367,10 @@ impl FromStr for Event {
             ["published", attempt, bytes] => {
                 Self::Published { attempt: parse_attempt(attempt), bucket_bytes: parse_list(bytes) }
             }
-            ["register", worker] => Self::Register { worker: parse_worker(worker) },
+            ["register", worker, ref can @ ..] => {
+                let can = can.first().map_or("none", |can| can.strip_prefix("can=").expect(line));
+                Self::Register { worker: parse_worker(worker), abilities: parse_abilities(can) }
+            }
             ["restore", task] => Self::Restore { task: parse_task(task), bucket_bytes: Vec::new() },
             ["restore", map, times] if times.starts_with("recalled=") => Self::RestoreRecalls {
                 map: parse_task(map).index,
@@ -390,8 +399,11 @@ impl fmt::Display for Answer {
 
 /// The line that starts a transcript with this job.
 pub fn format_job(job: &Job, limits: &Limits) -> String {
+    let needs: Vec<String> = job.map_needs.iter().map(Abilities::to_string).collect();
+    let needs =
+        if needs.is_empty() { String::new() } else { format!("needs={} ", needs.join(",")) };
     format!(
-        "job maps={} reduces={} worker_timeout={} task_timeout={} failures={} losses={} \
+        "job maps={} {needs}reduces={} worker_timeout={} task_timeout={} failures={} losses={} \
          worker_failures={} backups={}",
         list(&job.map_bytes),
         job.reduce_tasks,
@@ -406,7 +418,7 @@ pub fn format_job(job: &Job, limits: &Limits) -> String {
 
 /// The job that a transcript starts with. Limits that it does not set have their default.
 pub fn parse_job(line: &str) -> (Job, Limits) {
-    let mut job = Job { map_bytes: vec![1], reduce_tasks: 1 };
+    let mut job = Job { map_bytes: vec![1], map_needs: Vec::new(), reduce_tasks: 1 };
     let mut limits = Limits::default();
     let settings = line.strip_prefix("job ").unwrap_or_else(|| panic!("not a job: {line}"));
     for setting in settings.split(' ') {
@@ -414,6 +426,7 @@ pub fn parse_job(line: &str) -> (Job, Limits) {
         let count = || NonZeroU32::from_str(value).expect(setting);
         match name {
             "maps" => job.map_bytes = parse_list(value),
+            "needs" => job.map_needs = value.split(',').map(parse_abilities).collect(),
             "reduces" => job.reduce_tasks = value.parse().expect(setting),
             "worker_timeout" => limits.worker_timeout = parse_duration(value),
             "task_timeout" => limits.task_timeout = parse_duration(value),
@@ -455,7 +468,9 @@ fn feed(scheduler: &mut Scheduler, now: Time, event: &Event) -> Option<Answer> {
         Event::Published { attempt, ref bucket_bytes } => {
             scheduler.handle_published(now, attempt, bucket_bytes);
         }
-        Event::Register { worker } => scheduler.handle_register(now, worker),
+        Event::Register { worker, abilities } => {
+            scheduler.handle_register(now, worker, abilities);
+        }
         Event::Restore { task, ref bucket_bytes } => match task.phase {
             Phase::Map => scheduler.restore_map(task.index, bucket_bytes),
             Phase::Reduce => scheduler.restore_reduce(task.index),
@@ -493,6 +508,7 @@ fn parse_failure(text: &str) -> Failure {
     match text {
         "fatal" => Failure::Fatal,
         "transient" => Failure::Transient,
+        "unable" => Failure::Unable,
         "violation" => Failure::Violation,
         _ => panic!("not a kind of failure: {text}"),
     }
@@ -505,6 +521,13 @@ fn parse_duration(text: &str) -> Duration {
         None => (text.strip_suffix('s').unwrap_or_else(|| panic!("not a time: {text}")), 1.0),
     };
     Duration::from_secs_f64(number.parse::<f64>().expect(text) * unit)
+}
+
+/// What [`Abilities`] print: `none`, `0`, `0+2`.
+fn parse_abilities(text: &str) -> Abilities {
+    let bits = text.split('+').filter(|bit| *bit != "none");
+    let ability = |bit: &str| Abilities(1 << bit.parse::<u32>().expect(text));
+    bits.map(ability).fold(Abilities::NONE, Abilities::union)
 }
 
 fn parse_list(text: &str) -> Vec<u64> {

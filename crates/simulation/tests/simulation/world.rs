@@ -289,7 +289,7 @@ fn conclude(
         virtual_time,
         runs_read: world.shared_store.read_again(),
         drivers: progress.drivers.counts,
-        attempts: snapshots().map(|snapshot| snapshot.attempts_started).sum(),
+        attempts: snapshots().map(|snapshot| snapshot.attempts.started).sum(),
         stale_reports: snapshots().map(|snapshot| snapshot.stale_reports).sum(),
         strikes,
         findings,

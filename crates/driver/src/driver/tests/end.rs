@@ -90,7 +90,7 @@ async fn job_without_workers_is_cancelled_after_its_wait_and_not_before() {
     bench.leave(&caller).await.unwrap();
 
     assert_eq!(bench.finish_in_time().await, Recorded::NoWorkers);
-    let deserted = Deserted { waited: Some(3 * SECOND) };
+    let deserted = Deserted { waited: Some(3 * SECOND), stranded: Vec::new() };
     assert_eq!(bench.ended().await.deserted, Some(deserted));
 }
 
@@ -102,5 +102,6 @@ async fn job_whose_workers_cannot_be_kept_alive_is_not_recorded_as_interrupted()
     bench.end_early(EarlyEnd::NoWorkers);
 
     assert_eq!(bench.finish().await, Recorded::NoWorkers);
-    assert_eq!(bench.ended().await.deserted, Some(Deserted { waited: None }));
+    let deserted = Deserted { waited: None, stranded: Vec::new() };
+    assert_eq!(bench.ended().await.deserted, Some(deserted));
 }

@@ -84,7 +84,7 @@ async fn task_of_a_worker_that_was_seen_to_die_is_reassigned_at_once() {
     let expected = "m0.a0: the worker process died: killed by signal 9 (SIGKILL)";
     assert_eq!(sentences(bench.endings()), [expected]);
     assert_eq!(
-        bench.status().await.attempts_lost,
+        bench.status().await.attempts.lost,
         1,
         "it counts, or a task that kills its workers would never end"
     );

@@ -91,7 +91,7 @@ async fn attempt_of_another_worker_cannot_be_failed_renewed_or_won() {
     bench.published(&commit, Ok(())).await;
     assert_eq!(soon(verdict).await, Ok(Verdict::Accepted));
     let status = bench.status().await;
-    assert_eq!((status.violations, status.attempts_failed, status.attempts_lost), (3, 0, 0));
+    assert_eq!((status.violations, status.attempts.failed, status.attempts.lost), (3, 0, 0));
 }
 
 /// It need not call again to be told.
@@ -135,7 +135,7 @@ async fn impossible_report_is_a_failure_and_a_violation() {
         assert_eq!(bench.discard().await, task.staging);
         assert_eq!(bench.status().await.violations, u64::from(number) + 1);
     }
-    assert_eq!(bench.status().await.attempts_failed, 3);
+    assert_eq!(bench.status().await.attempts.failed, 3);
     assert_denied(soon(bench.next_task(&caller).await).await, "excluded from this job");
 }
 
@@ -291,7 +291,7 @@ async fn worker_that_takes_no_answer_hits_a_rate_limit() {
         let (peer, caller, request) = (anyone(), caller.clone(), Request::NextTask { reply });
         let event = Event::Call(Call { peer, caller, request });
         assert!(bench.events.send(event).await.is_ok());
-        started = bench.status().await.attempts_started;
+        started = bench.status().await.attempts.started;
     }
     assert!((100..=102).contains(&started), "{started} attempts");
     let answer = soon(bench.next_task(&caller).await).await;
