@@ -86,7 +86,9 @@ impl Pools {
 
     /// The first idle worker that can do what needs `needs`, and its rank.
     pub(crate) fn first(&self, needs: Abilities) -> Option<Place> {
-        self.able(needs).filter_map(|pool| pool.queue.first()).min().copied()
+        let mut firsts = self.able(needs).filter_map(|pool| pool.queue.first().copied());
+        let first = firsts.next()?;
+        Some(firsts.fold(first, Place::min))
     }
 
     /// The idle workers with a lower rank than `end` that can do what needs `needs`, by their rank,
@@ -96,6 +98,18 @@ impl Pools {
         needs: Abilities,
         end: u64,
     ) -> impl Iterator<Item = (WorkerId, Abilities)> {
+        // Nearly always there is one pool, whose queue has the order already.
+        let only = if let [only] = &*self.0 { Some(only) } else { None };
+        let only = only.filter(|pool| pool.abilities.cover(needs)).into_iter();
+        let only = only.flat_map(move |pool| {
+            let idle = pool.queue.iter().take_while(move |&&(rank, _)| rank < end);
+            idle.map(|&(_, worker)| (worker, pool.abilities))
+        });
+        let many = if self.0.len() > 1 { Some(self.merged(needs, end)) } else { None };
+        only.chain(many.into_iter().flatten())
+    }
+
+    fn merged(&self, needs: Abilities, end: u64) -> impl Iterator<Item = (WorkerId, Abilities)> {
         let mut start = Bound::Unbounded;
         iter::from_fn(move || {
             let rest = (start, Bound::Excluded((end, WorkerId(0))));

@@ -534,6 +534,10 @@ impl Scheduler {
     ///
     /// A task is skipped only if every idle worker that can do it has failed it.
     fn next_start(&self) -> Option<(TaskId, WorkerId)> {
+        // Asked after every event, and mostly none is.
+        if !self.workers.has_idle() {
+            return None;
+        }
         let groups = self.tasks.startable().filter_map(|(needs, mut tasks)| {
             let first = self.workers.first_eligible(needs)?;
             tasks.find_map(|task| Some((task, self.worker_for(task, first)?)))

@@ -198,9 +198,13 @@ impl Workers {
 
     /// The first of them.
     pub(crate) fn first_eligible(&self, needs: Abilities) -> Option<WorkerId> {
-        // Asked after every event, and mostly there is none.
         let (rank, worker) = self.pools.first(needs)?;
         (rank < self.pools.end_of_eligible(needs)).then_some(worker)
+    }
+
+    /// Whether any worker is idle, whatever it can do.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.pools.first(Abilities::NONE).is_some()
     }
 
     /// The idle workers that may run a backup, in the order they asked, and what each can do.
@@ -211,8 +215,8 @@ impl Workers {
 
     /// Whether there is one.
     pub(crate) fn has_idle_in_good_standing(&self) -> bool {
-        let end = self.pools.end_of_eligible(Abilities::NONE).min(ASIDE);
-        self.pools.first(Abilities::NONE).is_some_and(|(rank, _)| rank < end)
+        let first = self.pools.first(Abilities::NONE);
+        first.is_some_and(|(rank, _)| rank < self.pools.end_of_eligible(Abilities::NONE).min(ASIDE))
     }
 
     /// Whether a worker that gets tasks that need `needs`, now or when it is idle, is none of
@@ -414,12 +418,14 @@ impl Workers {
         let result = transition(record);
         let (after, deadline) = (state(record), record.deadline());
         if before != after {
-            let (abilities, rank, standing) = before;
-            let pool = self.pools.of(abilities);
+            let (abilities_before, rank, standing) = before;
+            let mut pool = self.pools.of(abilities_before);
             pool.dequeue(rank, worker);
             pool.remove(standing);
             let (abilities, rank, standing) = after;
-            let pool = self.pools.of(abilities);
+            if abilities != abilities_before {
+                pool = self.pools.of(abilities);
+            }
             pool.enqueue(rank, worker);
             pool.add(standing);
         }
