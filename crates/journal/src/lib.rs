@@ -15,13 +15,15 @@
 //! beginning of their epoch.
 //!
 //! What a job is, and what happened to it, can be read without a driver: its [`Plan`], its
-//! [`Commits`], its [`History`], and whether its files are as recorded ([`verify()`]).
+//! [`Commits`], its [`History`], whether its files are as recorded ([`verify()`]), and what it has
+//! counted ([`Counts`]).
 //!
 //! Deliberately absent: decisions. The scheduler and the wire have types of their own for tasks,
 //! attempts and failures; the driver converts them.
 
 mod commits;
 mod contact;
+mod counts;
 mod disk;
 mod end;
 mod ending;
@@ -45,6 +47,7 @@ pub use commits::{Commits, MapCommit, ReduceCommit, Winner};
 pub use store::duration;
 
 pub use contact::{Announcement, Contact, ContactError, announce, contact, holds_job, is_driven};
+pub use counts::{ByWord, Counts, CountsError};
 pub use disk::{Disk, DiskFault, DiskFile, ThisMachine};
 pub use end::has_ended;
 pub use ending::{Death, Ending, FailureKind, Users};

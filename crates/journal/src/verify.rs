@@ -95,6 +95,30 @@ pub enum Finding {
 /// When there is no finished job, or the folder cannot be read.
 pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyError> {
     let unreadable = |source| VerifyError::Files { path: files.to_owned(), source };
+    let Finished { commits, map_tasks, reduce_tasks, is_removed } = finished(files)?;
+    let mut check = Check {
+        store: Local::open(files).map_err(unreadable)?,
+        block: vec![0; BLOCK_BYTES],
+        seen: Verified { intermediates: (!is_removed).then_some(0), ..Verified::default() },
+        findings: Vec::new(),
+    };
+    check.objects(&commits);
+    check.words(&commits);
+    check.strangers(&store::survey(files).map_err(unreadable)?, map_tasks, reduce_tasks);
+    Ok(if check.findings.is_empty() { Ok(check.seen) } else { Err(check.findings) })
+}
+
+/// The records of a finished job.
+pub(crate) struct Finished {
+    pub(crate) commits: Commits,
+    map_tasks: u32,
+    reduce_tasks: u32,
+    /// Whether the intermediates were removed.
+    is_removed: bool,
+}
+
+/// Reads the journal of the finished job in `files`.
+pub(crate) fn finished(files: &Path) -> Result<Finished, VerifyError> {
     let recorded = FileLog::in_folder(files).read_valid();
     let records = recorded.map_err(VerifyError::Journal)?.records;
     let Some(&Record::Begin { map_tasks, reduce_tasks, .. }) = records.first() else {
@@ -107,16 +131,7 @@ pub fn verify(files: &Path) -> Result<Result<Verified, Vec<Finding>>, VerifyErro
         let path = files.to_owned();
         return Err(VerifyError::NotDone { path, maps, map_tasks, reduces, reduce_tasks });
     }
-    let mut check = Check {
-        store: Local::open(files).map_err(unreadable)?,
-        block: vec![0; BLOCK_BYTES],
-        seen: Verified { intermediates: (!is_removed).then_some(0), ..Verified::default() },
-        findings: Vec::new(),
-    };
-    check.objects(&commits);
-    check.words(&commits);
-    check.strangers(&store::survey(files).map_err(unreadable)?, map_tasks, reduce_tasks);
-    Ok(if check.findings.is_empty() { Ok(check.seen) } else { Err(check.findings) })
+    Ok(Finished { commits, map_tasks, reduce_tasks, is_removed })
 }
 
 /// Whether the records end with a job that is done.
@@ -183,4 +198,4 @@ impl Check {
 }
 
 /// How much is read at once.
-const BLOCK_BYTES: usize = 256 << 10;
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;

@@ -8,6 +8,7 @@ mod certs;
 mod clean;
 mod documents;
 mod driver;
+mod export;
 mod job;
 mod parse_error;
 mod reading;
@@ -32,6 +33,7 @@ pub(crate) use certs::{
 };
 pub(crate) use clean::CleanFlags;
 pub(crate) use documents::{CompletionsFlags, ManFlags};
+pub(crate) use export::{ExportFlags, ExportRequest, Format, Order};
 pub(crate) use parse_error::parse_error;
 pub(crate) use run::{LocalWorkers, RunFlags, RunRequest};
 use security::SecurityFlags;
@@ -63,6 +65,7 @@ pub(crate) enum Command {
     Worker(WorkerFlags),
     Status(StatusFlags),
     Top(TopFlags),
+    Export(ExportFlags),
     Verify(VerifyFlags),
     Clean(CleanFlags),
     Why(WhyFlags),

@@ -9,6 +9,7 @@ mod contact;
 mod copying;
 mod disk_advice;
 mod documents;
+mod export;
 mod findings;
 mod flags;
 mod fleet;
@@ -42,7 +43,9 @@ use driver::{EarlyEnd, OnConflict, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use flags::{Command, DriverRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest};
+use flags::{
+    Command, DriverRequest, ExportRequest, Flags, RunRequest, Show, StatusRequest, WorkerRequest,
+};
 use messages::{Failure, Warning};
 use stamp::Speaker;
 use standby::StandbyError;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Clean(request) => clean::print(&request),
         Command::Completions(request) => documents::completions(&request),
         Command::Driver(request) => request.try_into().and_then(drive),
+        Command::Export(request) => request.try_into().and_then(export),
         Command::Man(request) => documents::man(&request),
         Command::Run(request) => request.try_into().and_then(run),
         Command::Status(request) => request.try_into().and_then(status),
@@ -288,6 +292,14 @@ fn work(request: WorkerRequest) -> Result<(), Failure> {
 fn status(request: StatusRequest) -> Result<(), Failure> {
     log::start(Verbosity::Normal, None);
     runtime(1)?.block_on(status::print(request))
+}
+
+/// `mapmill export`
+fn export(request: ExportRequest) -> Result<(), Failure> {
+    machine::raise_open_files_limit();
+    let is_interrupted = Arc::default();
+    let _interrupted = interrupted(&is_interrupted)?;
+    export::print(&request, &is_interrupted)
 }
 
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {

@@ -5,8 +5,10 @@
 
 use std::error::Error;
 use std::fmt::{self, Display};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,6 +90,11 @@ impl Failure {
         Self { error: error.into(), code, hint: None, advice: None }
     }
 
+    /// The user ended the command.
+    pub(crate) fn interrupted(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: error.into(), code: INTERRUPTED, hint: None, advice: None }
+    }
+
     /// The command ran, but its result is bad or cannot be printed.
     pub(crate) fn output(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error: error.into(), code: FAILED, hint: None, advice: None }
@@ -159,6 +166,8 @@ pub(crate) enum Warning {
     LeftOut(LeftOut),
     /// An environment variable does not say what to log.
     LogFilter { variable: &'static str },
+    /// Some words are not written byte by byte.
+    NotUtf8 { words: u64 },
     /// An input cannot be cut, and is larger than an equal share.
     OnePiece { path: PathBuf, hundredths: u64 },
     /// An input is counted more than once.
@@ -188,6 +197,11 @@ impl Display for Warning {
                 }
                 Ok(())
             }
+            Self::NotUtf8 { words } => write!(
+                f,
+                "{} not UTF-8; what is not is written as U+FFFD (text, TSV and CSV keep the bytes)",
+                plural(*words, "word is", "words are")
+            ),
             Self::OnePiece { path, hundredths } => write!(
                 f,
                 "{} is {hundredths} % of the input and cannot be cut: one worker will read it",
@@ -333,6 +347,12 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Data on stdout, of any size: without a buffer, which its writer has. A closed pipe is an error
+/// here, so that its writer can end early.
+pub(crate) fn data_file() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Data for programs, on stdout: one line of JSON.

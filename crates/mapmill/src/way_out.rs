@@ -3,11 +3,14 @@
 //! Libraries name the case and the thing. Flags and commands are named here alone.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 
 use driver::{ClaimLost, CleanError, Difference, InputChange, JobError, StartError};
-use journal::{Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError};
+use journal::{
+    CountsError, Death, Ending, FailureKind, Fate, HistoryError, JournalError, Users, VerifyError,
+};
 use rpc::certs::AuthorityError;
 use rpc::text::escaped;
 use rpc::{Credentials, Denial, Role, TlsError};
@@ -331,6 +334,22 @@ pub(crate) fn of_verify(error: &VerifyError) -> WayOut {
         VerifyError::Journal(error) => of_journal(error).map(Cow::from),
         VerifyError::NoJob { .. } => Some(NAME_FILES.into()),
         VerifyError::NotDone { .. } => Some("run it again with the same arguments".into()),
+    }
+}
+
+pub(crate) fn of_counts(error: &CountsError) -> WayOut {
+    match error {
+        CountsError::Lost(_) => Some("run the job again".into()),
+        CountsError::NotAnOutput { .. } | CountsError::Repeated { .. } => {
+            Some("a worker that is not ours has written it".into())
+        }
+        CountsError::TooLong { .. } => Some("raise --memory".into()),
+        CountsError::Unreadable(error) => {
+            let system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            let is_too_many = system.and_then(io::Error::raw_os_error)
+                == Some(rustix::io::Errno::MFILE.raw_os_error());
+            is_too_many.then(|| "raise the limit of open files (ulimit -n)".into())
+        }
     }
 }
 

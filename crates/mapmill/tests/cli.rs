@@ -4,6 +4,7 @@ mod cli {
     mod certs;
     mod claims;
     mod clean;
+    mod export;
     mod files;
     mod flags;
     mod formats;

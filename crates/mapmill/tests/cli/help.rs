@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, into_closed_pipe};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "driver",
     "worker",
     "status",
     "top",
+    "export",
     "verify",
     "clean",
     "why",
