@@ -12,7 +12,10 @@ pub(crate) fn plan(inputs: Vec<(Input, Format)>, map_tasks: Option<NonZeroU32>) 
     let map_tasks = map_tasks.unwrap_or_else(|| {
         let (whole, cut): (Vec<_>, Vec<_>) = inputs.iter().partition(|(_, format)| format.whole);
         let bytes = |inputs: &[&(Input, Format)]| {
-            inputs.iter().map(|(input, _)| input.bytes).fold(0, u64::saturating_add)
+            inputs
+                .iter()
+                .map(|(input, format)| text_bytes(input, format))
+                .fold(0, u64::saturating_add)
         };
         let pieces = u32::try_from(whole.len()).unwrap_or(u32::MAX);
         let (whole, cut) = (bytes(&whole), bytes(&cut));
@@ -20,6 +23,15 @@ pub(crate) fn plan(inputs: Vec<(Input, Format)>, map_tasks: Option<NonZeroU32>) 
         default_map_tasks(whole.saturating_add(cut)).min(tasks(most))
     });
     Plan::new(inputs, map_tasks)
+}
+
+/// About how much text an input holds. English takes 2.7 times less with gzip and 2.8 times less
+/// with Zstandard (`gzip -l` and `zstd -l` of the books).
+fn text_bytes(input: &Input, format: &Format) -> u64 {
+    match format.compression {
+        Some(_) => input.bytes.saturating_mul(3),
+        None => input.bytes,
+    }
 }
 
 /// The task whose description is the largest in a message, and an upper bound of its bytes.
@@ -99,6 +111,10 @@ mod tests {
             plan(inputs, None).map_tasks().get()
         };
         assert_eq!(tasks(512, 1 << 30, 0), 512);
+        let gzip =
+            Format { compression: Some("gzip".to_owned()), whole: true, ..Format::default() };
+        let shards = (0..16).map(|index| (input(index, 24 << 20), gzip.clone())).collect();
+        assert_eq!(plan(shards, None).map_tasks().get(), 16);
         assert_eq!(tasks(512, 1 << 20, 0), 8);
         assert_eq!(tasks(2, 1 << 30, 0), 6);
         assert_eq!(tasks(10, 1 << 30, 10 << 30), 170);
