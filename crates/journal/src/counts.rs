@@ -238,7 +238,7 @@ impl ByWord {
     /// with the other before either is returned: all entries above the lower one are equal too.
     fn is_before(&self, index: usize, other: usize) -> Result<bool, CountsError> {
         let (output, other) = (&self.outputs[self.order[index]], &self.outputs[self.order[other]]);
-        match output.word().cmp(other.word()) {
+        match output.cmp_words(other) {
             Ordering::Less => Ok(true),
             Ordering::Greater => Ok(false),
             Ordering::Equal => {
@@ -269,13 +269,20 @@ struct Output {
     line: u64,
     /// The range in `block` of the line's word.
     word: Range<usize>,
+    /// Its first eight bytes as a number, or all and zeros: in the order of words. Most words
+    /// differ there, and comparing numbers takes a tenth of the time.
+    prefix: u64,
     count: u64,
 }
 
 impl Output {
     fn new(name: Name, object: VerifiedObject, block: usize) -> Self {
         let block = vec![0; block];
-        Self { name, object, block, filled: 0, next: 0, line: 0, word: 0..0, count: 0 }
+        Self { name, object, block, filled: 0, next: 0, line: 0, word: 0..0, prefix: 0, count: 0 }
+    }
+
+    fn cmp_words(&self, other: &Self) -> Ordering {
+        self.prefix.cmp(&other.prefix).then_with(|| self.word().cmp(other.word()))
     }
 
     /// The word of the current line.
@@ -300,7 +307,9 @@ impl Output {
         let line = &self.block[self.next..end];
         let (word_len, count) = parse(line).ok_or_else(|| self.not_an_output())?;
         let previous = std::mem::replace(&mut self.word, self.next..self.next + word_len);
-        if self.line > 1 && *self.word() <= self.block[previous] {
+        let word_prefix = prefix(self.word());
+        let previous_prefix = std::mem::replace(&mut self.prefix, word_prefix);
+        if self.line > 1 && self.prefix <= previous_prefix && *self.word() <= self.block[previous] {
             return Err(self.not_an_output());
         }
         self.count = count;
@@ -341,8 +350,22 @@ impl Output {
 /// The smallest buffer of an output.
 const BLOCK_BYTES_MIN: usize = 512;
 
+/// The first eight bytes of a word, in the order of words.
+fn prefix(word: &[u8]) -> u64 {
+    match word.first_chunk::<8>() {
+        Some(&bytes) => u64::from_be_bytes(bytes),
+        None => {
+            let number = word.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+            if word.is_empty() { 0 } else { number << (8 * (8 - word.len())) }
+        }
+    }
+}
+
 /// `word count`: the length of the word, and the count. A word may have spaces; a count has none.
 fn parse(line: &[u8]) -> Option<(usize, u64)> {
+    if let [.., b' ', digit @ b'0'..=b'9'] = line {
+        return Some((line.len() - 2, u64::from(digit - b'0')));
+    }
     let space = line.iter().rposition(|&byte| byte == b' ')?;
     let digits = &line[space + 1..];
     let count = digits.iter().try_fold(0_u64, |count, &byte| {

@@ -7,13 +7,16 @@
 //! ```
 //!
 //! Nothing is shown before every output was verified: a file appears when it is whole, and before
-//! words go to stdout in the order of the outputs, all outputs are read once more.
+//! words go to stdout in the order of the outputs, all outputs are read once more. So they are for
+//! `--top`: which words are kept is known when all counts were seen.
 
 mod by_count;
 mod cut;
 mod destination;
 mod error;
+mod groups;
 mod lines;
+mod reading;
 mod scratch;
 
 use std::path::{Path, PathBuf};
@@ -84,33 +87,13 @@ impl Export<'_> {
             report.kept.add(count);
             sink.add(word, count)
         };
-        match (request.sort, request.top) {
-            (Order::Word, None) => {
-                if to_stdout {
-                    self.counts.verify()?;
-                }
-                self.by_word(Cut::at(request.min_count), &mut write)?;
-            }
-            (Order::Word, Some(top)) => {
-                let mut cut = Cut::at(request.min_count);
-                // This pass verifies every output as well.
-                let reading = reading_bytes(request.memory_bytes);
-                self.counts.by_output::<ExportError>(reading, |_, count| {
-                    cut.see(count, top);
-                    Ok(())
-                })?;
-                self.by_word(cut.most_frequent(top), &mut write)?;
-            }
-            (Order::Count, top) => {
-                let folder = scratch_folder(request);
+        let cut = self.cut(to_stdout)?;
+        match request.sort {
+            Order::Word => self.by_word(cut, &mut write)?,
+            Order::Count => {
                 let room = sorting_bytes(request.memory_bytes);
-                let mut sorted = ByCount::new(folder, room, top);
-                let mut seen = 0;
-                self.by_word(Cut::at(request.min_count), &mut |word, count| {
-                    self.check_interrupted(seen)?;
-                    seen += 1;
-                    sorted.add(word, count)
-                })?;
+                let mut sorted = ByCount::new(scratch_folder(request), room);
+                self.by_word(cut, &mut |word, count| sorted.add(word, count))?;
                 sorted.finish(&mut write)?;
             }
         }
@@ -124,15 +107,34 @@ impl Export<'_> {
         Ok(report)
     }
 
-    /// The words that are not cut, in the order of their bytes.
-    fn by_word(&self, mut cut: Cut, each: &mut Each<'_>) -> Result<(), ExportError> {
-        let mut words = self.counts.by_word(reading_bytes(self.request.memory_bytes))?;
-        while let Some((word, count)) = words.next_word()? {
-            if cut.keeps(count) {
-                each(word, count)?;
+    /// Which words are kept. Words that go to stdout in the order in which they are read are
+    /// verified here: what was written to a pipe cannot be removed.
+    fn cut(&self, to_stdout: bool) -> Result<Cut, ExportError> {
+        let mut cut = Cut::at(self.request.min_count);
+        let Some(top) = self.request.top else {
+            if to_stdout && self.request.sort == Order::Word {
+                self.counts.verify()?;
             }
-        }
-        Ok(())
+            return Ok(cut);
+        };
+        let reading = reading_bytes(self.request.memory_bytes);
+        let mut seen = 0;
+        self.counts.by_output(reading, |_, count| {
+            self.check_interrupted(seen)?;
+            seen += 1;
+            cut.see(count, top);
+            Ok::<_, ExportError>(())
+        })?;
+        Ok(cut.most_frequent(top))
+    }
+
+    /// The words that are not cut, in the order of their bytes.
+    fn by_word(&self, cut: Cut, each: &mut Each<'_>) -> Result<(), ExportError> {
+        let words = self.counts.by_word(reading_bytes(self.request.memory_bytes))?;
+        reading::read(words, cut, |batch| {
+            self.check_interrupted(0)?;
+            batch.words().try_for_each(|(word, count)| each(word, count))
+        })
     }
 
     /// Looks at every 65,536th word.

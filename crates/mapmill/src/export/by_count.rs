@@ -1,10 +1,10 @@
 //! Sorts words by count, the most frequent first, in bounded memory.
 //!
 //! Words arrive in the order of their bytes, so a stable sort by count alone puts words with the
-//! same count in that order: no word is ever compared with another. What does not fit in memory is
-//! sorted in parts, and each part is written to a scratch file as groups: a line with a count and a
-//! number of words, and a line for each word with that count. Of equal counts the earlier part
-//! comes first, so merging parts copies group after group.
+//! same count in that order: no word is ever compared with another. Rare words are not even sorted
+//! ([`Groups`]). If the others do not fit in memory they are sorted in parts, and each part is
+//! written to a scratch file: for each count a line with it and the number of its words, and a line
+//! for each word. Of equal counts the earlier part comes first.
 
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -12,26 +12,23 @@ use std::str;
 
 use super::Each;
 use super::error::ExportError;
+use super::groups::{Groups, LAST_BYTES, RARE_MAX};
 use super::scratch::Scratch;
 
 /// # Invariants
 ///
-/// * `records` has no more than `records_max` records in `bytes_max` bytes.
+/// * `records` and their order have no more than `bytes_max` bytes each.
+/// * `records` and parts have words that are not rare, `rare` has the others.
 /// * Parts are in the order in which their words arrived.
 #[derive(Debug)]
 pub(super) struct ByCount {
     /// For each word its count, its length and its bytes.
     records: Vec<u8>,
     record_count: usize,
-    /// Half of the memory for sorting; the order of the records takes no more.
     bytes_max: usize,
-    /// How many words are needed, if not all.
-    top: Option<usize>,
-    /// Words that do not occur more often are not needed: enough words before them do.
-    floor: u64,
-    folder: PathBuf,
-    scratch: Option<Scratch>,
     parts: Vec<Part>,
+    rare: Groups,
+    scratch: Scratch,
 }
 
 /// Where a sorted part is in the scratch file.
@@ -42,34 +39,36 @@ struct Part {
 }
 
 impl ByCount {
-    /// Sorts in `memory_bytes`, and in a file in `folder`. Of `top` words and more, at least the
-    /// `top` most frequent ones are returned.
-    pub(super) fn new(folder: PathBuf, memory_bytes: usize, top: Option<u64>) -> Self {
-        // Offsets of records have 32 bits.
-        let bytes_max = (memory_bytes / 2).min(u32::MAX as usize);
+    /// Sorts in `memory_bytes`, of which [`LAST_BYTES`] is the least, and in a file in `folder`.
+    pub(super) fn new(folder: PathBuf, memory_bytes: usize) -> Self {
+        let memory_bytes = memory_bytes.saturating_sub(LAST_BYTES);
+        // A quarter each for the records and their order. Offsets of records have 32 bits.
+        let bytes_max = (memory_bytes / 4).clamp(BYTES_MIN, u32::MAX as usize);
         Self {
-            records: Vec::with_capacity(bytes_max),
+            records: Vec::new(),
             record_count: 0,
             bytes_max,
-            top: top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
-            floor: 0,
-            folder,
-            scratch: None,
             parts: Vec::new(),
+            rare: Groups::new(memory_bytes / 2),
+            scratch: Scratch::new(folder),
         }
     }
 
     /// Words must arrive in the order of their bytes.
     pub(super) fn add(&mut self, word: &[u8], count: u64) -> Result<(), ExportError> {
-        if count <= self.floor {
-            return Ok(());
+        if count <= RARE_MAX {
+            return self.rare.add(word, count, &mut self.scratch);
         }
         let bytes = HEADER_BYTES + word.len();
         if bytes > self.bytes_max {
             return Err(ExportError::TooLong { bytes: word.len() });
         }
         if self.records.len() + bytes > self.bytes_max || self.order_bytes() >= self.bytes_max {
-            self.make_room(bytes)?;
+            self.write_part()?;
+        }
+        if self.records.capacity() == 0 {
+            // At once: a buffer that grows is copied, and takes twice its memory meanwhile.
+            self.records.reserve_exact(self.bytes_max);
         }
         self.records.extend(count.to_le_bytes());
         self.records.extend((word.len() as u32).to_le_bytes());
@@ -81,89 +80,38 @@ impl ByCount {
     /// Calls `each` for the words, the most frequent first.
     pub(super) fn finish(mut self, each: &mut Each<'_>) -> Result<(), ExportError> {
         if self.parts.is_empty() {
-            let order = self.sorted();
-            for &offset in &order {
+            for &offset in &self.sorted() {
                 let (count, word) = record(&self.records, offset);
                 each(word, count)?;
             }
-            return Ok(());
+        } else {
+            self.write_part()?;
+            self.records = Vec::new();
+            merge(&self.scratch, &self.parts, 2 * self.bytes_max, each)?;
         }
-        let order = self.sorted();
-        self.write_part(&order)?;
-        drop(order);
-        let memory_bytes = 2 * self.bytes_max;
-        self.records = Vec::new();
-        let scratch = self.scratch.take().expect("there are parts");
-        merge(&scratch, &self.parts, memory_bytes, self.top, each)
+        self.rare.finish(&self.scratch, each)
     }
 
     fn order_bytes(&self) -> usize {
         self.record_count * size_of::<u32>()
     }
 
-    /// Makes room for a record: leaves out what is not needed, or writes a part.
-    fn make_room(&mut self, bytes: usize) -> Result<(), ExportError> {
-        let order = self.sorted();
-        if let Some(top) = self.top
-            && order.len() == top
-        {
-            let (least, _) = record(&self.records, order[top - 1]);
-            self.floor = least;
-            let kept: usize =
-                order.iter().map(|&at| HEADER_BYTES + record(&self.records, at).1.len()).sum();
-            if kept + bytes <= self.bytes_max / 2 && 2 * self.order_bytes() <= self.bytes_max {
-                let mut records: Vec<u8> = Vec::with_capacity(kept);
-                for &offset in &order {
-                    let (_, word) = record(&self.records, offset);
-                    let start = offset as usize;
-                    records.extend(&self.records[start..start + HEADER_BYTES + word.len()]);
-                }
-                self.records.clear();
-                self.records.extend(records);
-                self.record_count = top;
-                return Ok(());
-            }
-        }
-        self.write_part(&order)?;
-        self.records.clear();
-        self.record_count = 0;
-        Ok(())
-    }
-
-    /// The offsets of the records, in their final order, cut at `top`.
-    ///
-    /// Most words are rare: those are counted and put in their places, and only the few frequent
-    /// ones are compared.
+    /// The offsets of the records, in their final order.
     fn sorted(&self) -> Vec<u32> {
-        let offsets = || Offsets { records: &self.records, next: 0 };
-        let mut numbers = [0_usize; RARE as usize + 1];
-        for (_, count) in offsets() {
-            numbers[count.min(RARE) as usize] += 1;
-        }
-        let mut places = [0_usize; RARE as usize + 1];
+        let mut order = Vec::with_capacity(self.record_count);
         let mut next = 0;
-        for count in (0..=RARE as usize).rev() {
-            places[count] = next;
-            next += numbers[count];
+        while next < self.records.len() {
+            let offset = next as u32;
+            order.push(offset);
+            next += HEADER_BYTES + record(&self.records, offset).1.len();
         }
-        let mut order = vec![0; self.record_count];
-        for (offset, count) in offsets() {
-            let place = &mut places[count.min(RARE) as usize];
-            order[*place] = offset;
-            *place += 1;
-        }
-        let frequent = &mut order[..numbers[RARE as usize]];
-        frequent.sort_unstable_by_key(|&offset| (Reverse(record(&self.records, offset).0), offset));
-        order.truncate(self.top.unwrap_or(usize::MAX));
+        order.sort_unstable_by_key(|&offset| (Reverse(record(&self.records, offset).0), offset));
         order
     }
 
-    fn write_part(&mut self, order: &[u32]) -> Result<(), ExportError> {
-        let scratch = match &mut self.scratch {
-            Some(scratch) => scratch,
-            none => none.insert(Scratch::create(&self.folder)?),
-        };
-        let start = scratch.bytes();
+    fn write_part(&mut self) -> Result<(), ExportError> {
+        let order = self.sorted();
+        let start = self.scratch.bytes();
         let mut buffer = Vec::with_capacity(BLOCK_BYTES);
         let count_of = |offset: &u32| record(&self.records, *offset).0;
         for group in order.chunk_by(|one, other| count_of(one) == count_of(other)) {
@@ -173,13 +121,15 @@ impl ByCount {
                 buffer.extend(record(&self.records, offset).1);
                 buffer.push(b'\n');
                 if buffer.len() >= BLOCK_BYTES {
-                    scratch.append(&buffer)?;
+                    self.scratch.append(&buffer)?;
                     buffer.clear();
                 }
             }
         }
-        scratch.append(&buffer)?;
-        self.parts.push(Part { start, end: scratch.bytes() });
+        self.scratch.append(&buffer)?;
+        self.parts.push(Part { start, end: self.scratch.bytes() });
+        self.records.clear();
+        self.record_count = 0;
         Ok(())
     }
 }
@@ -189,7 +139,6 @@ fn merge(
     scratch: &Scratch,
     parts: &[Part],
     memory_bytes: usize,
-    top: Option<usize>,
     each: &mut Each<'_>,
 ) -> Result<(), ExportError> {
     let block = (memory_bytes / 2 / parts.len()).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES);
@@ -202,7 +151,6 @@ fn merge(
         reader.next_group(&mut left_bytes)?;
         readers.push(reader);
     }
-    let mut wanted = top.unwrap_or(usize::MAX);
     loop {
         let most = readers.iter().map(|reader| reader.count).max().unwrap_or(0);
         if most == 0 {
@@ -210,10 +158,6 @@ fn merge(
         }
         for reader in readers.iter_mut().filter(|reader| reader.count == most) {
             while reader.left > 0 {
-                if wanted == 0 {
-                    return Ok(());
-                }
-                wanted -= 1;
                 reader.left -= 1;
                 each(reader.next_line(&mut left_bytes)?, most)?;
             }
@@ -290,26 +234,6 @@ impl Reader<'_> {
     }
 }
 
-/// The offsets and counts of records, in the order in which they arrived.
-struct Offsets<'a> {
-    records: &'a [u8],
-    next: usize,
-}
-
-impl Iterator for Offsets<'_> {
-    type Item = (u32, u64);
-
-    fn next(&mut self) -> Option<(u32, u64)> {
-        if self.next == self.records.len() {
-            return None;
-        }
-        let offset = self.next as u32;
-        let (count, word) = record(self.records, offset);
-        self.next += HEADER_BYTES + word.len();
-        Some((offset, count))
-    }
-}
-
 /// The count and the word of the record at `offset`.
 fn record(records: &[u8], offset: u32) -> (u64, &[u8]) {
     let (header, rest) = records[offset as usize..].split_at(HEADER_BYTES);
@@ -322,12 +246,12 @@ fn record(records: &[u8], offset: u32) -> (u64, &[u8]) {
 /// A count and a length.
 const HEADER_BYTES: usize = size_of::<u64>() + size_of::<u32>();
 
-/// Words that occur less often are put in place without comparisons.
-const RARE: u64 = 1024;
-
 /// How much is written and read at once, at most and at least.
 const BLOCK_BYTES: usize = 256 << 10;
 const BLOCK_BYTES_MIN: usize = 512;
+
+/// The least memory for records.
+const BYTES_MIN: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -339,12 +263,15 @@ mod tests {
     proptest! {
         #[test]
         fn order_is_that_of_a_naive_sort(
-            counts in btree_map("[a-c]{1,300}|[a-z]{1,6}", prop_oneof![4 => 1..4_u64, 1 => 1..3000_u64], 0..120),
-            memory_bytes in 1_300..20_000_usize,
-            top in proptest::option::of(1..150_u64),
+            counts in btree_map(
+                "[a-c]{1,900}|[a-z]{1,6}",
+                prop_oneof![1..4_u64, 50..70_u64, 1_000..1_010_u64],
+                0..120,
+            ),
+            memory_bytes in 0..LAST_BYTES + 100_000,
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut sorted = ByCount::new(folder.path().to_owned(), memory_bytes, top);
+            let mut sorted = ByCount::new(folder.path().to_owned(), memory_bytes);
             for (word, &count) in &counts {
                 sorted.add(word.as_bytes(), count).unwrap();
             }
@@ -357,25 +284,25 @@ mod tests {
 
             let mut expected: Vec<_> = counts.into_iter().collect();
             expected.sort_by_key(|&(_, count)| Reverse(count));
-            expected.truncate(top.unwrap_or(u64::MAX) as usize);
             prop_assert_eq!(found, expected);
             prop_assert_eq!(folder.path().read_dir().unwrap().count(), 0);
         }
     }
 
     #[test]
-    fn few_of_many_words_need_no_file() {
+    fn words_that_fit_in_memory_need_no_file() {
         let folder = PathBuf::from("/does/not/exist");
-        let mut sorted = ByCount::new(folder, 4_000, Some(3));
-        for number in 0..10_000_u64 {
-            sorted.add(format!("{number:05}").as_bytes(), number % 1_000).unwrap();
+        let mut sorted = ByCount::new(folder, LAST_BYTES + 100_000);
+        for number in 0..1_000_u64 {
+            sorted.add(format!("{number:05}").as_bytes(), number + 1).unwrap();
         }
-        let mut found = Vec::new();
+        let mut next = 1_000;
         let finished = sorted.finish(&mut |word, count| {
-            found.push((String::from_utf8(word.to_vec()).unwrap(), count));
+            assert_eq!((word, count), (format!("{:05}", next - 1).as_bytes(), next));
+            next -= 1;
             Ok(())
         });
         finished.unwrap();
-        assert_eq!(found, ["00999", "01999", "02999"].map(|word| (word.to_owned(), 999)));
+        assert_eq!(next, 0);
     }
 }

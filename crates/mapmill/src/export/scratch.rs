@@ -1,6 +1,7 @@
 //! A file for words that do not fit in memory.
 //!
 //! It loses its name as soon as it is open, so it is gone when the process is, however that ends.
+//! It is created when it is needed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,39 +14,54 @@ use super::error::ExportError;
 #[derive(Debug)]
 pub(super) struct Scratch {
     folder: PathBuf,
-    file: File,
+    /// `None` before the first write.
+    file: Option<File>,
     /// How much was written.
     bytes: u64,
 }
 
 impl Scratch {
-    /// A new file in `folder`.
-    pub(super) fn create(folder: &Path) -> Result<Self, ExportError> {
-        let refused = |source| ExportError::Scratch { folder: folder.to_owned(), source };
-        let path = folder.join(format!(".export-{}.sorting", process::id()));
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let file = options.open(&path).map_err(refused)?;
-        fs::remove_file(&path).map_err(refused)?;
-        Ok(Self { folder: folder.to_owned(), file, bytes: 0 })
+    /// A file in `folder`.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, file: None, bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
-        self.file.write_all(bytes).map_err(|source| self.refused(source))?;
+    /// Returns where the bytes begin.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64, ExportError> {
+        let start = self.bytes;
+        self.write(bytes).map_err(|source| self.refused(source))?;
         self.bytes += bytes.len() as u64;
-        Ok(())
+        Ok(start)
     }
 
-    /// Reads the bytes from `offset` into all of `block`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(without_a_name(&self.folder)?),
+        };
+        file.write_all(bytes)
+    }
+
+    /// Reads bytes that were written into all of `block`.
     pub(super) fn read(&self, block: &mut [u8], offset: u64) -> Result<(), ExportError> {
-        self.file.read_exact_at(block, offset).map_err(|source| self.refused(source))
+        let file = self.file.as_ref().expect("it was written");
+        file.read_exact_at(block, offset).map_err(|source| self.refused(source))
     }
 
     fn refused(&self, source: io::Error) -> ExportError {
         ExportError::Scratch { folder: self.folder.clone(), source }
     }
+}
+
+fn without_a_name(folder: &Path) -> io::Result<File> {
+    let path = folder.join(format!(".export-{}.sorting", process::id()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let file = options.open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
 }

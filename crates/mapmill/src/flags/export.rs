@@ -51,8 +51,8 @@ pub(crate) struct ExportFlags {
 
     /// Limit the memory to BYTES
     ///
-    /// Words that do not fit are sorted in parts, in a temporary file that has no name: beside
-    /// FILE, or in the results folder if the words go to stdout. The minimum is 32MiB.
+    /// Words that do not fit in it while they are sorted are in a temporary file that has no name:
+    /// beside FILE, or in the results folder if the words go to stdout. The minimum is 32MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_memory, help_heading = "Resources")]
     #[arg(default_value = "128MiB")]
     memory: u64,
