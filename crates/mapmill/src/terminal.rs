@@ -29,6 +29,11 @@ pub(crate) fn columns_of_stdout() -> Option<usize> {
     from_environment().or_else(|| columns_of(io::stdout()))
 }
 
+/// Whether people read what goes to stdout, and not a program.
+pub(crate) fn is_stdout_a_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// The same for stderr.
 pub(crate) fn columns_of_stderr() -> Option<usize> {
     from_environment().or_else(|| columns_of(io::stderr()))

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{slice, thread};
 
+use journal::Counts;
 use rpc::text::escaped;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -24,6 +25,7 @@ use crate::flags::TopFlags;
 use crate::messages::{self, Failure};
 use crate::numbers::{bar_of, grouped};
 use crate::terminal;
+use crate::way_out;
 
 /// A word and how often it occurs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -39,20 +41,45 @@ pub(crate) fn print(flags: &TopFlags) -> Result<(), Failure> {
     for path in &flags.files {
         files.extend(outputs_in(path)?);
     }
-    let frequent = most_frequent(&files, flags.count.get() as usize)?;
-    if frequent.is_empty() {
+    let best = merge(&files, flags.count.get() as usize).map_err(Failure::start)?;
+    if best.heap.is_empty() {
         messages::say(format_args!("no words: the outputs are empty"));
     }
-    let columns = terminal::columns_of_stdout().unwrap_or(terminal::COLUMNS);
-    messages::data(chart(&frequent, columns).as_bytes())
+    if flags.json {
+        return messages::json(&Report { top: best.into_frequent() });
+    }
+    if terminal::is_stdout_a_terminal() {
+        let columns = terminal::columns_of_stdout().unwrap_or(terminal::COLUMNS);
+        return messages::data(chart(&best.into_frequent(), columns).as_bytes());
+    }
+    // For a script, the lines of the outputs: nothing to cut, to unescape or to ungroup.
+    let mut lines = Vec::new();
+    for (word, count) in best.into_words() {
+        lines.extend(word);
+        lines.extend(format!(" {count}\n").as_bytes());
+    }
+    messages::data(&lines)
 }
 
-/// The file itself, or the visible files of a folder. A folder with results has its outputs in
-/// another.
+/// What `--json` prints; `docs/json.md` explains it.
+#[derive(Serialize)]
+struct Report {
+    top: Vec<Frequent>,
+}
+
+/// The file itself; the outputs of a folder with results; or the visible files of another folder.
+/// The results may have no journal, as those that are copied without hidden files.
 fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let error = |source| TopError::Read { path: path.to_owned(), source };
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
+    }
+    if journal::holds_job(path) {
+        Counts::of(path).map_err(|error| {
+            let way_out = way_out::of_verify(&error);
+            Failure::start(error).hint(way_out)
+        })?;
+        return outputs_in(&journal::outputs(path));
     }
     let mut files = Vec::new();
     for entry in path.read_dir().map_err(|source| Failure::start(error(source)))? {
@@ -73,14 +100,8 @@ fn outputs_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The `most` most frequent words in `files`. Of words with the same count, the first in the order
-/// of bytes wins.
-fn most_frequent(files: &[PathBuf], most: usize) -> Result<Vec<Frequent>, Failure> {
-    Ok(merge(files, most).map_err(Failure::start)?.into_frequent())
-}
-
-/// The same for the outputs of one job. No word is in two of them, so each is searched on its own,
-/// and as many at once as there are cores.
+/// The `most` most frequent words of the outputs of one job. No word is in two of them, so each is
+/// searched on its own, and as many at once as there are cores.
 pub(crate) fn most_frequent_of_job(
     outputs: &[PathBuf],
     most: usize,
@@ -110,6 +131,8 @@ pub(crate) fn most_frequent_of_job(
     Ok(best.map_err(Failure::start)?.into_frequent())
 }
 
+/// The `most` most frequent words in `files`. Of words with the same count, the first in the order
+/// of bytes wins.
 fn merge(files: &[PathBuf], most: usize) -> Result<Best, TopError> {
     let mut outputs = Vec::with_capacity(files.len());
     // The next word of each output, with the index of the output; the first word is on top.
@@ -180,12 +203,17 @@ impl Best {
 
     /// The most frequent first.
     fn into_frequent(self) -> Vec<Frequent> {
+        let shown = |(word, count): (Vec<u8>, u64)| {
+            let word = String::from_utf8_lossy(&word).into_owned();
+            Frequent { word, count }
+        };
+        self.into_words().map(shown).collect()
+    }
+
+    /// The same, with all bytes of the words.
+    fn into_words(self) -> impl Iterator<Item = (Vec<u8>, u64)> {
         let best = self.heap.into_sorted_vec().into_iter();
-        best.map(|Reverse((count, Reverse(word)))| Frequent {
-            word: String::from_utf8_lossy(&word).into_owned(),
-            count,
-        })
-        .collect()
+        best.map(|Reverse((count, Reverse(word)))| (word, count))
     }
 }
 
@@ -394,11 +422,11 @@ mod tests {
             std::fs::write(path, (0..100).map(line).collect::<String>()).unwrap();
         }
         for most in [1, 2, 10, 150, 1_000] {
-            let together = most_frequent(&outputs, most).unwrap();
+            let together = merge(&outputs, most).unwrap().into_frequent();
             assert_eq!(together.len(), most.min(700));
             assert_eq!(most_frequent_of_job(&outputs, most).unwrap(), together);
         }
-        assert_eq!(most_frequent(&outputs[..1], 2).unwrap()[1].word, "0063");
+        assert_eq!(merge(&outputs[..1], 2).unwrap().into_frequent()[1].word, "0063");
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn help_mentions_the_defaults() {
     check("worker", "--driver-timeout <SECS>", "30]");
     check("worker", "--wait <SECS>", "wait forever]");
     check("worker", "--root <DIR>", "the current folder]");
-    check("top", "[FILES]...  ", "files/out]");
+    check("top", "[FILES]...  ", "files]");
     check("top", "--count <COUNT>", "10]");
 }
 

@@ -122,7 +122,7 @@ fn tables_fit_the_width() {
         for columns in [40, 60] {
             let mut command = scratch.command(args);
             command.env("COLUMNS", columns.to_string());
-            let shown = scratch.end(command).silent();
+            let shown = stdout_on_terminal(command, 80);
             for line in shown.lines() {
                 let is_one_word = line.split_whitespace().count() == 1;
                 assert!(line.chars().count() <= columns || is_one_word, "{columns}: {line:?}");
@@ -132,7 +132,7 @@ fn tables_fit_the_width() {
     let mut wide = scratch.command(&["top"]);
     wide.env("COLUMNS", "120");
     let bar = "█".repeat(120 - 2 - 60 - 2 - 1 - 2);
-    assert!(scratch.end(wide).silent().contains(&bar));
+    assert!(stdout_on_terminal(wide, 80).contains(&bar));
 }
 
 /// What `command` writes to a terminal of so many columns, until it succeeds.
@@ -143,7 +143,18 @@ fn on_terminal(command: Command, columns: u16) -> String {
 
 /// The same, with this terminal as stdin too if something is typed.
 #[track_caller]
-fn with_typed(mut command: Command, columns: u16, typed: Option<&str>) -> String {
+fn with_typed(command: Command, columns: u16, typed: Option<&str>) -> String {
+    show(command, columns, typed, false)
+}
+
+/// What `command` writes to stdout and stderr on a terminal of so many columns, until it succeeds.
+#[track_caller]
+pub fn stdout_on_terminal(command: Command, columns: u16) -> String {
+    show(command, columns, None, true).replace("\r\n", "\n")
+}
+
+#[track_caller]
+fn show(mut command: Command, columns: u16, typed: Option<&str>, shows_stdout: bool) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("it is ours");
     unlockpt(&master).expect("it is ours");
@@ -153,7 +164,8 @@ fn with_typed(mut command: Command, columns: u16, typed: Option<&str>) -> String
     tcsetwinsize(&slave, size).expect("a terminal has a size");
     let stdin = typed.map(|_| slave.try_clone().expect("it is open"));
     command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
-    command.stdout(Stdio::null()).stderr(slave);
+    let stdout = shows_stdout.then(|| slave.try_clone().expect("it is open"));
+    command.stdout(stdout.map_or_else(Stdio::null, Stdio::from)).stderr(slave);
     if let Some(typed) = typed {
         rustix::io::write(&master, typed.as_bytes()).expect("a terminal holds a line");
     }
