@@ -16,6 +16,8 @@ mod destination;
 mod error;
 mod groups;
 mod lines;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod reading;
 mod scratch;
 
@@ -44,6 +46,10 @@ pub(crate) fn print(request: &ExportRequest, is_interrupted: &AtomicBool) -> Res
         let way_out = way_out::of_verify(&error);
         Failure::start(error).hint(way_out)
     })?;
+    #[cfg(not(feature = "parquet"))]
+    if request.format == Format::Parquet {
+        return Err(ExportError::Unbuilt.into_failure());
+    }
     let destination = Destination::open(request.output.as_deref()).map_err(Failure::start)?;
     match (Export { request, counts, is_interrupted }).run(destination) {
         Ok(report) => report.print(request),
@@ -79,6 +85,10 @@ impl Export<'_> {
         let mut sink: Box<dyn Sink> = match request.format {
             Format::Csv => Box::new(Lines::csv(destination)),
             Format::Jsonl => Box::new(Lines::jsonl(destination)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => Box::new(parquet::Parquet::begin(destination, request.sort)?),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => return Err(ExportError::Unbuilt),
             Format::Text => Box::new(Lines::text(destination)),
             Format::Tsv => Box::new(Lines::tsv(destination)),
         };

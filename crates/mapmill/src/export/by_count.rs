@@ -261,6 +261,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn order_is_that_of_a_naive_sort(
             counts in btree_map(

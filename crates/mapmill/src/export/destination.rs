@@ -43,18 +43,22 @@ impl Destination {
         let opened = path.map_or_else(|| messages::data_file().map(Place::Stdout), Place::open);
         let place = opened.map_err(|source| {
             let place = path.map_or(STDOUT.to_owned(), |path| path.display().to_string());
-            ExportError::Write { place, source }
+            ExportError::write(place, source)
         })?;
         Ok(Self { place, bytes: 0 })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
-        let written = match &mut self.place {
+        self.write_bytes(bytes).map_err(|source| self.refused(source))
+    }
+
+    /// As [`write`](Self::write), for a library that writes.
+    pub(super) fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.place {
             Place::File(Hidden { file, .. }) | Place::Stdout(file) | Place::Stream { file, .. } => {
-                file.write_all(bytes)
+                file.write_all(bytes)?;
             }
-        };
-        written.map_err(|error| self.refused(error))?;
+        }
         self.bytes += bytes.len() as u64;
         Ok(())
     }
@@ -70,15 +74,16 @@ impl Destination {
     }
 
     fn refused(&self, source: io::Error) -> ExportError {
-        let place = match &self.place {
+        ExportError::write(self.place(), source)
+    }
+
+    /// What a message calls it, after `cannot write`.
+    pub(super) fn place(&self) -> String {
+        match &self.place {
             Place::File(Hidden { path, .. }) | Place::Stream { path, .. } => {
                 path.display().to_string()
             }
             Place::Stdout(_) => STDOUT.to_owned(),
-        };
-        match source.kind() == io::ErrorKind::BrokenPipe {
-            true => ExportError::ReaderGone,
-            false => ExportError::Write { place, source },
         }
     }
 }
@@ -120,5 +125,5 @@ impl Drop for Hidden {
     }
 }
 
-/// What a message calls it, after `cannot write`.
+/// What a message calls stdout, after `cannot write`.
 const STDOUT: &str = "to stdout";

@@ -13,7 +13,7 @@ use crate::numbers::{self, parse_bytes, parse_count};
 /// Write the counts of a finished job for other programs
 ///
 /// Reads all outputs, verifies them, and writes all words in one order and one format: by word or
-/// by count, as text, TSV, CSV or JSON lines. docs/export.md has the command for each
+/// by count, as text, TSV, CSV, JSON lines or Parquet. docs/export.md has the command for each
 /// trainer of tokenizers, and the rules of each format.
 #[derive(Args, Debug)]
 #[command(after_long_help = example("mapmill export --sort count -o counts.tsv", EXIT_CODES))]
@@ -69,6 +69,8 @@ pub(crate) enum Format {
     Csv,
     /// An object on each line: `{"word":"the","count":3}`
     Jsonl,
+    /// The columns `word` (string) and `count` (int64)
+    Parquet,
     /// `word count`, as in the outputs of the job
     Text,
     /// `word`, a tab, `count`; no header
@@ -124,6 +126,7 @@ fn format_of_name(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()? {
         "csv" => Some(Format::Csv),
         "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "parquet" => Some(Format::Parquet),
         "tsv" => Some(Format::Tsv),
         _ => None,
     }
@@ -167,6 +170,7 @@ mod tests {
             ("a.csv", Some(Format::Csv)),
             ("b.d/a.jsonl", Some(Format::Jsonl)),
             ("a.ndjson", Some(Format::Jsonl)),
+            ("a.txt.parquet", Some(Format::Parquet)),
             ("a.tsv", Some(Format::Tsv)),
             ("tsv", None),
             ("a.TSV", None),

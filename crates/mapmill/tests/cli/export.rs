@@ -125,6 +125,30 @@ fn format_is_that_of_the_name_unless_it_is_given() {
     }
 }
 
+/// With the feature, `.ci/run consumers` reads such a file with other programs.
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn parquet_needs_a_build_with_it() {
+    let scratch = counted("a");
+    let sentence = "this program was built without Parquet; build it with `--features parquet`";
+    scratch.refuses(scratch.command(&["export", "-o", "a.parquet"]), sentence);
+    scratch.refuses(scratch.command(&["export", "--format", "parquet"]), sentence);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_goes_to_a_file_or_to_stdout() {
+    let scratch = counted("b a b");
+    assert_eq!(export(&scratch, &["-o", "a.parquet"]).code, 0);
+    let output = scratch.command(&["export", "--format", "parquet"]).output().unwrap();
+    assert!(output.stdout.starts_with(b"PAR1") && output.stdout.ends_with(b"PAR1"));
+    assert_eq!(fs::read(scratch.path("a.parquet")).unwrap(), output.stdout);
+    let mut command = scratch.command(&["export", "--format", "parquet"]);
+    assert_eq!(into_full_device(command), Some(1));
+    command = scratch.command(&["export", "--format", "parquet"]);
+    assert_eq!(into_closed_pipe(command), Some(0));
+}
+
 #[test]
 fn little_memory_gives_the_same_words_and_leaves_no_file() {
     // Words of 2,000 letters: many megabytes, and counts in which most words are equal.
