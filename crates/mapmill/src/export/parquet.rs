@@ -63,7 +63,10 @@ impl Parquet {
     fn write_group(&mut self) -> Result<(), ParquetError> {
         let words = ByteArray::from(mem::take(&mut self.words));
         let mut start = 0;
-        let slice = |&end: &usize| words.slice(mem::replace(&mut start, end), end - start);
+        let slice = |&end: &usize| {
+            let length = end - start;
+            words.slice(mem::replace(&mut start, end), length)
+        };
         let slices: Vec<_> = self.ends.iter().map(slice).collect();
         let mut group = self.writer.next_row_group()?;
         let mut column = group.next_column()?.expect("the first of two columns");
