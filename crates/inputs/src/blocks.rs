@@ -47,8 +47,14 @@ pub enum Event<'text> {
     /// [`Event::EndOfDocument`] follows for it: what turns out to be bad after a part of it was
     /// given is an error.
     BadRecord(BadRecord),
+    /// Text in front of a share that begins inside of a document: it only decides whether a word is
+    /// under way. Comes first.
+    Before(&'text [u8]),
     /// The document is over: no word continues beyond.
     EndOfDocument,
+    /// The share ends inside of a document, or with it. Text behind is of another share: it is
+    /// given so that a word that has begun can be read to its end.
+    EndOfShare,
     /// A part of a document, in UTF-8, except for bytes that belong to no character. A character
     /// may continue in the next part.
     Text(&'text [u8]),

@@ -8,6 +8,7 @@
 use crate::blocks::Blocks;
 use crate::damage::{Damage, DamageKind, ReadError};
 use crate::format::Compression;
+use crate::index::Share;
 use crate::input::Input;
 use crate::reader::Limits;
 use crate::source::Source;
@@ -51,21 +52,38 @@ pub(crate) fn decompressed<'s, S: Source + Send + 's>(
         Compression::None => return Box::new(input),
         Compression::Lz4 => return Box::new(lz4::Lz4::new(input)),
         Compression::Bzip2 => Box::new(bzip2::Bzip2::new()),
-        Compression::Gzip => Box::new(gzip::Gzip::new()),
+        Compression::Bgzf | Compression::Gzip => Box::new(gzip::Gzip::new()),
         Compression::Xz => Box::new(xz::Xz::new(limits.memory_bytes)),
-        Compression::Zstd => Box::new(zstd::Zstd::new(limits.memory_bytes)),
+        Compression::Zstd | Compression::ZstdSeekable => {
+            Box::new(zstd::Zstd::new(limits.memory_bytes))
+        }
     };
-    let output = vec![0; OUTPUT_BYTES].into_boxed_slice();
-    Box::new(Decompressed {
-        input,
-        codec,
-        output,
-        taken: 0,
-        filled: 0,
-        place: Place::Start,
-        text_bytes: 0,
-        damage: None,
-    })
+    Box::new(Decompressed::new(input, codec))
+}
+
+/// The bytes that `source` holds from the offset of `share` on, decompressed. What its index says
+/// of both ends of the share is found to be true before text behind either is given.
+pub(crate) fn decompressed_share<'s, S: Source + Send + 's>(
+    source: S,
+    compression: Compression,
+    limits: Limits,
+    share: &Share,
+) -> Box<dyn Blocks<Error = S::Error> + Send + 's> {
+    let codec: Box<dyn Codec> = match compression {
+        Compression::ZstdSeekable => Box::new(zstd::Zstd::new(limits.memory_bytes)),
+        Compression::Bgzf => Box::new(gzip::Gzip::new()),
+        Compression::Bzip2
+        | Compression::Gzip
+        | Compression::Lz4
+        | Compression::None
+        | Compression::Xz
+        | Compression::Zstd => unreachable!("{} has no index", compression.name()),
+    };
+    let mut decompressed = Decompressed::new(Input::new(source, share.offset), codec);
+    let end = Check { offset: share.range.end, text_bytes: share.before_bytes + share.text_bytes };
+    let start = Check { offset: share.range.start, text_bytes: share.before_bytes };
+    decompressed.checks = vec![end, start];
+    Box::new(decompressed)
 }
 
 struct Decompressed<S> {
@@ -80,6 +98,15 @@ struct Decompressed<S> {
     text_bytes: u64,
     /// What was found behind the bytes that were given last.
     damage: Option<DamageKind>,
+    /// What an index says, the last first.
+    checks: Vec<Check>,
+}
+
+/// A member begins, or the file ends, at this offset in the file and in the text.
+#[derive(Clone, Copy, Debug)]
+struct Check {
+    offset: u64,
+    text_bytes: u64,
 }
 
 /// Where the read is.
@@ -94,6 +121,44 @@ enum Place {
 }
 
 impl<S: Source> Decompressed<S> {
+    fn new(input: Input<S>, codec: Box<dyn Codec>) -> Self {
+        Self {
+            input,
+            codec,
+            output: vec![0; OUTPUT_BYTES].into_boxed_slice(),
+            taken: 0,
+            filled: 0,
+            place: Place::Start,
+            text_bytes: 0,
+            damage: None,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Between two members: compares where that is with the index. `filled` bytes of text were
+    /// decoded and not counted yet.
+    fn check(&mut self, filled: usize, is_end: bool) -> Result<(), DamageKind> {
+        let (position, text_bytes) = (self.input.position(), self.text_bytes + filled as u64);
+        while let Some(&check) = self.checks.last() {
+            if position < check.offset {
+                return if is_end { Err(DamageKind::Truncated) } else { Ok(()) };
+            }
+            if (position, text_bytes) != (check.offset, check.text_bytes) {
+                return Err(DamageKind::Malformed);
+            }
+            self.checks.pop();
+        }
+        Ok(())
+    }
+
+    /// How much text may be decoded before the next check, and at most.
+    fn room(&self, filled: usize) -> usize {
+        let room = self.output.len() - filled;
+        let text_bytes = self.text_bytes + filled as u64;
+        let next = self.checks.last().map(|check| check.text_bytes - text_bytes);
+        next.map_or(room, |next| next.min(room as u64) as usize)
+    }
+
     fn damage(&self, kind: DamageKind) -> Damage {
         Damage { kind, offset: self.input.position(), text_offset: self.text_bytes }
     }
@@ -123,15 +188,30 @@ impl<S: Source> Decompressed<S> {
     fn fill(&mut self) -> Result<usize, ReadError<S::Error>> {
         let mut filled = 0;
         while filled < self.output.len() {
-            if self.place != Place::Inside && !self.begin_member()? {
-                break;
+            if self.place != Place::Inside {
+                let is_end = self.input.pending().map_err(ReadError::Source)?.is_empty();
+                if let Err(kind) = self.check(filled, is_end) {
+                    self.damage = Some(kind);
+                    break;
+                }
+                if !self.begin_member()? {
+                    break;
+                }
             }
+            let room = self.room(filled);
+            let mut beyond = [0];
             let input = self.input.pending().map_err(ReadError::Source)?;
             let step = match input {
                 [] => Err(DamageKind::Truncated),
-                input => self.codec.step(input, &mut self.output[filled..]),
+                // The member should be over, apart from what comes behind its text.
+                input if room == 0 => self.codec.step(input, &mut beyond),
+                input => self.codec.step(input, &mut self.output[filled..filled + room]),
             };
             match step {
+                Ok(Step { made: 1.., .. }) if room == 0 => {
+                    self.damage = Some(DamageKind::Malformed);
+                    break;
+                }
                 Ok(Step { taken: 0, made: 0, is_end: false }) => {
                     self.damage = Some(DamageKind::Malformed);
                     break;

@@ -11,6 +11,7 @@ use crate::damage::{DamageKind, ReadError};
 use crate::decompress::decompressed;
 use crate::encoding::decoded;
 use crate::format::{Column, Compression, Encoding, Field, Format, Records};
+use crate::index;
 use crate::reader::Limits;
 use crate::source::Source;
 
@@ -191,7 +192,9 @@ pub fn examine<S: Source + Send + Sync>(
     if inner != Compression::None {
         return Err(NotText::Compressed { outer: compression, inner }.into());
     }
-    Ok(Examined { name, head: &head, compression, choice }.format()?)
+    let format = Examined { name, head: &head, compression, choice }.format()?;
+    let compression = index::indexed(source, compression).map_err(ExamineError::Source)?;
+    Ok(Format { compression, ..format })
 }
 
 impl Compression {
@@ -214,7 +217,13 @@ impl Compression {
                 let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
                 rest.get(length..).map_or(Self::Zstd, |next| match Self::of(next) {
                     Self::Lz4 => Self::Lz4,
-                    Self::Bzip2 | Self::Gzip | Self::None | Self::Xz | Self::Zstd => Self::Zstd,
+                    Self::Bgzf
+                    | Self::Bzip2
+                    | Self::Gzip
+                    | Self::None
+                    | Self::Xz
+                    | Self::Zstd
+                    | Self::ZstdSeekable => Self::Zstd,
                 })
             }
             _ => Self::None,

@@ -30,7 +30,8 @@ impl Format {
             // A line feed may be within quotes, and only all bytes before it tell.
             Records::Csv { .. } | Records::Wet => false,
         };
-        has_cuts && self.compression == Compression::None && self.encoding == Encoding::default()
+        let can_be_cut = self.compression == Compression::None || self.compression.has_index();
+        has_cuts && can_be_cut && self.encoding == Encoding::default()
     }
 }
 
@@ -40,6 +41,8 @@ pub enum Compression {
     /// Not at all.
     #[default]
     None,
+    /// gzip in blocks that can be read alone (BGZF).
+    Bgzf,
     /// bzip2: one or more streams.
     Bzip2,
     /// gzip (RFC 1952): one or more members.
@@ -50,21 +53,31 @@ pub enum Compression {
     Xz,
     /// Zstandard (RFC 8878): one or more frames.
     Zstd,
+    /// The same, with a table of its frames at the end.
+    ZstdSeekable,
 }
 
 impl Compression {
     /// All but [`Self::None`].
-    pub const ALL: [Self; 5] = [Self::Bzip2, Self::Gzip, Self::Lz4, Self::Xz, Self::Zstd];
+    pub const ALL: [Self; 7] =
+        [Self::Bgzf, Self::Bzip2, Self::Gzip, Self::Lz4, Self::Xz, Self::Zstd, Self::ZstdSeekable];
 
-    /// As its program is called.
+    /// Whether a file of it has parts that can be read alone, and says where they are.
+    pub(crate) fn has_index(self) -> bool {
+        matches!(self, Self::Bgzf | Self::ZstdSeekable)
+    }
+
+    /// As its program or its format is called.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Bgzf => "bgzf",
             Self::Bzip2 => "bzip2",
             Self::Gzip => "gzip",
             Self::Lz4 => "lz4",
             Self::Xz => "xz",
             Self::Zstd => "zstd",
+            Self::ZstdSeekable => "zstd_seekable",
         }
     }
 }

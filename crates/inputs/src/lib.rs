@@ -20,10 +20,12 @@ mod decompress;
 mod encoding;
 mod examine;
 mod format;
+mod index;
 mod input;
 mod json_lines;
 mod reader;
 mod record;
+mod share;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -46,6 +46,18 @@ impl From<&str> for Document {
     }
 }
 
+impl<E: Events + ?Sized> Events for Box<E> {
+    type Error = E::Error;
+
+    fn next_event(&mut self) -> Result<Option<Event<'_>>, ReadError<E::Error>> {
+        (**self).next_event()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        (**self).bytes_read()
+    }
+}
+
 /// Reads everything.
 pub(crate) fn read_all(
     mut events: impl Events<Error = Infallible>,
@@ -56,6 +68,9 @@ pub(crate) fn read_all(
             Ok(Some(Event::BadRecord(record))) => {
                 assert_eq!(held, b"", "text was given of a bad record");
                 documents.push(Document::Bad(record));
+            }
+            Ok(Some(event @ (Event::Before(_) | Event::EndOfShare))) => {
+                panic!("{event:?} of a whole file")
             }
             Ok(Some(Event::EndOfDocument)) => {
                 documents.push(Document::Text(std::mem::take(&mut held)));

@@ -5,6 +5,8 @@ use crate::message::{Format, Records};
 /// One kind of file, or of what is around its text. A file may need several.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Ability {
+    /// Files in BGZF, and parts of them.
+    Bgzf,
     /// Files compressed with bzip2.
     Bzip2,
     /// Columns of CSV and TSV.
@@ -25,11 +27,14 @@ pub enum Ability {
     Xz,
     /// Files compressed with Zstandard.
     Zstd,
+    /// The same with a seek table, and parts of them.
+    ZstdSeekable,
 }
 
 impl Ability {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
+        Self::Bgzf,
         Self::Bzip2,
         Self::Csv,
         Self::Encodings,
@@ -40,11 +45,13 @@ impl Ability {
         Self::Wet,
         Self::Xz,
         Self::Zstd,
+        Self::ZstdSeekable,
     ];
 
     /// Its name in the `.proto`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bgzf => "bgzf",
             Self::Bzip2 => "bzip2",
             Self::Csv => "csv",
             Self::Encodings => "encodings",
@@ -55,6 +62,7 @@ impl Ability {
             Self::Wet => "wet",
             Self::Xz => "xz",
             Self::Zstd => "zstd",
+            Self::ZstdSeekable => "zstd_seekable",
         }
     }
 

@@ -57,7 +57,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// shows two values of a page each fits.
 pub const TEXT_BYTES_MAX: usize = 8 << 10;
 
-/// Names of abilities in a registration. There are ten; later versions may have more.
+/// Names of abilities in a registration. There are twelve; later versions may have more.
 pub const ABILITIES_MAX: usize = 100;
 
 /// Bytes of a path in a message: what Linux takes (`PATH_MAX`).

@@ -20,7 +20,7 @@ fn member(compression: Compression, text: &[u8]) -> Vec<u8> {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap();
         }
-        Compression::Gzip => {
+        Compression::Bgzf | Compression::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(&mut out, flate2::Compression::new(1));
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap();
@@ -36,7 +36,7 @@ fn member(compression: Compression, text: &[u8]) -> Vec<u8> {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap();
         }
-        Compression::Zstd => {
+        Compression::Zstd | Compression::ZstdSeekable => {
             let mut context = zstd_safe::CCtx::create();
             context.set_parameter(zstd_safe::CParameter::ChecksumFlag(true)).unwrap();
             out.resize(zstd_safe::compress_bound(text.len()), 0);

@@ -214,7 +214,7 @@ fn first_block_of_any_size_is_looked_into() {
     tar[257..262].copy_from_slice(b"ustar");
     let utf_16 = utf_16(&format!("\u{FEFF}{}", std::str::from_utf8(&noise[..3 << 20]).unwrap()));
     let lines = [b"{\"text\":\"".as_slice(), &noise, b"\"}\n"].concat();
-    for compression in Compression::ALL {
+    for compression in WITHOUT_INDEX {
         let found = |name, text| find(name, &compress(compression, text), &Choice::default());
         let is_tar = found("a", &tar);
         assert_eq!(
@@ -237,7 +237,7 @@ fn compress(compression: Compression, text: &[u8]) -> Vec<u8> {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap()
         }
-        Compression::Gzip => gzip(text),
+        Compression::Bgzf | Compression::Gzip => gzip(text),
         Compression::Lz4 => {
             let info =
                 lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max4MB);
@@ -250,7 +250,7 @@ fn compress(compression: Compression, text: &[u8]) -> Vec<u8> {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap()
         }
-        Compression::Zstd => {
+        Compression::Zstd | Compression::ZstdSeekable => {
             let mut out = vec![0; zstd_safe::compress_bound(text.len())];
             let length = zstd_safe::compress(&mut out[..], text, 1).unwrap();
             out.truncate(length);
@@ -282,3 +282,7 @@ proptest! {
         let _ = find("a.jsonl", &head, &Choice::default());
     }
 }
+
+/// As the first bytes of a file tell them.
+const WITHOUT_INDEX: [Compression; 5] =
+    [Compression::Bzip2, Compression::Gzip, Compression::Lz4, Compression::Xz, Compression::Zstd];

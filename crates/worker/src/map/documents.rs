@@ -44,7 +44,21 @@ struct Batch {
 
 enum Mark {
     BadRecord(BadRecord),
+    /// What ends here is text in front of the split.
+    Before,
     EndOfDocument,
+    EndOfShare,
+}
+
+/// How the tokenizer stands to the text that comes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// It begins a document.
+    Start,
+    /// It continues one.
+    Inside,
+    /// It is behind the split: only a word that has begun continues.
+    Behind,
 }
 
 impl MapAttempt<'_> {
@@ -59,38 +73,54 @@ impl MapAttempt<'_> {
         let limits = Limits { memory_bytes: self.job.memory_bytes / 2 };
         let range = split.start..split.end;
         let events = inputs::open(InputSource(input), &format, range, limits);
+        let events = events.map_err(|error| read_failure(error, split))?;
         thread::scope(|scope| {
             let (send, receive) = sync_channel(BATCHES_AHEAD);
             let (give_back, returned) = sync_channel(BATCHES_AHEAD);
             let reader = thread::Builder::new().name("reader".to_owned());
             let spawned = reader.spawn_scoped(scope, move || read_ahead(events, &send, &returned));
             spawned.map_err(|error| no_thread(&error, split))?;
-            let mut is_open = false;
+            let mut place = Place::Start;
             for batch in receive {
                 let mut batch = batch.map_err(|error| read_failure(error, split))?;
-                self.count(&batch, &mut is_open, split, index)?;
-                self.after_block(batch.file_bytes)?;
+                let is_done = self.count(&batch, &mut place, split, index)?;
+                let file_bytes = if place == Place::Behind { 0 } else { batch.file_bytes };
+                self.after_block(file_bytes)?;
+                if is_done {
+                    break;
+                }
                 batch.text.clear();
                 batch.marks.clear();
                 // The reader makes a new one if none comes back, and needs none at its end.
                 let _ = give_back.try_send(batch);
             }
+            if place == Place::Behind {
+                self.tokenizer.end();
+            }
             Ok(())
         })
     }
 
+    /// Returns whether nothing that follows is of this split.
     fn count(
         &mut self,
         batch: &Batch,
-        is_open: &mut bool,
+        place: &mut Place,
         split: &Split,
         index: u32,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<bool, Interrupted> {
         let mut begin = 0;
         for (end, mark) in &batch.marks {
-            self.feed(&batch.text[begin..*end], is_open);
+            let text = &batch.text[begin..*end];
             begin = *end;
+            if let Mark::Before = mark {
+                self.tokenizer.begin(text);
+                *place = Place::Inside;
+                continue;
+            }
+            self.feed(text, place);
             match mark {
+                Mark::Before => {}
                 Mark::BadRecord(record) if self.job.skip_bad_records => {
                     self.findings.skip_record(index, record);
                 }
@@ -98,24 +128,41 @@ impl MapAttempt<'_> {
                     return Err(findings::bad_record(record, batch.bytes_read, split).into());
                 }
                 Mark::EndOfDocument => {
-                    if std::mem::take(is_open) {
+                    if *place == Place::Inside {
                         self.tokenizer.end();
                     }
+                    *place = Place::Start;
                     self.findings.end_document();
+                }
+                Mark::EndOfShare => {
+                    if *place == Place::Start {
+                        self.tokenizer.begin(&[]);
+                    }
+                    *place = Place::Behind;
+                    // A document belongs to the split in which it begins.
+                    if split.start == 0 {
+                        self.findings.end_document();
+                    }
                 }
             }
         }
-        self.feed(&batch.text[begin..], is_open);
-        Ok(())
+        self.feed(&batch.text[begin..], place);
+        Ok(*place == Place::Behind && !self.tokenizer.feed_beyond(&[]))
     }
 
-    fn feed(&mut self, text: &[u8], is_open: &mut bool) {
+    fn feed(&mut self, text: &[u8], place: &mut Place) {
         if text.is_empty() {
             return;
         }
-        if !std::mem::replace(is_open, true) {
-            self.tokenizer.begin(&[]);
+        match *place {
+            Place::Start => self.tokenizer.begin(&[]),
+            Place::Inside => {}
+            Place::Behind => {
+                self.tokenizer.feed_beyond(text);
+                return;
+            }
         }
+        *place = Place::Inside;
         self.tokenizer.feed(text);
     }
 }
@@ -126,7 +173,8 @@ fn read_ahead(
     send: &SyncSender<Result<Batch, ReadError<InputError>>>,
     returned: &Receiver<Batch>,
 ) {
-    let mut bytes_read = 0;
+    // A part of a file begins where it is.
+    let mut bytes_read = events.bytes_read();
     loop {
         let mut batch = returned.try_recv().unwrap_or_default();
         let filled = fill(&mut events, &mut batch);
@@ -155,7 +203,12 @@ fn fill(
         let mark = match events.next_event()? {
             None => return Ok(false),
             Some(Event::BadRecord(record)) => Mark::BadRecord(record),
+            Some(Event::Before(text)) => {
+                batch.text.extend_from_slice(text);
+                Mark::Before
+            }
             Some(Event::EndOfDocument) => Mark::EndOfDocument,
+            Some(Event::EndOfShare) => Mark::EndOfShare,
             Some(Event::Text(text)) => {
                 batch.text.extend_from_slice(text);
                 continue;

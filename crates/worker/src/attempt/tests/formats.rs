@@ -141,3 +141,42 @@ fn format_that_the_worker_does_not_know_is_named() {
     let failure = bench.failure(&bench.map_task(0, vec![split]));
     assert!(matches!(failure, Failure::FormatUnknown { .. }), "{failure}");
 }
+
+/// `text` in a block of BGZF, stored.
+fn bgzf_block(text: &[u8]) -> Vec<u8> {
+    let mut block = gzip(text);
+    block[3] = 4;
+    let bytes = u16::try_from(block.len() + 8 - 1).unwrap();
+    let extra = [&[6, 0, b'B', b'C', 2, 0][..], &bytes.to_le_bytes()].concat();
+    block.splice(10..10, extra);
+    block
+}
+
+/// A word belongs to the split in which it begins, and so does the document.
+#[test]
+fn file_with_an_index_has_each_word_once_wherever_it_is_cut() {
+    let parts =
+        ["to be or n", "ot to be t", "hat is the ques", "", "ti", "on wh", "ether é", " tis"];
+    let file: Vec<u8> = parts.iter().flat_map(|part| bgzf_block(part.as_bytes())).collect();
+    let bench = Bench::new(1, &file);
+    let bgzf = Format { compression: Some("bgzf".to_owned()), ..Format::default() };
+    let whole = bench.split_of(bgzf);
+    for cut in 1..whole.end {
+        let splits = [Split { end: cut, ..whole.clone() }, Split { start: cut, ..whole.clone() }];
+        let mut words = String::new();
+        let mut documents = 0;
+        for (task, split) in (2 * cut as u32..).zip(splits) {
+            let task = bench.map_task(task, vec![split]);
+            let Outcome::Mapped { buckets, findings } = bench.execute(&task, &progress()).unwrap()
+            else {
+                panic!("it maps");
+            };
+            let name = layout::intermediate(task.attempt.task, 0);
+            bench.publish(&task, &name, buckets[0].digest);
+            words += &bench.intermediate(task.attempt.task, 0);
+            documents += findings.documents;
+        }
+        let expected = parts.concat().replace(' ', "\n") + "\n";
+        assert_eq!((words, documents), (expected, 1), "cut at {cut}");
+    }
+}
