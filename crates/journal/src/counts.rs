@@ -296,7 +296,7 @@ impl Output {
         let mut searched = 0;
         let end = loop {
             let rest = &self.block[self.next + searched..self.filled];
-            if let Some(way) = rest.iter().position(|&byte| byte == b'\n') {
+            if let Some(way) = line_feed(rest) {
                 break self.next + searched + way;
             }
             searched += rest.len();
@@ -307,7 +307,7 @@ impl Output {
         let line = &self.block[self.next..end];
         let (word_len, count) = parse(line).ok_or_else(|| self.not_an_output())?;
         let previous = std::mem::replace(&mut self.word, self.next..self.next + word_len);
-        let word_prefix = prefix(self.word());
+        let word_prefix = prefix(&self.block[self.word.start..self.filled], word_len);
         let previous_prefix = std::mem::replace(&mut self.prefix, word_prefix);
         if self.line > 1 && self.prefix <= previous_prefix && *self.word() <= self.block[previous] {
             return Err(self.not_an_output());
@@ -350,15 +350,37 @@ impl Output {
 /// The smallest buffer of an output.
 const BLOCK_BYTES_MIN: usize = 512;
 
-/// The first eight bytes of a word, in the order of words.
-fn prefix(word: &[u8]) -> u64 {
-    match word.first_chunk::<8>() {
-        Some(&bytes) => u64::from_be_bytes(bytes),
+/// The first eight bytes of the word at the beginning of `bytes`, in the order of words. Bytes
+/// behind the word are mostly there, and are removed.
+fn prefix(bytes: &[u8], word_len: usize) -> u64 {
+    let first = match bytes.first_chunk::<8>() {
+        Some(&first) => first,
         None => {
-            let number = word.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-            if word.is_empty() { 0 } else { number << (8 * (8 - word.len())) }
+            let mut first = [0; 8];
+            first[..bytes.len()].copy_from_slice(bytes);
+            first
+        }
+    };
+    let others = u64::MAX.checked_shr(8 * word_len.min(8) as u32).unwrap_or(0);
+    u64::from_be_bytes(first) & !others
+}
+
+/// Where the first line feed is. Lines have about ten bytes: eight are looked at together, and
+/// more would be too many.
+fn line_feed(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (index, &eight) in eights.iter().enumerate() {
+        // Zero where a line feed is. The lowest high bit that a borrow sets is that of a zero.
+        let zeros = u64::from_le_bytes(eight) ^ (LOW * u64::from(b'\n'));
+        let found = zeros.wrapping_sub(LOW) & !zeros & HIGH;
+        if found != 0 {
+            return Some(8 * index + found.trailing_zeros() as usize / 8);
         }
     }
+    let at = rest.iter().position(|&byte| byte == b'\n')?;
+    Some(8 * eights.len() + at)
 }
 
 /// `word count`: the length of the word, and the count. A word may have spaces; a count has none.
@@ -425,6 +447,31 @@ mod tests {
             };
             let found = matches!(read(), Err(CountsError::Repeated { .. }));
             prop_assert_eq!(found, is_repeated);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn line_feed_is_the_first_one(bytes in vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..40)) {
+            prop_assert_eq!(line_feed(&bytes), bytes.iter().position(|&byte| byte == b'\n'));
+        }
+
+        #[test]
+        fn prefixes_are_in_the_order_of_words(
+            one in vec(0..3_u8, 0..12),
+            other in vec(0..3_u8, 0..12),
+            after in vec(any::<u8>(), 0..12),
+        ) {
+            let prefix = |word: &[u8]| prefix(&[word, &after].concat(), word.len());
+            match prefix(&one).cmp(&prefix(&other)) {
+                Ordering::Less => prop_assert!(one < other),
+                Ordering::Greater => prop_assert!(one > other),
+                Ordering::Equal => prop_assert!(
+                    one.iter().take(8).chain(&[0; 8]).take(8).eq(
+                        other.iter().take(8).chain(&[0; 8]).take(8)
+                    )
+                ),
+            }
         }
     }
 

@@ -170,14 +170,14 @@ fn scratch_folder(request: &ExportRequest) -> PathBuf {
     beside.filter(|_| is_beside).unwrap_or_else(|| request.files.clone())
 }
 
-/// The buffers of the outputs get a quarter of the memory that the program does not take itself;
-/// sorting gets half; the rest is for what is written.
+/// The buffers of the outputs get an eighth of the memory that the program does not take itself,
+/// sorting gets three quarters, and the last eighth is for what is written.
 fn reading_bytes(memory_bytes: usize) -> usize {
-    memory_bytes.saturating_sub(PROGRAM_BYTES) / 4
+    memory_bytes.saturating_sub(PROGRAM_BYTES) / 8
 }
 
 fn sorting_bytes(memory_bytes: usize) -> usize {
-    memory_bytes.saturating_sub(PROGRAM_BYTES) / 2
+    memory_bytes.saturating_sub(PROGRAM_BYTES) / 4 * 3
 }
 
 /// The program itself, without any words: 12 MiB were measured.

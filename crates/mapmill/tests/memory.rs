@@ -3,7 +3,11 @@
 mod util;
 
 use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::Stdio;
 
+use util::command::mapmill;
 use util::job::TestJob;
 use util::process::{Process, poll};
 
@@ -24,6 +28,42 @@ fn worker_stays_within_its_memory_whatever_the_words() {
     let most = 40 * MIB + floor.saturating_sub(10 * MIB);
     assert!(least < most, "{least} bytes with 40 MiB, {floor} of them before it began");
     assert!(longest < most, "{longest} bytes with 40 MiB, {floor} of them before it began");
+}
+
+/// 25 MB of words, of which 7 MB fit.
+#[test]
+fn export_stays_within_its_memory() {
+    let words: String = wide_text().split(' ').map(|word| word.repeat(3) + " ").collect();
+    let mut cluster = TestJob::new().input(words).map_tasks(2).reduce_tasks(3).drive();
+    cluster.worker(&[]);
+    let (ended, oracle) = cluster.end();
+    let ended = ended.check_against(&oracle);
+    let files = ended.job.path("files");
+
+    let by_word = peak_of_an_export(&files, &["--memory", "32MiB"]);
+    let by_count = peak_of_an_export(&files, &["--sort", "count", "--memory", "32MiB"]);
+    let usual = peak_of_an_export(&files, &["--sort", "count"]);
+    let floor = floor();
+
+    assert!(usual > by_count + 8 * MIB, "the words would have fitted: {usual}, {by_count}");
+    // 16 MiB of the program's own needs are in the budget.
+    let most = 32 * MIB + floor.saturating_sub(16 * MIB);
+    assert!(by_word < most, "{by_word} bytes with 32 MiB, {floor} of them before it began");
+    assert!(by_count < most, "{by_count} bytes with 32 MiB, {floor} of them before it began");
+}
+
+/// The peak of an export to a pipe that is not read. By then all words were sorted.
+#[track_caller]
+fn peak_of_an_export(files: &Path, args: &[&str]) -> u64 {
+    let mut command = mapmill();
+    command.arg("export").arg(files).args(args).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0; 1]).expect("it writes");
+    let peak = peak_of(child.id()).expect("it waits for its reader, or to be waited for");
+    io::copy(&mut stdout, &mut io::sink()).expect("it writes");
+    assert!(child.wait().expect("our own child").success());
+    peak
 }
 
 #[test]
@@ -87,7 +127,12 @@ fn floor() -> u64 {
 
 /// `None` when it has ended.
 fn peak_bytes(process: &Process) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).ok()?;
+    peak_of(process.pid())
+}
+
+/// `None` when it has ended.
+fn peak_of(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib << 10)

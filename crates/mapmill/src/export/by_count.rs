@@ -42,14 +42,14 @@ impl ByCount {
     /// Sorts in `memory_bytes`, of which [`LAST_BYTES`] is the least, and in a file in `folder`.
     pub(super) fn new(folder: PathBuf, memory_bytes: usize) -> Self {
         let memory_bytes = memory_bytes.saturating_sub(LAST_BYTES);
-        // A quarter each for the records and their order. Offsets of records have 32 bits.
-        let bytes_max = (memory_bytes / 4).clamp(BYTES_MIN, u32::MAX as usize);
+        // A sixth each for the records and their order. Offsets of records have 32 bits.
+        let bytes_max = (memory_bytes / 6).clamp(BYTES_MIN, u32::MAX as usize);
         Self {
             records: Vec::new(),
             record_count: 0,
             bytes_max,
             parts: Vec::new(),
-            rare: Groups::new(memory_bytes / 2),
+            rare: Groups::new(memory_bytes / 3 * 2),
             scratch: Scratch::new(folder),
         }
     }
