@@ -169,7 +169,7 @@ pub struct ByWord {
 }
 
 impl ByWord {
-    fn merge(
+    pub(crate) fn merge(
         objects: Vec<(Name, VerifiedObject)>,
         memory_bytes: usize,
     ) -> Result<Self, CountsError> {
@@ -403,9 +403,10 @@ mod tests {
 
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
-    use store::{Object, layout};
+    use store::layout;
 
     use super::*;
+    use crate::counts_fuzz::{InMemory, objects, read};
 
     proptest! {
         #[test]
@@ -419,11 +420,7 @@ mod tests {
                 let text = &mut texts[usize::from(word[0]) % outputs];
                 text.extend([word.as_slice(), format!(" {count}\n").as_bytes()].concat());
             }
-            let mut merged = ByWord::merge(objects(&texts, piece), 1 << 16).unwrap();
-            let mut found = Vec::new();
-            while let Some((word, count)) = merged.next_word().unwrap() {
-                found.push((word.to_vec(), count));
-            }
+            let found = read(objects(&texts, piece), 1 << 16).unwrap();
             prop_assert_eq!(found, counts.into_iter().collect::<Vec<_>>());
         }
 
@@ -486,7 +483,7 @@ mod tests {
             ("b 1\na 1\n", 2),
             ("a 1\na 1\n", 2),
         ] {
-            let error = read(&[text.as_bytes().to_vec()], 1 << 16).unwrap_err();
+            let error = read(objects(&[text.as_bytes().to_vec()], 1_000), 1 << 16).unwrap_err();
             let sentence =
                 format!("line {line} of out/out-0 is not a word and a count, or not in order");
             assert_eq!(error.to_string(), sentence, "{text:?}");
@@ -496,8 +493,8 @@ mod tests {
     #[test]
     fn words_take_the_memory_that_is_left() {
         let text = [vec![b'x'; 9_000], b" 1\n".to_vec()].concat();
-        read(&[text.clone(), b"y 1\n".to_vec()], 40_000).unwrap();
-        let error = read(&[text, b"y 1\n".to_vec()], 10_000).unwrap_err();
+        read(objects(&[text.clone(), b"y 1\n".to_vec()], 1_000), 40_000).unwrap();
+        let error = read(objects(&[text, b"y 1\n".to_vec()], 1_000), 10_000).unwrap_err();
         let sentence = "line 1 of out/out-0 has a word that does not fit in 10000 bytes of memory";
         assert_eq!(error.to_string(), sentence);
     }
@@ -514,46 +511,5 @@ mod tests {
         assert_eq!(merged.next_word().unwrap(), Some((&b"b"[..], 2)));
         let error = merged.next_word().map(drop).unwrap_err();
         assert!(error.to_string().contains("out/out-0 is corrupt"));
-    }
-
-    fn read(texts: &[Vec<u8>], memory_bytes: usize) -> Result<(), CountsError> {
-        let mut merged = ByWord::merge(objects(texts, 1_000), memory_bytes)?;
-        while merged.next_word()?.is_some() {}
-        Ok(())
-    }
-
-    fn objects(texts: &[Vec<u8>], piece: usize) -> Vec<(Name, VerifiedObject)> {
-        let object = |(index, text): (u32, &Vec<u8>)| {
-            let name = layout::output(index);
-            let object = InMemory { bytes: text.clone(), read: 0, piece, name: name.clone() };
-            (name, VerifiedObject::new(Box::new(object), Digest::of(text)).unwrap())
-        };
-        (0..).zip(texts).map(object).collect()
-    }
-
-    /// An object in memory, of which one read returns at most a piece.
-    struct InMemory {
-        bytes: Vec<u8>,
-        read: usize,
-        piece: usize,
-        name: Name,
-    }
-
-    impl Object for InMemory {
-        fn name(&self) -> &Name {
-            &self.name
-        }
-
-        fn bytes(&self) -> u64 {
-            self.bytes.len() as u64
-        }
-
-        fn read(&mut self, block: &mut [u8]) -> Result<usize, StoreError> {
-            let rest = &self.bytes[self.read..];
-            let length = rest.len().min(block.len()).min(self.piece);
-            block[..length].copy_from_slice(&rest[..length]);
-            self.read += length;
-            Ok(length)
-        }
     }
 }

@@ -123,7 +123,7 @@ fn somewhere(bytes: &[u8], below: usize) -> usize {
 
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
-mod replay;
+pub(crate) mod replay;
 
 #[test]
 fn every_cut_and_every_flipped_bit_costs_the_last_records_or_is_reported() {

@@ -24,6 +24,8 @@
 mod commits;
 mod contact;
 mod counts;
+#[cfg(any(fuzzing, test))]
+pub mod counts_fuzz;
 mod disk;
 mod end;
 mod ending;

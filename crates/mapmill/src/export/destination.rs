@@ -1,10 +1,11 @@
 //! Where the words go: stdout, or a file that appears when it is whole.
 
-use std::ffi::OsString;
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process;
 
 use super::error::ExportError;
 use crate::messages;
@@ -98,13 +99,21 @@ impl Place {
             return Ok(Self::Stream { path, file });
         }
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}", process::id()));
-        let hidden = path.with_file_name(hidden);
+        let hidden = path.with_file_name(hidden(name));
         let file = OpenOptions::new().write(true).create_new(true).open(&hidden)?;
         Ok(Self::File(Hidden { path, hidden, file, is_published: false }))
     }
+}
+
+/// A hidden name that no other process has, nor one that was killed: in a container all may have
+/// the same number.
+pub(super) fn hidden(name: &OsStr) -> OsString {
+    // Keys of the standard library's maps are random.
+    let random = RandomState::new().build_hasher().finish();
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{random:016x}"));
+    hidden
 }
 
 impl Hidden {

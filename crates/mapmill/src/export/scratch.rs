@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 
+use super::destination::hidden;
 use super::error::ExportError;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Scratch {
 }
 
 fn without_a_name(folder: &Path) -> io::Result<File> {
-    let path = folder.join(format!(".export-{}.sorting", process::id()));
+    let path = folder.join(hidden("export".as_ref()));
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
     let file = options.open(&path)?;
