@@ -8,7 +8,7 @@
 //! next.
 //!
 //! An index may be wrong. What it says of both ends of a share is compared with what is decoded
-//! (`decompress.rs`): that is damage, and never a wrong count.
+//! (`decompress.rs`): a difference is damage, and never a wrong count.
 
 use std::ops::Range;
 
