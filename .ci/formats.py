@@ -31,6 +31,8 @@ import time
 import zlib
 
 import lz4.frame
+import pyarrow
+import pyarrow.parquet
 import regex
 import zstandard
 
@@ -266,6 +268,42 @@ def check_counts(program, folder):
     print(f"formats: {jobs} jobs over {len(CONTAINERS) * len(COMPRESSIONS)} kinds of files agree")
 
 
+def check_parquet(program, folder):
+    texts = [None if RNG.random() < 0.1 else some_text(RNG.randrange(30)) for _ in range(500)]
+    texts += ["", "ab", "cd", "x" * 300_000, "the same"] + ["the same"] * 200
+    table = pyarrow.table({
+        "id": range(len(texts)),
+        "text": texts,
+        "message": [None if text is None else {"body": text} for text in texts],
+    })
+    small = dict(data_page_size=900, row_group_size=97, write_batch_size=16)
+    plain = dict(use_dictionary=False)
+    cases = [
+        dict(compression=compression, **options)
+        for compression in ("none", "snappy", "gzip", "zstd", "lz4")
+        for options in (dict(), small, dict(data_page_version="2.0", **small, **plain))
+    ] + [
+        dict(column_encoding={"text": encoding, "message.body": encoding}, **plain, **small)
+        for encoding in ("PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY")
+    ]
+    jobs = 0
+    files, name = folder / "files", folder / "table.parquet"
+    for index, options in enumerate(cases):
+        pyarrow.parquet.write_table(table, name, **options)
+        counts = count([(text or "").encode() for text in texts])
+        for map_tasks in MAP_TASKS:
+            for reduce_tasks in REDUCE_TASKS:
+                column = ["text", "message.body", "2"][index % 3]
+                args = ["-q", "-w", "2", "-n", str(map_tasks), "-m", str(reduce_tasks), "--fresh"]
+                run(program, "run", str(name), "--files", str(files), "--column", column, *args)
+                compare(files, counts, reduce_tasks, f"{name.name} {options} -n {map_tasks}")
+                jobs += 1
+    pyarrow.parquet.write_table(table[:0], name)
+    run(program, "run", str(name), "--files", str(files), "--column", "text", "-q", "--fresh")
+    compare(files, {}, 4, "an empty table")
+    print(f"formats: {jobs + 1} jobs over {len(cases) + 1} Parquet files agree")
+
+
 def check_encodings(program, folder):
     text = some_text(2000) + "café"
     west = "naïve café – “quoted” " * 500
@@ -419,7 +457,10 @@ def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        for check in (check_counts, check_encodings, check_kills, check_damage, check_bombs):
+        checks = (
+            check_counts, check_parquet, check_encodings, check_kills, check_damage, check_bombs
+        )
+        for check in checks:
             started = time.monotonic()
             check(program, folder)
             print(f"  {check.__name__}: {time.monotonic() - started:.0f} s", flush=True)

@@ -103,6 +103,7 @@ pub(crate) fn recorded_format(format: &inputs::Format) -> journal::Format {
         inputs::Records::JsonLines { field } => {
             Some(Records::JsonLines { field: field.as_str().to_owned() })
         }
+        inputs::Records::Parquet { column } => Some(Records::Parquet { column: column.clone() }),
         inputs::Records::Wet => Some(Records::Wet),
     };
     let compression = format.compression;

@@ -72,11 +72,17 @@ pub enum NotText {
         /// What is found inside of it.
         inner: Compression,
     },
-    /// It cannot be decompressed.
-    #[error("holds {}, but {kind}", .compression.name())]
+    /// No column of Parquet is chosen.
+    #[error("holds Parquet, and no column is chosen{}", list("; its columns of text are: ", .columns))]
+    ColumnWanted {
+        /// Its columns of text.
+        columns: Vec<String>,
+    },
+    /// It cannot be decompressed, or its metadata cannot be read.
+    #[error("holds {what}, but {kind}")]
     Damaged {
-        /// How it is compressed.
-        compression: Compression,
+        /// How it is compressed, or that it is Parquet.
+        what: &'static str,
         /// What is wrong.
         kind: DamageKind,
     },
@@ -111,6 +117,12 @@ pub enum NotText {
     Nul {
         /// It is inside of this compression.
         compression: Compression,
+    },
+    /// It is Parquet, and its pages are compressed in a way that is not read.
+    #[error("holds Parquet with pages in {compression}, which is not read")]
+    Pages {
+        /// How they are compressed.
+        compression: &'static str,
     },
     /// It looks like UTF-16 or UTF-32 without a byte order mark.
     #[error("looks like {} without a byte order mark", .encoding.name())]
@@ -179,6 +191,9 @@ pub fn examine<S: Source + Send + Sync>(
     }
     let length = source.read_at(0, &mut head[..HEAD_BYTES]).map_err(ExamineError::Source)?;
     let head = &head[..length];
+    if cfg!(feature = "parquet") && choice.kind == Kind::Auto && head.starts_with(b"PAR1") {
+        return parquet(source, choice);
+    }
     let compression = Compression::of(head);
     let (name, says) = without_compression(name);
     if compression == Compression::None {
@@ -196,6 +211,43 @@ pub fn examine<S: Source + Send + Sync>(
     let compression = index::indexed(source, compression).map_err(ExamineError::Source)?;
     Ok(Format { compression, ..format })
 }
+
+/// A file that says that it is Parquet: which column of it is chosen.
+#[cfg(feature = "parquet")]
+fn parquet<S: Source>(source: &S, choice: &Choice) -> Result<Format, ExamineError<S::Error>> {
+    use crate::parquet::{Chosen, Columns, columns};
+    if choice.field.is_some() {
+        return Err(NotText::Binary { extension: "parquet", compression: Compression::None }.into());
+    }
+    let chosen = choice.column.as_ref().map(|column| match column {
+        Column::Name(name) => Chosen::Name(name),
+        Column::Number(number) => Chosen::Number(number.get() as usize),
+    });
+    let limits = Limits { memory_bytes: PARQUET_MEMORY_BYTES };
+    match (columns(source, chosen, limits), &choice.column) {
+        (Ok(Columns::Found(column)), _) => {
+            Ok(Format { records: Records::Parquet { column }, ..Format::default() })
+        }
+        (Ok(Columns::Unread(compression)), _) => Err(NotText::Pages { compression }.into()),
+        (Ok(Columns::Others(columns)), None) => Err(NotText::ColumnWanted { columns }.into()),
+        (Ok(Columns::Others(columns)), Some(column)) => {
+            Err(NotText::NoColumn { column: column.to_string(), columns }.into())
+        }
+        (Err(ReadError::Damaged(damage)), _) => {
+            Err(NotText::Damaged { what: "Parquet", kind: damage.kind }.into())
+        }
+        (Err(ReadError::Source(error)), _) => Err(ExamineError::Source(error)),
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet<S: Source>(_source: &S, _choice: &Choice) -> Result<Format, ExamineError<S::Error>> {
+    Err(NotText::Binary { extension: "parquet", compression: Compression::None }.into())
+}
+
+/// What the metadata of a file may take. A worker has no less for it.
+#[cfg(feature = "parquet")]
+const PARQUET_MEMORY_BYTES: u64 = 20 << 20;
 
 impl Compression {
     /// How a file is compressed that begins with `head`.
@@ -271,7 +323,8 @@ fn decompress_head<S: Source + Send + Sync>(
                 block.len()
             }
             Err(ReadError::Damaged(damage)) if text.is_empty() => {
-                return Err(NotText::Damaged { compression, kind: damage.kind }.into());
+                let what = compression.name();
+                return Err(NotText::Damaged { what, kind: damage.kind }.into());
             }
             // The job finds it, and says where it is.
             Err(ReadError::Damaged(_)) => break,

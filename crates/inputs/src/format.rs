@@ -27,6 +27,8 @@ impl Format {
     pub fn is_cuttable(&self) -> bool {
         let has_cuts = match self.records {
             Records::JsonLines { .. } | Records::None => true,
+            // Row groups are given to the share in which they begin.
+            Records::Parquet { .. } => return self.compression == Compression::None,
             // A line feed may be within quotes, and only all bytes before it tell.
             Records::Csv { .. } | Records::Wet => false,
         };
@@ -99,6 +101,11 @@ pub enum Records {
     JsonLines {
         /// Which.
         field: Field,
+    },
+    /// One column of Apache Parquet. Each row is a document.
+    Parquet {
+        /// Its dotted path.
+        column: String,
     },
     /// The text of the `conversion` records of a WARC file (WET), each a document.
     Wet,
@@ -200,6 +207,7 @@ impl fmt::Display for Format {
             Records::JsonLines { field } => {
                 write!(f, "{separator}JSON lines, field {}", field.as_str())
             }
+            Records::Parquet { column } => write!(f, "{separator}Parquet, column {column}"),
             Records::Wet => write!(f, "{separator}WET"),
         }
     }

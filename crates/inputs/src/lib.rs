@@ -23,6 +23,8 @@ mod format;
 mod index;
 mod input;
 mod json_lines;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod reader;
 mod record;
 mod share;

@@ -48,6 +48,9 @@ pub fn open<'s, S: Source + Send + 's>(
     if !is_whole && format.compression.has_index() {
         return open_share(source, format, &range, limits);
     }
+    if let Records::Parquet { column } = &format.records {
+        return open_parquet(source, column, range, limits);
+    }
     let (start, end) = (range.start, if is_whole { u64::MAX } else { range.end });
     if let Records::JsonLines { field } = &format.records
         && format.encoding == Encoding::UTF_8
@@ -71,8 +74,29 @@ pub fn open<'s, S: Source + Send + 's>(
         Records::Csv { column, delimiter } => Box::new(Csv::new(blocks, column, *delimiter)),
         Records::JsonLines { field } => Box::new(JsonLines::new(blocks, field, &(0..u64::MAX))),
         Records::None => Box::new(WholeText { blocks, given: 0, is_over: false }),
+        Records::Parquet { .. } => unreachable!("it is opened without decompression"),
         Records::Wet => Box::new(Wet::new(blocks)),
     })
+}
+
+#[cfg(feature = "parquet")]
+fn open_parquet<'s, S: Source + Send + 's>(
+    source: S,
+    column: &str,
+    range: Range<u64>,
+    limits: Limits,
+) -> Result<Reading<'s, S::Error>, ReadError<S::Error>> {
+    Ok(Box::new(crate::parquet::Parquet::new(source, column, range, limits)?))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn open_parquet<'s, S: Source + Send + 's>(
+    _source: S,
+    _column: &str,
+    _range: Range<u64>,
+    _limits: Limits,
+) -> Result<Reading<'s, S::Error>, ReadError<S::Error>> {
+    unreachable!("a build without the feature `parquet` opens no Parquet")
 }
 
 /// A part of a file that is compressed with an index.
@@ -96,7 +120,9 @@ fn open_share<'s, S: Source + Send + 's>(
             // Text is counted from the piece in front of the share.
             Box::new(JsonLines::new(text, field, &(before..before + share.text_bytes)))
         }
-        Records::Csv { .. } | Records::Wet => unreachable!("{format} is not cut"),
+        Records::Csv { .. } | Records::Parquet { .. } | Records::Wet => {
+            unreachable!("{format} is not cut")
+        }
     })
 }
 

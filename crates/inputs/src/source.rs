@@ -43,3 +43,19 @@ impl Source for [u8] {
         Ok(length)
     }
 }
+
+/// Fills `buffer`, unless the end of the file comes before. Returns how much was read.
+pub(crate) fn read_full<S: Source>(
+    source: &S,
+    offset: u64,
+    buffer: &mut [u8],
+) -> Result<usize, S::Error> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read_at(offset + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            length => filled += length,
+        }
+    }
+    Ok(filled)
+}

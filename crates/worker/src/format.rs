@@ -8,7 +8,8 @@ use rpc::message::{self, Failure, Split};
 
 /// What [`of_split`] knows besides plain text.
 pub(crate) fn abilities() -> impl Iterator<Item = Ability> {
-    Ability::ALL.into_iter().filter(|ability| *ability != Ability::Parquet)
+    let reads_parquet = cfg!(feature = "parquet");
+    Ability::ALL.into_iter().filter(move |one| reads_parquet || *one != Ability::Parquet)
 }
 
 /// # Errors
@@ -46,6 +47,9 @@ pub(crate) fn of_split(split: &Split) -> Result<Format, Failure> {
         message::Records::JsonLines { field } => {
             let field = Field::parse(field).map_err(|error| unknown(error.to_string()))?;
             Records::JsonLines { field }
+        }
+        message::Records::Parquet { column } if cfg!(feature = "parquet") => {
+            Records::Parquet { column: column.clone() }
         }
         message::Records::Parquet { .. } => return Err(unknown("it is Apache Parquet".to_owned())),
         message::Records::Wet => Records::Wet,

@@ -3,7 +3,7 @@
 
 use super::{Piece, Pieces, malformed};
 use crate::damage::ReadError;
-use crate::source::Source;
+use crate::source::{Source, read_full};
 
 /// The blocks of a file.
 pub(super) struct Blocks<'source, S>(pub(super) &'source S);
@@ -108,22 +108,6 @@ fn next_field(fields: &[u8]) -> Option<(&[u8; 2], &[u8], &[u8])> {
     let (length, rest) = rest.split_first_chunk::<2>()?;
     let (content, behind) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
     Some((name, content, behind))
-}
-
-/// Fills `buffer`, unless the end of the file comes before.
-pub(super) fn read_full<S: Source>(
-    source: &S,
-    offset: u64,
-    buffer: &mut [u8],
-) -> Result<usize, S::Error> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match source.read_at(offset + filled as u64, &mut buffer[filled..])? {
-            0 => break,
-            length => filled += length,
-        }
-    }
-    Ok(filled)
 }
 
 /// How every block begins: gzip with extra fields.

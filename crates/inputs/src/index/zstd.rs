@@ -2,10 +2,9 @@
 //! 0.1.0, in `contrib/seekable_format` of libzstd). `t2sz`, `zeekstd` and `pzstd`-like tools write
 //! it.
 
-use super::bgzf::read_full;
 use super::{Piece, Pieces};
 use crate::damage::ReadError;
-use crate::source::Source;
+use crate::source::{Source, read_full};
 
 /// The frames of a file, in order.
 #[derive(Debug)]

@@ -26,10 +26,11 @@ pub(super) struct ReadingFlags {
     #[arg(conflicts_with = "column")]
     field: Option<driver::Field>,
 
-    /// Count one column of CSV or TSV, by its name or its number
+    /// Count one column of CSV, TSV or Parquet, by its name or its number
     ///
     /// Each record is a document. With a name, the first record is a header and is not counted;
-    /// with a number, it is counted as well. Names that are numbers cannot be given.
+    /// with a number, it is counted as well. Names that are numbers cannot be given. Of Parquet,
+    /// the column may be within others: `message.body`.
     #[arg(long, value_name = "COLUMN", hide_short_help = true, help_heading = "Input")]
     column: Option<String>,
 

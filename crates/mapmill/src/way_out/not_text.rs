@@ -13,12 +13,26 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
     match why {
         NotText::Binary { extension, .. } => match into_text(extension, &file) {
             Some(command) => {
-                format!("count its text with `{command}`, {}, or {AS_IT_IS}", leave_out(path))
+                let built = match *extension == "parquet" && !cfg!(feature = "parquet") {
+                    true => "build with `--features parquet` and give --column, or ",
+                    false => "",
+                };
+                format!(
+                    "{built}count its text with `{command}`, {}, or {AS_IT_IS}",
+                    leave_out(path)
+                )
             }
             None => format!("{}, or {AS_IT_IS}", leave_out(path)),
         },
         NotText::Compressed { outer, .. } => {
             format!("decompress it once: `{} -dc {file} | mapmill run -`", outer.name())
+        }
+        NotText::ColumnWanted { columns } => {
+            let column = columns.iter().find(|column| *column == "text").or(columns.first());
+            match column {
+                Some(column) => format!("choose one, such as `--column {}`", quoted(column)),
+                None => leave_out(path),
+            }
         }
         NotText::Damaged { .. } => format!("restore it, or {}", leave_out(path)),
         NotText::FieldWanted { fields } => {
@@ -31,6 +45,9 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
         }
         NotText::Misnamed { .. } => format!("rename it, or {AS_IT_IS}"),
         NotText::NoColumn { .. } => "choose one of its columns with --column".to_owned(),
+        NotText::Pages { .. } => {
+            format!("write it again with zstd or snappy, or {}", leave_out(path))
+        }
         NotText::Nul { .. } => format!("{}, or {AS_IT_IS}", leave_out(path)),
         NotText::Unmarked { encoding } => {
             let (name, lower) = (encoding.name(), encoding.name().to_ascii_lowercase());

@@ -245,3 +245,34 @@ fn bad_records_are_skipped_up_to_a_limit() {
                    record 3 of <scratch>/in/a.txt: not a JSON object\n";
     assert!(stderr.contains(summary), "{stderr}");
 }
+
+/// What `export` writes is read again: each word of it is a document.
+#[cfg(feature = "parquet")]
+#[test]
+fn columns_of_parquet_are_counted() {
+    let scratch = Scratch::new();
+    scratch.write("in/a.txt", "to be or not to be, that is the question\n");
+    assert_eq!(scratch.run(&["run", "in", "-q"]).code, 0);
+    assert_eq!(scratch.run(&["export", "-o", "words.parquet"]).code, 0);
+    fs::remove_file(scratch.path("in/a.txt")).expect("it is there");
+    fs::rename(scratch.path("words.parquet"), scratch.path("in/words.parquet")).expect("it is");
+    let expected = "be 1\nis 1\nnot 1\nor 1\nquestion 1\nthat 1\nthe 1\nto 1\n";
+    for column in ["word", "1"] {
+        assert_eq!(scratch.counts(&["--column", column, "-n", "3"]), expected);
+    }
+    let json = scratch.run(&["why", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["documents"], 8);
+    let way_out = "choose one, such as `--column word`";
+    let sentence = "holds Parquet, and no column is chosen; its columns of text are: word";
+    let ended = scratch.run(&["run", "in", "--fresh"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains(sentence) && ended.stderr.contains(way_out), "{}", ended.stderr);
+    let ended = scratch.run(&["run", "in", "--fresh", "--column", "count"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("has no column `count`; its columns are: word"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -37,6 +37,7 @@ fn driver_reports_the_status_of_its_job() {
         "workers": 0,
         "attempts": { "started": 0, "failed": 0, "lost": 0, "stale_reports": 0 },
         "violations": 0,
+        "stranded": [],
     });
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     drop(driver);

@@ -131,6 +131,7 @@ fn format_that_the_worker_does_not_know_is_named() {
         Format { compression: named("brotli"), ..Format::default() },
         Format { encoding: named("klingon"), ..Format::default() },
         Format { records: Records::JsonLines { field: "a..b".to_owned() }, ..Format::default() },
+        #[cfg(not(feature = "parquet"))]
         Format { records: Records::Parquet { column: "a".to_owned() }, ..Format::default() },
     ] {
         let failure = bench.failure(&bench.map_task(0, vec![bench.split_of(format)]));
