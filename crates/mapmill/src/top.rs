@@ -22,6 +22,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use crate::flags::TopFlags;
+use crate::machine;
 use crate::messages::{self, Failure};
 use crate::numbers::{bar_of, grouped};
 use crate::terminal;
@@ -37,6 +38,7 @@ pub(crate) struct Frequent {
 
 /// `mapmill top`
 pub(crate) fn print(flags: &TopFlags) -> Result<(), Failure> {
+    machine::raise_open_files_limit();
     let mut files = Vec::new();
     for path in &flags.files {
         files.extend(outputs_in(path)?);

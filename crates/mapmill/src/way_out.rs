@@ -3,7 +3,6 @@
 //! Libraries name the case and the thing. Flags and commands are named here alone.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::io;
 use std::path::Path;
 
@@ -344,12 +343,8 @@ pub(crate) fn of_counts(error: &CountsError) -> WayOut {
             Some("a worker that is not ours has written it".into())
         }
         CountsError::TooLong { .. } => Some("raise --memory".into()),
-        CountsError::Unreadable(error) => {
-            let system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-            let is_too_many = system.and_then(io::Error::raw_os_error)
-                == Some(rustix::io::Errno::MFILE.raw_os_error());
-            is_too_many.then(|| "raise the limit of open files (ulimit -n)".into())
-        }
+        // Too many open files have a message of their own.
+        CountsError::Unreadable(_) => None,
     }
 }
 

@@ -118,6 +118,17 @@ fn folder_that_why_takes_is_taken_too() {
 }
 
 #[test]
+fn more_outputs_are_read_than_files_may_be_open_at_first() {
+    let scratch = Scratch::new();
+    scratch.run(&["run", "-q", "in", "-w", "1", "-n", "1", "-m", "64"]).silent();
+    for verb in ["top", "export"] {
+        let script = format!("ulimit -Sn 40 && \"$mapmill\" {verb}");
+        let words = scratch.end(scratch.shell(&script)).silent();
+        assert_eq!(words, "a 2\nb 1\n", "{verb}");
+    }
+}
+
+#[test]
 fn unfinished_job_is_refused_as_verify_does() {
     let scratch = Scratch::new();
     scratch.run(&["run", "-q", "in", "-w", "1"]).silent();
