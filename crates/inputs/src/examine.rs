@@ -252,6 +252,19 @@ const PARQUET_MEMORY_BYTES: u64 = 20 << 20;
 impl Compression {
     /// How a file is compressed that begins with `head`.
     pub fn of(head: &[u8]) -> Self {
+        let (mut rest, mut is_skipped) = (head, false);
+        // Frames to skip: which frame comes behind them tells LZ4 from Zstandard.
+        while let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, behind @ ..] = rest {
+            is_skipped = true;
+            let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+            rest = behind.get(length..).unwrap_or_default();
+        }
+        let member = Self::of_member(rest);
+        if is_skipped && member != Self::Lz4 { Self::Zstd } else { member }
+    }
+
+    /// The same, for what does not begin with a frame to skip.
+    fn of_member(head: &[u8]) -> Self {
         const BZIP2_BLOCK: &[u8] = b"\x31\x41\x59\x26\x53\x59";
         const BZIP2_END: &[u8] = b"\x17\x72\x45\x38\x50\x90";
         match head {
@@ -263,20 +276,6 @@ impl Compression {
                 if rest.starts_with(BZIP2_BLOCK) || rest.starts_with(BZIP2_END) =>
             {
                 Self::Bzip2
-            }
-            // A frame to skip: that of LZ4 or Zstandard tells which comes behind it.
-            [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] => {
-                let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-                rest.get(length..).map_or(Self::Zstd, |next| match Self::of(next) {
-                    Self::Lz4 => Self::Lz4,
-                    Self::Bgzf
-                    | Self::Bzip2
-                    | Self::Gzip
-                    | Self::None
-                    | Self::Xz
-                    | Self::Zstd
-                    | Self::ZstdSeekable => Self::Zstd,
-                })
             }
             _ => Self::None,
         }

@@ -160,12 +160,26 @@ fn parse(header: &[u8]) -> Option<Header> {
         return None;
     }
     let (mut length, mut is_text) = (None, false);
+    // Whether the field of the line before is one of the two that count.
+    let mut is_known = false;
     for line in lines {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            // It continues the value of that field, which was read without it.
+            if is_known {
+                return None;
+            }
+            continue;
+        }
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"content-length") {
-            length = Some(std::str::from_utf8(value).ok()?.parse().ok()?);
-        } else if name.eq_ignore_ascii_case(b"warc-type") {
+        let is_length = name.eq_ignore_ascii_case(b"content-length");
+        let is_type = name.eq_ignore_ascii_case(b"warc-type");
+        is_known = is_length || is_type;
+        if is_length {
+            // `parse` alone would take a sign.
+            let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+            length = Some(std::str::from_utf8(digits).ok()?.parse().ok()?);
+        } else if is_type {
             is_text = value.eq_ignore_ascii_case(b"conversion");
         }
     }

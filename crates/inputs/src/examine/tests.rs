@@ -164,6 +164,18 @@ fn compressions_are_known_by_their_content_and_their_names_must_agree() {
     check("a.gz", &file[..11], Err(NotText::Damaged { what: compression.name(), kind }));
 }
 
+/// A loop: as a recursion, it takes all of the stack.
+#[test]
+fn many_frames_to_skip_take_no_stack() {
+    for (frame, expected) in
+        [(&b"\x04\x22\x4D\x18"[..], Compression::Lz4), (b"", Compression::Zstd)]
+    {
+        let mut file = b"\x5A\x2A\x4D\x18\0\0\0\0".repeat(100_000);
+        file.extend_from_slice(frame);
+        assert_eq!(Compression::of(&file), expected);
+    }
+}
+
 #[test]
 fn records_are_chosen_or_asked_for() {
     let object = b"{\"id\":{\"x\":1},\"te\\\"xt\":\"a,b\",\"url\":[\"no\"]}\n{\"other\":1}\n";
