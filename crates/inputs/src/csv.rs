@@ -65,9 +65,13 @@ impl<B: Blocks> Csv<B> {
             Column::Name(name) => Chosen::Name(name.clone()),
             Column::Number(number) => Chosen::Index(number.get() as usize - 1),
         };
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+        // An empty line: the reader would remove a second byte order mark, if its first block began
+        // with all of it.
+        reader.read_field(b"\n", &mut [0]);
         Self {
             blocks,
-            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            reader,
             column,
             part: vec![0; PART_BYTES].into_boxed_slice(),
             text: Vec::new(),

@@ -194,8 +194,15 @@ impl<S: Source> Decompressed<S> {
                     self.damage = Some(kind);
                     break;
                 }
-                if !self.begin_member()? {
-                    break;
+                match self.begin_member() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // After what was decoded before.
+                    Err(ReadError::Damaged(damage)) => {
+                        self.damage = Some(damage.kind);
+                        break;
+                    }
+                    Err(error @ ReadError::Source(_)) => return Err(error),
                 }
             }
             let room = self.room(filled);

@@ -170,6 +170,7 @@ fn parse(header: &[u8]) -> Option<Header> {
             }
             continue;
         }
+        is_known = false;
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         let is_length = name.eq_ignore_ascii_case(b"content-length");

@@ -72,6 +72,13 @@ fn records_without_the_column_are_bad_and_an_open_quote_is_damage() {
     assert_eq!(read("a,\"b", &name("b")), unfinished);
 }
 
+/// The first one is removed where the text is decoded.
+#[test]
+fn byte_order_mark_within_the_text_is_a_part_of_it() {
+    assert_eq!(read("\u{FEFF}a,b\n", &number(1)), Ok(texts(&["\u{FEFF}a"])));
+    assert_eq!(read("\n\u{FEFF}a,b\n", &number(1)), Ok(texts(&["\u{FEFF}a"])));
+}
+
 #[test]
 fn field_larger_than_is_held_is_given_in_parts() {
     let large = "x".repeat(3 * HELD_BYTES_MAX + 1);

@@ -42,6 +42,7 @@ fn conversions_are_documents_and_other_records_are_skipped() {
 fn headers_may_be_written_in_many_ways() {
     check("WARC/1.1\nwarc-type:conversion\ncontent-length:  2 \n\nab\n\n", &["ab"]);
     check("WARC/1.0\r\nCONTENT-LENGTH: 2\r\nWARC-Type: Conversion\r\nX\r\n\r\nab", &["ab"]);
+    check("WARC/1.1\nContent-Length: 2\nno field\n b\nWARC-Type: conversion\n\nab", &["ab"]);
     check("WARC/1.0\r\nContent-Length: 3\r\nX: a\r\n WARC-Type\r\n\r\nabc", &[]);
 }
 

@@ -1,0 +1,8 @@
+//! Fuzzes a column of CSV.
+
+#![no_main]
+
+#[path = "../../crates/inputs/tests/checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::csv::check(data));

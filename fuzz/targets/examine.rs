@@ -1,0 +1,8 @@
+//! Fuzzes finding out what a file is.
+
+#![no_main]
+
+#[path = "../../crates/inputs/tests/checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::examine::check(data));

@@ -1,0 +1,8 @@
+//! Fuzzes a field of JSON lines.
+
+#![no_main]
+
+#[path = "../../crates/inputs/tests/checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::json_lines::check(data));
