@@ -7,7 +7,7 @@ Needs zstandard, lz4 and regex (PyPI). Nasty files are made from a fixed seed: m
 ones and ones of a byte, padding, frames to skip, escapes, lone surrogates, equal keys, large lines,
 quotes with line feeds. Each is decoded and counted here, and by jobs of several numbers of tasks;
 the outputs must be the same bytes. A worker is killed while it reads. Damaged files must be refused
-with one attempt, and bombs must leave a worker small.
+with one attempt, bad records named by their number, and bombs must leave a worker small.
 """
 
 import bz2
@@ -385,6 +385,94 @@ def check_damage(program, folder):
     print(f"formats: {cases} truncated files are named after one attempt")
 
 
+def fails_at_once(program, name, files, flags, sentence, code=1):
+    """A job that ends with `code` and `sentence`, after one attempt if it has begun."""
+    shutil.rmtree(files, ignore_errors=True)
+    args = ["run", str(name), "--files", str(files), "-w", "2", "-n", "1", *flags]
+    done = run(program, *args, code=code)
+    for part in (str(name), sentence):
+        if part not in done.stderr:
+            fail(f"{name.name} {flags}: expected `{part}`:\n{done.stderr}")
+    if code == 1:
+        attempts = json.loads(run(program, "why", str(files), "m0", "--json").stdout)["attempts"]
+        if len(attempts) != 1:
+            fail(f"{name.name} {flags}: {len(attempts)} attempts\n{done.stderr}")
+
+
+def check_flips(program, folder):
+    """One flipped bit of data with a checksum. It is behind what is looked at before the start."""
+    data = some_text(40_000).encode()
+    summed = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    cases = 0
+    for ending, whole in [
+        ("gz", gzip.compress(data)),
+        ("zst", summed.compress(data)),
+        ("bz2", bz2.compress(data, 1)),
+        ("xz", lzma.compress(data)),
+        ("lz4", lz4.frame.compress(data, content_checksum=True)),
+    ]:
+        for _ in range(4):
+            position = RNG.randrange(len(whole) * 3 // 4, len(whole))
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << RNG.randrange(8)
+            # Some bits of the last byte of bzip2 are padding.
+            if ending == "bz2" and position == len(whole) - 1:
+                continue
+            name = folder / f"flipped.{ending}"
+            name.write_bytes(flipped)
+            fails_at_once(program, name, folder / "damaged", [], "is damaged: ")
+            cases += 1
+    print(f"formats: {cases} files with a flipped bit are named after one attempt")
+
+
+def check_bad_records(program, folder):
+    lines = b'\xef\xbb\xbf{"text":"a"}\n\n{"text":"b"}\r\n%s\n{"text":"c"}\n'
+    json_lines = ["--field", "text"]
+    column = ["--column", "b"]
+    wrong_column = "has no column `c`; its columns are: a, b; "
+    cases = [
+        ("line.jsonl", lines % b'{"text":1}', json_lines, 1, "the field is not text (record 4, at"),
+        ("list.jsonl", lines % b"[1]", json_lines, 1, "not a JSON object (record 4, at"),
+        ("comma.jsonl", lines % b'{"text":"x",}', json_lines, 1, "invalid syntax (record 4, at"),
+        ("cut.jsonl", lines % b'{"text":"x', json_lines, 1, "invalid syntax (record 4, at"),
+        ("end.jsonl", lines[:-14] % b'{"text":"x', json_lines, 1, "ends within it (record 4, at"),
+        ("deep.jsonl", lines % (b'{"a":' * 129), json_lines, 1, "too deeply (record 4, at"),
+        ("open.csv", b'a,b\n1,x\n2,"y\n3,z\n', column, 1, "the file ends within it (at byte 17"),
+        ("short.csv", b"a,b\n1,x\n\n2\n3,z\n", column, 1, "column is missing (record 3, at byte 9"),
+        ("none.csv", b"a,b\n1,x\n", ["--column", "c"], 2, wrong_column),
+        ("none.jsonl", lines % b"{}", [], 2, "no field is chosen; its first record has: text"),
+    ]
+    for name, data, flags, code, sentence in cases:
+        (folder / name).write_bytes(data)
+        fails_at_once(program, folder / name, folder / "bad", flags, sentence, code)
+    # They can be skipped, as many as are allowed; an open quote is no record.
+    skip = ["--on-bad-record", "skip", "--bad-records-max"]
+    files = folder / "bad"
+    for name, flags, text in [("line.jsonl", json_lines, b"a b c"), ("short.csv", column, b"x z")]:
+        fails_at_once(program, folder / name, files, [*flags, *skip, "0"], "bad records, and 0 are")
+        args = ["--files", str(files), "-q", "-w", "1", "-m", "2", "--fresh", *flags, *skip, "1"]
+        run(program, "run", str(folder / name), *args)
+        compare(files, count([text]), 2, f"{name} with a skipped record")
+    fails_at_once(program, folder / "open.csv", files, [*column, *skip, "9"], "is damaged: ")
+    print(f"formats: {len(cases)} kinds of bad records have their number and their sentence")
+
+
+def check_large_line(program, folder):
+    """A line of 100 MB, read by one worker."""
+    name, words = folder / "large.jsonl", 20_000_000
+    with name.open("wb") as out:
+        out.write(b'{"other":[],"text":"first ')
+        for _ in range(words // 100_000):
+            out.write(b"word " * 100_000)
+        out.write(b'last"}\n')
+    kib = worker_kib(program, name, folder / "large", ["--field", "text", "-m", "2"], 0)
+    if kib > WORKER_KIB_MAX:
+        fail(f"{name.name}: the worker took {kib} KiB")
+    compare(folder / "large", collections.Counter(first=1, word=words, last=1), 2, name.name)
+    name.unlink()
+    print(f"formats: a line of 100 MB is counted by a worker of {kib:,} KiB")
+
+
 def worker_kib(program, name, files, flags, code):
     """The most memory of the one worker of a job."""
     shutil.rmtree(files, ignore_errors=True)
@@ -458,7 +546,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         checks = (
-            check_counts, check_parquet, check_encodings, check_kills, check_damage, check_bombs
+            check_counts, check_parquet, check_encodings, check_kills, check_damage, check_flips,
+            check_bad_records, check_large_line, check_bombs,
         )
         for check in checks:
             started = time.monotonic()
