@@ -17,7 +17,7 @@ use crate::source::Source;
 
 mod text;
 
-use text::Looks;
+use text::{Lines, Looks};
 
 /// How many bytes of a file are enough to find out what it is.
 pub const HEAD_BYTES: usize = 64 << 10;
@@ -112,6 +112,17 @@ pub enum NotText {
         /// Those of the header.
         columns: Vec<String>,
     },
+    /// None of its first records has the chosen field.
+    #[error("has no field `{field}` in its first records{}", list("; the first has: ", .fields))]
+    NoField {
+        /// The chosen one.
+        field: String,
+        /// Those of the first record.
+        fields: Vec<String>,
+    },
+    /// A field of JSON lines is chosen, and no line is a JSON object.
+    #[error("is not JSON lines: none of its first lines is an object")]
+    NoObjects,
     /// It has bytes of value zero, which are in no text.
     #[error("holds {}binary data, not text", inside(*.compression))]
     Nul {
@@ -384,6 +395,9 @@ impl Examined<'_> {
     fn records(&self, text: &[u8]) -> Result<Records, NotText> {
         let Choice { kind, field, column, .. } = self.choice;
         if let Some(field) = field {
+            if *kind == Kind::Auto {
+                self.check_lines(field, text)?;
+            }
             return Ok(Records::JsonLines { field: field.clone() });
         }
         if let Some(column) = column {
@@ -396,6 +410,19 @@ impl Examined<'_> {
         match is_json_lines && text.trim_ascii_start().first() == Some(&b'{') {
             true => Err(NotText::FieldWanted { fields: text::keys(text) }),
             false => Ok(Records::None),
+        }
+    }
+
+    /// That `text` is JSON lines, and that one of its first records has the field: one of another
+    /// name would be missing everywhere, and nothing counted.
+    fn check_lines(&self, field: &Field, text: &[u8]) -> Result<(), NotText> {
+        let name = field.names().next().unwrap_or_default();
+        match text::lines(text, name) {
+            Lines::HaveKey | Lines::None => Ok(()),
+            Lines::LackKey(fields) => {
+                Err(NotText::NoField { field: field.as_str().to_owned(), fields })
+            }
+            Lines::NoObjects => Err(NotText::NoObjects),
         }
     }
 

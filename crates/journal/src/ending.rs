@@ -278,7 +278,8 @@ impl fmt::Display for Ending {
                 f.write_str("superseded by the attempt that it was the backup of")
             }
             Self::BadRecords { found, max, first } => {
-                write!(f, "{found} bad records, and {max} are allowed")?;
+                let records = if *found == 1 { "record" } else { "records" };
+                write!(f, "{found} bad {records}, and {max} are allowed")?;
                 first.iter().try_for_each(|first| write!(f, "; the first: {first}"))
             }
             Self::Conservation { bucket, emitted, counted } => write!(

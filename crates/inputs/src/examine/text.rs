@@ -97,8 +97,51 @@ fn unmarked(head: &[u8]) -> Option<Encoding> {
 /// Of fewer zeros, nothing can be said.
 const ZEROS_MIN: usize = 3;
 
-/// The keys of the JSON object that `head` begins with, as far as it is there.
+/// What the lines of `text` are that are whole, if they are to be JSON objects with the key `name`.
+pub(super) fn lines(text: &[u8], name: &str) -> Lines {
+    let is_whole = text.len() < HEAD_BYTES;
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    let lines = lines.filter(|line| is_whole || line.ends_with(b"\n")).map(<[u8]>::trim_ascii);
+    let mut found = Lines::None;
+    for line in lines.filter(|line| !line.is_empty()) {
+        if !line.starts_with(b"{") {
+            if found == Lines::None {
+                found = Lines::NoObjects;
+            }
+            continue;
+        }
+        let keys = all_keys(line);
+        // An escape may stand for any character.
+        if keys.iter().any(|key| key == name || key.contains('\\')) {
+            return Lines::HaveKey;
+        }
+        if !matches!(found, Lines::LackKey(_)) {
+            found = Lines::LackKey(keys.into_iter().take(KEYS_MAX).collect());
+        }
+    }
+    found
+}
+
+/// What lines are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Lines {
+    /// An object has the key.
+    HaveKey,
+    /// There are objects, of which none has it. The first one has these.
+    LackKey(Vec<String>),
+    /// No line is an object.
+    NoObjects,
+    /// There are no lines.
+    None,
+}
+
+/// The keys of the JSON object that `head` begins with, as far as it is there, and as many as a
+/// message names.
 pub(super) fn keys(head: &[u8]) -> Vec<String> {
+    all_keys(head).into_iter().take(KEYS_MAX).collect()
+}
+
+fn all_keys(head: &[u8]) -> Vec<String> {
     let (mut keys, mut depth, mut is_key) = (Vec::new(), 0_usize, true);
     let mut rest = head;
     while let Some((&byte, behind)) = rest.split_first() {
@@ -106,7 +149,7 @@ pub(super) fn keys(head: &[u8]) -> Vec<String> {
         match byte {
             b'"' => {
                 let Some(end) = string_end(rest) else { break };
-                if depth == 1 && is_key && keys.len() < KEYS_MAX {
+                if depth == 1 && is_key {
                     keys.push(String::from_utf8_lossy(&rest[..end]).into_owned());
                 }
                 is_key = false;

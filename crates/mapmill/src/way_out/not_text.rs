@@ -34,7 +34,10 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
                 None => leave_out(path),
             }
         }
-        NotText::Damaged { .. } => format!("restore it, or {}", leave_out(path)),
+        NotText::Damaged { .. } => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            format!("restore it, or leave it out with `--exclude {}`", quoted(name))
+        }
         NotText::FieldWanted { fields } => {
             let field = fields.iter().find(|field| *field == "text").or(fields.first());
             let field = quoted(field.map_or("text", String::as_str));
@@ -44,6 +47,17 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
             format!("say how it is encoded, such as `--encoding windows-1252`, or {AS_IT_IS}")
         }
         NotText::Misnamed { .. } => format!("rename it, or {AS_IT_IS}"),
+        NotText::NoField { .. } => {
+            "choose one of its fields with --field, or say that it may be missing with \
+             `--format jsonl`"
+                .to_owned()
+        }
+        NotText::NoObjects => {
+            format!(
+                "leave out --field, {}, or read it all the same with `--format jsonl`",
+                leave_out(path)
+            )
+        }
         NotText::NoColumn { .. } => "choose one of its columns with --column".to_owned(),
         NotText::Pages { .. } => {
             format!("write it again with zstd or snappy, or {}", leave_out(path))
@@ -61,7 +75,12 @@ pub(super) fn way_out(path: &Path, why: &NotText) -> String {
 
 /// The flag that leaves out such files, by how their names end.
 fn leave_out(path: &Path) -> String {
+    let inner = path.file_stem().map(Path::new).and_then(Path::extension);
     let glob = match path.extension() {
+        // Of `tar.gz`, not of all that is compressed.
+        Some(extension) if inner.is_some_and(|inner| inner == "tar") => {
+            format!("*.tar.{}", extension.to_string_lossy())
+        }
         Some(extension) => format!("*.{}", extension.to_string_lossy()),
         None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     };

@@ -101,7 +101,12 @@ fn what_is_not_text_is_refused_by_name() {
             "holds pdf, not text",
             text("pdftotext <file> -", "'*.pdf'"),
         ),
-        ("a.tar.gz", gzip(&tar), "holds gzip of tar, not text", text("tar -xOf <file>", "'*.gz'")),
+        (
+            "a.tar.gz",
+            gzip(&tar),
+            "holds gzip of tar, not text",
+            text("tar -xOf <file>", "'*.tar.gz'"),
+        ),
         (
             "a.png",
             b"\x89PNG\r\n\x1A\n\0".to_vec(),
@@ -244,6 +249,31 @@ fn bad_records_are_skipped_up_to_a_limit() {
                    record 2 of <scratch>/in/a.txt: the field is not text\n            \
                    record 3 of <scratch>/in/a.txt: not a JSON object\n";
     assert!(stderr.contains(summary), "{stderr}");
+}
+
+/// A field that no record has would count nothing, and exit with 0.
+#[test]
+fn field_that_is_nowhere_and_lines_that_are_no_json_are_refused() {
+    let scratch = Scratch::new();
+    scratch.write("in/a.txt", "{\"id\":1,\"text\":\"to be\"}\n{\"id\":2}\n");
+    let refused = |flags: &[&str], sentence: &str| {
+        let ended = scratch.run(&[&["run", "in", "--fresh"], flags].concat());
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(sentence), "{}", ended.stderr);
+    };
+    let sentence = "has no field `txt` in its first records; the first has: id, text; choose one \
+                    of its fields with --field, or say that it may be missing with `--format jsonl`";
+    refused(&["--field", "txt"], sentence);
+    refused(&["--field", "txt.body"], "has no field `txt.body` in its first records");
+    assert_eq!(scratch.counts(&["--field", "txt", "--format", "jsonl"]), "");
+    assert_eq!(scratch.counts(&["--field", "text"]), "be 1\nto 1\n");
+
+    scratch.write("in/a.txt", "to be\nor not to be\n");
+    refused(&["--field", "text"], "is not JSON lines: none of its first lines is an object");
+    // One bad line is a bad record, and may be skipped.
+    scratch.write("in/a.txt", "#\n{\"text\":\"to be\"}\n");
+    let skip = ["--field", "text", "--on-bad-record", "skip", "--bad-records-max", "1"];
+    assert_eq!(scratch.counts(&skip), "be 1\nto 1\n");
 }
 
 /// What `export` writes is read again: each word of it is a document.
