@@ -33,3 +33,8 @@ fn json_lines_of_seeds_are_read_as_by_building_a_tree() {
 fn records_of_seeds_are_read_as_at_once() {
     replay::replay("wet", checks::wet::check);
 }
+
+#[test]
+fn shares_of_seeds_are_read_as_the_whole() {
+    replay::replay("shares", checks::shares::check);
+}

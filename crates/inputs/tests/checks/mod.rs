@@ -8,6 +8,7 @@ pub mod decompress;
 pub mod encoding;
 pub mod examine;
 pub mod json_lines;
+pub mod shares;
 pub mod wet;
 
 use std::convert::Infallible;

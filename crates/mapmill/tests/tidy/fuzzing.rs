@@ -19,7 +19,7 @@ const TARGETS: &str = "fuzz/targets/";
 const SEEDS: &str = "fuzz/seeds/";
 
 /// Of all targets together: every clone of the repository has them, and every test run reads them.
-const SEEDS_MAX: usize = 300;
+const SEEDS_MAX: usize = 310;
 const SEED_BYTES_MAX: usize = 500 << 10;
 
 fn forgotten(files: &[File]) -> Vec<Finding> {
