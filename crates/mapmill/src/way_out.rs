@@ -176,7 +176,7 @@ pub(crate) fn of_ending(ending: &Ending) -> WayOut {
         return of_death(*death).map(Cow::from);
     }
     if let Ending::BadRecords { .. } = ending {
-        return Some("mend the input, or allow more with `--bad-records-max`".into());
+        return Some("fix the input, or allow more with `--bad-records-max`".into());
     }
     let (failure, Users { worker, owner }) = ending.not_permitted()?;
     Some(of_users(*failure == FailureKind::InputUnreadable, worker, owner))

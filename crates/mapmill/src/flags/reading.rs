@@ -37,7 +37,7 @@ pub(super) struct ReadingFlags {
     /// Decode text from ENCODING, such as windows-1252, shift_jis or utf-16le
     ///
     /// The names and labels are those of the WHATWG Encoding Standard, and utf-32le and utf-32be.
-    /// A byte order mark decides over this flag.
+    /// A byte order mark overrides this flag.
     #[arg(long, value_name = "ENCODING", hide_short_help = true, help_heading = "Input")]
     #[arg(value_parser = parse_encoding)]
     encoding: Option<driver::Encoding>,
@@ -167,7 +167,7 @@ impl fmt::Display for Contradiction {
         match self {
             Self::Missing(flag) => write!(f, "this --format needs {flag} to say what is text"),
             Self::NothingSkipped => {
-                f.write_str("--bad-records-max needs --on-bad-record skip: else none may be bad")
+                f.write_str("--bad-records-max needs --on-bad-record skip: without it the first bad record ends the job")
             }
             Self::Useless(flag) => write!(f, "this --format has no {flag}; leave one of them out"),
         }

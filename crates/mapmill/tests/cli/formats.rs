@@ -201,7 +201,8 @@ fn flags_that_contradict_each_other_are_refused() {
     scratch.refuses_job(&["in", "--format", "csv"], &needs("--column"));
     let useless = "this --format has no --field; leave one of them out";
     scratch.refuses_job(&["in", "--format", "wet", "--field", "a"], useless);
-    let alone = "--bad-records-max needs --on-bad-record skip: else none may be bad";
+    let alone = "--bad-records-max needs --on-bad-record skip: \
+                 without it the first bad record ends the job";
     scratch.refuses_job(&["in", "--bad-records-max", "1"], alone);
     let column = "input <scratch>/in/a.txt has no column `x`; its columns are: a b a; \
                   choose one of its columns with --column";
