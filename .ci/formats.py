@@ -449,7 +449,7 @@ def check_bad_records(program, folder):
     skip = ["--on-bad-record", "skip", "--bad-records-max"]
     files = folder / "bad"
     for name, flags, text in [("line.jsonl", json_lines, b"a b c"), ("short.csv", column, b"x z")]:
-        fails_at_once(program, folder / name, files, [*flags, *skip, "0"], "bad records, and 0 are")
+        fails_at_once(program, folder / name, files, [*flags, *skip, "0"], "bad record, and 0 are")
         args = ["--files", str(files), "-q", "-w", "1", "-m", "2", "--fresh", *flags, *skip, "1"]
         run(program, "run", str(folder / name), *args)
         compare(files, count([text]), 2, f"{name} with a skipped record")
