@@ -35,6 +35,7 @@ import pyarrow
 import pyarrow.parquet
 import regex
 import zstandard
+from warcio.archiveiterator import ArchiveIterator
 
 MAP_TASKS = (1, 2, 7, 64)
 REDUCE_TASKS = (1, 4)
@@ -201,6 +202,10 @@ def make_wet():
         data += header.encode() + b"\r\n\r\n" + text + b"\r\n\r\n"
         if kind == "conversion":
             documents.append(text)
+    records = ArchiveIterator(io.BytesIO(data))
+    read = [one.content_stream().read() for one in records if one.rec_type == "conversion"]
+    if read != documents:
+        fail("warcio reads other documents than were written")
     return data, documents
 
 
