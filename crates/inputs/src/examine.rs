@@ -205,6 +205,10 @@ pub fn examine<S: Source + Send + Sync>(
     if cfg!(feature = "parquet") && choice.kind == Kind::Auto && head.starts_with(b"PAR1") {
         return parquet(source, choice);
     }
+    if head.starts_with(LEGACY_LZ4) {
+        let (extension, compression) = ("legacy lz4", Compression::None);
+        return Err(NotText::Binary { extension, compression }.into());
+    }
     let compression = Compression::of(head);
     let (name, says) = without_compression(name);
     if compression == Compression::None {
@@ -255,6 +259,9 @@ fn parquet<S: Source>(source: &S, choice: &Choice) -> Result<Format, ExamineErro
 fn parquet<S: Source>(_source: &S, _choice: &Choice) -> Result<Format, ExamineError<S::Error>> {
     Err(NotText::Binary { extension: "parquet", compression: Compression::None }.into())
 }
+
+/// How the format before that of frames begins, which `lz4 -l` writes.
+const LEGACY_LZ4: &[u8] = b"\x02\x21\x4C\x18";
 
 /// What the metadata of a file may take. A worker has no less for it.
 #[cfg(feature = "parquet")]

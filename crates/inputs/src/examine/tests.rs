@@ -71,6 +71,7 @@ fn binary_files_are_refused_by_the_name_of_their_kind() {
         false => binary("parquet"),
     };
     check("a", b"PAR1\x15\x04", parquet);
+    check("a.lz4", b"\x02\x21\x4C\x18\x05\0\0\0text", binary("legacy lz4"));
     check("a.txt", b"PK\x03\x04\x14\0\0\0\x08\0", binary("zip"));
     check("a", b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR", binary("png"));
     check("a", b"7z\xBC\xAF\x27\x1C\0\x04", binary("7z"));

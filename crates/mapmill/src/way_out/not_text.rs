@@ -98,6 +98,7 @@ fn into_text(extension: &str, file: &str) -> Option<String> {
             let query = format!("COPY (FROM {}) TO '/dev/stdout' (FORMAT json)", sql(file));
             format!("duckdb -c {}", quoted(query))
         }
+        "legacy lz4" => format!("lz4 -dc {file}"),
         "pdf" => format!("pdftotext {file} -"),
         "rar" => format!("unrar p -inul {file}"),
         "tar" => format!("tar -xOf {file}"),
